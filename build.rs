@@ -13,7 +13,6 @@ use std::{
 use prost::Message;
 use prost_types::FileDescriptorSet;
 
-/// The folder into which Vite builds the console.
 const CONSOLE: &str = "clients/web/dist";
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -21,8 +20,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let out = PathBuf::from(env::var("OUT_DIR")?);
     embed_console(&out)?;
 
-    // Generate the service traits. In these traits, a RunEvent is represented by its encoded bytes, because an event is
-    // encoded only once, when it is recorded.
+    // In the generated traits, a RunEvent is a byte string, because each event is encoded only once, when it is
+    // recorded.
     let files = FileDescriptorSet::decode(runyard_contract::DESCRIPTORS)?;
     let traits = out.join("traits");
     fs::create_dir_all(&traits)?;
@@ -42,13 +41,13 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Copies the console next to the generated code, and generates a list of the console's files. A console without
-/// index.html is ignored, because its build has not finished.
+/// Copies the console to `out` and generates a list of its files. Ignores a console without index.html, because its
+/// build has not finished.
 fn embed_console(out: &Path) -> Result<(), Box<dyn Error>> {
     let built = Path::new(CONSOLE);
     println!("cargo:rerun-if-changed={CONSOLE}");
-    // Cargo reruns this script on every build if a watched path is missing, so the folder is created. The modification
-    // time of the new folder is set to the Unix epoch, so that Cargo does not see the folder as changed.
+    // Cargo reruns this script on every build if a watched path is missing, so the folder is created. The time of the
+    // new folder is set to the Unix epoch, so that Cargo does not see a change.
     if !built.exists() && fs::create_dir_all(built).is_ok() {
         let _ = fs::File::open(built).and_then(|folder| folder.set_modified(SystemTime::UNIX_EPOCH));
     }
@@ -79,7 +78,7 @@ fn embed_console(out: &Path) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Appends the paths of all files below a folder, each with `prefix` in front of the path relative to the folder.
+/// Appends the paths of all files in a folder and its subfolders. `prefix` is prepended to the relative paths.
 fn list(folder: &Path, prefix: &str, names: &mut Vec<String>) -> Result<(), Box<dyn Error>> {
     for entry in fs::read_dir(folder)? {
         let entry = entry?;

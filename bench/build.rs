@@ -1,4 +1,4 @@
-//! Generates the server trait of RunService. The minimal comparison server (src/floor.rs) implements the trait.
+//! Generates the server trait of RunService, which the minimal comparison server (src/floor.rs) implements.
 
 use std::error::Error;
 

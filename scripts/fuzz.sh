@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# make fuzz: runs every target of fuzz/ for RUNYARD_FUZZ_SECONDS seconds [default: 30], with its seeds and the inputs
-# that earlier runs found.
+# make fuzz: runs every target of fuzz/ for RUNYARD_FUZZ_SECONDS seconds [default: 30]. The inputs are the target's
+# seeds and the inputs that earlier runs found.
 #
-# The script installs a C++ compiler and cargo-fuzz if they are missing. It does not use the address sanitizer, which
-# needs a nightly toolchain: the parsers under test contain no unsafe code, and assertions check their properties.
+# Installs a C++ compiler and cargo-fuzz if they are missing. The address sanitizer is off, because it needs a nightly
+# toolchain. The parsers under test contain no unsafe code.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -19,7 +19,7 @@ if [ "$(cargo fuzz --version 2>/dev/null)" != "cargo-fuzz $version" ]; then
     echo "── installing cargo-fuzz $version into $build/tools"
     cargo install --locked --quiet --root "$build/tools" --target-dir "$build/fuzz/tools" "cargo-fuzz@$version"
 fi
-# The targets must have the same dependency versions as the program.
+# Copy the lock file, so that the targets use the program's dependency versions.
 cp Cargo.lock fuzz/Cargo.lock
 echo "── building the targets"
 cargo fuzz build --sanitizer none
@@ -28,7 +28,7 @@ for target in $(cargo fuzz list); do
     echo "── $target, $seconds s"
     mkdir -p "fuzz/corpus/$target" "fuzz/artifacts/$target"
     log=$(mktemp)
-    # libFuzzer is verbose, so show only the last line of its output, or the last 60 lines if the target failed.
+    # libFuzzer is verbose, so show only the end of its output.
     if "$CARGO_TARGET_DIR/$host/release/$target" "fuzz/corpus/$target" "fuzz/seeds/$target" \
         -artifact_prefix="fuzz/artifacts/$target/" -max_total_time="$seconds" -max_len=8192 -timeout=5 \
         -rss_limit_mb=2048 >"$log" 2>&1; then

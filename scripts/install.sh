@@ -1,9 +1,8 @@
 #!/usr/bin/env bash
 # install.sh NEED...: installs missing Debian packages.
 #
-# A NEED is PACKAGE or PLACE:PACKAGE. PLACE is a command on the PATH or an absolute path. A NEED with a PLACE is met if
-# PLACE exists, even if you installed the software by other means. A NEED without a PLACE is met if the package is
-# installed. Each NEED is checked separately, and only packages of unmet needs are installed.
+# A NEED is PACKAGE or PLACE:PACKAGE. PLACE is a command on the PATH or an absolute path. PLACE:PACKAGE installs the
+# package only if PLACE does not exist. PACKAGE installs the package unless it is installed.
 set -euo pipefail
 
 # Maximum time in seconds to wait while another process holds apt's locks.
@@ -49,7 +48,7 @@ log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 apt() {
     local until=$((SECONDS + LOCK_TIMEOUT))
-    # apt does not apply the lock timeout to all of its locks, so the command is repeated until it gets them.
+    # apt does not apply the lock timeout to all of its locks, so repeat the command until it gets them.
     while ! "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive LC_ALL=C apt-get --yes --quiet -o "DPkg::Lock::Timeout=$LOCK_TIMEOUT" \
         -o Acquire::Retries=3 "$@" >"$log" 2>&1; do
         if ! grep -q 'Could not get lock' "$log" || [ $SECONDS -gt $until ]; then
@@ -61,7 +60,7 @@ apt() {
 install_packages() {
     apt install --no-install-recommends "${packages[@]}"
 }
-# If the installation fails, the package lists may be outdated or missing: update the lists and install again.
+# The package lists may be outdated or missing. If the installation fails, update the lists and install again.
 if ! install_packages && ! { apt update && install_packages; }; then
     tail -n 20 "$log" >&2
     fail "apt-get failed, see above"

@@ -1,7 +1,7 @@
 # Puts a sufficiently new Node first on the PATH. Source this file from the repository root.
 #
-# The console's build tools need Node 20.19 or newer. Debian 12 and Ubuntu 24.04 have Node 18. On these systems, the
-# script uses npm to install a newer Node in target/node.
+# The console's build tools need Node 20.19 or newer, but Debian 12 and Ubuntu 24.04 have Node 18. If Node is too old,
+# npm installs a newer Node in target/node.
 
 scripts/install.sh node:nodejs npm:npm
 is_new_enough() {

@@ -9,8 +9,8 @@
 # clients.pem, the CA certificate for the client certificates of the role `certified`.
 #
 # RUNYARD_POSTGRES_BIN is the folder of the server's programs [default: the newest installed version]. PostgreSQL
-# refuses to run as root. If you run the script as root, the server runs as the user postgres or, if no such user
-# exists, as an unprivileged user.
+# refuses to run as root. If root runs this script, the server runs as the user postgres or, without that user, as an
+# unprivileged user.
 set -euo pipefail
 
 find_bin() {

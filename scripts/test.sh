@@ -8,9 +8,8 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 started=$SECONDS
 
-# Agents use git, npm, javac, pip and chromium. The tests run these programs in the sandbox. With
-# RUNYARD_TEST_PROGRAMS, a test whose program is missing fails instead of being skipped. The database tests use
-# PgBouncer as the connection pooler.
+# The tests run git, npm, javac, pip and chromium in the sandbox, and use PgBouncer as the connection pooler. With
+# RUNYARD_TEST_PROGRAMS, a test whose program is missing fails instead of being skipped.
 scripts/install.sh cc:build-essential /usr/include/stdio.h:build-essential bwrap:bubblewrap git:git npm:npm \
     javac:default-jdk-headless pip3:python3-pip chromium:chromium /usr/sbin/pgbouncer:pgbouncer
 export RUNYARD_TEST_PROGRAMS=1

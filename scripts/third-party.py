@@ -16,8 +16,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 
-# Names of licence files. Such files may be in any folder of a package, because bundled C libraries have their own
-# licences.
+# Names of licence files. Any folder of a package may contain one, because bundled C libraries have their own licences.
 LICENCE_FILE = re.compile(r"(un)?licen[cs]e|copying|copyright|notice|patents", re.IGNORECASE)
 # Source files are not licence texts, even if they are named after a licence.
 SOURCE_FILE = re.compile(r"\.(rs|c|h|py|js|ts|json|toml|html|S|pl|go|cc|sh)$")
@@ -110,7 +109,7 @@ def rust_packages():
     packages = []
     for found in metadata["packages"]:
         name, version = found["name"], found["version"]
-        # A package without a source is part of this repository, so it is skipped.
+        # A package without a source is part of this repository, so skip it.
         if (name, f"v{version}") not in inside or found["source"] is None:
             continue
         licence = (found["license"] or "").replace("/", " OR ")

@@ -1,7 +1,6 @@
 //! Balance, tier and usage of an account.
 //!
-//! Called by `wire::accounts`. Database triggers maintain the counts of agents, threads and projects. Unfinished runs
-//! are counted on each call.
+//! Database triggers maintain the counts of agents, threads and projects. Each call counts the unfinished runs.
 
 use crate::{
     accounts::{self, Account, Caller},
@@ -16,14 +15,9 @@ pub struct AccountState {
     pub account: Account,
     /// Balance in millionths of a credit.
     pub microcredits: i64,
-    /// Number of unfinished runs.
     pub runs: u64,
 }
 
-/// Loads the balance and usage of the caller's account.
-///
-/// # Errors
-/// Database errors; INTERNAL if the account does not exist.
 pub async fn load(app: &App, caller: &Caller) -> Result<AccountState> {
     let db = app.db.read();
     let account = accounts::find(db, caller.account_id).await?;

@@ -22,7 +22,7 @@ pub struct Caller {
     pub account_id: Uuid,
     /// Role from the token; always `User` for an API key.
     pub role: Role,
-    /// A token has full access; an API key has the access that its creator chose.
+    /// An API key has the access that its creator chose. A token has full access.
     pub access: Access,
 }
 

@@ -1,16 +1,16 @@
 //! Classifies network addresses as private or public.
 //!
-//! The fetcher of token keys (`wire/jwt/remote`) permits plain http only in private networks. Connections to MCP
-//! servers (`mcp`) go only to public addresses, unless the operator permits private addresses.
+//! `wire/jwt/remote` fetches token keys over plain http only from private addresses. Connections to MCP servers
+//! (`mcp`) go only to public addresses, unless the operator permits private ones.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// Address at which Azure serves data to its virtual machines. It is in no reserved range, so [`is_public`] excludes it
-/// explicitly.
+/// Address at which Azure serves data to its virtual machines. No reserved range contains this address, so
+/// [`is_public`] excludes it explicitly.
 const AZURE_PLATFORM: Ipv4Addr = Ipv4Addr::new(168, 63, 129, 16);
 
-/// Returns true for a loopback address, an address of a private network (RFC 1918, RFC 4193), or an address of the
-/// shared range 100.64.0.0/10 (RFC 6598), which some clusters and VPNs use.
+/// Loopback addresses and private networks (RFC 1918, RFC 4193). Also the shared range 100.64.0.0/10 (RFC 6598),
+/// which some clusters and VPNs use.
 pub fn is_private(address: IpAddr) -> bool {
     match address.to_canonical() {
         IpAddr::V4(address) => {
@@ -21,8 +21,7 @@ pub fn is_private(address: IpAddr) -> bool {
     }
 }
 
-/// Returns true for an address of the public internet. Private, link-local, multicast and reserved addresses are not
-/// public, and neither are the metadata addresses of clouds.
+/// Private, link-local, multicast and reserved addresses are not public. Neither are the metadata addresses of clouds.
 pub fn is_public(address: IpAddr) -> bool {
     if is_private(address) {
         return false;
@@ -54,11 +53,11 @@ fn is_public_v6(address: Ipv6Addr) -> bool {
         is_public(Ipv4Addr::new(a, b, c, d).into())
     };
     match segments {
-        // IPv6 addresses that contain an IPv4 address: IPv4-compatible, translated (RFC 6052) and 6to4 (RFC 3056). Such
-        // an address is public if the IPv4 address is public.
+        // These IPv6 addresses contain an IPv4 address: IPv4-compatible, translated (RFC 6052) and 6to4 (RFC 3056).
+        // They are public if their IPv4 address is public.
         [0, 0, 0, 0, 0, 0, ..] | [0x64, 0xff9b, 0, 0, 0, 0, ..] => inner(high, low),
         [0x2002, high, low, ..] => inner(high, low),
-        // Ranges that are not public: local translation (RFC 8215), discard-only (RFC 6666), Teredo and documentation.
+        // Not public: local translation (RFC 8215), discard-only (RFC 6666), Teredo and documentation.
         [0x64, 0xff9b, ..] | [0x100, 0, 0, 0, ..] | [0x2001, 0 | 0xdb8, ..] | [0x3fff, ..] => false,
         _ => !address.is_multicast() && !address.is_unicast_link_local() && (segments[0] & 0xffc0) != 0xfec0,
     }

@@ -1,7 +1,5 @@
-//! Administrator operations on accounts. Each change is made in the same transaction as its audit entry, which names
-//! the administrator's account. Each change is also written to the server's log.
-//!
-//! Called by `wire::admin`, which has checked that the caller is an administrator.
+//! Administrator operations on accounts. A change and its audit entry are written in one transaction. `wire::admin`
+//! has checked that the caller is an administrator.
 
 mod audit;
 
@@ -16,7 +14,6 @@ use crate::{
     ledger::{MICRO, wallet},
 };
 
-/// Maximum number of credits per grant.
 const MAX_GRANT: i64 = 1_000_000_000;
 /// Maximum length of a grant's request key, in characters.
 const MAX_KEY: usize = 100;
@@ -30,11 +27,7 @@ pub struct Known {
     pub microcredits: i64,
 }
 
-/// Creates an account in the first configured tier for a subject of an issuer. If the subject already has an account,
-/// returns that account.
-///
-/// # Errors
-/// Database errors.
+/// If the subject already has an account, returns that account.
 pub async fn create(app: &App, caller: &Caller, issuer: &str, subject: &str) -> Result<Known> {
     if let Some(account_id) = ensure::find(app, issuer, subject).await? {
         return load(app, account_id).await;
@@ -44,7 +37,7 @@ pub async fn create(app: &App, caller: &Caller, issuer: &str, subject: &str) -> 
     finish(app, tx, caller, account_id, ("account.create", "")).await
 }
 
-/// Loads an account and its balance. If the monthly credits are due, they are granted first.
+/// Loads an account and its balance. Credits of the monthly grant that are due are added first.
 ///
 /// # Errors
 /// `ACCOUNT_NOT_FOUND`.
@@ -54,7 +47,7 @@ pub async fn load(app: &App, account_id: Uuid) -> Result<Known> {
     Ok(Known { account, microcredits })
 }
 
-/// Moves an account to another tier. The balance stays unchanged. The next monthly grant uses the new tier's amount.
+/// The balance stays unchanged. The next monthly grant uses the new tier's amount.
 ///
 /// # Errors
 /// `ACCOUNT_NOT_FOUND`; INVALID_REQUEST if the tier does not exist.
@@ -68,7 +61,7 @@ pub async fn set_tier(app: &App, caller: &Caller, account_id: Uuid, tier: &str) 
     })?;
     find(app.db.read(), account_id).await?;
     let tx = queue::begin(app, account_id, "admin.set_tier").await?;
-    // Read the tier under the lock, so that the audit entry names the tier that this change replaces.
+    // Read the old tier under the lock, so that the audit entry names the tier that this change replaces.
     let before = ensure::lock(&tx, account_id).await?;
     tier::set(&tx, account_id, new).await?;
     let detail = format!("from {} to {}", before.tier, new.name);
@@ -77,11 +70,9 @@ pub async fn set_tier(app: &App, caller: &Caller, account_id: Uuid, tier: &str) 
 
 #[derive(Clone, Debug)]
 pub struct Grant {
-    /// Number of whole credits, from 1 to `MAX_GRANT`.
     pub credits: i64,
-    /// A second grant with the same key adds no credits. Empty if the grant has no key.
+    /// Idempotency key: a second grant with the same key adds no credits. Empty if there is no key.
     pub request_key: String,
-    /// Recorded in the audit log.
     pub reason: String,
 }
 
@@ -117,7 +108,7 @@ pub async fn grant(app: &App, caller: &Caller, account_id: Uuid, new: Grant) -> 
     ensure::lock(&tx, account_id).await?;
     wallet::lock(app, &tx, account_id).await?;
     if wallet::grant(app, &tx, account_id, credits.saturating_mul(MICRO), &key).await? == 0 {
-        // The key was used before. The account does not change, so no audit entry is recorded.
+        // The key was used before, so nothing changes and no audit entry is recorded.
         let earlier = wallet::granted(&tx, account_id, &key).await?;
         drop(tx);
         if earlier != Some(credits.saturating_mul(MICRO)) {

@@ -1,8 +1,5 @@
-//! API keys. A key is random and is shown only once. The database stores a salted hash of the key. Hashes are compared
-//! in constant time.
-//!
-//! Called by `wire::accounts`, and by `wire::caller` for every request with a key. Keys are not cached, so a revoked or
-//! expired key is refused on the next request.
+//! API keys. The database stores only a salted hash of a key. `wire::caller` checks a key on every request without a
+//! cache, so a revoked or expired key is refused at once.
 
 pub mod create;
 pub mod list;
@@ -15,10 +12,9 @@ pub use revoke::revoke;
 pub use table::Model as ApiKey;
 pub use verify::verify;
 
-/// Prefix of every key, which distinguishes keys from tokens.
+/// Distinguishes keys from tokens.
 pub const PREFIX: &str = "ry_";
-/// Number of characters at the start of a key that are stored as plain text. The server uses them to find the key's
-/// row; the owner uses them to recognise the key.
+/// Length of the plain-text start of a key, by which the server finds the row and the owner recognises the key.
 const SHOWN: usize = PREFIX.len() + 11;
 
 fn hash(salt: &[u8; 32], key: &str) -> blake3::Hash {

@@ -1,5 +1,4 @@
-//! The state that all parts of the process share, such as the configuration and the database. It is created once at
-//! startup.
+//! The state that all parts of the process share. It is created once at startup.
 
 use std::{ops::Deref, sync::Arc};
 
@@ -25,7 +24,7 @@ use crate::{
     uploads::Arriving,
 };
 
-/// Maximum number of operations that wait to write files to a project's workspace (`placement_queues`).
+/// Maximum number of operations that wait in a queue of `placement_queues`.
 const MAX_PLACING: usize = 100;
 
 /// A reference to [`Handles`]; cheap to clone.
@@ -34,44 +33,38 @@ pub struct App {
     handles: Arc<Handles>,
 }
 
-/// The shared state. An [`App`] dereferences to this struct.
 pub struct Handles {
     pub config: Config,
     pub clock: Clock,
     pub db: Db,
-    /// The data folder of this process, and whether this process is on standby.
+    /// Identity of the data folder, and whether this process is on standby.
     pub installation: Installation,
     pub tiers: TierTable,
     pub models: ModelTable,
     pub modes: ModeTable,
     pub accounts: Accounts,
-    /// Queues of database writers, one per account.
     pub account_queues: AccountQueues,
-    /// Queues of one-off model calls, one per account.
     pub model_call_queues: AccountQueues,
-    /// Limit on concurrent directory walks over workspaces.
+    /// Limits concurrent directory walks over workspaces.
     pub walks: Walks,
-    /// Queues of operations that write files to a workspace, one per project. Their keys are project ids, not account
-    /// ids.
+    /// Queues of operations that write files to a workspace. Here the keys are project ids, not account ids.
     pub placement_queues: AccountQueues,
-    /// Number and size of the files that are being received as streams, per account.
+    /// Files that clients are uploading as streams: number and size per account.
     pub arriving: Arriving,
-    /// Check of the free space on the data folder's disk.
+    /// Checks the free space on the data folder's disk.
     pub disk: Disk,
-    /// Recent events of live runs, for streams.
+    /// Recent events of live runs, for event streams.
     pub hub: Hub,
-    /// Writes the events of runs to the database.
     pub journal: Journal,
-    /// Signal that wakes the worker for new runs and stop requests.
+    /// Wakes the worker for new runs and stop requests.
     pub wake: Wake,
     pub worker_slots: WorkerSlots,
     pub sandboxes: Sandboxes,
-    /// Notifies open streams when this process has revoked an API key.
+    /// Makes open streams check their API keys again after this process has revoked a key.
     pub key_revoked: watch::Sender<()>,
     pub llm: Models,
-    /// The HTTP client for MCP servers, and the cached lists of the servers' tools.
+    /// The HTTP client for MCP servers, and a cache of their tool lists.
     pub mcp: Mcp,
-    /// The key that encrypts stored secrets.
     pub secrets: Secrets,
     /// Cancelled at shutdown. Streams then end, and the worker claims no more runs.
     pub stopping: CancellationToken,

@@ -1,4 +1,4 @@
-//! The background loops of the process. `server` starts and stops all of them through this module.
+//! The background loops of the process.
 //!
 //! | loop | work |
 //! |---|---|
@@ -23,8 +23,7 @@ use tracing::warn;
 
 use crate::{app::App, error::Result, events, installation, telemetry};
 
-/// Maximum time for which a shutdown waits for the worker to stop. If the database does not respond, the worker may
-/// never stop.
+/// Maximum wait for the worker at shutdown. Without a responding database, the worker may never stop.
 const WORKER_END: Duration = Duration::from_secs(5);
 
 /// The running loops. Dropping the value ends all loops except the worker.
@@ -34,7 +33,6 @@ pub struct Background {
 }
 
 impl Background {
-    /// Starts the loops. On SQLite, `events::relay` and `installation::keep` are not started.
     pub fn start(app: &App) -> Self {
         let mut others = JoinSet::new();
         others.spawn(sweep(app.clone()));
@@ -49,8 +47,8 @@ impl Background {
         }
     }
 
-    /// Waits up to `WORKER_END` until the worker has handed over its runs, then ends the other loops. The app's
-    /// `stopping` token must be cancelled before this call.
+    /// Waits up to `WORKER_END` until the worker has handed over its runs, then ends the other loops. Call this only
+    /// after cancelling `stopping` of the app.
     ///
     /// # Errors
     /// The error with which the worker ended.

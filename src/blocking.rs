@@ -2,10 +2,7 @@
 
 use crate::error::{Error, Result};
 
-/// Runs `work` on the blocking thread pool of Tokio. `failure` is the error message if `work` panics.
-///
-/// # Errors
-/// The error that `work` returns; INTERNAL if `work` panics.
+/// Runs `work` on Tokio's blocking threads. If `work` panics, fails with INTERNAL and the message `failure`.
 pub async fn run<T, E>(failure: &'static str, work: impl FnOnce() -> Result<T, E> + Send + 'static) -> Result<T>
 where
     T: Send + 'static,

@@ -1,4 +1,4 @@
-//! The clock of the process. All decisions that depend on time use this clock, so that tests can advance the time.
+//! The clock of the process. Tests can advance it.
 
 use std::{
     sync::{
@@ -13,7 +13,6 @@ use uuid::{ContextV7, Timestamp, Uuid};
 
 use crate::id;
 
-/// Wall-clock time in UTC, with an offset that only tests set.
 #[derive(Clone, Debug, Default)]
 pub struct Clock {
     shift_ms: Arc<AtomicI64>,
@@ -21,14 +20,13 @@ pub struct Clock {
 }
 
 impl Clock {
-    /// Returns the current time, truncated to microseconds, the resolution of the databases.
+    /// The current time, truncated to microseconds, the resolution of the databases.
     pub fn now(&self) -> DateTime<Utc> {
         let now = Utc::now() + TimeDelta::milliseconds(self.shift_ms.load(Ordering::Relaxed));
         DateTime::from_timestamp_micros(now.timestamp_micros()).unwrap_or(now)
     }
 
-    /// Returns a new UUIDv7 and its timestamp. Ids ascend even if the system clock is set back. In that case, the
-    /// timestamps continue from the latest timestamp.
+    /// Returns a new UUIDv7 and its timestamp. Both ascend even if the system clock is set back.
     pub fn stamp(&self) -> (Uuid, DateTime<Utc>) {
         let now = self.now();
         let seconds = u64::try_from(now.timestamp()).unwrap_or_default();

@@ -1,7 +1,6 @@
 //! Parses the command line and executes the command.
 //!
-//! The [`Outcome`] or the error of a command determines the exit code: 0 success, 1 failure, 2 wrong usage (set by
-//! clap), 130 interrupted.
+//! Exit codes: 0 success, 1 failure, 2 wrong usage (set by clap), 130 interrupted.
 
 mod agents;
 mod checks;
@@ -31,7 +30,7 @@ use crate::{
 };
 use settings::Settings;
 
-/// Advice to the server's operator, added to errors about plan limits.
+/// Advice to the server's operator in errors about plan limits.
 const PLAN_ADVICE: &str =
     "on your own server, `runyard tier pro` changes the plan of your account, and RUNYARD_LIMITS=off turns plans off";
 
@@ -112,12 +111,11 @@ fn execute(cli: Cli) -> Result<Outcome> {
     }
 }
 
-/// Creates a single-threaded runtime, for commands other than `serve` and `migrate`.
+/// For commands other than `serve` and `migrate`.
 fn client_runtime() -> Result<Runtime> {
     started(Builder::new_current_thread().enable_all().build())
 }
 
-/// Creates a multi-threaded runtime, for `serve` and `migrate`.
 fn server_runtime() -> Result<Runtime> {
     started(Builder::new_multi_thread().enable_all().build())
 }
@@ -126,7 +124,7 @@ fn started(runtime: std::io::Result<Runtime>) -> Result<Runtime> {
     runtime.map_err(|error| Error::internal("the async runtime failed to start", error))
 }
 
-/// Formats an error as one line with advice on what to do next.
+/// Formats an error as one line with advice.
 fn explain(error: &Error) -> String {
     let message = output::one_line(error.message());
     let advice = match (error.code(), error.kind()) {

@@ -1,7 +1,5 @@
-//! The configuration. A TOML file overrides the defaults. Environment variables override the file.
-//!
-//! `commands` loads the configuration once at start. All other code sees the merged values. The defaults, including the
-//! tables of models and tiers, are in `config/defaults.toml`, which docs/configuration.md includes.
+//! The configuration. Environment variables override the file, and the file overrides `config/defaults.toml`.
+//! `commands` loads the configuration once at start.
 
 pub mod environment;
 mod mcp;
@@ -29,18 +27,18 @@ use rates::{Network, SlowRateLimit};
 pub use rates::{Rate, RateLimit};
 pub use tiers::{Tier, TierTable};
 
-/// Maximum configurable heartbeat interval in seconds. The API promises that the interval is never longer.
+/// Maximum heartbeat interval in seconds. The API promises that heartbeats are never further apart.
 const MAX_HEARTBEAT: u64 = 10;
-/// Maximum configurable lease in seconds. The runs of a dead worker resume only after their leases expire.
+/// Maximum lease in seconds. The runs of a dead worker resume only after their leases expire.
 const MAX_LEASE: u64 = 3_600;
-/// Maximum configurable timeout of MCP servers in seconds: one day.
+/// One day, in seconds.
 const MAX_MCP_TIMEOUT: u64 = 86_400;
 
-/// Largest configurable values of `max_per_agent`, `max_per_account` and `max_bytes`. The values are limited, because
-/// PostgreSQL reads all memories of an agent or account to search them.
+/// Largest configurable `max_per_agent`, `max_per_account` and `max_bytes`. To search them, PostgreSQL reads all
+/// memories of an agent or account.
 const MAX_MEMORY: [u64; 3] = [10_000, 100_000, 16_384];
 
-/// Maximum configurable number of database connections. The limit exists only to catch mistakes.
+/// The limit exists only to catch mistakes.
 const MAX_DATABASE_CONNECTIONS: u32 = 10_000;
 
 const DEFAULTS: &str = include_str!("config/defaults.toml");
@@ -51,12 +49,11 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Folder of the SQLite database, workspaces, uploads and generated secrets.
     pub data_dir: PathBuf,
-    /// PostgreSQL URL. If it is absent, SQLite in the data folder is used.
+    /// PostgreSQL URL; `None` for SQLite in the data folder.
     pub database_url: Option<SecretString>,
-    /// Maximum number of connections to PostgreSQL.
     pub database_connections: u32,
     pub limits: Limits,
-    /// Key of 32 or more bytes that encrypts stored secrets, such as the headers of MCP servers. If it is absent, the
+    /// Key of 32 or more bytes that encrypts stored secrets, such as the headers of MCP servers. If it is `None`, the
     /// server generates a key in the data folder.
     pub secrets_key: Option<SecretString>,
     pub auth: Auth,
@@ -68,7 +65,7 @@ pub struct Config {
     #[serde(default)]
     pub providers: std::collections::BTreeMap<String, Provider>,
     pub models: Vec<Model>,
-    /// Modes in addition to the built-in modes. A mode with the name of a built-in mode replaces the built-in mode.
+    /// A mode with the name of a built-in mode replaces the built-in mode.
     #[serde(default)]
     pub modes: Vec<Mode>,
     pub skills: Skills,
@@ -81,39 +78,36 @@ pub struct Config {
 #[serde(rename_all = "lowercase")]
 pub enum Limits {
     On,
-    /// Suitable for private installations.
     Off,
 }
 
-/// Settings of authentication and of account creation.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Auth {
-    /// The HS256 secret. If neither a secret nor public keys are configured, the server generates a secret in the data
+    /// The HS256 secret. If neither a secret nor public keys are set, the server generates a secret in the data
     /// folder.
     pub jwt_secret: Option<SecretString>,
     /// A JWKS file with public keys.
     pub jwks_file: Option<PathBuf>,
-    /// URL of a JWKS, as an alternative to a file: https, or http to a loopback address. `allow_private_http` also
-    /// permits http to private networks.
+    /// URL of a JWKS: https, or http to a loopback address. `allow_private_http` also permits http to private
+    /// networks.
     pub jwks_url: Option<String>,
-    /// Issuer whose discovery document (OpenID Connect) names the URL of the JWKS, as an alternative to `jwks_url`. If
-    /// `issuer` is absent, the `iss` of tokens must be this issuer.
+    /// Issuer whose OpenID Connect discovery document names the URL of the JWKS. If `issuer` is `None`, this is also
+    /// the required `iss` of tokens.
     pub issuer_url: Option<String>,
-    /// If true, `jwks_url` and `issuer_url` may use http to addresses in private networks.
+    /// Permits http to private networks for `jwks_url` and `issuer_url`.
     pub allow_private_http: bool,
-    /// Required `iss` of tokens, if set.
+    /// Required `iss` of tokens. The default is `issuer_url`.
     pub issuer: Option<String>,
-    /// Audience that the `aud` of tokens must contain, if set.
+    /// Value that the `aud` of tokens must contain; `None` for no check.
     pub audience: Option<String>,
-    /// Clients to which tokens may be issued. If the list is not empty, a token must have a claim `azp`, `client_id` or
-    /// `appid`, and every such claim must name a client in the list.
+    /// Clients to which tokens may be issued; empty for all. A token must have a claim `azp`, `client_id` or `appid`.
+    /// Each of these claims must name a permitted client.
     pub client_ids: Vec<String>,
-    /// Name of the claim that holds the role.
     pub role_claim: String,
-    /// Token that grants access to /metrics. The token of a super admin also grants this access.
+    /// Token for /metrics. The token of a super admin is accepted too.
     pub metrics_token: Option<SecretString>,
-    /// If true, a valid token with a new subject creates an account. If false, administrators create accounts.
+    /// If false, only administrators create accounts. If true, a valid token with a new subject creates one.
     pub self_registration: bool,
     pub new_accounts_per_address: SlowRateLimit,
 }
@@ -121,49 +115,49 @@ pub struct Auth {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Http {
-    /// Exact origins from which browsers may call the API.
+    /// Origins from which browsers may call the API.
     pub cors_origins: Vec<String>,
     /// Request headers that pages from `cors_origins` may send in addition to the standard headers.
     pub cors_headers: Vec<String>,
-    /// Folder of a web console, which is served instead of the embedded console.
+    /// Folder of a web console that replaces the embedded console.
     pub console_dir: Option<PathBuf>,
-    /// Maximum size of a JSON body or gRPC message in bytes.
+    /// Maximum size of a JSON body or gRPC message.
     pub max_message_bytes: usize,
-    /// Maximum size of a multipart body in bytes.
+    /// Maximum size of a multipart body.
     pub max_form_bytes: u64,
-    /// Time in seconds for open requests to finish at shutdown.
+    /// Time for open requests to finish at shutdown.
     pub shutdown_grace_seconds: u64,
-    /// Interval between heartbeats on an idle event stream, in seconds.
+    /// Interval between heartbeats on an idle event stream.
     pub heartbeat_seconds: u64,
     pub max_connections: usize,
-    /// Maximum number of idle connections per client address. Only connections without an accepted credential count.
+    /// Maximum number of idle connections per client address. Connections with an accepted credential do not count.
     pub max_idle_per_address: usize,
     /// Maximum number of open streams: events, file contents, health and reflection.
     pub max_streams: usize,
     pub max_streams_per_account: usize,
-    /// Maximum total size in bytes of responses that clients have not read yet.
+    /// Maximum total size of responses that clients have not read yet.
     pub max_unread_bytes: usize,
     /// Proxies whose `X-Forwarded-For` header is trusted.
     pub trusted_proxies: Vec<Network>,
-    /// Request rate per account; `None` for the default in `config/rates.rs`.
+    /// `None` for the default in `config/rates.rs`.
     pub rate_per_account: Option<RateLimit>,
-    /// Request rate per client address; `None` for the default in `config/rates.rs`.
+    /// `None` for the default in `config/rates.rs`.
     pub rate_per_address: Option<RateLimit>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Worker {
-    /// Maximum number of runs that one process executes at the same time.
+    /// Maximum number of concurrent runs per process.
     pub max_runs: usize,
-    /// Time in seconds after which an unrenewed lease expires.
+    /// Time after which an unrenewed lease expires.
     pub lease_seconds: u64,
     pub run_timeout_seconds: u64,
     /// Maximum number of model calls per run.
     pub max_steps: u32,
-    /// Maximum number of tokens per run, input and output together.
+    /// Maximum number of input and output tokens per run.
     pub max_tokens: u64,
-    /// Maximum number of tool calls that a run executes in parallel.
+    /// Maximum number of parallel tool calls per run.
     pub max_parallel_calls: usize,
 }
 
@@ -171,10 +165,9 @@ pub struct Worker {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Skills {
-    /// Maximum size in bytes of the names and descriptions of skills in a system prompt. If they are larger, the
-    /// descriptions are shortened.
+    /// Maximum size of the skill list in a system prompt. If the list is larger, descriptions are shortened.
     pub prompt_bytes: usize,
-    /// Maximum total size in bytes of the archives that an account stores, over all versions of all its skills.
+    /// Maximum total size of an account's stored archives, over all skills and versions.
     pub max_bytes_per_account: u64,
 }
 
@@ -182,20 +175,18 @@ pub struct Skills {
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Memory {
-    /// Maximum number of memories of one agent. The limit also applies to the memories that belong to the account
-    /// itself.
+    /// Maximum number of memories per agent, and of memories that belong to no agent.
     pub max_per_agent: u64,
-    /// Maximum number of memories of an account, including the memories of its agents.
+    /// Maximum number of memories per account, including the memories of its agents.
     pub max_per_account: u64,
-    /// Maximum size of a memory in bytes.
     pub max_bytes: usize,
-    /// Maximum size, in estimated tokens, of the memories that the model receives at the start of a run. If it is 0,
-    /// the model finds memories only with the tool `recall`.
+    /// Maximum size, in estimated tokens, of the memories that the model receives at the start of a run. With 0, the
+    /// model finds memories only with the tool `recall`.
     pub prompt_tokens: u64,
 }
 
 impl Auth {
-    /// Returns the required issuer of tokens; `None` if every issuer is accepted.
+    /// `None` if every issuer is accepted.
     pub fn expected_issuer(&self) -> Option<&str> {
         self.issuer.as_deref().or(self.issuer_url.as_deref())
     }
@@ -206,8 +197,7 @@ impl Auth {
 }
 
 impl Config {
-    /// Parses a configuration file and merges it over the defaults key by key. Arrays are not merged: an array in the
-    /// file replaces the default array.
+    /// Merges a configuration file over the defaults key by key. An array in the file replaces the default array.
     ///
     /// # Errors
     /// INVALID_REQUEST with the file's name, the line and the problem.
@@ -216,8 +206,7 @@ impl Config {
         Self::read(&file, file.table().clone())
     }
 
-    /// Replaces defaults with the values in `over`, which come from the file and the environment. Errors name lines of
-    /// the file.
+    /// `over` holds the values of the file and of the environment. Errors name lines of the file.
     fn read(file: &File<'_>, over: DeTable<'_>) -> Result<Self> {
         let broken = |error| Error::internal("the built-in default configuration is invalid", error);
         let mut merged = DeTable::parse(DEFAULTS).map_err(broken)?;

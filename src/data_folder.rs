@@ -1,13 +1,11 @@
 //! The data folder and its access rights.
 //!
-//! `server` and `runyard migrate` prepare the folder before any module stores files in it. The folder contains the
-//! database and the secret that signs tokens. A process that reads the database or the secret can act as any account.
-//! Files therefore have mode 0600 and folders have mode 0700, whatever the umask is. A process that escapes from a
-//! sandbox as an ordinary user of the host cannot read them.
+//! The folder contains the database and the secret that signs tokens. A process that reads either can act as any
+//! account. Files therefore have mode 0600 and folders 0700, whatever the umask is. Even a process that escapes from
+//! a sandbox cannot read them, if it runs as another user.
 //!
-//! If the service runs as root, the commands of a project run as another user, who must be able to reach the workspace.
-//! The folders on the path to the workspace then have mode 0711: other users can traverse these folders but not list
-//! them.
+//! If the service runs as root, the commands of a project run as another user. The folders on the path to the
+//! workspace then have mode 0711: other users can traverse them but not list them.
 
 use std::{
     fs::{self, DirBuilder, Permissions},
@@ -27,19 +25,18 @@ pub const WORKSPACES: &str = "workspaces";
 pub const UPLOADS: &str = "uploads";
 pub const SKILLS: &str = "skills";
 pub const DATABASE: &str = "runyard.db";
-/// Only one process at a time can lock this file.
+/// The running process locks this file.
 pub const LOCK: &str = "lock";
 
-/// A folder that contains a file or folder with one of these names counts as a data folder.
+/// Names whose presence marks a folder as a data folder.
 const MARKS: &[&str] = &[DATABASE, LOCK, "jwt.secret", "secrets.key", WORKSPACES, UPLOADS];
-/// Files that earlier versions may have created with read access for other users. The secret is not in this list: if
-/// other users can read the secret, the server refuses to start.
+/// Files that earlier versions may have created readable for other users. The secret is not listed: if other users
+/// can read the secret, the server refuses to start.
 const FILES: &[&str] = &[DATABASE, "runyard.db-wal", "runyard.db-shm", LOCK];
 /// Permission bits that let the group and other users read or write.
 const READ_OR_WRITE: u32 = 0o066;
 
-/// Creates the data folder with its subfolders. Restricts access to files that an earlier version created with read
-/// access for other users.
+/// Creates the data folder with its subfolders. Removes other users' access to files that an earlier version created.
 pub fn prepare(folder: &Path) -> io::Result<()> {
     let mode = if rustix::process::geteuid().is_root() {
         0o711
@@ -68,7 +65,7 @@ pub fn prepare(folder: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Prepares the configured data folder. Fails with UNAVAILABLE and a message that names the folder.
+/// Fails with UNAVAILABLE and a message that names the folder.
 pub fn prepare_for(config: &Config) -> Result<()> {
     prepare(&config.data_dir).map_err(|error| {
         let message = format!("cannot use the data folder {}: {error}", config.data_dir.display());
@@ -79,13 +76,13 @@ pub fn prepare_for(config: &Config) -> Result<()> {
 fn make(folder: &Path, mode: u32) -> io::Result<()> {
     match DirBuilder::new().recursive(true).mode(mode).create(folder) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        // The umask may have removed permission bits, so set the mode again.
+        // The umask may have removed permission bits.
         created => created.and_then(|()| fs::set_permissions(folder, Permissions::from_mode(mode))),
     }
 }
 
-/// Removes all permissions of the group and of other users, except the permissions in `mode`. Does not change symbolic
-/// links and files of other users.
+/// Removes the permissions of the group and of other users that are not in `mode`. Symbolic links and files of other
+/// users stay unchanged.
 fn close(path: &Path, mode: u32) -> io::Result<()> {
     let metadata = fs::symlink_metadata(path)?;
     let (now, owner) = (metadata.mode() & 0o7777, metadata.uid());
@@ -96,8 +93,8 @@ fn close(path: &Path, mode: u32) -> io::Result<()> {
     fs::set_permissions(path, Permissions::from_mode(closed))
 }
 
-/// Restricts access to an existing folder. A folder that seems to serve another purpose keeps its mode. If other users
-/// can read or write such a folder, a warning is logged.
+/// A folder that seems to serve another purpose keeps its mode. If other users can read or write it, a warning is
+/// logged.
 fn close_existing(folder: &Path, mode: u32) -> io::Result<()> {
     let is_ours = MARKS.iter().any(|mark| folder.join(mark).exists()) || fs::read_dir(folder)?.next().is_none();
     if is_ours {

@@ -1,12 +1,8 @@
 //! Database access: SQLite by default, PostgreSQL if configured, with the same semantics on both.
 //!
-//! Reads use a pool. Every write belongs to a named unit of work ([`Db::write`] or [`Db::begin`]). A unit of work must
-//! not wait for a model, a sandbox, the network or a file. On PostgreSQL, each unit of work is a transaction. On
-//! SQLite, one thread (`db/lane.rs`) executes all units of work, and commits several of them in one transaction (group
-//! commit).
-//!
-//! Frequent units of work use [`Db::write`] and the hand-written statements of `db/statement.rs`. On SQLite, both
-//! reduce the number of thread hops.
+//! Reads use a pool. Every write belongs to a named unit of work ([`Db::write`] or [`Db::begin`]). A unit of work
+//! must not wait for a model, a sandbox, the network or a file. On PostgreSQL, each unit is a transaction. On SQLite,
+//! one thread (`db/lane.rs`) executes all units and commits several of them together (group commit).
 
 mod direct;
 mod fault;
@@ -47,18 +43,15 @@ pub(crate) use statement::{by_id, locking};
 pub use tx::Tx;
 use tx::Work;
 
-/// Number of SQLite connections for reads.
 const SQLITE_READERS: u32 = 4;
-/// Maximum time that a read or a unit of work waits for a connection. On SQLite, also the maximum time that a statement
-/// waits for the lock of another connection.
+/// Maximum wait for a connection. On SQLite, also the maximum wait of a statement for the lock of another connection.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Returns true if a server has ever used SQLite in this folder.
+/// True if a server has ever used SQLite in this folder.
 pub fn is_data_folder(folder: &Path) -> bool {
     lock::path(folder).exists()
 }
 
-/// A handle to the database, cheap to clone.
 #[derive(Clone)]
 pub struct Db {
     read: Read,
@@ -73,8 +66,6 @@ enum Writer {
 }
 
 impl Db {
-    /// Connects to the database and applies the migrations.
-    ///
     /// # Errors
     /// UNAVAILABLE; the message names the database and says what to do.
     pub async fn open(config: &Config) -> Result<Self> {
@@ -98,7 +89,7 @@ impl Db {
     async fn open_sqlite(data_dir: &Path) -> Result<Self> {
         let lock = lock::take(data_dir).await?;
         let file = sqlite::file(data_dir)?;
-        // SQLite refuses the switch to WAL mode if two connections make it at the same time. Only one connection is
+        // SQLite refuses the switch to WAL mode if two connections make it at the same time. Only the migrator is
         // open until the switch is complete.
         let migrating = sqlite::migrator(&file).await?;
         schema::bring_sqlite_up_to_date(&migrating).await?;
@@ -113,18 +104,18 @@ impl Db {
         })
     }
 
-    /// Returns the handle for reads outside a unit of work. Such reads see only committed data.
+    /// The handle for reads outside a unit of work. Such reads see only committed data.
     pub fn read(&self) -> &Read {
         &self.read
     }
 
-    /// Returns true if no other process can use the database, which is the case on SQLite. Leases that an earlier
-    /// process left in such a database are void.
+    /// True if no other process can use the database, as on SQLite. Leases in such a database are left over from an
+    /// earlier process.
     pub fn is_private(&self) -> bool {
         matches!(self.writer, Writer::Lane(_))
     }
 
-    /// Returns the name of the database system for log lines: `sqlite` or `postgres`.
+    /// The name of the database system for log lines.
     pub fn name(&self) -> &'static str {
         match self.writer {
             Writer::Lane(_) => "sqlite",
@@ -133,9 +124,6 @@ impl Db {
     }
 
     /// Begins a named unit of work. If the unit is dropped without [`Tx::commit`], it is rolled back.
-    ///
-    /// # Errors
-    /// UNAVAILABLE if the database is unavailable.
     pub async fn begin(&self, name: &'static str) -> Result<Tx> {
         let work = match &self.writer {
             Writer::Lane(lane) => {
@@ -147,13 +135,10 @@ impl Db {
         Ok(Tx::new(name, work, self.health.clone()))
     }
 
-    /// Runs a named unit of work and commits it. Returns after the commit, or rolls back if the unit fails.
+    /// Runs a named unit of work and commits it, or rolls it back if it fails.
     ///
-    /// On SQLite, the unit may run again if another unit of its batch fails. Only the result of the last run counts. A
-    /// unit must not change anything outside the database, and must await only SQL.
-    ///
-    /// # Errors
-    /// The errors of the unit and of [`Tx::commit`].
+    /// On SQLite, the unit may run again if another unit of its batch fails. A unit must therefore change nothing
+    /// outside the database, and must await only SQL.
     pub async fn write<T, F>(&self, name: &'static str, unit: F) -> Result<T>
     where
         T: Send + 'static,
@@ -171,8 +156,8 @@ impl Db {
         queued::run(lane, name, unit, self.health.clone()).await
     }
 
-    /// Checks that the database can be read and written. If no recent commit proves that the database can be written,
-    /// the check writes one row.
+    /// Checks that the database can be read and written. Writes a row, unless a recent commit proves that writes
+    /// succeed.
     ///
     /// # Errors
     /// UNAVAILABLE if the database cannot be read or written.

@@ -1,7 +1,7 @@
 //! Free space on the data folder's disk.
 //!
-//! A part of the disk is reserved for the database and for active runs. New files and runs are refused before the disk
-//! is full, so that accepted runs can finish.
+//! New files and runs are refused before the disk is full. The rest of the disk is a reserve for the database and for
+//! accepted runs.
 
 use std::path::{Path, PathBuf};
 
@@ -9,7 +9,7 @@ use runyard_sandbox::disk::has_room;
 
 use crate::error::{Code, Error, Result};
 
-/// The disk that contains a folder, and the size of the reserve. Cheap to clone.
+/// The disk that contains a folder, and the size of the reserve.
 #[derive(Clone, Debug)]
 pub struct Disk {
     folder: PathBuf,
@@ -24,8 +24,7 @@ impl Disk {
         }
     }
 
-    /// Checks that the reserve stays free after a write of `more` bytes. If `more` is zero, checks the current free
-    /// space.
+    /// Checks that the reserve stays free after a write of `more` bytes.
     ///
     /// # Errors
     /// UNAVAILABLE if too little space would be left.

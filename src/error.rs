@@ -1,8 +1,5 @@
-//! The crate's error type.
-//!
-//! An error has a stable code, a message for people and, for some codes, typed details. The type is independent of
-//! protocols: `wire/status.rs` converts an error to a `google.rpc.Status`, and `wire/fault.rs` renders that status over
-//! HTTP.
+//! The crate's error type: a stable code, a message for people and, for some codes, typed details. `wire/status.rs`
+//! and `wire/fault.rs` convert it for gRPC and HTTP.
 
 use std::{borrow::Cow, error::Error as StdError, fmt, time::Duration};
 
@@ -26,7 +23,7 @@ struct Inner {
 }
 
 impl Error {
-    /// Creates an error with a message that clients may see.
+    /// Clients may see the message.
     pub fn new(code: Code, message: impl Into<Cow<'static, str>>) -> Self {
         Self {
             inner: Box::new(Inner {
@@ -40,7 +37,7 @@ impl Error {
         }
     }
 
-    /// Creates an `INVALID_REQUEST` error that is not about a single field.
+    /// For an error that is not about a single field.
     pub fn invalid(message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(Code::InvalidRequest, message)
     }
@@ -51,7 +48,7 @@ impl Error {
         error
     }
 
-    /// Creates an INTERNAL error. Clients may see the message; the cause is only logged.
+    /// Clients may see the message. The cause is only logged.
     pub fn internal(message: impl Into<Cow<'static, str>>, cause: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         Self::new(Code::Internal, message).caused_by(cause)
     }
@@ -74,14 +71,14 @@ impl Error {
         self
     }
 
-    /// Adds a cause, which is logged and never sent to the client.
+    /// The cause is logged and never sent to the client.
     #[must_use]
     pub fn caused_by(mut self, cause: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         self.inner.cause = Some(cause.into());
         self
     }
 
-    /// Adds the failed operation, such as "Failed to start agent", before the message of an internal error. Other
+    /// Puts the failed operation, such as "Failed to start agent", before the message of an internal error. Other
     /// errors stay unchanged.
     #[must_use]
     pub fn doing(mut self, what: &str) -> Self {
@@ -95,7 +92,7 @@ impl Error {
         self.inner.code
     }
 
-    /// Returns the category of the code. The category determines the HTTP status and the gRPC code.
+    /// The kind of the code determines the HTTP status and the gRPC code.
     pub fn kind(&self) -> Kind {
         self.inner.code.kind()
     }
@@ -104,7 +101,7 @@ impl Error {
         &self.inner.message
     }
 
-    /// Returns the request field that caused the error; `None` if no single field is the cause.
+    /// The request field that caused the error; `None` if no single field is the cause.
     pub fn field(&self) -> Option<&str> {
         self.inner.field.as_deref()
     }
@@ -149,7 +146,7 @@ impl From<runyard_engine::Error> for Error {
     }
 }
 
-/// Converts an error that the worker reports to the engine.
+/// For errors that the worker reports to the engine.
 impl From<Error> for runyard_engine::Error {
     fn from(error: Error) -> Self {
         let Inner {

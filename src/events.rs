@@ -1,8 +1,8 @@
 //! The events of runs: how they are stored and streamed.
 //!
-//! An event is durable before any follower sees it. `events/table.rs` reads and writes the rows, `events/hub.rs` keeps
-//! a bounded ring buffer with the newest events of each live run, and `events/follow.rs` streams the events after a
-//! cursor. The ring buffer is only a cache of committed events.
+//! An event is committed before any client sees it. `events/table.rs` reads and writes the rows. `events/hub.rs`
+//! caches the newest committed events of each live run in a ring buffer. `events/follow.rs` streams the events after
+//! a cursor.
 
 pub mod encoded;
 pub mod follow;
@@ -27,14 +27,13 @@ use crate::v1::{RunEvent, RunStatus, StatusChanged, run_event::Event};
 pub struct Stored {
     /// Sequence number in the run, from 1.
     pub sequence: i64,
-    /// True for the last event of the run.
     pub terminal: bool,
     /// The encoded `RunEvent`.
     pub bytes: Bytes,
 }
 
 impl Stored {
-    /// Encodes an event. The event is terminal if it changes the run's status to any status except `Running`.
+    /// An event is terminal if it changes the run's status to any status except `Running`.
     pub fn new(run_id: Uuid, sequence: i64, at: DateTime<Utc>, event: Event) -> Self {
         let terminal = matches!(&event, Event::Status(status) if status.status() != RunStatus::Running);
         let event = RunEvent {
@@ -51,7 +50,7 @@ impl Stored {
     }
 }
 
-/// Builds the event for a new status of a run. `error` is an error code and its message.
+/// `error` is an error code and its message.
 pub fn status(status: RunStatus, error: Option<(&str, &str)>) -> Event {
     Event::Status(StatusChanged {
         status: status.into(),

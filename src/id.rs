@@ -1,4 +1,4 @@
-//! Ids and random numbers. The id of a row is a UUIDv7, so that B-tree indexes store new rows next to each other.
+//! Ids and random numbers. Row ids are UUIDv7, so that B-tree indexes store new rows next to each other.
 
 use std::time::Duration;
 
@@ -7,12 +7,10 @@ use uuid::Uuid;
 
 use crate::error::{Error, Result};
 
-/// Maximum time by which the timestamp of an id may be later than the creation time of its row. For ids from
-/// [`crate::clock::Clock::stamp`], both times are equal. Earlier versions of Runyard read the clock for the row first
-/// and created the id slightly later.
+/// Maximum time by which the timestamp of an id may be later than the creation time of its row. Earlier versions of
+/// Runyard created the id slightly after reading the clock. [`crate::clock::Clock::stamp`] gives equal times.
 const MADE_WITHIN: Duration = Duration::from_secs(1);
-/// The latest possible timestamp of an id, in milliseconds since the Unix epoch. A version 7 id has 48 bits for its
-/// timestamp.
+/// The latest timestamp of an id, in milliseconds since the Unix epoch. A version 7 id has 48 bits for its timestamp.
 const LATEST_MS: u64 = (1 << 48) - 1;
 
 /// Returns a new time-ordered id (RFC 9562, version 7).
@@ -20,13 +18,13 @@ pub fn new() -> Uuid {
     Uuid::now_v7()
 }
 
-/// Returns the timestamp of a version 7 id, with millisecond precision.
+/// The timestamp of a version 7 id, with millisecond precision.
 pub fn time_of(id: Uuid) -> DateTime<Utc> {
     let (seconds, nanos) = id.get_timestamp().map_or((0, 0), |time| time.to_unix());
     DateTime::from_timestamp(i64::try_from(seconds).unwrap_or(i64::MAX), nanos).unwrap_or_default()
 }
 
-/// Returns the lowest id with this timestamp.
+/// The lowest id with this timestamp.
 pub fn first_at(time: DateTime<Utc>) -> Uuid {
     let ms = u64::try_from(time.timestamp_millis())
         .unwrap_or_default()
@@ -35,23 +33,22 @@ pub fn first_at(time: DateTime<Utc>) -> Uuid {
     Uuid::from_u128((u128::from(ms) << 80) | (7 << 76) | (2 << 62))
 }
 
-/// A range of row ids. It selects the rows that were created within a time range.
+/// A range of row ids, which selects the rows of a time range.
 ///
-/// Lists are ordered by id, and an id contains the creation time of its row. The database can therefore find the rows
-/// of a time range by their ids. The id range may be slightly wider than the time range, so statements also compare the
-/// creation times of the rows.
+/// A row's id contains its creation time. The id range may be slightly wider than the time range, so statements also
+/// compare the creation times of the rows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct IdRange {
-    /// The lowest id, inclusive; `None` for no lower bound.
+    /// Inclusive; `None` for no lower bound.
     pub from: Option<Uuid>,
-    /// The upper bound, exclusive; `None` for no upper bound. There is only one upper bound, because SQLite uses an
-    /// index for one bound and checks further bounds row by row.
+    /// Exclusive; `None` for no upper bound. There is only one upper bound, because SQLite uses an index for one
+    /// bound and checks further bounds row by row.
     pub below: Option<Uuid>,
 }
 
 impl IdRange {
-    /// Returns the range of ids of the rows that were created at or after `after` and before `before`. `page`, the last
-    /// id of the previous page, is a further upper bound.
+    /// Ids of rows created at or after `after` and before `before`. `page`, the last id of the previous page, is a
+    /// further upper bound.
     pub fn of(after: Option<DateTime<Utc>>, before: Option<DateTime<Utc>>, page: Option<Uuid>) -> Self {
         let made_before = before.map(|time| first_at(time.checked_add_signed(slack()).unwrap_or(time)));
         Self {
@@ -65,7 +62,7 @@ fn slack() -> chrono::TimeDelta {
     chrono::TimeDelta::from_std(MADE_WITHIN).unwrap_or_default()
 }
 
-/// Returns random bytes from a cryptographically secure generator that the operating system seeds.
+/// Returns bytes from a cryptographically secure generator.
 pub fn random_bytes<const N: usize>() -> [u8; N] {
     rand::random()
 }
@@ -86,7 +83,7 @@ pub fn parse(field: &'static str, text: &str) -> Result<Uuid> {
     }
 }
 
-/// Parses an optional id from a request. Returns `None` if `text` is empty.
+/// Returns `None` if `text` is empty.
 pub fn parse_optional(field: &'static str, text: &str) -> Result<Option<Uuid>> {
     if text.is_empty() {
         Ok(None)

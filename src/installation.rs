@@ -1,13 +1,13 @@
 //! Assigns a PostgreSQL database to one data folder.
 //!
-//! Processes that share a PostgreSQL database must also share one data folder. A process with another folder would run
-//! agents in empty workspaces. Each data folder therefore has a random id in a file, and the database stores the id of
-//! its data folder. The first process on a new database writes that id.
+//! Processes that share a PostgreSQL database must also share one data folder. A process with another folder would
+//! run agents in empty workspaces. Each data folder therefore has a random id in a file, and the database stores the
+//! id of its folder. The first process on a new database writes that id.
 //!
-//! If a workspace exists, a process with a different folder refuses to start. If no workspace exists, no files can be
-//! missing, so such a process goes on standby. On standby, it answers no requests and claims no runs. Once the folder
-//! that the database names has been unused for 30 seconds, the process assigns the database to its own folder and
-//! starts to work. A SQLite database is stored in the data folder itself, so none of this applies to SQLite.
+//! If a workspace exists, a process with another folder refuses to start. If no workspace exists, no files can be
+//! missing, so such a process goes on standby: it answers no requests and claims no runs. Once the database's folder
+//! has been unused for 30 seconds, the process assigns the database to its own folder and starts to work. None of
+//! this applies to SQLite, because its database is in the data folder itself.
 
 mod marker;
 mod table;
@@ -27,14 +27,14 @@ use crate::{
 };
 use table::Claim;
 
-/// Interval at which a process reports that its folder is in use. A process on standby tries to claim the database at
-/// the same interval.
+/// Interval at which a process reports that its folder is in use. On standby, the interval between attempts to claim
+/// the database.
 const EVERY: Duration = Duration::from_secs(5);
 
-/// The state that determines whether this process may work on the database. Cheap to clone.
+/// Whether this process may work on the database.
 #[derive(Clone)]
 pub struct Installation {
-    /// `None` on SQLite, whose database is stored in the data folder.
+    /// `None` on SQLite.
     folder: Option<Arc<Folder>>,
     membership: Arc<watch::Sender<Membership>>,
 }
@@ -54,8 +54,8 @@ enum Membership {
 }
 
 impl Installation {
-    /// Compares this process's data folder with the folder that the database belongs to. If the database belongs to no
-    /// folder yet, it is assigned to this process's folder.
+    /// Compares this process's data folder with the database's folder. A database without a folder is assigned to
+    /// this process's folder.
     ///
     /// # Errors
     /// CONFLICT if the database belongs to another data folder and a workspace exists; database and file system errors.
@@ -85,10 +85,7 @@ impl Installation {
         }
     }
 
-    /// Checks that this process may work on the database.
-    ///
-    /// # Errors
-    /// UNAVAILABLE on standby.
+    /// Fails with UNAVAILABLE on standby.
     pub fn check(&self) -> Result<()> {
         match *self.membership.borrow() {
             Membership::Member => Ok(()),
@@ -102,7 +99,7 @@ impl Installation {
     /// Waits until this process may work on the database.
     pub async fn member(&self) {
         let mut membership = self.membership.subscribe();
-        // The wait cannot fail, because `self` owns the sender.
+        // `self` owns the sender, so waiting cannot fail.
         drop(
             membership
                 .wait_for(|membership| *membership == Membership::Member)
@@ -111,9 +108,8 @@ impl Installation {
     }
 }
 
-/// Periodically records in the database that the data folder is in use. On standby, tries to claim the database
-/// instead, and ends the standby on success. Returns when this process owns the database and a workspace exists, or
-/// when `stopping` is cancelled. On SQLite, returns immediately.
+/// Periodically reports that the data folder is in use, or on standby tries to claim the database. Returns when this
+/// process owns the database and a workspace exists. On SQLite, returns immediately.
 pub async fn keep(app: App, stopping: CancellationToken) {
     let Some(folder) = app.installation.folder.clone() else {
         return;
@@ -126,7 +122,7 @@ pub async fn keep(app: App, stopping: CancellationToken) {
         }
         let was_member = app.installation.check().is_ok();
         let membership = match table::claim(&app.db, &folder).await {
-            // A workspace exists, so no process with another folder can claim the database, and reports are no longer
+            // A workspace exists, so no process with another folder can claim the database. Reports are no longer
             // needed.
             Ok(Claim::Ours { is_used: true }) if was_member => return,
             Ok(Claim::Ours { .. }) => Membership::Member,
@@ -155,11 +151,11 @@ pub async fn keep(app: App, stopping: CancellationToken) {
 pub enum Belongs {
     ToNone,
     ToThis,
-    /// The string describes the other folder; it is empty if no description could be read.
+    /// Description of the other folder; empty if it could not be read.
     ToOther(String),
 }
 
-/// Checks whether a PostgreSQL database belongs to the configured data folder. Changes nothing.
+/// Changes nothing.
 pub async fn compare(config: &Config, database: &Inspected) -> Belongs {
     let named = database.read::<Uuid>(table::FOLDER).await;
     match named.ok().flatten() {

@@ -1,12 +1,9 @@
-//! Runyard runs AI agents for other programs. This file is the map of the crate.
+//! Runyard runs AI agents for other programs.
 //!
-//! The modules form four layers. From top to bottom, the layers are the program (`background`, `commands`, `server`),
-//! the protocols (`wire`), the domain (`app` and modules such as `accounts` and `runs`) and the ground (such as
-//! `config`, `db` and `error`). A module uses only modules of its own layer and of the layers below. The crates
-//! `runyard_engine`, `runyard_sandbox` and `runyard_contract` depend on none of these modules. ARCHITECTURE.md
-//! describes the layers, and tests/it/tidy.rs checks them.
+//! The modules form four layers, from the program at the top to the ground at the bottom. A module uses only modules
+//! of its own layer and of the layers below. ARCHITECTURE.md describes the layers, and tests/it/tidy.rs checks them.
 
-// The ground layer.
+// The ground layer: configuration, database and other basics.
 pub mod addresses;
 pub mod blocking;
 pub mod clock;
@@ -20,7 +17,7 @@ pub mod secret_file;
 pub mod secrets;
 pub mod telemetry;
 
-// The noun layer. The order of the nouns in tests/it/tidy.rs determines which other nouns each of them may use.
+// The noun layer: the domain. The list in tests/it/tidy.rs determines which other nouns each noun may use.
 pub mod account_state;
 pub mod accounts;
 pub mod admin;
@@ -39,7 +36,7 @@ pub mod skills;
 pub mod threads;
 pub mod uploads;
 
-// The wire layer.
+// The wire layer: the protocols.
 pub mod wire;
 
 // The program layer: background loops, command line and server. `app` belongs to the noun layer.

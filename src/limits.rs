@@ -1,5 +1,5 @@
-//! Checks the limits of plans. All functions are pure. The `admit` functions compare the account's current usage with
-//! its plan, and fail if the plan does not allow the request. The API documentation fixes the wording of these errors.
+//! Checks the limits of plans. The `admit` functions compare the account's current usage with its plan, and fail if
+//! the plan does not allow the request. The API documentation fixes the wording of these errors.
 //!
 //! The calling function must have locked the account in its transaction, so that the usage is current.
 
@@ -15,30 +15,27 @@ use crate::{
 /// The API documentation fixes this wording.
 pub const INSUFFICIENT_CREDITS: &str = "Billing check failed: Insufficient credits";
 
-/// The caller's tier, and whether limits are enforced.
 #[derive(Clone, Copy, Debug)]
 pub struct Plan<'a> {
     pub tier: &'a Tier,
     pub limits: Limits,
 }
 
-/// Properties of a new run that determine which limits are checked.
 #[derive(Clone, Copy, Debug)]
 pub struct StartRequest<'a> {
-    /// Model that the request names, or else the model of the agent; `None` for the tier's default model.
+    /// Model of the request or else of the agent; `None` for the tier's default model.
     pub model: Option<&'a str>,
     pub makes_thread: bool,
     pub makes_project: bool,
 }
 
-/// Current usage of the account.
 #[derive(Clone, Debug, Default)]
 pub struct Load {
     /// Threads of the unfinished runs, one entry per run.
     pub running_threads: Vec<Uuid>,
     pub threads: i64,
     pub projects: i64,
-    /// Credits that can still be reserved, in millionths; `None` if the model costs nothing.
+    /// Millionths of a credit that can still be reserved; `None` if the model is free.
     pub microcredits: Option<i64>,
 }
 
@@ -54,7 +51,7 @@ impl Admission {
         &self.model
     }
 
-    /// The requested model, if the plan replaced it with another one.
+    /// The requested model, if the plan replaced it.
     pub fn downgraded_from(&self) -> Option<&str> {
         self.downgraded_from.as_deref()
     }
@@ -68,7 +65,7 @@ impl Plan<'_> {
         }
     }
 
-    /// Maximum size of an uploaded file in bytes: the tier's limit, or the maximum form size if limits are off.
+    /// Maximum size of an uploaded file in bytes. Without plan limits, this is the maximum form size.
     pub fn largest_upload(&self, http: &Http) -> u64 {
         match self.limits {
             Limits::On => self.tier.max_upload_bytes,
@@ -76,8 +73,7 @@ impl Plan<'_> {
         }
     }
 
-    /// Maximum duration of a run: the tier's timeout. If the tier sets no timeout, or if limits are off, the worker's
-    /// timeout applies.
+    /// Maximum duration of a run. If plan limits are off or the tier has no timeout, the worker's timeout applies.
     pub fn run_timeout(&self, worker: &Worker) -> Duration {
         let seconds = match self.limits {
             Limits::On => self.tier.run_timeout_seconds,
@@ -114,11 +110,10 @@ impl Plan<'_> {
     }
 }
 
-/// Decides whether a run may start. The API documentation fixes the order of the checks: model, credits, threads,
-/// projects, concurrent runs.
+/// Decides whether a run may start. The API documentation fixes the order of the checks.
 ///
 /// # Errors
-/// The error of the first check that fails, with its details.
+/// The error of the first check that fails.
 pub fn admit(plan: &Plan<'_>, models: &ModelTable, ask: &StartRequest<'_>, load: &Load) -> Result<Admission> {
     let admission = plan.model(ask.model, models)?;
     if load.microcredits.is_some_and(|microcredits| microcredits <= 0) {
@@ -144,7 +139,7 @@ pub fn admit(plan: &Plan<'_>, models: &ModelTable, ask: &StartRequest<'_>, load:
     Ok(admission)
 }
 
-/// Decides whether a thread may be created. If `makes_project` is true, also decides whether a project may be created.
+/// `makes_project` says whether a project is created too.
 ///
 /// # Errors
 /// `THREAD_LIMIT_EXCEEDED`, `PROJECT_LIMIT_EXCEEDED`.
@@ -163,7 +158,7 @@ pub fn admit_thread(plan: &Plan<'_>, load: &Load, makes_project: bool) -> Result
     count(Code::ProjectLimitExceeded, "projects", load.projects, projects)
 }
 
-/// Decides whether an agent may be created. `agents` is the account's current number of agents.
+/// `agents` is the account's current number of agents.
 ///
 /// # Errors
 /// `AGENT_LIMIT_EXCEEDED` with the wording fixed by the API documentation.

@@ -1,12 +1,11 @@
 //! Connections of runs to the MCP servers of their agents.
 //!
-//! At the start of a run, [`offer`] lists the tools of all servers of the agent's version at the same time. A server
-//! may permit that its list is cached. Each listed tool becomes a tool of the run ([`McpTool`]). The connections and
-//! server processes stay open until the run's tools are dropped.
-//!
-//! If a server fails, the run continues without the tools of that server, and a notice reports the failure. A call
-//! whose answer is lost is not repeated. Stdio servers run only in the sandbox.
+//! At the start of a run, [`offer`] lists the tools of all servers of the agent's version. Each listed tool becomes a
+//! tool of the run ([`McpTool`]). If a server fails, the run continues without that server's tools, and a notice says
+//! so. The connections and server processes stay open until the run's tools are dropped. A connection without a session
+//! then waits for the next run of the version. Stdio servers run only in the sandbox.
 
+mod idle;
 mod lists;
 mod offer;
 mod process;
@@ -21,12 +20,13 @@ use crate::{
     addresses, config,
     error::{Error, Result},
 };
+use idle::Idle;
 use lists::Lists;
 pub use offer::{Failure, Offer, Servers, offer, preview, try_out};
 pub use remote::Place;
 pub use tool::McpTool;
 
-/// Maximum numbers of previews and trials per account: at the same time, and waiting.
+/// Maximum numbers of running and of waiting previews and trials per account.
 const TRIALS: (usize, usize) = (2, 20);
 
 /// State that all connections of this process share.
@@ -34,15 +34,13 @@ pub struct Mcp {
     http: Http,
     limits: Limits,
     lists: Lists,
+    idle: Idle,
     /// Queues of previews and trials, one per account.
     trials: AccountQueues,
 }
 
 impl Mcp {
-    /// Sets up the HTTP client.
-    ///
-    /// # Errors
-    /// INTERNAL if the TLS library cannot be set up.
+    /// Fails with INTERNAL if the TLS library cannot be set up.
     pub fn new(config: &config::Mcp) -> Result<Self> {
         let permits = if config.allow_private_addresses {
             |_| true
@@ -54,6 +52,7 @@ impl Mcp {
             http: Http::new(permits).map_err(broken)?,
             limits: config.limits(),
             lists: Lists::default(),
+            idle: Idle::default(),
             trials: AccountQueues::new(TRIALS.0, TRIALS.1),
         })
     }

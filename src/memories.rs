@@ -1,7 +1,5 @@
-//! Memories: short texts that agents keep across threads. A memory belongs to one agent, or to the account.
-//!
-//! A run accesses memories only through [`RunMemory`]. A run without memory has no `RunMemory`. Every query starts with
-//! `list::within`, which restricts the query to an account or to one holder in the account.
+//! Memories: short texts that agents keep across threads. A memory belongs to one agent, or to the account. A run
+//! accesses memories only through [`RunMemory`].
 
 pub mod create;
 pub mod delete;
@@ -28,12 +26,12 @@ pub use update::update;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Holder {
     Agent(Uuid),
-    /// The account itself. All agents whose memory scope is the account share its memories.
+    /// All agents with the memory scope `account` share its memories.
     Account,
 }
 
 impl Holder {
-    /// Returns the value of the column `agent_id`.
+    /// The value of the column `agent_id`.
     pub fn agent_id(self) -> Option<Uuid> {
         match self {
             Self::Agent(agent_id) => Some(agent_id),

@@ -1,9 +1,7 @@
 //! One-off model calls outside of runs, such as icon suggestions.
 //!
-//! Every one-off call goes through [`call`], which limits the call's tokens, size and time, and charges the account.
-//! One-off calls reserve no credits. Instead, the queue of an account runs one call at a time, and each call checks the
-//! balance only after the previous call has been charged. A failed call is not an error, because the calling code has a
-//! fallback.
+//! One-off calls reserve no credits. Instead, an account runs one call at a time, and each call checks the balance
+//! after the previous call has been charged. A failed call is not an error, because the calling code has a fallback.
 
 use std::time::Duration;
 
@@ -29,27 +27,27 @@ const MAX_WAITING: usize = 100;
 pub struct OneOffCall<'a> {
     /// Purpose of the call, for log lines.
     pub purpose: &'static str,
-    /// Public name of the model.
+    /// Public name.
     pub model: &'a str,
     pub system: String,
     pub message: String,
     pub max_output_tokens: u32,
-    /// Maximum size of the answer in bytes; a longer answer is not used.
+    /// A longer answer is not used.
     pub max_answer_bytes: usize,
-    /// Maximum time for the answer. Also the maximum time to wait for the account's earlier calls.
+    /// Maximum time for the answer, and for the wait for the account's earlier calls.
     pub time_limit: Duration,
 }
 
-/// Creates the per-account queues of one-off calls. In each process, an account runs one charged call at a time.
+/// In each process, an account runs one charged call at a time.
 pub fn queues() -> AccountQueues {
     AccountQueues::new(1, MAX_WAITING)
 }
 
-/// Calls the model once and returns its complete answer. Returns `None` if no provider except the built-in demo serves
-/// the model, if the call fails, or if the answer is too long or takes too long.
+/// Calls the model once and returns its complete answer. Returns `None` if the call fails, if the answer exceeds a
+/// limit, or if only the built-in demo serves the model.
 ///
-/// The account pays from the part of its balance that is not reserved for runs. The future `held` returns the reserved
-/// part, in millionths of a credit. `held` is awaited only after the account's earlier calls have finished.
+/// The account pays with credits that are not reserved for runs. `held` returns the reserved amount, in millionths of
+/// a credit. `held` is awaited only after the account's earlier calls have finished.
 ///
 /// # Errors
 /// INSUFFICIENT_CREDITS if the balance does not cover the call; UNAVAILABLE if too many calls wait; database errors.
@@ -66,7 +64,7 @@ pub async fn call(
     let request = request(call);
     let prompt = estimate_bytes(request.system.len()) + estimate_all(&request.messages);
     let billing = Billing::of(app, model);
-    // Keep the place in the queue until the charge is written, so that the next call reads the new balance.
+    // Keep the turn in the account's queue until the charge is written, so that the next call reads the new balance.
     let mut turn = None;
     if let Some(price) = billing.charged() {
         turn = Some(app.model_call_queues.take_within(account_id, time_limit).await?);
@@ -120,8 +118,7 @@ impl PartialAnswer {
         }
     }
 
-    /// Returns the token usage of the call, and whether the usage is an estimate. It is an estimate if the provider
-    /// reported no usage.
+    /// Returns the token usage, and whether it is an estimate because the provider reported none.
     fn usage(&self, prompt_tokens: u64) -> (TokenUsage, bool) {
         let estimate = TokenUsage {
             input: prompt_tokens,
@@ -131,7 +128,7 @@ impl PartialAnswer {
         (self.reported.unwrap_or(estimate), self.reported.is_none())
     }
 
-    /// Receives the answer. Returns true if the answer is complete.
+    /// Returns true if the answer is complete.
     async fn receive(&mut self, llm: &impl Llm, request: ModelRequest, purpose: &'static str) -> bool {
         let mut stream = llm.stream(request).await;
         while let Some(event) = stream.next().await {
@@ -145,7 +142,7 @@ impl PartialAnswer {
                 }
                 Ok(ModelEvent::Reasoning(_) | ModelEvent::ToolCall(_) | ModelEvent::Carried(_)) => {}
                 Err(fault) => {
-                    // The error text of the provider is not logged, because it may quote the request.
+                    // The provider's error text may quote the request, so it is not logged.
                     tracing::warn!(purpose, kind = fault.kind(), "a one-off model call failed");
                     return false;
                 }

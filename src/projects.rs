@@ -1,4 +1,4 @@
-//! Projects. A project has a workspace and threads. It also has one sandbox, which is created on first use.
+//! Projects. A project has a workspace, threads and one sandbox, which is created on first use.
 
 pub mod create;
 mod delete;

@@ -1,9 +1,8 @@
-//! Runs. `StartRun` commits the run before it responds. A worker claims the run under a lease, writes the run's output
-//! to the journal and finishes the run exactly once.
+//! Runs. `StartRun` commits the run before it responds. A worker claims the run under a lease, executes it and writes
+//! its output through `runs/journal.rs`. Each write checks that the epoch of the lease is still current.
 //!
-//! A run counts towards the plan's limit on concurrent runs while it is unfinished. Each check counts the rows of
-//! unfinished runs; no separate counter is stored. A worker writes the output of a run only through `runs/journal.rs`,
-//! which checks before each write that the epoch of the worker's lease is still current.
+//! An unfinished run counts towards the plan's limit on concurrent runs. Each check counts the rows; no separate
+//! counter is stored.
 
 pub mod budget;
 pub mod claim;

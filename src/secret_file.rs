@@ -1,7 +1,8 @@
 //! Files in the data folder that contain a generated secret.
 //!
-//! Used for the secret that signs tokens (`wire/jwt/secret`) and the key that encrypts stored secrets (`secrets`). If
-//! several servers start at the same time, one server creates the file, and all servers use its secret.
+//! Used for the secret that signs tokens (`wire/jwt/secret`) and for the key that encrypts stored secrets
+//! (`secrets`). If several servers start at the same time, all of them use the secret of the server that created the
+//! file.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -30,8 +31,8 @@ pub fn read(path: &Path) -> io::Result<String> {
 
 /// Creates the file with a random secret of 32 bytes, in hexadecimal. An existing file is kept.
 ///
-/// The secret is written to a temporary file, and then a hard link with the final name is created. If the final name
-/// already exists, creating the link fails, and the secret of the first server is kept.
+/// The secret is written to a temporary file. A hard link then gives this file its final name. Creating the link
+/// fails if another server has created the file.
 pub fn create(folder: &Path, name: &str) -> io::Result<()> {
     data_folder::prepare(folder)?;
     let draft = folder.join(format!("{name}.{}", id::new().simple()));

@@ -1,8 +1,7 @@
 //! Encrypts secrets of accounts before the database stores them, such as the headers of MCP servers.
 //!
-//! The cipher is AES-256-GCM. The key is derived from `secrets_key` or, without this setting, from a file in the data
-//! folder. A stored secret can be decrypted only with the context that was used to encrypt it. A row that is copied to
-//! another account can therefore not be decrypted there.
+//! The cipher is AES-256-GCM. A secret can be decrypted only with the context that encrypted it, such as the account
+//! id. A row that is copied to another account can therefore not be decrypted.
 
 use std::fmt;
 
@@ -20,16 +19,15 @@ const FILE: &str = "secrets.key";
 const MIN_BYTES: usize = 32;
 /// Size in bytes of the nonce and the authentication tag, which encryption adds to a secret.
 const OVERHEAD: usize = NONCE_LEN + 16;
-/// Context string of the key derivation. Another purpose would derive a different key.
+/// Input of the key derivation. Keys for other purposes must use another text.
 const PURPOSE: &str = "runyard 2026 stored secrets";
 
-/// The encryption key. The `Debug` output does not contain it.
 pub struct Secrets {
     key: RandomizedNonceKey,
 }
 
 impl Secrets {
-    /// Loads the key from the configuration or from the data folder, and creates the file if it is missing.
+    /// Loads the key from the configuration or from the data folder. Creates the key file if it is missing.
     ///
     /// # Errors
     /// INVALID_REQUEST, with advice, if the key is too short or its file cannot be used.
@@ -56,10 +54,6 @@ impl Secrets {
         Ok(Self { key })
     }
 
-    /// Encrypts a secret.
-    ///
-    /// # Errors
-    /// INTERNAL if the cipher fails.
     pub fn seal(&self, context: &[u8], secret: &str) -> Result<String> {
         let mut text = secret.as_bytes().to_vec();
         let nonce = self
@@ -89,7 +83,7 @@ impl fmt::Debug for Secrets {
     }
 }
 
-/// Returns the size in bytes of the secret that [`Secrets::seal`] has encrypted.
+/// Returns the size in bytes of the secret in `sealed`, the output of [`Secrets::seal`].
 pub fn sealed_size(sealed: &str) -> usize {
     (sealed.len() * 3 / 4).saturating_sub(OVERHEAD)
 }

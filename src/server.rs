@@ -1,7 +1,7 @@
-//! Binds the port of the server, serves every protocol on the port, and shuts down gracefully.
+//! Binds the port of the server, serves every protocol on it, and shuts down gracefully.
 
-/// Limits the message size of a built-in gRPC service, and accepts compressed requests. The limit bounds the memory
-/// that clients without a token can use.
+/// Wraps a built-in gRPC service: limits its message size and accepts compressed requests. The limit bounds the
+/// memory that clients without a token can use.
 macro_rules! limited {
     ($service:expr) => {
         $service
@@ -49,21 +49,20 @@ use crate::{
     },
 };
 
-/// Maximum number of attempts to bind a port that is in use.
 const BIND_ATTEMPTS: u32 = 20;
 const BIND_PAUSE: Duration = Duration::from_millis(50);
 /// Maximum number of connections waiting to be accepted.
 const BACKLOG: i32 = 4096;
-/// Maximum size of a health or reflection request, in bytes. These requests are small: each contains only one name.
+/// Maximum size of a health or reflection request, in bytes. These requests contain only one name.
 const MAX_QUESTION: usize = 16 * 1024;
 /// Maximum time to wait for the sandbox check before the server logs its address.
 const SANDBOX_CHECK: Duration = Duration::from_secs(2);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
-    /// Graceful shutdown after one signal. Open requests had a grace period, and the runs were handed over.
+    /// Graceful shutdown after one signal.
     InOrder,
-    /// Immediate end after a second signal, without a grace period.
+    /// Immediate end after a second signal.
     AtOnce,
 }
 
@@ -84,7 +83,6 @@ pub async fn serve(config: Config) -> Result<End> {
     }
 }
 
-/// A server whose port is bound.
 pub struct Server {
     app: App,
     verifier: Arc<Verifier>,
@@ -98,7 +96,7 @@ impl Server {
     /// UNAVAILABLE if the port cannot be bound; errors of the configuration, the data folder and the database.
     pub async fn open(config: Config) -> Result<Self> {
         let listen = config.listen;
-        // Decode the contract on another thread during the start. `stack::build` needs the result later.
+        // Decoding the API descriptors is slow, so another thread begins now. `stack::build` needs the result.
         drop(tokio::task::spawn_blocking(wire::codec::descriptors));
         data_folder::prepare_for(&config)?;
         let secret = jwt::load_or_create_secret(&config)?;
@@ -114,7 +112,6 @@ impl Server {
         })
     }
 
-    /// Returns the shared state; used only by tests.
     pub fn app(&self) -> &App {
         &self.app
     }
@@ -125,9 +122,8 @@ impl Server {
         })
     }
 
-    /// Serves until the app is stopping. From then on, the server reports that it is not ready, accepts no new
-    /// connections and claims no new runs. It immediately hands over the runs that it is executing, and gives open
-    /// requests a grace period.
+    /// Serves until the app is stopping. The server then reports that it is not ready, accepts no new connections and
+    /// claims no new runs. It hands over its runs immediately and gives open requests a grace period.
     ///
     /// # Errors
     /// Errors of the setup, or the error with which the worker ended.
@@ -146,7 +142,7 @@ impl Server {
             .add_service(Reflection::<V1>::default())
             .add_service(Reflection::<V1Alpha>::default());
         let stack = stack::build(&app, verifier, grpc)?;
-        // The sandbox check in this task may be slow. The server accepts connections without waiting for it.
+        // `say_hello` checks the sandbox, which may be slow. The server accepts connections meanwhile.
         let hello = tokio::spawn(say_hello(app.clone(), address));
 
         let background = Background::start(&app);
@@ -158,7 +154,7 @@ impl Server {
         if timeout(grace, connections.shutdown()).await.is_err() {
             warn!("some requests did not finish before the shutdown deadline");
         }
-        // Both tasks hold a handle of the database. The database must be closed when this method returns.
+        // Both tasks hold a database handle, and the database must be closed when this method returns.
         for task in [watching, hello] {
             task.abort();
             drop(task.await);
@@ -169,7 +165,7 @@ impl Server {
     }
 }
 
-/// Logs the setup of the server: missing model providers, the sandbox, whether plans are on, and the address.
+/// Logs missing model providers, the state of the sandbox, whether plans are on, and the address.
 async fn say_hello(app: App, address: SocketAddr) {
     let is_replaced = |name: &&str| {
         let model = app.models.find(name);
@@ -209,8 +205,8 @@ async fn say_hello(app: App, address: SocketAddr) {
     info!(%address, database = app.db.name(), data_dir = %data_dir.display(), "runyard is listening");
 }
 
-/// Binds the port. Retries for up to one second while the address is in use: after a crash of the server, a forked
-/// child process may hold the port until it calls exec.
+/// Binds the port. Retries for up to one second while the address is in use. After a crash of the server, a forked
+/// child process may hold the port until the child calls exec.
 async fn bind(listen: SocketAddr) -> Result<TcpListener> {
     let mut attempt = 1;
     loop {

@@ -1,10 +1,8 @@
 //! Skills: folders of instructions and files in the public Agent Skills format, which agents load when a task needs
 //! them.
 //!
-//! A client uploads a skill as a zip archive (`skills/archive.rs`, `skills/front_matter.rs`). Each archive becomes a
-//! version of the skill. The archives are stored in the database, so that all servers of an installation can read them.
-//! Before a run, the worker unpacks the skills of its agent into the data folder (`skills/folder.rs`), and the sandbox
-//! mounts these folders read-only at `/skills`. The model loads the instructions with a tool (`skills/tool.rs`).
+//! Each uploaded zip archive becomes a version of a skill. Before a run, the worker unpacks the skills of its agent
+//! into the data folder. The sandbox mounts these folders read-only at `/skills`.
 
 mod archive;
 pub mod attached;

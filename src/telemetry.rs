@@ -1,6 +1,4 @@
-//! Sets up logs and metrics.
-//!
-//! Started by `commands`. A second start has no effect, so that tests can start many servers in one process.
+//! Sets up logs and metrics. A second call has no effect, so that tests can start many servers in one process.
 
 use std::{
     fmt as text,
@@ -26,25 +24,19 @@ use tracing_subscriber::{
 
 use crate::error::{Error, Result};
 
-/// Upper bounds of the histogram buckets, in seconds. The smallest bounds suit responses from memory; the largest suit
-/// slow requests such as large uploads.
+/// Upper bounds of the histogram buckets, in seconds.
 const BUCKETS: &[f64] = &[
     0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0,
 ];
 
-/// Interval at which histogram samples are aggregated. Every sample takes memory until it is aggregated.
+/// Interval at which histogram samples are aggregated. Each sample takes memory until then.
 const UPKEEP: Duration = Duration::from_secs(5);
 
 static METRICS: OnceLock<Option<PrometheusHandle>> = OnceLock::new();
 
-/// Starts logging to standard error: as text on a terminal, as JSON to a file or pipe. `filter` has the syntax of
-/// `RUNYARD_LOG`.
-///
-/// # Errors
-/// INVALID_REQUEST if the filter is invalid.
+/// Logs to standard error: as text on a terminal, otherwise as JSON. `filter` has the syntax of `RUNYARD_LOG`.
 pub fn start_logging(filter: &str) -> Result<()> {
-    // Hide PostgreSQL's notices: at each server start, PostgreSQL would report that the migrations table already
-    // exists.
+    // At every start, PostgreSQL reports that the migrations table already exists. This filter hides the notice.
     let filter = format!("sqlx::postgres::notice=warn,{filter}");
     let registry = tracing_subscriber::registry().with(read_filter(&filter)?);
     // The call fails if a subscriber is already installed. That subscriber stays in use.
@@ -66,8 +58,8 @@ pub fn start_logging(filter: &str) -> Result<()> {
     Ok(())
 }
 
-/// Parses a log filter. [`EnvFilter`] supports filters that name spans, but takes a lock whenever any span is entered
-/// or left. Filters that name only targets and levels therefore become [`Targets`], which takes no locks.
+/// Parses a log filter. [`EnvFilter`] takes a lock whenever a span is entered or left. A filter without span names
+/// becomes [`Targets`], which takes no locks.
 fn read_filter(filter: &str) -> Result<Box<dyn Layer<Registry> + Send + Sync>> {
     let complete = EnvFilter::try_new(filter).map_err(|error| {
         Error::invalid(format!(
@@ -82,8 +74,8 @@ fn read_filter(filter: &str) -> Result<Box<dyn Layer<Registry> + Send + Sync>> {
     }
 }
 
-/// Formats the fields of spans as JSON. A field that is recorded later is appended to the existing JSON text.
-/// [`JsonFields`] alone would parse and rewrite the whole text for each recorded field.
+/// Formats the fields of spans as JSON. [`JsonFields`] alone would parse and rewrite the whole text for each field
+/// that is recorded later.
 #[derive(Default)]
 struct AppendedFields {
     json: JsonFields,
@@ -117,7 +109,6 @@ pub const MODEL_RETRIES: &str = "runyard_model_retries_total";
 pub const SKIPPED_PIECES: &str = "runyard_model_skipped_pieces_total";
 pub const RUNS_LIVE: &str = "runyard_runs_live";
 
-/// Installs the metrics recorder and describes the metrics. Does nothing if another recorder was installed first.
 pub fn start_metrics() {
     if handle().is_some() {
         describe_counter!(REQUESTS, "Requests, by protocol and HTTP status");
@@ -138,8 +129,8 @@ pub fn start_metrics() {
     }
 }
 
-/// Aggregates histogram samples at regular intervals. Without this task, a server whose metrics are never scraped would
-/// collect samples without bound. The future never completes.
+/// Aggregates histogram samples forever. Without this task, a server whose metrics are never scraped would collect
+/// samples without bound.
 pub async fn add_up_samples() {
     loop {
         tokio::time::sleep(UPKEEP).await;

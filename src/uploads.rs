@@ -1,8 +1,7 @@
 //! Uploads: files that clients send for use in a workspace.
 //!
-//! A file waits in the staging folder under the upload's id until a run uses the upload (`uploads/take.rs`), or until a
-//! caller places the file at a path (`uploads/write.rs`). The file is then moved into the workspace by a rename. For a
-//! run, `uploads/name.rs` chooses the file's name in the workspace.
+//! A file waits in the staging folder under the upload's id. A rename moves it into the workspace of a run
+//! (`uploads/take.rs`), or to a path that a caller chooses (`uploads/write.rs`).
 
 mod expire;
 pub mod name;
@@ -41,16 +40,12 @@ pub fn staged(app: &App, upload_id: Uuid) -> PathBuf {
     folder(app).join(upload_id.to_string())
 }
 
-/// Returns the staging folder. It is on the same file system as the workspaces, so that a rename can move a file into a
-/// workspace.
+/// The staging folder is on the file system of the workspaces, so that a rename can move a file into a workspace.
 pub fn folder(app: &App) -> PathBuf {
     app.config.data_dir.join(data_folder::UPLOADS)
 }
 
-/// Returns the maximum size in bytes of a file that an account may upload.
-///
-/// # Errors
-/// Database errors.
+/// Returns the maximum size of an account's upload in bytes.
 pub async fn largest(app: &App, account_id: Uuid) -> Result<u64> {
     let plan = Plan {
         tier: ensure::tier(app, app.db.read(), account_id).await?,
@@ -59,11 +54,8 @@ pub async fn largest(app: &App, account_id: Uuid) -> Result<u64> {
     Ok(plan.largest_upload(&app.config.http))
 }
 
-/// Lists the ids of uploads that belong to a run and whose files are not in the workspace yet. `of_run` selects the
-/// runs: it receives the run id of an upload and returns a condition.
-///
-/// # Errors
-/// Database errors.
+/// Lists the ids of uploads that are bound to a run and not yet in the workspace. `of_run` gets the run-id column and
+/// returns a condition on it.
 pub async fn unplaced(db: &impl ConnectionTrait, scope: Scope, of_run: impl FnOnce(Expr) -> Expr) -> Result<Vec<Uuid>> {
     // `FALSE` is a literal, because a database does not use a partial index for a bound parameter.
     let placed = Expr::col((Entity, Column::Placed)).eq(Expr::cust("FALSE"));

@@ -1,7 +1,6 @@
-//! The protocol layer. Only this module and `server` use JSON Web Tokens and the crates tonic and http.
+//! The protocol layer: gRPC, HTTP, JSON and tokens. Only this module and `server` use the crates tonic and http.
 //!
-//! A service method reads its request, calls one domain function and writes the response. HTTP needs no handlers,
-//! because `crates/transcode` translates HTTP requests to calls of the same services.
+//! HTTP needs no handlers, because `crates/transcode` translates HTTP requests to gRPC calls.
 
 mod access;
 mod accounts;
@@ -51,7 +50,7 @@ use crate::app::App;
 use write::write;
 
 pub(crate) mod traits {
-    //! The service traits of the contract. In these traits, a RunEvent is represented by its encoded bytes.
+    //! The generated service traits. They represent a `RunEvent` by its encoded bytes.
     #![expect(
         clippy::pedantic,
         clippy::allow_attributes,
@@ -61,7 +60,6 @@ pub(crate) mod traits {
     include!(concat!(env!("OUT_DIR"), "/traits/traits.rs"));
 }
 
-/// Combines the gRPC services of the contract into one tower service.
 pub fn services(app: &App) -> Routes {
     use traits::runyard::v1::{
         account_service_server::AccountServiceServer, admin_service_server::AdminServiceServer,
@@ -71,7 +69,7 @@ pub fn services(app: &App) -> Routes {
         skill_service_server::SkillServiceServer, thread_service_server::ThreadServiceServer,
     };
     let limit = app.config.http.max_message_bytes;
-    // The size limit applies to messages after decompression. Responses are compressed by the module `compression`.
+    // The size limit applies after decompression. Responses are compressed by `wire/compression.rs`.
     macro_rules! limited {
         ($service:expr) => {
             $service

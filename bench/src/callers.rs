@@ -20,7 +20,6 @@ use uuid::Uuid;
 use crate::{Result, children::SECRET};
 
 const CALLERS_PER_CONNECTION: usize = 16;
-/// Timeout of an HTTP request with a JSON body.
 const TIMEOUT: Duration = Duration::from_mins(1);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,7 +86,7 @@ impl Account {
     }
 }
 
-/// Returns a request for a run in the mode `chat`, in which the run has no tools.
+/// Returns a request in the mode `chat`, in which a run has no tools.
 pub(crate) fn start_on(model: &str) -> StartRunRequest {
     StartRunRequest {
         prompt: Some("Say something.".to_owned()),
@@ -102,7 +101,6 @@ pub(crate) async fn connect(address: SocketAddr) -> Result<RunServiceClient<Chan
     Ok(RunServiceClient::new(endpoint.connect().await?))
 }
 
-/// A client that starts runs one after another.
 pub(crate) struct Caller {
     account: Account,
     line: Line,
@@ -114,7 +112,6 @@ enum Line {
 }
 
 impl Caller {
-    /// Creates one caller per account.
     pub(crate) async fn all(protocol: Protocol, address: SocketAddr, accounts: &[Account]) -> Result<Vec<Self>> {
         let mut callers = Vec::with_capacity(accounts.len());
         let http = reqwest::Client::builder().tcp_nodelay(true).timeout(TIMEOUT).build()?;
@@ -162,7 +159,7 @@ impl Caller {
     }
 }
 
-/// Returns the final status of a run if `event` is the run's terminal event.
+/// Returns the run's final status if `event` is the last event of the run.
 pub(crate) fn ends_with(event: &RunEvent) -> Option<RunStatus> {
     match &event.event {
         Some(Event::Status(status)) if status.status() != RunStatus::Running => Some(status.status()),

@@ -1,5 +1,4 @@
-//! Measures small gRPC calls: `StartRun` and `GetRun` on the gRPC echo server (`echo.rs`), and `GetRun` on a Runyard
-//! server.
+//! Measures `GetRun` on a Runyard server, and `StartRun` and `GetRun` on the gRPC echo server (`echo.rs`).
 
 use std::{
     future::Future,
@@ -22,11 +21,10 @@ use crate::{
     machine::millis,
 };
 
-/// Number of callers. All callers share one connection.
+/// Number of callers, which share one connection.
 pub(crate) const CALLERS: usize = 16;
 
-/// Measures `StartRun` on the echo server. Returns the calls per second, and the 99th percentile of the latency in
-/// milliseconds.
+/// Returns the calls per second and the 99th percentile latency in milliseconds.
 pub(crate) async fn echo_starts(address: SocketAddr, account: &Account, calls: usize) -> Result<(f64, f64)> {
     let account = account.clone();
     let start = move |mut client: RunServiceClient<Channel>| {
@@ -36,13 +34,13 @@ pub(crate) async fn echo_starts(address: SocketAddr, account: &Account, calls: u
     repeat(&connect(address).await?, calls, start).await
 }
 
-/// Measures `GetRun` on the echo server. Returns the calls per second.
+/// Returns the calls per second.
 pub(crate) async fn echo_gets(address: SocketAddr, account: &Account, calls: usize) -> Result<f64> {
     let id = uuid::Uuid::now_v7().to_string();
     gets(&connect(address).await?, account, id, calls).await
 }
 
-/// Starts a run and measures `GetRun` calls for this run. Returns the calls per second.
+/// Returns the calls per second of `GetRun` for a new run.
 pub(crate) async fn server_gets(address: SocketAddr, account: &Account, calls: usize) -> Result<f64> {
     let mut client = connect(address).await?;
     let request = account.signed(start_on("bench/one"));
@@ -61,8 +59,7 @@ async fn gets(client: &RunServiceClient<Channel>, account: &Account, run: String
     Ok(repeat(client, calls, get).await?.0)
 }
 
-/// Makes `calls` calls, distributed over the parallel callers. Returns the calls per second, and the 99th percentile of
-/// the latency in milliseconds.
+/// Returns the calls per second and the 99th percentile latency in milliseconds.
 async fn repeat<C, F>(client: &RunServiceClient<Channel>, calls: usize, call: C) -> Result<(f64, f64)>
 where
     C: Fn(RunServiceClient<Channel>) -> F + Clone + Send + 'static,

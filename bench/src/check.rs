@@ -14,19 +14,16 @@ use crate::{
     callers::{Account, connect, ends_with},
 };
 
-/// Maximum number of runs whose events are read over one stream.
+/// Maximum number of runs per event stream.
 const AT_ONCE: usize = 100;
-/// Maximum time to wait until runs have ended, and maximum time to read one stream.
 const TIMEOUT: Duration = Duration::from_mins(1);
-/// Pause between two queries for unfinished runs.
 const PAUSE: Duration = Duration::from_millis(2);
 
-/// Checks the events of one run. Each sequence number must arrive once and in order, and no event may follow the
-/// terminal event.
+/// Checks the events of one run. Each sequence number must arrive once and in order. The terminal event must be the
+/// last.
 #[derive(Debug)]
 pub(crate) struct Reader {
     run_id: String,
-    /// Number of events that have been checked.
     pub(crate) events: i64,
     ended: Option<RunStatus>,
 }
@@ -53,7 +50,6 @@ impl Reader {
         Ok(())
     }
 
-    /// Checks that the run ended with this status, and returns the number of its events.
     pub(crate) fn ended(&self, status: RunStatus) -> Result<i64> {
         if self.ended == Some(status) {
             return Ok(self.events);
@@ -66,7 +62,7 @@ impl Reader {
     }
 }
 
-/// Polls until an account has no unfinished run. Each query returns at most one row, so that polling adds little load.
+/// Polls until an account has no unfinished run. A page size of 1 keeps the load of polling low.
 pub(crate) async fn until_done(client: &mut RunServiceClient<Channel>, account: &Account) -> Result<()> {
     let deadline = Instant::now() + TIMEOUT;
     loop {
@@ -85,7 +81,6 @@ pub(crate) async fn until_done(client: &mut RunServiceClient<Channel>, account: 
     }
 }
 
-/// Reads and checks all events of finished runs; returns the number of events.
 pub(crate) async fn read_back(address: SocketAddr, account: &Account, runs: &[Uuid]) -> Result<i64> {
     let mut client = connect(address).await?;
     let mut events = 0;

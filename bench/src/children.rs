@@ -1,4 +1,4 @@
-//! Starts the child processes of the benchmark: the Runyard servers, the minimal comparison server (`floor.rs`), the
+//! Starts the child processes of the benchmark: Runyard servers, the minimal comparison server (`floor.rs`), the
 //! scripted models and the gRPC echo server (`echo.rs`). A child is killed when its handle is dropped.
 
 use std::{
@@ -19,13 +19,12 @@ use tokio::{
 
 use crate::{Result, paced, report, sandbox};
 
-/// Timeout for a child to start or to exit.
 const TIMEOUT: Duration = Duration::from_secs(20);
 pub(crate) const SECRET: &str = "a secret of the benchmark that is long enough";
 
-/// Number of deltas in an answer of the model `bench/slow`, and the pause before each delta.
+/// Number of tokens in an answer of the model `bench/slow`, and the pause before each token.
 pub(crate) const SLOW: (usize, Duration) = (6_000, Duration::from_millis(100));
-/// Number of deltas in an answer of the model `bench/many`.
+/// Number of tokens in an answer of the model `bench/many`.
 pub(crate) const TOKENS: usize = 200;
 
 /// A temporary folder, which is removed when this value is dropped.
@@ -51,14 +50,14 @@ impl Drop for Folder {
     }
 }
 
-/// A child that prints one line when it is ready and exits when its standard input is closed.
+/// A child process that prints one line when it is ready, and exits when its standard input is closed.
 pub(crate) struct Helper {
     child: Child,
     pub(crate) line: String,
 }
 
 impl Helper {
-    /// Starts this program as a child process with `role` as its argument, and reads the line that the child prints.
+    /// Starts this program with `role` as its argument, and reads the line that the child prints.
     pub(crate) async fn start(role: &str) -> Result<Self> {
         let mut child = Command::new(std::env::current_exe()?)
             .arg(role)
@@ -80,10 +79,10 @@ impl Helper {
     }
 }
 
-/// The scripted models, in the order in which [`play_model`] prints their URLs.
+/// Names of the scripted models, in the order in which [`play_model`] prints their URLs.
 const MODELS: [&str; 6] = ["one", "many", "slow", "tools", "paced", "shell"];
 
-/// Parses the line that [`play_model`] printed in a child process. Returns the name and the base URL of each model.
+/// Parses the URLs that [`play_model`] printed. Returns the name and the base URL of each model.
 pub(crate) fn models(line: &str) -> Result<Vec<(&'static str, &str)>> {
     let models: Vec<_> = MODELS.into_iter().zip(line.split(' ')).collect();
     if models.len() < MODELS.len() || models.iter().any(|(_, url)| !url.starts_with("http://")) {
@@ -92,7 +91,6 @@ pub(crate) fn models(line: &str) -> Result<Vec<(&'static str, &str)>> {
     Ok(models)
 }
 
-/// Serves the scripted models and prints their base URLs in the order of [`MODELS`].
 pub(crate) async fn play_model() -> Result<()> {
     let one = Upstream::start(Script::fixed(1)).await;
     let many = Upstream::start(Script::fixed(TOKENS)).await;
@@ -126,7 +124,7 @@ pub(crate) struct Server {
     pub(crate) start_up: Duration,
 }
 
-/// The program, folder, configuration and database URL of a server. If `database` is `None`, the server uses SQLite.
+/// If `database` is `None`, the server uses SQLite.
 pub(crate) struct Place<'a> {
     pub(crate) program: &'a Path,
     pub(crate) folder: &'a Path,
@@ -135,7 +133,7 @@ pub(crate) struct Place<'a> {
 }
 
 impl Server {
-    /// Starts a server on a free port and waits until it is ready.
+    /// Starts a server on a free port and waits until the server is ready.
     pub(crate) async fn start(place: &Place<'_>) -> Result<Self> {
         std::fs::create_dir_all(place.folder)?;
         let config = place.folder.join("runyard.toml");
@@ -156,7 +154,7 @@ impl Server {
         Self::spawn(command, address, place.folder).await
     }
 
-    /// Starts the minimal comparison server (`floor.rs`) on a free port and waits until it is ready.
+    /// Starts the minimal comparison server on a free port and waits until the server is ready.
     pub(crate) async fn start_floor(folder: &Path, models: &str) -> Result<Self> {
         std::fs::create_dir_all(folder)?;
         let address = free_address()?;
@@ -202,8 +200,7 @@ fn free_address() -> Result<SocketAddr> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?)
 }
 
-// Returns the time from `began` until the server is ready, or `None` after the timeout. The pause between two polls is
-// short, so that the result is precise.
+// Returns the time from `began` until the server is ready, or `None` after the timeout.
 fn until_ready(address: SocketAddr, began: Instant) -> Option<Duration> {
     while began.elapsed() < TIMEOUT {
         if is_ready(address).unwrap_or(false) {

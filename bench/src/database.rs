@@ -1,5 +1,5 @@
-//! Measures how many transactions per second PostgreSQL commits without a Runyard server. The benchmark itself connects
-//! to the database. Each transaction inserts the rows of a started run.
+//! Measures how many transactions per second PostgreSQL commits without a Runyard server. Each transaction inserts
+//! the rows of a started run.
 
 use std::time::{Duration, Instant};
 
@@ -30,7 +30,6 @@ const INSERTS: [&str; 5] = [
 pub(crate) struct Rows(DatabaseConnection);
 
 impl Rows {
-    /// Connects to an empty database and creates the tables.
     pub(crate) async fn create(url: &str) -> Result<Self> {
         let mut options = ConnectOptions::new(url);
         options
@@ -42,7 +41,6 @@ impl Rows {
         Ok(Self(db))
     }
 
-    /// Returns the committed transactions per second.
     pub(crate) async fn measure(&self) -> Result<f64> {
         let (mut tasks, began) = (JoinSet::new(), Instant::now());
         for _ in 0..CLIENTS {

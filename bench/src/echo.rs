@@ -1,5 +1,5 @@
-//! A gRPC server that answers `StartRun` and `GetRun` but does no work. The benchmark measures it to find the cost of
-//! the transport alone.
+//! A gRPC server that answers `StartRun` and `GetRun` without doing any work. Its speed shows the cost of the
+//! transport alone.
 
 use std::{
     convert::Infallible,
@@ -22,7 +22,7 @@ use uuid::Uuid;
 
 use crate::{Result, children, report};
 
-/// Serves the echo on a free port and prints the address. Returns when the parent exits.
+/// Prints the address, and returns when the parent process exits.
 pub(crate) async fn serve() -> Result<()> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     report::say(&listener.local_addr()?.to_string());
@@ -38,7 +38,7 @@ pub(crate) async fn serve() -> Result<()> {
 #[derive(Clone)]
 struct Echo;
 
-// The echo has the name of Runyard's service, so that the same gRPC client can call the echo and Runyard.
+// The echo uses the name of Runyard's service, so that the same gRPC client can call both.
 impl NamedService for Echo {
     const NAME: &'static str = "runyard.v1.RunService";
 }

@@ -1,7 +1,6 @@
-//! Fills a database with copies of a finished run. Each copy has new ids and times.
+//! Fills a database with copies of a finished run: its project, thread, messages, events and ledger entry.
 //!
-//! A copy consists of a run and its project, thread, messages, events and ledger entry. The column names are read from
-//! the database, so this file does not list them. With SQLite, the server must be stopped while the rows are copied.
+//! Each copy has new ids and times. With SQLite, the server must be stopped during the copy.
 
 use std::time::Duration;
 
@@ -11,7 +10,7 @@ use uuid::{NoContext, Timestamp, Uuid};
 
 use crate::Result;
 
-/// A column that selects the rows to copy, and a function that returns the column's value from a [`Template`].
+/// The column that identifies the rows to copy, and a function that returns the column's value from a [`Template`].
 type Key = (&'static str, fn(Template) -> Uuid);
 const TABLES: [(&str, Key); 6] = [
     ("projects", ("id", |(project, _, _)| project)),
@@ -23,7 +22,7 @@ const TABLES: [(&str, Key); 6] = [
 ];
 /// Maximum number of rows per statement. A row has eight bound values, and SQLite allows 32,766 per statement.
 const AT_ONCE: usize = 1_000;
-/// Time between the start times of two consecutive copies, in milliseconds.
+/// Milliseconds between the start times of two consecutive copies.
 const BETWEEN: u64 = 500;
 
 /// Adds `runs` finished runs, divided evenly among the accounts that have a run.
@@ -36,7 +35,6 @@ pub(crate) async fn fill(url: &str, runs: usize) -> Result<()> {
     let now = Clock::default().now();
     let mut rows = Vec::with_capacity(AT_ONCE);
     for number in 0..runs {
-        // All copies start in the past, and the first copy is the oldest.
         let age = BETWEEN * (runs - number) as u64;
         let at = now - Duration::from_millis(age);
         let mut row: Vec<Value> = vec![accounts[number % accounts.len()].into(), at.into()];
@@ -63,7 +61,6 @@ fn id_at(millis: u64) -> Uuid {
     Uuid::new_v7(Timestamp::from_unix(NoContext, seconds, nanos))
 }
 
-/// The ids of the project, the thread and the run that are copied.
 type Template = (Uuid, Uuid, Uuid);
 
 async fn template(db: &impl ConnectionTrait) -> Result<Template> {
@@ -153,7 +150,6 @@ async fn columns(db: &impl ConnectionTrait, table: &str) -> Result<Vec<String>> 
         .collect::<Result<_, _>>()?)
 }
 
-/// Returns the SQL expression for a column of a copied row.
 fn value(table: &str, column: &str) -> String {
     match (table, column) {
         ("projects", "id") => "c.project_id".to_owned(),
@@ -169,8 +165,8 @@ fn value(table: &str, column: &str) -> String {
     }
 }
 
-/// Returns the database URL for the server, and the URL with which the benchmark opens the database. With PostgreSQL, a
-/// new database is created. With SQLite, the first value is `None`, because the server chooses the path.
+/// Returns the database URL for the server, and the URL for the benchmark. With PostgreSQL, creates a database. With
+/// SQLite, the first value is `None`, because the server chooses the path.
 pub(crate) async fn database(server_url: Option<&str>, folder: &std::path::Path) -> Result<(Option<String>, String)> {
     let Some(server_url) = server_url else {
         let file = folder.join("data/runyard.db");

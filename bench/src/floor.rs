@@ -1,9 +1,7 @@
-//! The floor: a minimal server that does only the work that every service of this kind must do. The benchmark compares
-//! Runyard with the floor.
+//! The floor: a minimal server with which the benchmark compares Runyard.
 //!
-//! The floor starts runs over JSON and gRPC, calls the model, and streams the events of the runs. It stores all rows in
-//! SQLite, and sends an event only after its commit. It has no limits, no secondary indexes and no sandbox. It does not
-//! verify tokens; the hash of a token identifies the caller.
+//! The floor starts runs over JSON and gRPC, and calls the model. All rows are in SQLite, and an event is sent only
+//! after its commit. It has no limits, secondary indexes or sandbox. It does not verify tokens.
 
 mod rpc;
 mod store;
@@ -50,11 +48,10 @@ use upstream::Models;
 pub(crate) struct Setup {
     pub(crate) address: SocketAddr,
     pub(crate) folder: PathBuf,
-    /// The base URLs of the scripted models, in the format that `children::play_model` prints.
+    /// Base URLs of the scripted models, in the format of `children::play_model`.
     pub(crate) models: String,
 }
 
-/// An unfinished run.
 struct Run {
     id: Uuid,
     account: u64,
@@ -63,7 +60,6 @@ struct Run {
     stop: Notify,
 }
 
-/// The committed events of an unfinished run.
 #[derive(Default)]
 struct Log {
     events: Vec<RunEvent>,
@@ -79,7 +75,6 @@ struct Floor {
     models: Models,
 }
 
-/// Serves the floor until the parent process exits.
 pub(crate) async fn serve(setup: &Setup) -> Result<()> {
     let runs = Runs::default();
     let floor = Floor {
@@ -93,7 +88,7 @@ pub(crate) async fn serve(setup: &Setup) -> Result<()> {
         .route("/v1/agent/start", post(start_over_json))
         .with_state(floor);
     let listener = TcpListener::bind(setup.address).await?.tap_io(|socket| {
-        // Disables Nagle's algorithm, because an event is a small write.
+        // Disables Nagle's algorithm, because each event is a small write.
         let _ = socket.set_nodelay(true);
     });
     tokio::select! {
@@ -138,7 +133,7 @@ fn account(token: Option<&[u8]>) -> u64 {
 }
 
 impl Floor {
-    /// Commits a new run and its first event. The run is then executed in the background.
+    /// Commits a new run and its first event. The run continues in the background.
     async fn start(&self, account: u64, model: &str, prompt: String) -> Result<StartRunResponse> {
         let url = self.models.url(model)?;
         let (thread, project) = (Uuid::now_v7(), Uuid::now_v7());
@@ -196,8 +191,7 @@ impl Floor {
         }
     }
 
-    /// Calls the model, queues each chunk of its answer for storage, and returns the whole answer. This method never
-    /// returns `None`, which `execute` uses for a stopped run.
+    /// Never returns `None`: the caller `execute` uses `None` for a stopped run.
     async fn answer(&self, run: &Arc<Run>, url: http::Uri, prompt: &str) -> Result<Option<String>> {
         let mut answer = self.models.call(url, prompt).await?;
         let mut text = String::new();
@@ -222,14 +216,14 @@ impl Floor {
 }
 
 impl Log {
-    /// Returns the events after the first `position` events, and whether the run has ended.
+    /// Returns the events from index `position` on, and whether the run has ended.
     fn after(&self, position: usize) -> (Vec<RunEvent>, bool) {
         (self.events.get(position..).unwrap_or_default().to_vec(), self.has_ended)
     }
 }
 
 impl Run {
-    /// Numbers an event and encodes it. One task at a time appends to a run, so the numbers are in order.
+    /// Only one task at a time may append to a run, so that sequence numbers are in order.
     fn row(&self, event: Event) -> Row {
         let event = RunEvent {
             agent_run_id: self.id.to_string(),

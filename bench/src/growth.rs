@@ -1,8 +1,8 @@
-//! Measures the cost of history: how the number of finished runs affects `StartRun` calls, lists, deletions and the
-//! processor time of an idle server. The measured servers differ only in this number.
+//! Measures how the number of finished runs affects `StartRun`, lists, deletions and the processor time of an idle
+//! server.
 //!
-//! All servers run at the same time. The benchmark changes to the next server after each GET request, after each
-//! deletion and after each batch of `StartRun` calls. Other load on the machine therefore affects all servers equally.
+//! The measured servers differ only in this number. The servers run at the same time and are measured in turns. Other
+//! load on the machine therefore affects all servers equally.
 
 use std::{
     fmt::Write,
@@ -26,23 +26,18 @@ use crate::{
 
 /// Numbers of finished runs on the measured servers. The first server has no history.
 const HISTORIES: [usize; 3] = [0, 10_000, 100_000];
-/// Numbers of accounts that share the history. Each number is measured separately.
+/// Numbers of accounts that share the history. The benchmark runs once per number.
 const ACCOUNTS: [usize; 2] = [1, 1_000];
 const CALLERS: usize = 16;
-/// Number of `StartRun` calls per batch. A batch takes several seconds, so that SQLite checkpoints its write-ahead log
-/// several times during each batch.
+/// Number of `StartRun` calls per batch. SQLite checkpoints its write-ahead log several times in a batch of this
+/// size.
 const STARTS: usize = 2_000;
-/// Number of batches per round.
 const BATCHES: usize = 2;
-/// Number of GET requests per path, server and round.
 const LISTS: usize = 40;
-/// The lists from which each round deletes rows, each with the field that contains a row's id.
+/// The lists from which rows are deleted, each with the name of its id field.
 const DELETED: [(&str, &str); 2] = [("threads", "thread_id"), ("projects", "project_id")];
-/// Number of deletions per list, server and round.
 const DELETES: usize = 8;
-/// Duration of the idle measurement.
 const IDLE: Duration = Duration::from_secs(20);
-/// Pause between the `StartRun` calls and the GET requests, and before the idle measurement.
 const REST: Duration = Duration::from_secs(3);
 /// Minimum rate of `StartRun` calls with the longest history, relative to the server without history.
 const MIN_RATE: f64 = 0.95;
@@ -53,7 +48,7 @@ const MAX_LATENCY: f64 = 1.3;
 /// Maximum processor time of an idle server, in milliseconds per second.
 const MAX_IDLE: f64 = 0.5;
 
-/// Paths of the measured GET requests. The page size is one row, because lists without history have only one row.
+/// Paths of the measured GET requests. The page size is 1, because lists on the server without history have one row.
 const PATHS: [&str; 16] = [
     "/agent-runs?page_size=1",
     "/agent-runs?page_size=1&status=completed",
@@ -73,7 +68,6 @@ const PATHS: [&str; 16] = [
     "/billing/usage-history?page_size=1",
 ];
 
-/// A server under measurement. `history` is the number of its finished runs.
 struct Grown {
     history: usize,
     server: Server,
@@ -102,7 +96,7 @@ pub(crate) async fn measure(options: &Options, program: &Path, folder: &Path, co
                     grown.start_runs(options).await?;
                 }
             }
-            // Give the servers time for background work, such as writing files, before the lists are read.
+            // Let the servers finish background work, such as writing files.
             tokio::time::sleep(REST).await;
             read_lists(&mut all).await?;
             delete_rows(&mut all).await?;
@@ -162,7 +156,7 @@ async fn grow(
     })
 }
 
-/// Returns `PATHS` with the ids of the account's newest run filled in.
+/// Replaces the placeholders in `PATHS` with the ids of the account's newest run.
 async fn paths(server: &Server, account: &Account) -> Result<Vec<String>> {
     let url = format!("http://{}/agent-runs?page_size=1", server.address);
     let answer = account.get(&reqwest::Client::new(), &url).await?;
@@ -182,7 +176,7 @@ async fn paths(server: &Server, account: &Account) -> Result<Vec<String>> {
 
 impl Grown {
     async fn start_runs(&mut self, options: &Options) -> Result<()> {
-        // With a single account, all callers use it.
+        // With one account, all callers share it.
         let callers: Vec<Account> = self.accounts.iter().cycle().take(CALLERS).cloned().collect();
         let target = Target {
             address: self.server.address,
@@ -200,7 +194,6 @@ impl Grown {
         format!("http://{}{path}", self.server.address)
     }
 
-    /// Returns the URLs of the newest rows in one of the first account's lists.
     async fn newest(&self, (noun, id): (&str, &str)) -> Result<Vec<String>> {
         let url = self.url(&format!("/{noun}?page_size={DELETES}"));
         let listed: Value = serde_json::from_slice(&self.accounts[0].get(&self.http, &url).await?)?;
@@ -214,8 +207,7 @@ impl Grown {
     }
 }
 
-/// Requests each path from each server as the first account. Records the median latency per server and path, in
-/// milliseconds.
+/// Records the median latencies in milliseconds.
 async fn read_lists(all: &mut [Grown]) -> Result<()> {
     for position in 0..PATHS.len() {
         let mut times = vec![Vec::with_capacity(LISTS); all.len()];
@@ -234,8 +226,7 @@ async fn read_lists(all: &mut [Grown]) -> Result<()> {
     Ok(())
 }
 
-/// Deletes some of the newest threads and projects of the first account, and records the median latencies in
-/// milliseconds.
+/// Records the median latencies in milliseconds.
 async fn delete_rows(all: &mut [Grown]) -> Result<()> {
     for (position, list) in DELETED.into_iter().enumerate() {
         let mut urls = Vec::new();
@@ -258,7 +249,6 @@ async fn delete_rows(all: &mut [Grown]) -> Result<()> {
     Ok(())
 }
 
-/// Measures the processor time that each server uses while all servers are idle.
 async fn idle(all: &mut [Grown]) -> Result<()> {
     tokio::time::sleep(REST).await;
     let mut before = Vec::new();
@@ -273,7 +263,6 @@ async fn idle(all: &mut [Grown]) -> Result<()> {
     Ok(())
 }
 
-/// Returns the median of unsorted values.
 fn middle(values: &[f64]) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_unstable_by(f64::total_cmp);

@@ -1,4 +1,4 @@
-//! Starts slow runs and streams their events. The live streams are measured alone and as background load of `StartRun`.
+//! Live streams of slow runs. They are measured alone, and as background load for `StartRun`.
 
 use runyard::v1::{RunStatus, StopRunRequest, StreamRunRequest};
 use tokio::task::JoinSet;
@@ -20,7 +20,7 @@ pub(crate) struct Live {
 }
 
 impl Live {
-    /// Starts `count` runs with a stream each. Returns when every stream has received its first event.
+    /// Starts `count` runs and a stream for each. Returns when every stream has received its first event.
     pub(crate) async fn open(target: Target<'_>, account: &Account, count: usize) -> Result<Self> {
         let mut starting = Caller::all(Protocol::Grpc, target.address, std::slice::from_ref(account)).await?;
         let (mut runs, mut readers, mut client) = (Vec::with_capacity(count), JoinSet::new(), None);
@@ -53,7 +53,7 @@ impl Live {
         })
     }
 
-    /// Stops the runs, checks that each sequence number arrived once, and returns the number of received events.
+    /// Stops the runs and checks their sequence numbers. Returns the number of received events.
     pub(crate) async fn close(mut self, target: Target<'_>) -> Result<i64> {
         let mut client = connect(target.address).await?;
         for run in &self.runs {

@@ -1,5 +1,4 @@
-//! Measures the machine: the duration of a durable write, the resource usage of a process, and the load of other
-//! programs.
+//! Measures durable writes, the resource usage of a process, and the load of other programs.
 
 use std::{
     fs,
@@ -10,10 +9,10 @@ use std::{
 
 use crate::Result;
 
-/// Number of clock ticks per second in /proc, which is always 100 on Linux.
+/// Number of clock ticks per second in /proc. Always 100 on Linux.
 const TICKS: u64 = 100;
 
-/// Appends `count` blocks of 4 KiB to a file and syncs each block. Returns the duration of each sync in milliseconds.
+/// Appends `count` blocks of 4 KiB to a file and syncs each. Returns the durations of the syncs in milliseconds.
 pub(crate) fn probe_fdatasync(folder: &Path, count: usize) -> Result<Vec<f64>> {
     let path = folder.join("probe");
     let mut file = fs::File::create(&path)?;
@@ -33,11 +32,11 @@ pub(crate) fn millis(time: Duration) -> f64 {
     time.as_secs_f64() * 1000.0
 }
 
-/// Returns the processor time of a process with all its threads, in user mode and kernel mode.
+/// Returns the processor time of a process in user mode and kernel mode.
 pub(crate) fn used_by(pid: u32) -> Result<Duration> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
-    // The process name may contain any character, so the fields are counted from the last closing parenthesis. Fields
-    // 14 and 15 of the whole line are utime and stime.
+    // The process name may contain spaces and parentheses, so fields are counted from the last `)`. utime and stime
+    // are fields 14 and 15 of the whole line.
     let fields = stat
         .rsplit_once(')')
         .ok_or("/proc/PID/stat has an unexpected format")?
@@ -47,8 +46,8 @@ pub(crate) fn used_by(pid: u32) -> Result<Duration> {
     Ok(Duration::from_millis((ticks()? + ticks()?) * 1000 / TICKS))
 }
 
-/// Returns the processor time of a process in nanoseconds. The result is more precise than that of [`used_by`], but
-/// excludes threads that have ended.
+/// Returns the processor time of a process in nanoseconds. More precise than [`used_by`], but excludes threads that
+/// have ended.
 pub(crate) fn nanos_of(pid: u32) -> Result<u64> {
     let mut nanos = 0;
     for task in fs::read_dir(format!("/proc/{pid}/task"))? {
@@ -59,7 +58,6 @@ pub(crate) fn nanos_of(pid: u32) -> Result<u64> {
     Ok(nanos)
 }
 
-/// Returns the total number of voluntary context switches of a process's threads.
 pub(crate) fn waits_of(pid: u32) -> Result<u64> {
     let mut waits = 0;
     for task in fs::read_dir(format!("/proc/{pid}/task"))? {
@@ -85,7 +83,7 @@ pub(crate) fn memory_of(pid: u32) -> Result<f64> {
     Ok(kib.parse::<f64>()? / 1024.0)
 }
 
-/// Returns the resident anonymous memory of a process in MiB. Memory is anonymous if no file backs it.
+/// Returns the resident anonymous memory of a process in MiB. Anonymous memory is not backed by a file.
 pub(crate) fn anonymous_memory_of(pid: u32) -> Result<f64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
     let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:"));
@@ -95,7 +93,7 @@ pub(crate) fn anonymous_memory_of(pid: u32) -> Result<f64> {
     Ok(kib.parse::<f64>()? / 1024.0)
 }
 
-/// Returns the processor time of the whole machine since boot, without idle time.
+/// Returns the processor time of the machine since boot, without idle time.
 fn used_by_all() -> Result<Duration> {
     let stat = fs::read_to_string("/proc/stat")?;
     let fields: Vec<u64> = stat
@@ -111,7 +109,6 @@ fn used_by_all() -> Result<Duration> {
     Ok(Duration::from_millis((all - idle) * 1000 / TICKS))
 }
 
-/// Resource usage of a server, of the benchmark's processes and of the machine at the start of a measurement.
 pub(crate) struct Usage {
     server: u32,
     family: Vec<u32>,
@@ -122,17 +119,15 @@ pub(crate) struct Usage {
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Used {
-    /// Processor time of the server.
     pub(crate) server: Duration,
     /// Processor time of programs outside the benchmark, in percent of one core.
     pub(crate) others: f64,
-    /// Number of voluntary context switches of the server's threads.
     pub(crate) waits: u64,
 }
 
 impl Usage {
-    /// Starts measuring a server. `others` are the benchmark's remaining child processes. [`Used::others`] excludes the
-    /// processor time of these processes.
+    /// Starts measuring a server. `others` are the benchmark's other child processes, which [`Used::others`] does not
+    /// count.
     pub(crate) fn begin(server: u32, others: &[u32]) -> Result<Self> {
         let family: Vec<u32> = others.iter().copied().chain([std::process::id(), server]).collect();
         let at_start = Self::read(server, &family)?;
@@ -145,7 +140,6 @@ impl Usage {
         })
     }
 
-    /// Returns the resource usage since [`Usage::begin`].
     pub(crate) fn so_far(&self) -> Result<Used> {
         let now = Self::read(self.server, &self.family)?;
         let family = now.1.saturating_sub(self.at_start.1);

@@ -1,9 +1,9 @@
 //! The benchmark of Runyard, started by `make bench`.
 //!
-//! It starts the real server, a minimal server for comparison (the floor), the scripted models and a bare gRPC echo as
-//! child processes. Most measurements are interleaved in rounds, so that other load on the machine affects all servers
-//! equally. A run counts only if its terminal event is durable. Afterwards, the events of every run are read back and
-//! checked: each sequence number must occur exactly once, and the last event must be the only terminal event.
+//! It starts the Runyard server, a minimal server for comparison (the floor), scripted models and a gRPC echo server
+//! as child processes. Measurements alternate between the servers, so that other load on the machine affects all
+//! servers equally. At the end, the events of every run are checked. Each sequence number must occur once, and only
+//! the last event may be terminal.
 
 #![expect(clippy::cast_precision_loss, reason = "counts of a benchmark are far below 2^52")]
 
@@ -63,8 +63,8 @@ async fn main() -> ExitCode {
     }
 }
 
-// Waits for Ctrl-C or SIGTERM. A child process is killed when its handle is dropped, so this process must end by
-// returning from `main`.
+// Waits for Ctrl-C or SIGTERM. `main` must return afterwards, because child processes are killed when their handles
+// are dropped.
 async fn stop_signal() -> Result<()> {
     let mut term = signal(SignalKind::terminate())?;
     tokio::select! {

@@ -1,5 +1,4 @@
-//! Measures many concurrent streams whose model sends tokens at a fixed rate. A server that keeps up delivers the
-//! tokens at this rate, and its runs take as long as the answers of the model.
+//! Measures many concurrent streams while the model sends tokens at a fixed rate.
 
 use std::time::{Duration, Instant};
 
@@ -21,15 +20,14 @@ use crate::{
 };
 
 const STREAMS_PER_CONNECTION: usize = 50;
-/// Time within which all runs are started, at regular intervals.
+/// Period in which the runs start, at regular intervals.
 const RAMP: Duration = Duration::from_secs(1);
-/// Timeout of a run.
 const TIMEOUT: Duration = Duration::from_mins(1);
 
 pub(crate) struct Found {
-    /// Delivered tokens per second, as a fraction of the rate at which the models send tokens.
+    /// Delivered tokens per second, as a fraction of the tokens per second that the model sends.
     pub(crate) delivered: f64,
-    /// 99th percentile of the duration of a run, as a multiple of the duration of its model's answer.
+    /// 99th percentile of the duration of a run, as a multiple of the duration of the model's answer.
     pub(crate) slowest: f64,
     /// Number of runs that failed or whose events were incomplete.
     pub(crate) lost: usize,
@@ -37,7 +35,7 @@ pub(crate) struct Found {
     pub(crate) cpu: f64,
 }
 
-/// One run: its duration, and its tokens per second from its first to its last token.
+/// The duration of a run, and its tokens per second from the first to the last token.
 struct Followed {
     took: Duration,
     rate: f64,
@@ -92,7 +90,6 @@ fn summary(followed: &[Followed], load: Load) -> Result<Found> {
     })
 }
 
-/// Starts a run and follows it. Each token must arrive exactly once.
 async fn follow(mut client: RunServiceClient<Channel>, account: &Account, load: Load) -> Result<Followed> {
     let began = Instant::now();
     let request = account.signed(start_on("bench/paced"));

@@ -1,6 +1,5 @@
-//! Measures how a noisy account affects a quiet account if accounts have a rate limit. First, the quiet account starts
-//! runs without other load. Then, the quiet account starts runs while the noisy account sends requests at ten times the
-//! rate limit.
+//! Measures how a noisy account affects a quiet account. The noisy account sends ten times as many requests as its
+//! rate limit allows.
 
 use std::{
     net::SocketAddr,
@@ -20,25 +19,22 @@ use crate::{
 };
 
 pub(crate) const CONFIG: &str = "[http]\nrate_per_account = { per_second = 20, burst = 20 }\n";
-/// Pause between two `StartRun` calls of the quiet account. The calls use half of the rate limit.
+/// Pause between two `StartRun` calls of the quiet account. This is half of the rate limit.
 const QUIET: Duration = Duration::from_millis(100);
-/// Pause between two `StartRun` calls of the noisy account. The calls reach ten times the rate limit.
+/// Pause between two `StartRun` calls of the noisy account. This is ten times the rate limit.
 const NOISY: Duration = Duration::from_millis(5);
-/// Maximum number of concurrent `StartRun` calls of the noisy account.
 const UNDER_WAY: usize = 64;
 
 pub(crate) struct Found {
-    /// 99th percentile of the latency of the quiet account's `StartRun` calls without other load, in milliseconds.
+    /// 99th percentile latency of the quiet account's `StartRun` calls without other load, in milliseconds.
     pub(crate) alone: f64,
-    /// 99th percentile of the latency of the quiet account's `StartRun` calls under the load of the noisy account, in
-    /// milliseconds.
+    /// 99th percentile latency of the quiet account's `StartRun` calls beside the noisy account, in milliseconds.
     pub(crate) beside: f64,
     /// Percentage of the noisy account's `StartRun` calls that were refused.
     pub(crate) refused: f64,
 }
 
 pub(crate) async fn measure(address: SocketAddr, quiet: &Account, noisy: &Account, starts: usize) -> Result<Found> {
-    // The first call creates the account.
     start_latency(address, quiet, 1).await?;
     let alone = start_latency(address, quiet, starts).await?;
     let mut flood = Flood::default();
@@ -53,7 +49,7 @@ pub(crate) async fn measure(address: SocketAddr, quiet: &Account, noisy: &Accoun
     })
 }
 
-/// Starts runs at the quiet account's rate. Returns the 99th percentile of the latency of `StartRun`, in milliseconds.
+/// Returns the 99th percentile latency of `StartRun` in milliseconds.
 async fn start_latency(address: SocketAddr, account: &Account, starts: usize) -> Result<f64> {
     let mut client = connect(address).await?;
     let mut pace = interval(QUIET);
@@ -76,8 +72,8 @@ struct Flood {
 }
 
 impl Flood {
-    /// Sends `StartRun` calls at a rate above the limit. Returns only if a call fails for another reason than the rate
-    /// limit.
+    /// Sends `StartRun` calls faster than the limit allows. Returns only if a call fails for a reason other than the
+    /// rate limit.
     async fn make(&mut self, address: SocketAddr, account: &Account) -> Fault {
         let client = match connect(address).await {
             Ok(client) => client,

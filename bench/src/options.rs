@@ -16,7 +16,6 @@ const USAGE: &str = "usage: runyard-bench [--quick] [--rounds N] [--database pos
   --server    the server program [default: beside this one]; a second one, the previous build, is measured in turn with
               the first";
 
-/// The role of this process: the benchmark, or one of its child processes.
 pub(crate) enum Command {
     Measure(Options),
     Model,
@@ -27,16 +26,16 @@ pub(crate) enum Command {
 #[derive(Clone, Debug)]
 pub(crate) struct Options {
     pub(crate) rounds: usize,
-    /// Divisor of the numbers of calls and runs; greater than 1 for a shorter benchmark.
+    /// Divides the numbers of calls and runs, for a shorter benchmark.
     pub(crate) divisor: usize,
     /// Number of runs after which the server's memory is measured for the last time.
     pub(crate) many_runs: usize,
     pub(crate) soak: Duration,
     /// URL of a PostgreSQL database. If `None`, the servers use SQLite.
     pub(crate) database: Option<String>,
-    /// Parent of the temporary folder.
+    /// The folder in which the temporary folder is created.
     pub(crate) folder: PathBuf,
-    /// Paths of the server programs to measure: the current build and, optionally, the previous build.
+    /// Programs to measure: the current build and, optionally, the previous build.
     pub(crate) servers: Vec<PathBuf>,
     only: Vec<String>,
 }
@@ -98,12 +97,11 @@ impl Options {
         Ok(Command::Measure(options))
     }
 
-    /// Returns true if the options name the soak test, which is off by default because it takes long.
     pub(crate) fn wants_soak(&self) -> bool {
         self.only.iter().any(|only| only == "soak")
     }
 
-    /// Returns true if any selected part is measured by `rounds.rs`.
+    /// Returns true if `rounds.rs` measures any selected part.
     pub(crate) fn wants_rounds(&self) -> bool {
         self.only.is_empty()
             || self
@@ -112,7 +110,7 @@ impl Options {
                 .any(|only| !["growth", "soak"].contains(&only.as_str()))
     }
 
-    /// Returns true if this part is selected. If the options name no part, all parts are selected.
+    /// Returns true if this part is selected. Without a selection, all parts are selected.
     pub(crate) fn wants(&self, part: &str) -> bool {
         self.only.is_empty() || self.only.iter().any(|only| only == part)
     }

@@ -1,5 +1,4 @@
-//! A scripted model that sends its tokens on a schedule. A late token does not delay the following tokens, so the
-//! average rate stays the same.
+//! A scripted model that sends tokens on a fixed schedule. A late token does not delay the next tokens.
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
@@ -14,9 +13,8 @@ use tokio::{
 
 use crate::{Result, report};
 
-/// Duration of an answer.
 const DURATION: Duration = Duration::from_secs(8);
-/// Minimum number of processor cores for the larger load in [`Load::of_this_machine`].
+/// Number of processor cores from which [`Load::of_this_machine`] chooses the larger load.
 pub(crate) const LARGE: usize = 16;
 
 #[derive(Clone, Copy, Debug)]
@@ -38,7 +36,6 @@ impl Load {
         }
     }
 
-    /// Returns the number of tokens in an answer.
     pub(crate) fn tokens(self) -> u32 {
         self.rate * u32::try_from(DURATION.as_secs()).unwrap_or(1)
     }
@@ -47,13 +44,12 @@ impl Load {
         Duration::from_secs(1) / self.rate
     }
 
-    /// Returns the time from a request to the end of its answer if every token is on schedule.
+    /// Returns the duration of an answer if every token is on schedule.
     pub(crate) fn ideal(self) -> Duration {
         self.pace() * self.tokens()
     }
 }
 
-/// Serves the model on a free port, and returns its base URL.
 pub(crate) async fn serve() -> Result<String> {
     let load = Load::of_this_machine();
     let frames = frames(load);
@@ -64,7 +60,7 @@ pub(crate) async fn serve() -> Result<String> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let url = format!("http://{}/v1/", listener.local_addr()?);
     let listener = listener.tap_io(|socket| {
-        // Disables Nagle's algorithm, because a token is a small write.
+        // Disables Nagle's algorithm, because each token is a small write.
         let _ = socket.set_nodelay(true);
     });
     let routes = Router::new().route("/v1/chat/completions", post(answer));
@@ -76,7 +72,6 @@ pub(crate) async fn serve() -> Result<String> {
     Ok(url)
 }
 
-/// Returns the frames of an answer. The last frame ends the answer.
 fn frames(load: Load) -> Arc<[Bytes]> {
     let frame = |chunk: Value| format!("data: {chunk}\n\n");
     let chunk = |delta: Value, finish: Value| {

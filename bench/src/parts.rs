@@ -1,5 +1,5 @@
-//! Measures the parts of a round, such as `starts` and `tokens`. Each part measures one server and adds the results to
-//! the server's figures.
+//! Measures one part of a round, such as `starts` or `tokens`, on one server. The results become figures of the
+//! server.
 
 use std::{path::Path, time::Duration};
 
@@ -20,32 +20,28 @@ use crate::{
     tokens,
 };
 
-/// Numbers of concurrent callers, each with its number of `StartRun` calls per round.
+/// Numbers of concurrent callers, each with the `StartRun` calls per round.
 pub(crate) const CALLERS: [(usize, usize); 3] = [(1, 400), (16, 2_000), (64, 2_000)];
-/// Number of live streams that are open while `StartRun` is measured under load.
+/// Number of live streams that load the server while `StartRun` is measured.
 const LIVE: usize = 100;
-/// Duration of the measurement of live streams without other load.
+/// Duration of the measurement of live streams alone.
 const PACED: Duration = Duration::from_secs(8);
-/// Numbers of concurrent runs in the token measurement, each with the number of repetitions per round.
+/// Numbers of concurrent runs in the token measurement, each with its repetitions per round.
 const TALKING: [(usize, usize); 2] = [(1, 20), (100, 4)];
-/// Number of time-to-first-token measurements per round.
 const FIRSTS: usize = 60;
-/// Number of durable writes per probe of the disk.
 const PROBES: usize = 100;
-/// Number of calls in each measurement of `calls.rs`.
 const CALLS: usize = 10_000;
 
 pub(crate) struct Round<'a> {
     pub(crate) options: &'a Options,
     pub(crate) stage: &'a Stage,
-    /// The folder in which the disk is probed.
+    /// The folder whose disk is probed.
     pub(crate) folder: &'a Path,
-    /// The process ids of the scripted models and the echo.
+    /// Process ids of the scripted models and the echo server.
     pub(crate) helpers: &'a [u32],
 }
 
 impl Round<'_> {
-    /// Measures all selected parts that apply to the server.
     pub(crate) async fn measure(&self, measured: &mut Measured) -> Result<()> {
         let (is_floor, has_limits) = (measured.subject.is_floor(), measured.subject.has_limits());
         let wants = |part: &str| self.options.wants(part);

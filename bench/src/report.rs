@@ -1,11 +1,9 @@
-//! Collects the figures of the servers, and prints them as a table. Each figure has a median, a minimum and a maximum.
-//! The table also shows the medians of the minimal comparison server (the floor) and of a server without limits.
+//! Collects the figures of the servers and prints them as a table.
 
 use std::{collections::HashMap, fmt::Write};
 
 use crate::Fault;
 
-/// The figures of one server, in the order in which they were added.
 #[derive(Default)]
 pub(crate) struct Figures {
     order: Vec<(String, &'static str)>,
@@ -20,7 +18,6 @@ pub(crate) struct Stats {
 }
 
 impl Stats {
-    /// Returns the statistics of the values, or `None` if there are no values.
     pub(crate) fn of(values: &[f64]) -> Option<Self> {
         let mut sorted = values.to_vec();
         sorted.sort_unstable_by(f64::total_cmp);
@@ -42,7 +39,7 @@ impl Figures {
         values.push(value);
     }
 
-    /// Returns the values of a figure in the order in which they were added. An unknown figure has no values.
+    /// An unknown figure has no values.
     pub(crate) fn values(&self, name: &str) -> &[f64] {
         self.values.get(name).map_or(&[], Vec::as_slice)
     }
@@ -51,8 +48,8 @@ impl Figures {
         Stats::of(self.values(name)).map(|stats| stats.median)
     }
 
-    /// Formats all figures. The last columns are the medians of the minimal comparison server (`floor`) and of a server
-    /// without limits (`off`).
+    /// Formats all figures. The last columns are the medians of the minimal comparison server (`floor`) and of the
+    /// server without limits (`off`).
     pub(crate) fn table(&self, floor: Option<&Self>, off: &Self) -> String {
         let mut table = format!(
             "{:<48}{:>10} {:>10} {:>10}  {:<9}{:>10} {:>10}\n",
@@ -79,7 +76,6 @@ impl Figures {
     }
 }
 
-/// Returns the median of sorted values, or 0 if there are no values.
 pub(crate) fn median(sorted: &[f64]) -> f64 {
     match sorted.len() {
         0 => 0.0,
@@ -88,7 +84,6 @@ pub(crate) fn median(sorted: &[f64]) -> f64 {
     }
 }
 
-/// Formats a value: no decimals from 1,000, one decimal from 10, and three decimals below 10.
 pub(crate) fn shown(value: f64) -> String {
     match value.abs() {
         large if large >= 1000.0 => format!("{value:.0}"),

@@ -1,5 +1,5 @@
-//! Performs the benchmark. First, it starts all servers. In each round, it measures every part on every server. At the
-//! end, it measures the parts that need many runs or a separate server.
+//! Performs the benchmark. Each round measures every part on every server. After the rounds come the parts that need
+//! many runs or a separate server.
 
 use std::path::Path;
 
@@ -17,7 +17,6 @@ use crate::{
     targets::{Compared, FULL},
 };
 
-/// Number of `StartRun` calls of the quiet account in each measurement of `neighbours.rs`.
 const QUIET: usize = 200;
 
 const HOW: &str = "\
@@ -93,8 +92,8 @@ async fn stage(options: &Options, folder: &Path) -> Result<Stage> {
     })
 }
 
-/// Starts two servers of each program, one with limits and one without. With SQLite, starts the minimal comparison
-/// server (`floor.rs`) as well.
+/// Starts each program twice, with and without limits. With SQLite, also starts the minimal comparison server
+/// (`floor.rs`).
 async fn open_all(options: &Options, stage: &Stage, folder: &Path) -> Result<Vec<Measured>> {
     let mut all = Vec::new();
     for (number, program) in options.servers.iter().enumerate() {
@@ -111,7 +110,6 @@ async fn open_all(options: &Options, stage: &Stage, folder: &Path) -> Result<Vec
     Ok(all)
 }
 
-/// Measures the parts that need many runs or a separate server. Returns the servers.
 async fn finish(round: &Round<'_>, all: Vec<Measured>) -> Result<Vec<Measured>> {
     let options = round.options;
     let mut finished = Vec::with_capacity(all.len());
@@ -131,7 +129,6 @@ async fn finish(round: &Round<'_>, all: Vec<Measured>) -> Result<Vec<Measured>> 
     Ok(finished)
 }
 
-/// Prints the figures of each program, and then the table of targets for the first program.
 fn report(all: &[Measured], options: &Options) {
     let floor = all
         .iter()
@@ -159,7 +156,6 @@ fn report(all: &[Measured], options: &Options) {
     }
 }
 
-/// Starts runs until the server has the configured number of runs, and then reads the server's memory.
 async fn fill_up(round: &Round<'_>, measured: &mut Measured) -> Result<()> {
     let target = measured.target(round.stage, round.helpers);
     let wanted = round.options.many_runs;
@@ -180,7 +176,7 @@ async fn fill_up(round: &Round<'_>, measured: &mut Measured) -> Result<()> {
     Ok(())
 }
 
-/// Measures the effect of a noisy account on a quiet account, on a separate server with a rate limit.
+/// Uses a separate server with a rate limit.
 async fn beside_noise(round: &Round<'_>, measured: &mut Measured) -> Result<()> {
     let Subject::Server {
         program,

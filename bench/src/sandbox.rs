@@ -1,5 +1,4 @@
-//! Measures the duration of a sandboxed command that does nothing. The scripted model calls bash with `true` several
-//! times.
+//! Measures the duration of the command `true` in the sandbox.
 
 use std::{collections::HashMap, net::SocketAddr, time::SystemTime};
 
@@ -14,16 +13,14 @@ use crate::{
     machine::millis,
 };
 
-/// Number of commands in a run.
 const COMMANDS: usize = 20;
 
-/// Returns true if bubblewrap is installed.
 pub(crate) fn is_available() -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path).any(|folder| folder.join("bwrap").is_file())
 }
 
-/// Returns the model's next turn: a call of bash, or the final text after the last call.
+/// Returns the scripted model's next turn: another call of bash, or the final text.
 pub(crate) fn answer(received: &Received) -> Turn {
     let done = received
         .messages()
@@ -38,15 +35,13 @@ pub(crate) fn answer(received: &Received) -> Turn {
     }
 }
 
-/// The times of the commands in milliseconds.
 pub(crate) struct Found {
-    /// Times between the event of a call and the event of its result. They include the commit of the call's event.
+    /// Milliseconds from the event of a call to the event of its result, including the commit of the first event.
     pub(crate) between: Vec<f64>,
-    /// Durations that the result events contain, in whole milliseconds.
+    /// Durations from the result events, in whole milliseconds.
     pub(crate) reported: Vec<f64>,
 }
 
-/// Runs the commands, and returns their times in ascending order.
 pub(crate) async fn measure(address: SocketAddr, account: &Account) -> Result<Found> {
     let mut client = connect(address).await?;
     let mut start = start_on("bench/shell");

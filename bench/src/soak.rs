@@ -1,8 +1,7 @@
-//! Applies a mixed load at a low rate for a long time, to check that memory does not grow. Started by `make soak`.
+//! Applies a low mixed load for a long time, to check that memory does not grow. Started by `make soak`.
 //!
-//! Each step starts a run and follows its events. Some steps also run a command, read lists, send requests that must be
-//! refused, delete a thread, or stop a slow run. Memory is sampled at regular intervals. The result is the growth of
-//! memory per hour after the warm-up.
+//! Each step starts a run and follows its events. Some steps also run a command, read lists, send invalid requests,
+//! delete a thread, or stop a slow run. The result is the growth of memory per hour after the warm-up.
 
 use std::{
     fmt::Write,
@@ -25,24 +24,20 @@ use crate::{
     report::{note, say},
 };
 
-/// Number of accounts. The steps use the accounts in turn.
+/// Number of accounts, which the steps use in turn.
 const ACCOUNTS: usize = 50;
-/// Pause between two steps.
 const STEP: Duration = Duration::from_millis(100);
-/// Maximum number of concurrent steps.
 const UNDER_WAY: usize = 32;
 const TIMEOUT: Duration = Duration::from_mins(1);
-/// Time between two memory samples.
 const SAMPLE: Duration = Duration::from_secs(15);
-/// Maximum number of samples in the printed table.
 const SHOWN: usize = 24;
-/// Warm-up time, as a fraction of the total time.
+/// Warm-up time as a fraction of the total time.
 const WARM_UP: f64 = 0.25;
 /// Maximum growth of memory after the warm-up, in MiB per hour.
 const MAX_SLOPE: f64 = 1.0;
 
-/// One sample: the time since the start in hours, the server's memory and the size of SQLite's write-ahead log in MiB,
-/// and the number of started runs.
+/// `hours` is the time since the start. `memory` is the server's memory and `wal` the size of SQLite's write-ahead
+/// log, both in MiB.
 struct Sample {
     hours: f64,
     memory: f64,
@@ -68,7 +63,7 @@ pub(crate) async fn measure(options: &Options, program: &Path, folder: &Path, co
         ticks.tick().await;
         if under_way.len() < UNDER_WAY {
             number += 1;
-            // A token expires after an hour, which a longer soak test would exceed, so each step creates a new token.
+            // Tokens expire after an hour, so each step creates a new one.
             let account = Account::new(&format!("soak-{}", number % ACCOUNTS))?;
             under_way.spawn(timeout(TIMEOUT, step(server.address, account, number)));
         }
@@ -120,7 +115,7 @@ async fn step(address: std::net::SocketAddr, account: Account, number: usize) ->
         }
     }
     if number.is_multiple_of(5) {
-        // These requests must be refused: one has an unknown thread, the other has no token.
+        // The server must refuse both requests: the first has an unknown thread, the second has no token.
         let nowhere = url("/threads/00000000-0000-7000-8000-000000000000");
         if account.get(&http, &nowhere).await.is_ok() || http.get(url("/agents")).send().await?.status() != 401 {
             return Err("a refusal was expected".into());
@@ -132,8 +127,8 @@ async fn step(address: std::net::SocketAddr, account: Account, number: usize) ->
     Ok(())
 }
 
-/// Starts a run, follows its events to the end and returns the id of its thread. A run of the slow model is stopped at
-/// its hundredth event.
+/// Starts a run, follows its events to the end and returns the id of its thread. Stops a run of the slow model at its
+/// hundredth event.
 async fn run(address: std::net::SocketAddr, account: &Account, model: &str) -> Result<String> {
     let mut client = connect(address).await?;
     let mut start = start_on(model);
@@ -185,7 +180,7 @@ fn table(samples: &[Sample]) -> String {
     table
 }
 
-/// Returns the slope of the least-squares line through the samples' memory, in MiB per hour.
+/// Returns the slope of a least-squares line through the memory samples, in MiB per hour.
 fn slope(samples: &[&Sample]) -> f64 {
     let count = samples.len() as f64;
     let mean = |of: fn(&Sample) -> f64| samples.iter().map(|sample| of(sample)).sum::<f64>() / count;

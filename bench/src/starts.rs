@@ -1,4 +1,4 @@
-//! Measures StartRun: runs per second, the latency of a call, and the cost of a run on the server.
+//! Measures `StartRun`: runs per second, latency, and the server's cost per run.
 
 use std::{
     net::SocketAddr,
@@ -21,25 +21,24 @@ use crate::{
 #[derive(Clone, Copy)]
 pub(crate) struct Target<'a> {
     pub(crate) address: SocketAddr,
-    /// The server's process id.
+    /// Process id of the server.
     pub(crate) server: u32,
-    /// The process ids of the benchmark's other child processes.
+    /// Process ids of the benchmark's other child processes.
     pub(crate) helpers: &'a [u32],
-    /// One account per caller.
     pub(crate) accounts: &'a [Account],
 }
 
 #[derive(Debug)]
 pub(crate) struct Found {
-    /// Executed runs per second, measured until the last terminal event.
+    /// Finished runs per second, measured until the last terminal event.
     pub(crate) executed: f64,
     /// Answered `StartRun` calls per second.
     pub(crate) answered: f64,
-    /// Median latency of a call in milliseconds.
+    /// Median latency of `StartRun` in milliseconds.
     pub(crate) p50: f64,
-    /// 99th percentile of the latency in milliseconds.
+    /// 99th percentile latency of `StartRun` in milliseconds.
     pub(crate) p99: f64,
-    /// Processor time of the server per run, in milliseconds.
+    /// The server's processor time per run, in milliseconds.
     pub(crate) cpu: f64,
     /// Voluntary context switches of the server's threads per run.
     pub(crate) waits: f64,
@@ -47,14 +46,14 @@ pub(crate) struct Found {
     pub(crate) used: Used,
 }
 
-/// Lets the callers start `runs` runs in total. The callers work in parallel, and each caller starts its runs one after
-/// another. Waits until all runs have ended, and then reads back the events of each run.
+/// The callers work in parallel; each starts its runs one after another. Returns when all runs have ended and their
+/// events are checked.
 pub(crate) async fn measure(target: Target<'_>, protocol: Protocol, callers: usize, runs: usize) -> Result<Found> {
     let accounts = &target.accounts[..callers];
     let mut lines = Caller::all(protocol, target.address, accounts).await?;
     let mut asking = connect(target.address).await?;
     for line in &mut lines {
-        // This call creates the account and opens the JSON connection, so that the measurement does not include either.
+        // The first call creates the account and opens the JSON connection, which is not measured.
         line.start("bench/one").await?;
     }
     for account in accounts {

@@ -1,5 +1,5 @@
-//! Starts the programs under measurement: each Runyard server with limits and without limits, and the minimal
-//! comparison server (`floor.rs`).
+//! The programs under measurement: Runyard servers with and without limits, and the minimal comparison server
+//! (`floor.rs`).
 
 use std::{fmt::Write, path::Path, path::PathBuf, time::Duration};
 
@@ -16,25 +16,23 @@ use crate::{
     targets::{EXISTING, IDLE, NEW_FOLDER},
 };
 
-/// Default number of worker slots of a server.
 const DEFAULT_SLOTS: usize = 512;
-/// Number of restarts that measure the start-up time with existing data.
+/// Number of restarts in the measurement of the start-up time with existing data.
 const START_UPS: usize = 5;
 /// Idle time of a server before its memory is read.
 pub(crate) const REST: Duration = Duration::from_secs(2);
 
-/// The processes and accounts that all measurements share.
 pub(crate) struct Stage {
     pub(crate) model: Helper,
     pub(crate) echo: Helper,
     pub(crate) accounts: Vec<Account>,
-    /// The account for the live streams, and for other measurements with a single account.
+    /// The account for live streams and other measurements with a single account.
     pub(crate) watcher: Account,
-    /// The database for the measurement without a server (`database.rs`). `None` if PostgreSQL is not measured.
+    /// Connection for the measurement of PostgreSQL without a server (`database.rs`).
     pub(crate) rows: Option<Rows>,
 }
 
-/// Whether limits are enforced and credits are charged.
+/// Whether the server enforces limits and charges credits.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Limits {
     On,
@@ -58,12 +56,12 @@ pub(crate) enum Subject {
         config: String,
         database: Option<String>,
     },
-    /// The minimal comparison server (`floor.rs`). It has no limits and always uses SQLite.
+    /// The minimal comparison server, which has no limits and always uses SQLite.
     Floor { folder: PathBuf, models: String },
 }
 
 impl Subject {
-    /// Prepares a server without starting it. If the servers use PostgreSQL, creates the server's database.
+    /// Prepares a server without starting it. With PostgreSQL, creates the server's database.
     pub(crate) async fn server(
         options: &Options,
         stage: &Stage,
@@ -121,7 +119,6 @@ impl Subject {
     }
 }
 
-/// A started program and its figures.
 pub(crate) struct Measured {
     pub(crate) subject: Subject,
     pub(crate) server: Server,
@@ -130,7 +127,7 @@ pub(crate) struct Measured {
 }
 
 impl Measured {
-    /// Starts the program. Measures its start-up time in a new folder, and its idle memory.
+    /// Starts the program. Measures the start-up time in a new folder, and the idle memory.
     pub(crate) async fn open(options: &Options, subject: Subject) -> Result<Self> {
         let server = subject.start().await?;
         let mut measured = Self {
@@ -152,12 +149,11 @@ impl Measured {
         Ok(measured)
     }
 
-    /// Restarts the server to measure the start-up time with the data of many runs.
+    /// Measures the start-up time with the data of many runs.
     pub(crate) async fn restart_full(self) -> Result<Self> {
         self.restart(EXISTING).await
     }
 
-    /// Restarts the server several times, and adds the start-up times to a figure.
     async fn restart(self, figure: &'static str) -> Result<Self> {
         let Self {
             subject,
@@ -188,10 +184,10 @@ impl Measured {
     }
 }
 
-/// Returns the configuration of a server with the scripted models. The runs never reach the limits of the plan, and the
-/// worker slots suffice for all concurrent streams.
+/// Returns the configuration of a server with the scripted models. Runs never reach the plan's limits. The worker
+/// slots suffice for all concurrent streams.
 pub(crate) fn config(models: &str, limits: Limits) -> Result<String> {
-    // All accounts are created from one address, so the limit on new accounts per address is turned off.
+    // All accounts come from one address, so the limit on new accounts per address is off.
     let slots = Load::of_this_machine().streams.max(DEFAULT_SLOTS);
     let mut text = format!(
         "limits = \"{}\"\n[auth]\nnew_accounts_per_address = \"off\"\n[worker]\nmax_runs = {slots}\n",

@@ -1,5 +1,5 @@
-//! Formats the targets of Runyard as a table. Each row compares a figure with a required bound and with a desired
-//! bound, and shows the value of the minimal comparison server (`floor.rs`).
+//! Prints Runyard's targets as a table. Each row compares a figure with a required and a desired bound, and with the
+//! minimal comparison server (`floor.rs`).
 
 use std::fmt::Write;
 
@@ -28,8 +28,8 @@ pub(crate) const ROWS_ALONE: &str = "PostgreSQL, rows of a start, 16 clients";
 enum Bound {
     AtLeast(f64),
     AtMost(f64),
-    /// An upper bound: a fixed time in milliseconds, plus the measured time of one durable write multiplied by the
-    /// second number.
+    /// An upper bound: the first number in milliseconds, plus the second number times the duration of one durable
+    /// write.
     Writes(f64, f64),
     /// Zero in every round.
     Zero,
@@ -43,7 +43,7 @@ enum Value {
     Ratio(&'static str, &'static str),
 }
 
-/// A requirement of a row on the machine or the options. If the requirement is not met, the row has no figure.
+/// A requirement on the machine or the options. If the requirement is not met, the row has no figure.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Need {
     Nothing,
@@ -95,14 +95,12 @@ pub(crate) struct Compared<'a> {
     pub(crate) on: &'a Figures,
     /// Figures of the server without limits.
     pub(crate) off: &'a Figures,
-    /// Figures of the minimal comparison server (`floor.rs`), which uses SQLite only. `None` if it was not measured.
+    /// The minimal comparison server (`floor.rs`), measured only with SQLite.
     pub(crate) floor: Option<&'a Figures>,
-    /// Figures of the previous build of the server, with limits. `None` if only one build was measured.
+    /// The previous build of the server, with limits.
     pub(crate) previous: Option<&'a Figures>,
     pub(crate) cores: usize,
-    /// True if the servers use PostgreSQL.
     pub(crate) has_database: bool,
-    /// True if bubblewrap is installed.
     pub(crate) has_sandbox: bool,
 }
 
@@ -154,7 +152,7 @@ impl Compared<'_> {
         table
     }
 
-    /// Formats a row. The second value is true if the row meets its required bound, and `None` if the figure or the
+    /// Formats a row. The second value tells whether the row meets its required bound; `None` if the figure or the
     /// bound is missing.
     fn line(&self, row: &Row) -> (String, Option<bool>) {
         let Row(name, unit, value, must, aim, _) = row;
@@ -201,7 +199,6 @@ impl Compared<'_> {
         }
     }
 
-    /// Returns the reason why a row has no figure.
     fn reason(&self, row: &Row) -> &'static str {
         match (row.5, row.2) {
             (ManyCores, _) if self.cores < LARGE => "needs 16 cores",
@@ -214,8 +211,7 @@ impl Compared<'_> {
     }
 }
 
-/// Returns the value of the minimal comparison server for a row: the median of the row's figure, or the median ratio of
-/// the row's two figures.
+/// Returns the median of a row's figure, or of the ratio of its two figures.
 fn raw(floor: &Figures, value: Value) -> Option<f64> {
     match value {
         Of(name) | ToFloor(name) | ToPrevious(name) => floor.median(name),
@@ -223,8 +219,8 @@ fn raw(floor: &Figures, value: Value) -> Option<f64> {
     }
 }
 
-/// Divides a figure by another figure. If both have the same number of values, returns one ratio per value. If the
-/// numbers differ, returns only the ratio of the medians. Returns `None` if a figure is missing or a divisor is zero.
+/// Divides two figures: value by value if both have equally many values, otherwise median by median. Returns `None`
+/// if a figure is missing or a divisor is zero.
 fn ratios(figure: &[f64], to: &[f64]) -> Option<Vec<f64>> {
     if to.iter().any(|value| *value <= 0.0) {
         return None;

@@ -1,5 +1,4 @@
-//! Measures the rate at which the server stores and streams the output of runs, and the latency that the server adds to
-//! the first token.
+//! Measures the rate at which the server stores and streams tokens, and the server's delay of the first token.
 
 use std::{
     net::SocketAddr,
@@ -22,20 +21,17 @@ use crate::{
 };
 
 const RUNS_PER_CONNECTION: usize = 50;
-/// Timeout of a run.
 const TIMEOUT: Duration = Duration::from_mins(1);
 
 pub(crate) struct Found {
-    /// Tokens per second that the event streams delivered.
     pub(crate) tokens: f64,
-    /// Durable events per second.
     pub(crate) events: f64,
-    /// Processor time of the server per durable event, in microseconds.
+    /// The server's processor time per durable event, in microseconds.
     pub(crate) cpu: f64,
     pub(crate) used: Used,
 }
 
-/// Measures `waves` waves. In each wave, `runs` runs of 200 tokens start together and are followed from their start.
+/// Each wave starts `runs` runs of 200 tokens together and follows them.
 pub(crate) async fn measure(target: Target<'_>, runs: usize, waves: usize) -> Result<Found> {
     let mut clients = Vec::new();
     for _ in 0..runs.div_ceil(RUNS_PER_CONNECTION) {
@@ -66,7 +62,7 @@ pub(crate) async fn measure(target: Target<'_>, runs: usize, waves: usize) -> Re
     })
 }
 
-// Starts a run and follows it. The deltas must add up to the run's message, and the message must have all tokens.
+// Checks that no token is lost.
 async fn follow(client: &mut RunServiceClient<Channel>, account: &Account) -> Result<i64> {
     let started = client
         .start_run(account.signed(start_on("bench/many")))
@@ -93,8 +89,8 @@ async fn follow(client: &mut RunServiceClient<Channel>, account: &Account) -> Re
     reader.ended(RunStatus::Completed)
 }
 
-/// Measures the time to the first token in milliseconds. The first list has the times from the start of a run to its
-/// first token; the second list has the times of direct calls to the model.
+/// Measures the time to the first token in milliseconds. The first list is for runs on the server; the second list is
+/// for direct calls to the model.
 pub(crate) async fn first(target: Target<'_>, model: &str, count: usize) -> Result<(Vec<f64>, Vec<f64>)> {
     let http = reqwest::Client::builder().tcp_nodelay(true).timeout(TIMEOUT).build()?;
     let mut client = connect(target.address).await?;
@@ -104,7 +100,7 @@ pub(crate) async fn first(target: Target<'_>, model: &str, count: usize) -> Resu
             first_direct(&http, model).await?,
             first_through(&mut client, &target.accounts[0]).await?,
         );
-        // The first round opens the connections and is not counted.
+        // The first round opens the connections, so its times are not counted.
         if round > 0 {
             direct.push(millis(took.0));
             through.push(millis(took.1));
@@ -129,7 +125,7 @@ async fn first_direct(http: &reqwest::Client, model: &str) -> Result<Duration> {
     took.ok_or_else(|| "the model returned no token".into())
 }
 
-// Returns true if the received frames contain text. The first frame of an answer may contain only the role.
+// Returns true if the frames contain text. The first frame of an answer may contain only the role.
 fn has_text(seen: &[u8]) -> bool {
     String::from_utf8_lossy(seen)
         .split("\"content\":\"")

@@ -1,13 +1,13 @@
-// Builds the console (index.html) and the API reference (docs.html) into dist/, and serves both during development.
+// Builds the console (index.html) and the API reference (docs.html).
 //
-// RUNYARD_SERVER is the address of the Runyard server to which the development server forwards API calls.
+// RUNYARD_SERVER is the address of the server to which the development server forwards API calls.
 import { gzipSync } from "node:zlib";
 import { defineConfig, type Plugin } from "vite";
 
-// Maximum compressed size, in bytes, of the JavaScript that the first page loads.
+// Maximum bytes of compressed JavaScript that the first page loads.
 const FIRST_PAGE_LIMIT = 200 * 1024;
 
-// Prints the size of the first page's JavaScript. If the size is above the limit, the build fails.
+// Fails the build if the first page exceeds its limit.
 function firstPageSize(): Plugin {
   return {
     name: "first-page-size",
@@ -35,8 +35,7 @@ function firstPageSize(): Plugin {
   };
 }
 
-// The content security policy that the server sends with the console. Vite's preview server sends the same policy, so
-// that the browser blocks the same content in a preview.
+// The content security policy of the console. Vite's preview server sends the same policy as the Runyard server.
 const POLICY =
   "default-src 'self'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; " +
   "font-src 'self'; object-src 'none'; base-uri 'none'; frame-ancestors 'none'; form-action 'none'";
@@ -48,7 +47,7 @@ export default defineConfig({
   oxc: { jsx: { runtime: "automatic", importSource: "preact" } },
   build: {
     target: "es2022",
-    // By default, Vite inlines small assets as data: URLs, which the content security policy forbids for most assets.
+    // By default, Vite inlines small assets as data: URLs, which the content security policy forbids.
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
     chunkSizeWarningLimit: 2000,

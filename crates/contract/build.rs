@@ -1,7 +1,7 @@
-//! Generates the message types of the API from the proto files. Other crates generate the gRPC clients and services.
+//! Generates the message types of the API from the proto files, and writes the encoded descriptors to a file.
 //!
-//! The build also writes the encoded descriptors to a file. The transcoder and the OpenAPI document need the options in
-//! these descriptors at run time. The options would be lost if prost decoded and encoded the descriptors.
+//! The transcoder and the OpenAPI document need the options in the descriptors. prost drops options, so the file
+//! contains the compiler's original bytes.
 
 use std::{env, error::Error, fs, path::PathBuf};
 
@@ -27,7 +27,7 @@ const FILES: &[&str] = &[
     "runyard/v1/admin.proto",
 ];
 
-/// Proto files of the gRPC error model. Their descriptors are kept apart from the descriptors of the API.
+/// Proto files of the gRPC error model. Their descriptors are written to a separate file.
 const ERROR_MODEL: &[&str] = &["google/rpc/status.proto", "google/rpc/error_details.proto"];
 
 fn main() -> Result<(), Box<dyn Error>> {

@@ -1,5 +1,5 @@
-//! Checks page tokens and event ids. A page token must be valid only for the caller and the query for which it was
-//! issued, and must be decoded to the original cursor. An accepted event id must be decoded to the number in its text.
+//! Checks page tokens and event ids. A page token must be valid only for its caller and query, and must return its
+//! cursor. An accepted event id must be decoded to the number in its text.
 
 use std::sync::LazyLock;
 
@@ -27,7 +27,7 @@ pub fn check(data: &[u8]) {
     }
 }
 
-/// Reads a page token for an account and a search text; `None` if the token is refused.
+/// Reads a page token for an account and a search text; `None` if it is refused.
 fn read<C: Cursor>(account: u128, search: &str, token: &str) -> Option<Page<C>> {
     let caller = Caller {
         account_id: Uuid::from_u128(account),
@@ -43,7 +43,7 @@ fn read<C: Cursor>(account: u128, search: &str, token: &str) -> Option<Page<C>> 
     Page::read(&caller, &mut asked).ok()
 }
 
-/// Issues a page token for the bytes `cursor`, and checks that the token is valid only for the same account and query.
+/// Issues a page token for `cursor`, and checks that only the same account and query can use it.
 fn page_token(cursor: &[u8]) {
     if cursor.is_empty() || cursor.len() > 1024 {
         return;
@@ -77,15 +77,14 @@ fn page_token(cursor: &[u8]) {
     }
 }
 
-/// Reads a token with another cursor type. The token must be refused, or the decoded cursor must encode to the same
-/// bytes.
+/// Reads a token with another cursor type. It must be refused, or the cursor must encode to the same bytes.
 fn decodes<C: Cursor>(token: &str, cursor: &[u8]) {
     if let Some(page) = read::<C>(1, "x", token) {
         assert_eq!(page.after.map(|after| after.to_bytes()).as_deref(), Some(cursor));
     }
 }
 
-/// Checks that no page token is valid for two callers. The empty string is not a token: it requests the first page.
+/// Checks that no page token is valid for two callers. The empty token requests the first page.
 fn foreign_token(text: &str) {
     let taken = [1, 2].map(|account| read::<Vec<u8>>(account, "x", text).is_some());
     assert!(
@@ -94,7 +93,7 @@ fn foreign_token(text: &str) {
     );
 }
 
-/// Decodes a string as an event id, and compares the result with the number that the standard library parses.
+/// Compares a decoded event id with the number that the standard library parses.
 fn event_id(text: &str) {
     let message = CODEC.message("runyard.v1.StreamRunRequest").unwrap();
     let mut wire = Vec::new();
@@ -121,7 +120,6 @@ fn event_id(text: &str) {
     assert!(same, "{text:?} was read as {number}");
 }
 
-/// Returns true if the number in a string has leading zeros, such as `007`, which JSON does not allow.
 fn has_leading_zero(text: &str) -> bool {
     let digits = text.trim_start_matches('-');
     digits.len() > 1 && digits.starts_with('0')

@@ -1,8 +1,8 @@
-//! Checks the parsing of request bodies, mainly of multipart forms. The division into chunks must not change the
-//! result, a refused form must not leave uploads behind, and the contents of a valid form must arrive unchanged.
+//! Checks the parsing of request bodies, mainly of multipart forms. The split into chunks must not change the result.
+//! A refused form must leave no uploads. A valid form must arrive unchanged.
 //!
-//! The first byte of the input selects the check: 0 for a JSON body, 1 for an arbitrary form body, 2 for a valid form.
-//! The parts of the valid form are the remaining bytes, split at 0xff.
+//! The first byte of the input selects the check: 0 for a JSON body, 1 for an arbitrary form, 2 for a valid form. The
+//! parts of the valid form are the other bytes, split at 0xff.
 
 use std::{
     convert::Infallible,
@@ -25,13 +25,12 @@ use runyard::{
 use runyard_transcode::{self as transcode, FormFiles, Options, Refused, Transcoder};
 use tower::{ServiceExt, service_fn};
 
-/// Maximum size of a JSON body, and of all text in a form, in bytes.
+/// Maximum size in bytes of a JSON body, and of all text in a form.
 const MAX_TEXT: usize = 64 * 1024;
 
 const UPLOAD: &str = "0190a0a0-0000-7000-8000-000000000001";
 
-/// The files that the store received, the number of uploads that were not discarded, and the request that the service
-/// received. `asked` is `None` if the service received no request.
+/// Stored files, number of uploads that were not discarded, and the request that the service received, if any.
 #[derive(Clone, Debug, Default, PartialEq)]
 struct Seen {
     files: Vec<(String, Vec<u8>)>,
@@ -95,8 +94,8 @@ pub fn check(data: &[u8]) {
     }
 }
 
-/// Sends an arbitrary body in one chunk and in small chunks, and checks that the responses are equal. The last byte of
-/// the body determines the size of the small chunks.
+/// Sends a body in one chunk and in small chunks, and checks that the responses are equal. The last byte of the body
+/// determines the size of the small chunks.
 fn as_it_is(kind: &str, body: &[u8]) {
     let size = usize::from(body.last().copied().unwrap_or(1) % 32) + 1;
     let (whole, in_pieces) = (ask(kind, body, body.len().max(1)), ask(kind, body, size));
@@ -112,7 +111,7 @@ fn as_it_is(kind: &str, body: &[u8]) {
     assert_eq!(seen.kept, 0, "a refused form left uploads behind");
 }
 
-/// Checks a valid form, as a browser sends it: a text field, followed by files.
+/// Checks a valid form: a text field, followed by files.
 fn well_made(parts: &[u8]) {
     const BOUNDARY: &str = "----a-boundary-that-is-in-no-part";
     let mut parts = parts.split(|byte| *byte == 0xff);
@@ -150,8 +149,8 @@ fn well_made(parts: &[u8]) {
     assert_eq!(arrived, files, "a file was changed");
 }
 
-/// Sends a body in chunks of `size` bytes to a service that answers `NOT_FOUND`. Returns the HTTP status, the response
-/// body and the records of the store.
+/// Sends a body in chunks of `size` bytes to a service that answers `NOT_FOUND`. Returns status, body and the store's
+/// records.
 fn ask(kind: &str, body: &[u8], size: usize) -> (StatusCode, Bytes, Seen) {
     let (transcoder, store) = &*DOOR;
     *store.0.lock().unwrap() = Seen::default();
@@ -177,7 +176,7 @@ fn ask(kind: &str, body: &[u8], size: usize) -> (StatusCode, Bytes, Seen) {
         let answer = service.oneshot(request).await.unwrap();
         let status = answer.status();
         let text = answer.into_body().collect().await.unwrap().to_bytes();
-        // Yields once, so that a task that discards uploads can finish before the records are read.
+        // Lets a task that discards uploads finish before the records are read.
         tokio::task::yield_now().await;
         let seen = store.0.lock().unwrap().clone();
         (status, text, seen)

@@ -1,9 +1,8 @@
-//! Compares the JSON codec with prost-reflect in the canonical dialect. prost-reflect must accept every text that the
-//! codec accepts, and both must produce the same messages and texts. In both dialects, a second round trip must not
-//! change a message.
+//! Compares the JSON codec with prost-reflect in the canonical dialect: the same messages and texts, and no text that
+//! only the codec accepts. In both dialects, a second round trip must not change a message.
 //!
-//! The first byte of the input selects a message type and a dialect. The remaining bytes are decoded as JSON text and,
-//! in the canonical dialect, also as wire bytes.
+//! The first byte of the input selects message type and dialect. The other bytes are JSON text and, in the canonical
+//! dialect, also wire bytes.
 
 use std::sync::LazyLock;
 
@@ -84,8 +83,7 @@ fn prints_like_the_oracle((codec, message): (&Codec, MessageId), descriptor: &Me
         return;
     };
     let printed: Value = serde_json::from_slice(&printed).expect("the output is JSON");
-    // The codec skips unknown fields without decoding them, but prost may reject them. If prost rejects the bytes,
-    // there is nothing to compare.
+    // The codec skips unknown fields, but prost may refuse them; then there is nothing to compare.
     if let Ok(theirs) = DynamicMessage::decode(descriptor.clone(), wire)
         && let Some(theirs) = shown(&theirs)
     {
@@ -103,8 +101,8 @@ fn print(codec: &Codec, message: MessageId, dialect: Dialect, wire: &[u8]) -> Op
     Some(json.split_off(6))
 }
 
-/// Returns the JSON that prost-reflect prints; `None` if it cannot print the message. The message is printed as text
-/// and then parsed, because a direct conversion would widen 32-bit floats to 64-bit floats with different digits.
+/// Returns the JSON of prost-reflect; `None` if it cannot print the message. A direct conversion would widen 32-bit
+/// floats, so the message is printed as text and parsed.
 fn shown(message: &DynamicMessage) -> Option<Value> {
     let mut text = Vec::new();
     let options = SerializeOptions::new().skip_default_fields(true);

@@ -1,5 +1,4 @@
-//! Compares the router with a linear search over all rules. Also checks that a template matches a path that is built
-//! from the template.
+//! Compares the router with a linear search over all rules, and checks that a template matches a path built from it.
 
 use std::{borrow::Cow, sync::LazyLock};
 
@@ -31,7 +30,7 @@ pub fn check(data: &[u8]) {
         return;
     };
     template(text);
-    // A URI path starts with a slash and ends before a question mark or a number sign.
+    // A URI path starts with a slash and ends before `?` or `#`.
     let path = text.split(['?', '#']).next().unwrap_or_default();
     let path = format!("/{}", path.strip_prefix('/').unwrap_or(path));
     for method in METHODS {
@@ -39,7 +38,7 @@ pub fn check(data: &[u8]) {
     }
 }
 
-/// Checks that a valid template matches a path that is built from it, and that its variables have the expected values.
+/// Checks that a valid template matches a path built from it, with the expected values of its variables.
 fn template(text: &str) {
     let Ok(template) = Template::parse(text) else {
         return;
@@ -82,8 +81,8 @@ fn template(text: &str) {
     }
 }
 
-/// Compares the router with a linear search over the rules of the API. These rules contain only literals and variables
-/// that cover a single segment.
+/// Compares the router with a linear search. The rules of the API contain only literals and variables for one
+/// segment.
 fn route(method: &Method, path: &str) {
     let parts: Option<Vec<Cow<str>>> = path[1..].split('/').map(decoded).collect();
     let found = ROUTER.find(method, path);
@@ -144,8 +143,8 @@ fn route(method: &Method, path: &str) {
     }
 }
 
-/// Returns the variables of a template with their values; `None` if the path does not match. `own` is the template
-/// without the prefix of its service.
+/// Returns a template's variables with their values; `None` if the path does not match. `own` is the template without
+/// its service's prefix.
 fn fits<'a, 'p>(template: &str, own: &'a str, parts: &'p [Cow<str>]) -> Option<Vec<(&'a str, &'p str)>> {
     let segments: Vec<&str> = template[1..].split('/').collect();
     if segments.len() != parts.len() {

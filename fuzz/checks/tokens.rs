@@ -1,7 +1,7 @@
 //! Checks JSON Web Tokens. Unsigned and modified tokens must be refused. A signed token must yield the signed claims.
 //!
-//! The first byte of the input selects the check: 0 for a whole token, 1 for an Authorization header, 2 for a payload
-//! to sign, 3 for a header to sign.
+//! The first byte of the input selects the check: 0 for a token, 1 for an Authorization header, 2 for a payload to
+//! sign, 3 for a header to sign.
 
 use std::sync::LazyLock;
 
@@ -19,7 +19,7 @@ use sha2::Sha256;
 const SECRET: &str = "a secret that no fuzzer will ever guess, is it";
 const HEADER: &str = r#"{"typ":"JWT","alg":"HS256"}"#;
 const PAYLOAD: &str = r#"{"sub":"ann","exp":1790003600}"#;
-/// The time at which tokens are verified, in seconds since the Unix epoch.
+/// Time of verification, in seconds since the Unix epoch.
 const NOW: i64 = 1_790_000_000;
 
 static VERIFIER: LazyLock<Verifier> = LazyLock::new(|| {
@@ -43,8 +43,8 @@ fn unsigned(token: &[u8]) {
     }
 }
 
-/// Checks that an accepted credential is exactly the text after the scheme `Bearer` and a space. Also checks that an
-/// unsigned token and a second Authorization header are refused.
+/// Checks that an accepted credential is exactly the text after `Bearer` and a space. Unsigned tokens and a second
+/// Authorization header must be refused.
 fn authorization(header: &[u8]) {
     let Ok(value) = http::HeaderValue::from_bytes(header) else {
         return;
@@ -61,7 +61,7 @@ fn authorization(header: &[u8]) {
     assert!(credential(&headers).is_err(), "two credentials were accepted");
 }
 
-/// Checks that a signed token is accepted only if its claims are valid, and that serde_json reads the same claims.
+/// Checks that an accepted token has valid claims, and that serde_json reads the same claims.
 fn signed_payload(payload: &[u8]) {
     let token = sign(HEADER.as_bytes(), payload);
     let Some(claims) = verify(&token) else {
@@ -82,8 +82,7 @@ fn signed_payload(payload: &[u8]) {
     changed(&token, payload);
 }
 
-/// Checks that a token is accepted only if its header names the algorithm HS256 and has no field that would change the
-/// verification.
+/// Checks that an accepted header names HS256 and has no field that would change the verification.
 fn signed_header(header: &[u8]) {
     let token = sign(header, PAYLOAD.as_bytes());
     if let Some(claims) = verify(&token) {
@@ -97,8 +96,7 @@ fn signed_header(header: &[u8]) {
     }
 }
 
-/// Changes one character of a valid token in several ways, and checks that each changed token is refused. `data`
-/// determines the position of the character.
+/// Changes one character of a valid token, and checks that the token is refused. `data` determines the position.
 fn changed(token: &str, data: &[u8]) {
     let sum: usize = data.iter().map(|byte| usize::from(*byte)).sum();
     let mut letters = token.as_bytes().to_vec();

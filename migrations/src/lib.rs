@@ -1,7 +1,6 @@
 //! Runyard's schema migrations for SQLite and PostgreSQL.
 //!
-//! The server applies the migrations at start. `runyard migrate` applies them without starting the server. A released
-//! migration is never changed; add a new migration instead.
+//! The server and `runyard migrate` apply them. Never change a released migration; add a new one.
 
 mod m0001_first;
 mod m0002_money;
@@ -20,7 +19,7 @@ mod parts;
 pub use sea_orm_migration::MigratorTrait;
 use sea_orm_migration::prelude::MigrationTrait;
 
-/// Lists the migrations in the order in which they are applied.
+/// All migrations in order.
 pub struct Migrator;
 
 #[async_trait::async_trait]

@@ -1,9 +1,8 @@
-//! The initial schema: accounts, agents and their versions, projects and their sandboxes, threads and messages,
-//! uploads, runs and their events.
+//! The initial schema: accounts, agents, projects, sandboxes, threads, messages, uploads, runs and events.
 //!
 //! Foreign keys prevent the deletion of an account that owns agents, projects, threads, runs or uploads. Deleting a
-//! thread also deletes its messages, runs and events. Deleting an agent also deletes its versions, but not its runs,
-//! because `runs.agent_id` is not a foreign key.
+//! thread also deletes its messages, runs and events. Deleting an agent also deletes its versions, but keeps its
+//! runs: `runs.agent_id` is not a foreign key.
 
 use sea_orm_migration::{
     prelude::*,
@@ -96,7 +95,7 @@ async fn agents(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
     manager
         .create_index(index("agents_by_account", "agents", &["account_id", "created_at"]).take())
         .await?;
-    // This index allows only one default agent per account, even if two requests race.
+    // At most one default agent per account, even if two requests race.
     manager
         .create_index(
             index("agents_one_default", "agents", &["account_id"])
@@ -218,8 +217,8 @@ async fn threads(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
                 .col(uuid("account_id"))
                 .col(uuid("thread_id"))
                 .col(uuid_null("run_id"))
-                // The id of the message's run. If the message has no run, this is the id of the message. Messages are
-                // sorted by this column, so that a queued run's messages come after the messages of all earlier runs.
+                // The id of the message's run, or of the message itself if it has no run. Messages are sorted by this
+                // column, so that those of a queued run follow those of all earlier runs.
                 .col(uuid("turn"))
                 .col(small_integer("role"))
                 .col(text("content"))
@@ -270,7 +269,7 @@ async fn runs(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
                 .col(big_integer("input_tokens"))
                 .col(big_integer("output_tokens"))
                 .col(big_integer("microcredits"))
-                // The sequence number of the last event; null until the run has ended.
+                // Sequence number of the last event; null until the run has ended.
                 .col(big_integer_null("last_sequence"))
                 .col(timestamp_with_time_zone("created_at"))
                 .col(timestamp_with_time_zone_null("started_at"))
@@ -286,8 +285,7 @@ async fn runs(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
     manager
         .create_index(index("runs_by_thread", "runs", &["thread_id", "id"]).take())
         .await?;
-    // This index finds the unfinished runs of an account, which count toward the limit on concurrent runs. The status 1
-    // is `running`.
+    // The unfinished runs (status 1, `running`) of an account, which count toward the limit on concurrent runs.
     manager
         .create_index(
             index("runs_unfinished", "runs", &["account_id"])
@@ -314,8 +312,8 @@ async fn runs(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
 }
 
 async fn run_events(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
-    // On SQLite, the rows are stored in the B-tree of the primary key (WITHOUT ROWID), so that an append changes one
-    // B-tree instead of two. The query builder does not support WITHOUT ROWID.
+    // WITHOUT ROWID stores the rows in the primary key's B-tree, so an append changes one B-tree instead of two. The
+    // query builder does not support this option.
     if manager.get_database_backend() == DbBackend::Sqlite {
         let sql = "CREATE TABLE run_events (run_id uuid_text NOT NULL, sequence bigint NOT NULL, terminal boolean NOT NULL, \
             payload blob NOT NULL, PRIMARY KEY (run_id, sequence), \
@@ -349,7 +347,7 @@ async fn uploads(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
                 // BLAKE3 hash of the content; null until the upload is complete.
                 .col(string_null("digest"))
                 .col(uuid_null("run_id"))
-                // Name of the file in the workspace; null until a run uses the upload.
+                // File name in the workspace; null until a run uses the upload.
                 .col(text_null("placed_as"))
                 .col(boolean("placed"))
                 .col(timestamp_with_time_zone("created_at"))

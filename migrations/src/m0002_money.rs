@@ -1,9 +1,8 @@
 //! Adds credits, API keys and the audit log of administrators.
 //!
-//! The ledger is double-entry: each entry moves an amount from one book to another, so all books together always sum to
-//! zero. The enum `Book` in `src/ledger/table.rs` lists the books. The balance of an account is the sum of the entries
-//! of its book `Wallet`. The balance is also stored in a row of the table `balances`: this row can be locked, and
-//! a check constraint prevents a negative balance.
+//! The ledger is double-entry: each entry moves an amount between two books (`Book` in `src/ledger/table.rs`), so all
+//! books sum to zero. An account's balance is the sum of its book `Wallet`. A row in `balances` repeats the balance,
+//! because a row can be locked and a check constraint prevents a negative balance.
 
 use sea_orm_migration::{
     prelude::*,
@@ -25,8 +24,7 @@ impl MigrationTrait for Migration {
         ledger_entries(manager).await?;
         api_keys(manager).await?;
         audit_entries(manager).await?;
-        // Credits that a run has reserved. They count only while the run is unfinished, so they are released when the
-        // run ends.
+        // Reserved credits count only while the run is unfinished, so they are released when it ends.
         let mut held = big_integer("held_microcredits");
         held.default(0);
         manager
@@ -55,7 +53,7 @@ async fn balances(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
             table("balances")
                 .col(account_id)
                 .col(microcredits)
-                // The month of the last monthly credit grant: year times twelve plus the zero-based month.
+                // Month of the last monthly credit grant: year times twelve plus the zero-based month.
                 .col(integer("granted_month"))
                 .foreign_key(&mut belongs("balances", "accounts", "id"))
                 .take(),
@@ -74,10 +72,9 @@ async fn ledger_entries(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
                 .col(small_integer("debited"))
                 .col(small_integer("credited"))
                 .col(amount)
-                // The part of a call's cost that exceeded the balance, in millionths of a credit.
+                // Part of a call's cost that exceeded the balance, in millionths of a credit.
                 .col(big_integer("uncollected"))
-                // `run_id` and `thread_id` are not foreign keys, because entries outlive the runs and threads to which
-                // they refer.
+                // `run_id` and `thread_id` are not foreign keys, because entries outlive runs and threads.
                 .col(uuid_null("run_id"))
                 .col(integer_null("step"))
                 .col(uuid_null("thread_id"))
@@ -87,8 +84,8 @@ async fn ledger_entries(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
                 .col(boolean("estimated"))
                 .col(string_null("grant_key"))
                 .col(timestamp_with_time_zone("created_at"))
-                // This foreign key references the row of the balance instead of the row of the account, because every
-                // writer of entries has already locked the balance.
+                // The foreign key references the balance, not the account, because every writer of entries has
+                // already locked the balance.
                 .foreign_key(&mut belongs("ledger_entries", "balances", "account_id"))
                 .take(),
         )
@@ -116,7 +113,7 @@ async fn api_keys(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
                 .col(id())
                 .col(uuid("account_id"))
                 .col(text("name"))
-                // The first characters of the key, for lookup.
+                // First characters of the key, for lookup.
                 .col(string("prefix").unique_key().take())
                 .col(binary("salt"))
                 // BLAKE3 of the whole key, keyed with the salt.
@@ -140,8 +137,7 @@ async fn audit_entries(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
         .create_table(
             table("audit_entries")
                 .col(id())
-                // `actor_id` is the account of the administrator. `account_id` is the account that the administrator
-                // changed.
+                // `actor_id` is the administrator; `account_id` is the changed account.
                 .col(uuid("actor_id"))
                 .col(uuid("account_id"))
                 .col(string("action"))

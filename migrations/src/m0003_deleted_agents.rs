@@ -1,6 +1,5 @@
-//! Adds the column `agents.deleted_at`. `DeleteAgent` sets the column instead of deleting the row, because unfinished
-//! runs may still need the agent's versions. The API does not return deleted agents. The sweeper
-//! (`src/background/sweeper.rs`) deletes the row of a deleted agent after the last of its runs has ended.
+//! Adds `agents.deleted_at`. `DeleteAgent` keeps the row, because unfinished runs may need the agent's versions. The
+//! sweeper (`src/background/sweeper.rs`) deletes the row after the agent's last run has ended.
 
 use sea_orm_migration::{prelude::*, schema::timestamp_with_time_zone_null};
 

@@ -1,6 +1,5 @@
-//! Adds the column `agents.search_text`: the name and the description in lower case. The server and this migration
-//! convert the text themselves, because the SQL function `lower` converts only ASCII letters on SQLite and depends on
-//! the database's locale on PostgreSQL.
+//! Adds `agents.search_text`: name and description in lower case. Rust code converts the text, because SQL's `lower`
+//! handles only ASCII on SQLite and depends on the locale on PostgreSQL.
 
 use sea_orm_migration::{
     prelude::*,

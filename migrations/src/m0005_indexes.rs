@@ -1,4 +1,4 @@
-//! Adds indexes for frequent queries with few results: the unused uploads of an account, and the deleted agents.
+//! Adds indexes for the unused uploads of an account and for deleted agents.
 
 use sea_orm_migration::prelude::*;
 

@@ -1,9 +1,8 @@
-//! Adds indexes that keep every statement fast even with many finished runs. Advances `updated_at` of threads and
-//! projects, because their lists are sorted by `updated_at` from this migration on.
+//! Adds indexes that keep every statement fast with many finished runs.
 //!
-//! Each list has an index in the order of the list. Frequent queries, such as the query for runs that wait for a
-//! worker, use a partial index without finished runs. Unused indexes are dropped, because every new row must be
-//! added to all indexes of its table.
+//! Each list has an index in its order. Frequent queries use a partial index without finished runs. Unused indexes
+//! are dropped, because every new row costs one entry per index. `updated_at` of threads and projects is advanced,
+//! because it now determines the order of their lists.
 
 use sea_orm_migration::prelude::*;
 
@@ -12,8 +11,7 @@ use crate::parts::index;
 #[derive(DeriveMigrationName)]
 pub struct Migration;
 
-/// Indexes that this migration drops. Each entry contains the table and the name. [`partial`] creates two of them again
-/// under the same names, with other columns.
+/// Dropped indexes: table and name. [`partial`] creates two of them again with other columns.
 const REPLACED: [(&str, &str); 9] = [
     ("runs", "runs_unfinished"),
     ("threads", "threads_by_account"),
@@ -26,7 +24,7 @@ const REPLACED: [(&str, &str); 9] = [
     ("agents", "agents_deleted"),
 ];
 
-/// Indexes over all rows. Each entry contains the name, the table and the columns.
+/// Indexes over all rows: name, table and columns.
 const WHOLE: [(&str, &str, &[&str]); 5] = [
     ("runs_by_state", "runs", &["account_id", "status", "id"]),
     ("runs_by_thread_state", "runs", &["thread_id", "status", "id"]),
@@ -61,12 +59,12 @@ fn partial() -> Vec<IndexCreateStatement> {
     let is = |column: &'static str, value: i32| Expr::col(column).eq(value);
     let is_live = || Expr::col("deleted_at").is_null();
     vec![
-        // The status 1 is `running`. A query must contain this number as a literal, because a condition with a bound
-        // parameter cannot use a partial index.
+        // Status 1 is `running`. A query must contain it as a literal, because a bound parameter cannot use a partial
+        // index.
         index("runs_unfinished", "runs", &["id"])
             .and_where(is("status", 1))
             .take(),
-        // Ended runs that their worker has not released yet, such as runs that a request has stopped.
+        // Ended runs that their worker has not released yet, such as stopped runs.
         index("runs_held", "runs", &["account_id", "thread_id"])
             .and_where(Expr::col("status").ne(1))
             .and_where(Expr::col("lease_expires_at").is_not_null())
@@ -80,8 +78,8 @@ fn partial() -> Vec<IndexCreateStatement> {
         index("ledger_charges", "ledger_entries", &["account_id", "id"])
             .and_where(is("credited", 3))
             .take(),
-        // This index is created after `ledger_charges`. If two indexes are equally useful, SQLite chooses the later
-        // index, which is better here because a thread has fewer entries than an account.
+        // Must follow `ledger_charges`: of two equally useful indexes, SQLite chooses the later one. A thread has
+        // fewer entries than an account.
         index("ledger_charges_by_thread", "ledger_entries", &["thread_id", "id"])
             .and_where(is("credited", 3))
             .take(),
@@ -103,9 +101,8 @@ fn partial() -> Vec<IndexCreateStatement> {
     ]
 }
 
-// Advances `updated_at` of each thread to the time of its latest run, and of each project to the time of its latest
-// thread. Before this migration, a new run did not change `updated_at`. SQLite compares the times as text, and the
-// order of the texts is chronological.
+// Advances `updated_at` of each thread to its latest run, and of each project to its latest thread. Earlier versions
+// did not change it when a run started. On SQLite, times are text in chronological order.
 async fn date_activity(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
     let newer = |parent: &str, child: &str, key: &str, column: &str| {
         format!(

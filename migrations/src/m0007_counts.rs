@@ -1,16 +1,13 @@
-//! Adds the numbers of agents, threads and projects to each account's row. A `StartRun` call reads these counts instead
-//! of counting rows.
+//! Adds the numbers of agents, threads and projects to each account's row, so that `StartRun` counts no rows.
 //!
-//! Triggers update the counts in the transaction that adds or removes rows. The triggers fire for every statement and
-//! for foreign key cascades, so the counts are always exact.
+//! Triggers update the counts in the same transaction, also for foreign key cascades, so the counts are always exact.
 
 use sea_orm_migration::{prelude::*, schema::big_integer, sea_orm::DbBackend};
 
 #[derive(DeriveMigrationName)]
 pub struct Migration;
 
-/// The counted tables. Each entry contains the name of the table, which is also the name of the count column, and the
-/// condition under which a row counts.
+/// Counted tables, each with the condition under which a row counts. The count column has the table's name.
 const COUNTED: [(&str, &str); 3] = [
     ("agents", "{row}.deleted_at IS NULL"),
     ("threads", "TRUE"),
@@ -44,8 +41,7 @@ impl MigrationTrait for Migration {
     }
 }
 
-/// Returns a trigger for inserted rows, a trigger for deleted rows and, if `condition` depends on `deleted_at`, a
-/// trigger for changes of that column.
+/// Returns triggers for inserts, deletes and, if `condition` depends on `deleted_at`, changes of that column.
 fn sqlite(table: &str, condition: &str) -> Vec<String> {
     let counts = |row: &str| condition.replace("{row}", row);
     let trigger = |event: &str, change: &str, row: &str| {
@@ -68,10 +64,9 @@ fn sqlite(table: &str, condition: &str) -> Vec<String> {
     triggers
 }
 
-/// Returns the statements that create one trigger, with its function, for each kind of statement: insert, delete and,
-/// if `condition` depends on `deleted_at`, update. The triggers fire once per statement. A single statement can delete
-/// many rows, and a trigger for each row would update the account's row once per deleted row. Every update leaves a
-/// dead row version that PostgreSQL must vacuum.
+/// Returns the statements that create triggers, with their functions, for inserts, deletes and, if `condition`
+/// depends on `deleted_at`, updates. They fire once per statement, because a trigger per row would update the
+/// account's row once per deleted row. Each update leaves a dead row version to vacuum.
 fn postgres(table: &str, condition: &str) -> Vec<String> {
     let sum = |rows: &str, sign: i32| {
         let counts = condition.replace("{row}", rows);

@@ -1,6 +1,5 @@
-//! Adds the table `installation` and its only row. The row contains the id of the data folder that belongs to the
-//! database. The health check (`src/db/health.rs`) tests that the database accepts writes: it writes the column
-//! `probes` on PostgreSQL and the column `probe` on SQLite.
+//! Adds the table `installation`, whose only row contains the id of the database's data folder. The health check
+//! (`src/db/health.rs`) writes its column `probes` (PostgreSQL) or `probe` (SQLite).
 
 use sea_orm_migration::prelude::*;
 

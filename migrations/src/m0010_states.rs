@@ -1,8 +1,7 @@
-//! Replaces the index over all states of runs with one partial index for each state.
+//! Replaces the index over all states of runs with one partial index per state.
 //!
-//! To list runs by state, PostgreSQL uses the same plan for every state. If almost all runs of an account have the same
-//! state, a query for another state could read all runs to find a few. A partial index contains only the runs of one
-//! state.
+//! PostgreSQL uses the same plan for every state. With one index, listing a rare state could read almost all runs of
+//! the account.
 
 use sea_orm_migration::prelude::*;
 
@@ -11,8 +10,7 @@ use crate::parts::index;
 #[derive(DeriveMigrationName)]
 pub struct Migration;
 
-/// The created indexes. Each entry contains the name and the status number of the indexed runs (the contract's
-/// `RunStatus`).
+/// Name of each index, and its status number (`RunStatus` in the contract).
 const STATES: [(&str, i32); 4] = [
     ("runs_running", 1),
     ("runs_completed", 2),

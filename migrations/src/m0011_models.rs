@@ -1,8 +1,7 @@
-//! Adds the columns `runs.reasoning_effort` and `messages.carried`. The column `carried` contains data that a model
-//! provider has sent with a message, and that later requests must send back to the provider.
+//! Adds `runs.reasoning_effort` and `messages.carried`: data of a model provider that later requests must send back.
 //!
-//! The data is stored as text, not as JSON: a provider may check that it receives exactly the bytes that it sent, and
-//! PostgreSQL's JSON cannot contain NUL.
+//! `carried` is text, not JSON, because a provider may check the exact bytes, and PostgreSQL's JSON cannot contain
+//! NUL.
 
 use sea_orm_migration::{
     prelude::*,

@@ -1,13 +1,12 @@
-//! Adds memories of agents and accounts, an index for full-text search, and the memory settings of agent versions.
+//! Adds memories of agents and accounts, their full-text index, and the memory settings of agent versions.
 //!
-//! The server splits a text into words itself (`src/memories/words.rs`), so that both databases find the same memories.
-//! PostgreSQL stores the words in the column `memories.words`. The column has no GIN index: only bitmap scans can read
-//! such an index, and the server turns bitmap scans off. Instead, a search reads all memories of one agent or
-//! account. Their number is limited.
+//! The server splits texts into words (`src/memories/words.rs`), so that both databases find the same memories.
+//! PostgreSQL stores the words in `memories.words`. A GIN index would be useless there, because the server turns
+//! bitmap scans off. A search reads all memories of one agent or account, whose number is limited.
 //!
-//! SQLite stores the words in the FTS5 table `memories_words`, whose row ids are the values of `memories.number`. A
-//! trigger deletes the words of each deleted memory. The option `secure-delete` removes deleted words from the index
-//! immediately; without it, they stay in the file until FTS5 merges parts of the index.
+//! SQLite stores the words in the FTS5 table `memories_words`, with `memories.number` as row id. A trigger deletes
+//! the words of deleted memories. Without `secure-delete`, deleted words would stay in the file until FTS5 merges the
+//! index.
 
 use sea_orm_migration::{
     prelude::*,
@@ -64,10 +63,10 @@ async fn memories(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
                 .col(number)
                 .col(uuid("id").unique_key().take())
                 .col(uuid("account_id"))
-                // NULL for a memory that belongs to the account.
+                // NULL for a memory of the account.
                 .col(uuid_null("agent_id"))
                 .col(text("text"))
-                // The run may be deleted before the memory, so this column is not a foreign key.
+                // Not a foreign key, because the run may be deleted before the memory.
                 .col(uuid_null("run_id"))
                 .col(timestamp_with_time_zone("created_at"))
                 .col(timestamp_with_time_zone("updated_at"))
@@ -82,12 +81,12 @@ async fn memories(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
             "memories_of_agent_by_change",
             &["account_id", "agent_id", "updated_at", "id"],
         ),
-        // The foreign key uses this index to find the memories of a deleted agent.
+        // The foreign key finds the memories of a deleted agent through this index.
         ("memories_by_agent", &["agent_id"]),
     ] {
         manager.create_index(index(name, "memories", columns).take()).await?;
     }
-    // PostgreSQL does not use the order of `memories_of_agent_by_change` for the condition `agent_id IS NULL`.
+    // PostgreSQL does not use the order of `memories_of_agent_by_change` for `agent_id IS NULL`.
     let mut of_account = index(
         "memories_of_account_by_change",
         "memories",

@@ -1,6 +1,5 @@
-//! Adds tables for skills, their versions and the contents of the versions, and the column `agent_versions.skills`.
-//!
-//! The content of a version is in its own table, so that listing skills reads only small rows.
+//! Adds tables for skills, their versions and contents, and `agent_versions.skills`. Contents have their own table,
+//! so that listing skills reads only small rows.
 
 use sea_orm_migration::{
     prelude::*,

@@ -1,9 +1,8 @@
-//! Helpers with which the migrations define columns, tables and indexes. Released migrations use these helpers, so
-//! a change of a helper must not change the schema that a migration creates.
+//! Helpers that define columns, tables and indexes. Released migrations use them, so their result must not change.
 
 use sea_orm_migration::prelude::*;
 
-/// Returns the column `id`: a UUID that has no default and is the primary key of its table.
+/// Returns the primary key `id`: a UUID without a default.
 pub fn id() -> ColumnDef {
     let mut column = ColumnDef::new("id");
     column.uuid().not_null().primary_key();
@@ -16,7 +15,7 @@ pub fn table(name: &'static str) -> TableCreateStatement {
     table
 }
 
-/// Returns an index that contains all rows and allows duplicates. The calling function adds a condition or uniqueness.
+/// Returns an index over all rows that allows duplicates. The caller may add a condition or uniqueness.
 pub fn index(name: &'static str, on: &'static str, columns: &[&'static str]) -> IndexCreateStatement {
     let mut index = Index::create();
     index.name(name).table(on);

@@ -1,8 +1,7 @@
-//! Finds or creates the account of a token's subject. `wire/caller.rs` calls this module after it has verified a token,
-//! and decides whether a subject's first request may create an account.
+//! Finds or creates the account of a token's subject. `wire/caller.rs` decides whether a subject's first request may
+//! create an account.
 //!
-//! To save database queries, known subjects are cached in memory. The cache cannot go stale: an account is never
-//! deleted and its id never changes.
+//! Known subjects are cached without expiry, because an account is never deleted and its id never changes.
 
 use std::sync::Arc;
 
@@ -24,10 +23,9 @@ use crate::{
     id,
 };
 
-/// Maximum number of subjects in the cache.
 const REMEMBERED: u64 = 100_000;
 
-/// Cache of the account ids of known subjects, and the lock that serialises account creation.
+/// Cache of subjects with their account ids, and the lock for account creation.
 #[derive(Clone)]
 pub struct Accounts {
     known: Cache<(String, String), Uuid>,
@@ -44,17 +42,14 @@ impl Default for Accounts {
 }
 
 impl Accounts {
-    /// Locks account creation in this process, so that only one of a subject's concurrent first requests creates the
-    /// account.
+    /// Locks account creation in this process. If a subject sends several first requests at once, only one of them
+    /// creates the account.
     pub async fn registering(&self) -> MutexGuard<'_, ()> {
         self.registering.lock().await
     }
 }
 
-/// Returns the account id of a token's subject; `None` if the subject has no account.
-///
-/// # Errors
-/// Database errors.
+/// Returns `None` if the subject has no account.
 pub async fn find(app: &App, issuer: &str, subject: &str) -> Result<Option<Uuid>> {
     let key = (issuer.to_owned(), subject.to_owned());
     if let Some(account_id) = app.accounts.known.get(&key).await {
@@ -76,11 +71,8 @@ async fn row(db: &impl ConnectionTrait, issuer: &str, subject: &str) -> Result<O
     Ok(found.map(|found| found.id))
 }
 
-/// Creates an account in the first configured tier and returns its id. If the subject already has an account, returns
-/// the id of that account.
-///
-/// # Errors
-/// Database errors.
+/// Creates an account in the first configured tier. Returns the id of the new account, or of the subject's existing
+/// account.
 pub async fn create(app: &App, issuer: &str, subject: &str) -> Result<Uuid> {
     let tx = app.db.begin("accounts.ensure").await?;
     let account_id = insert(app, &tx, issuer, subject).await?;
@@ -90,10 +82,7 @@ pub async fn create(app: &App, issuer: &str, subject: &str) -> Result<Uuid> {
     Ok(account_id)
 }
 
-/// Inserts an account for a subject that has none. Returns the id of the subject's account.
-///
-/// # Errors
-/// Database errors.
+/// Does the work of [`create`] in the caller's transaction.
 pub async fn insert(app: &App, tx: &Tx, issuer: &str, subject: &str) -> Result<Uuid> {
     let new = table::ActiveModel {
         id: Set(id::new()),
@@ -103,8 +92,7 @@ pub async fn insert(app: &App, tx: &Tx, issuer: &str, subject: &str) -> Result<U
         created_at: Set(app.clock.now()),
         ..table::ActiveModel::default()
     };
-    // Two first requests of a subject may run at the same time. Only one of them inserts the row; both then read the
-    // row.
+    // Two first requests of a subject can run at the same time. One of them inserts the row, and both read it below.
     let once = OnConflict::columns([table::Column::Issuer, table::Column::Subject])
         .do_nothing()
         .to_owned();
@@ -119,22 +107,16 @@ pub async fn insert(app: &App, tx: &Tx, issuer: &str, subject: &str) -> Result<U
 }
 
 /// Returns the tier of an account, or the first tier if the account does not exist.
-///
-/// # Errors
-/// Database errors.
 pub async fn tier<'a>(app: &'a App, db: &impl ConnectionTrait, account_id: Uuid) -> Result<&'a Tier> {
     let account = super::find(db, account_id).await?;
     Ok(account.map_or_else(|| app.tiers.first(), |account| app.tiers.load(&account.tier)))
 }
 
-/// Loads an account and locks its row. Concurrent writers then check the plan's limits one after another. SQLite needs
-/// no row lock, because it runs only one write transaction at a time.
+/// Loads an account and locks its row, so that concurrent writers check the plan's limits one after another. SQLite
+/// needs no row lock, because SQLite runs only one write transaction at a time.
 ///
-/// The PostgreSQL lock mode is `FOR NO KEY UPDATE`, which lets other transactions insert and update rows that reference
-/// the account. A stronger lock would block them and could cause a deadlock.
-///
-/// # Errors
-/// Database errors.
+/// A stronger lock than `FOR NO KEY UPDATE` would block inserts of rows that reference the account, and could cause a
+/// deadlock.
 pub async fn lock(tx: &Tx, account_id: Uuid) -> Result<table::Model> {
     let mut query = of::<table::Entity>(Scope::account(account_id));
     if tx.get_database_backend() == sea_orm::DbBackend::Postgres {

@@ -1,11 +1,10 @@
 //! Per-account queue: writers of one account wait here before they get a database connection.
 //!
-//! On PostgreSQL, a writer holds a connection of the shared pool while it waits for the lock of the account's row. Many
-//! writers of one account could occupy the whole pool. This queue therefore lets only two writers of an account use
-//! connections at a time. The other writers wait here without a connection, in order of arrival. SQLite needs no queue:
-//! all writers share one writer task (`db/lane.rs`), which commits concurrent writes together.
+//! On PostgreSQL, a writer holds a connection of the shared pool while it waits for the lock of the account's row.
+//! Without the queue, the writers of one account could occupy the whole pool. SQLite needs no queue, because one
+//! thread runs all writes (`db/lane.rs`).
 //!
-//! Other operations of an account, such as model calls, wait in other [`AccountQueues`].
+//! Model calls of an account wait in a separate [`AccountQueues`].
 
 use std::{
     collections::HashMap,
@@ -26,10 +25,8 @@ use crate::{
     error::{Code, Error, Result},
 };
 
-/// Maximum number of connections per account: one for the active writer, and one for the next writer, so that the next
-/// writer can start without delay.
+/// Maximum number of connections per account. The second connection lets the next writer start without delay.
 const AT_ONCE: usize = 2;
-/// Maximum number of waiting writers per account.
 const MAX_WAITING: usize = 1_000;
 const MAX_WAIT: Duration = Duration::from_secs(10);
 
@@ -43,7 +40,7 @@ pub struct AccountQueues {
 
 struct Line {
     turns: Arc<Semaphore>,
-    /// Number of running and waiting operations. The queue is removed when this number reaches zero.
+    /// Number of running and waiting operations. At zero, the queue is removed.
     length: usize,
 }
 
@@ -91,8 +88,7 @@ impl Default for AccountQueues {
 }
 
 impl AccountQueues {
-    /// Creates queues that run up to `at_once` operations of an account at a time and let up to `waiting` more
-    /// operations wait.
+    /// `at_once` and `waiting` are the maximum numbers of running and of waiting operations per account.
     pub fn new(at_once: usize, waiting: usize) -> Self {
         Self {
             at_once,
@@ -101,13 +97,12 @@ impl AccountQueues {
         }
     }
 
-    /// Number of running and waiting operations of an account.
     pub fn length(&self, account_id: Uuid) -> usize {
         let lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
         lines.get(&account_id).map_or(0, |line| line.length)
     }
 
-    /// Waits up to ten seconds until the account's queue admits the operation.
+    /// Waits up to ten seconds until the operation may run.
     ///
     /// # Errors
     /// UNAVAILABLE if the queue is full or the wait times out.
@@ -115,7 +110,7 @@ impl AccountQueues {
         self.take_within(account_id, MAX_WAIT).await
     }
 
-    /// Waits up to `max_wait` until the account's queue admits the operation.
+    /// Waits up to `max_wait` until the operation may run.
     ///
     /// # Errors
     /// UNAVAILABLE if the queue is full or the wait times out.

@@ -1,5 +1,5 @@
-//! The scope of a query: the rows of one account, or of all accounts. If the rows of a table belong to accounts, every
-//! query of the table starts with [`of`].
+//! The scope of a query: the rows of one account, or of all accounts. Every query of a table with account rows starts
+//! with [`of`].
 
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, Select};
 use uuid::Uuid;
@@ -17,13 +17,12 @@ impl Scope {
         }
     }
 
-    /// Creates a scope with the rows of all accounts, for queries such as the one that claims runs. `_reason` only
-    /// documents why the query needs all accounts.
+    /// The rows of all accounts. `_reason` only documents why the query needs all accounts.
     pub fn system(_reason: &'static str) -> Self {
         Self { account_id: None }
     }
 
-    /// Returns the id of the account; `None` if the scope includes all accounts.
+    /// Returns `None` if the scope includes all accounts.
     pub fn account_id(self) -> Option<Uuid> {
         self.account_id
     }
@@ -35,7 +34,7 @@ pub trait Owned: EntityTrait {
     fn owner() -> Self::Column;
 }
 
-/// Starts a query for the rows of a table that are in the scope.
+/// Selects the rows of a table that are in the scope.
 #[expect(clippy::disallowed_methods, reason = "every query starts here")]
 pub fn of<E: Owned>(scope: Scope) -> Select<E> {
     match scope.account_id {

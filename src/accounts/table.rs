@@ -12,19 +12,17 @@ pub struct Model {
     pub id: Uuid,
     /// Issuer of the subject's tokens; empty if this server issues the tokens.
     pub issuer: String,
-    /// The subject, unique within its issuer.
     pub subject: String,
     /// Name of the account's tier in the configuration.
     pub tier: String,
     pub created_at: DateTime<Utc>,
-    /// Number of agents that are not deleted. Database triggers update this count and the counts of threads and
-    /// projects.
+    /// Number of agents that are not deleted. Database triggers update this count and the next two.
     pub agents: i64,
     pub threads: i64,
     pub projects: i64,
 }
 
-/// `SeaORM` requires this type. It is empty, because joins are written by hand.
+/// `SeaORM` requires this type. Joins are written by hand.
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {}
 

@@ -1,4 +1,4 @@
-//! Sets the tier of an account. `admin::set_tier` calls [`set`] and records the change in the audit log.
+//! Sets the tier of an account.
 
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, sea_query::Expr};
 use uuid::Uuid;
@@ -7,9 +7,6 @@ use super::table::{Column, Entity};
 use crate::{config::Tier, db::Tx, error::Result};
 
 /// The calling function must have locked the account.
-///
-/// # Errors
-/// Database errors.
 pub async fn set(tx: &Tx, account_id: Uuid, tier: &Tier) -> Result<()> {
     Entity::update_many()
         .col_expr(Column::Tier, Expr::value(tier.name.as_str()))

@@ -1,5 +1,4 @@
-//! The audit log of administrator actions. Each entry names the administrator, the action, the changed account and the
-//! time.
+//! The audit log of administrator actions.
 
 use chrono::{DateTime, Utc};
 use sea_orm::{ActiveValue::Set, entity::prelude::*};
@@ -17,9 +16,8 @@ use crate::{
 pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: Uuid,
-    /// Account of the administrator.
     pub actor_id: Uuid,
-    /// Account that was changed.
+    /// The changed account.
     pub account_id: Uuid,
     /// Name of the action, such as `account.tier`.
     pub action: String,
@@ -28,7 +26,7 @@ pub struct Model {
     pub created_at: DateTime<Utc>,
 }
 
-/// `SeaORM` requires this type. It is empty, because joins are written by hand.
+/// `SeaORM` requires this type. Joins are written by hand.
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {}
 
@@ -40,7 +38,7 @@ impl Owned for Entity {
     }
 }
 
-/// Records an action in the transaction that changes the account.
+/// `what` is the action and its detail. `tx` must be the transaction that changes the account.
 pub(super) async fn record(app: &App, tx: &Tx, caller: &Caller, account_id: Uuid, what: (&str, &str)) -> Result<()> {
     let (action, detail) = what;
     let row = ActiveModel {

@@ -20,7 +20,6 @@ use crate::{
     skills::{Attached, attached},
 };
 
-// Defaults of the icon fields.
 pub(super) const ICON_NAME: &str = "bot";
 pub(super) const ICON_COLOR: &str = "#000000";
 pub(super) const ICON_BACKGROUND: &str = "#F3F4F6";
@@ -30,7 +29,7 @@ pub struct NewAgent {
     pub name: String,
     pub description: Option<String>,
     pub is_default: bool,
-    /// True if the agent is labelled as public. The label grants no access.
+    /// The label "public" grants no access.
     pub is_public: bool,
     pub icon_name: Option<String>,
     pub icon_color: Option<String>,
@@ -47,8 +46,7 @@ pub struct NewAgent {
     pub tags: Vec<String>,
 }
 
-/// Creates an agent with its first version. If the new agent becomes the default, the account's previous default agent
-/// stops being the default.
+/// If the new agent becomes the default, the account's previous default agent stops being the default.
 ///
 /// # Errors
 /// INVALID_REQUEST with the name of the invalid field; UNKNOWN_MODEL; AGENT_LIMIT_EXCEEDED.
@@ -59,7 +57,7 @@ pub async fn create(app: &App, caller: &Caller, mut new: NewAgent) -> Result<Age
     }
     let now = app.clock.now();
     let tx = queue::begin(app, caller.account_id, "agents.create").await?;
-    // Lock the account first, so that two concurrent calls cannot both create the last agent that the plan allows.
+    // Lock the account, because two concurrent calls must not both create the last agent that the plan allows.
     let account = ensure::lock(&tx, caller.account_id).await?;
     let plan = Plan {
         tier: app.tiers.load(&account.tier),

@@ -1,5 +1,5 @@
-//! The default agent of an account. A run uses the default agent if the `StartRun` request names no agent. The database
-//! allows only one default agent per account.
+//! The default agent of an account, which a run uses if its `StartRun` request names no agent. The database allows
+//! only one per account.
 
 use chrono::{DateTime, Utc};
 use sea_orm::{
@@ -14,13 +14,11 @@ use crate::{
     error::Result,
 };
 
-/// Returns the condition that selects default agents. It contains the literal `TRUE`, because databases do not use the
-/// partial index `agents_one_default` for a bound parameter.
+/// Databases use the partial index `agents_one_default` only if the condition is a literal, not a bound parameter.
 pub(super) fn is_default() -> Expr {
     Expr::col((agent::Entity, agent::Column::IsDefault)).eq(Expr::cust("TRUE"))
 }
 
-/// Clears `is_default` on the account's default agent, if the account has one.
 pub(super) async fn unset(tx: &Tx, scope: Scope, now: DateTime<Utc>) -> Result<()> {
     let Some(row) = live(scope).filter(is_default()).one(tx).await? else {
         return Ok(());
@@ -35,10 +33,6 @@ pub(super) async fn unset(tx: &Tx, scope: Scope, now: DateTime<Utc>) -> Result<(
     Ok(())
 }
 
-/// Returns the account's default agent; `None` if the account has no default agent.
-///
-/// # Errors
-/// Database errors.
 pub async fn find(db: &impl ConnectionTrait, scope: Scope) -> Result<Option<agent::Model>> {
     Ok(live(scope).filter(is_default()).one(db).await?)
 }

@@ -1,6 +1,6 @@
-//! Deleting an agent. The agent's memories are deleted at once. The agent's row is only marked as deleted, because
-//! unfinished runs still need the agent's versions. After the agent's last run has ended, the sweeper removes the row.
-//! The runs and threads of the agent stay readable.
+//! Deleting an agent. The agent's row is only marked as deleted, because unfinished runs still need the agent's
+//! versions. After the agent's last run has ended, the sweeper (`background/sweeper.rs`) removes the row. The agent's
+//! runs and threads stay readable.
 
 use sea_orm::{
     ColumnTrait, EntityTrait, QueryFilter, QuerySelect,
@@ -16,11 +16,10 @@ use crate::{
     error::{Code, Error, Result},
 };
 
-// This statement names the table of the module `memories`. A call of that module would form a dependency cycle.
+// Names the table `memories` directly, because a use of the module `memories` would form a dependency cycle.
 const FORGET: Sql = Sql::new("DELETE FROM memories WHERE account_id = $1 AND agent_id = $2");
 
-/// Deletes an agent's memories and marks the agent as deleted, so that queries no longer find the agent. [`purge`]
-/// removes the agent's row later.
+/// Deletes the agent's memories and marks the agent as deleted. [`purge`] removes the row later.
 ///
 /// # Errors
 /// `AGENT_NOT_FOUND`; CONFLICT for the default agent.
@@ -41,14 +40,11 @@ pub async fn delete(app: &App, caller: &Caller, agent_id: Uuid) -> Result<()> {
     tx.commit().await
 }
 
-/// Removes up to `limit` deleted agents with their versions. Keeps deleted agents that have an unfinished run. Returns
-/// the number of removed agents.
-///
-/// # Errors
-/// Database errors.
+/// Removes up to `limit` deleted agents that have no unfinished run, with their versions. Returns the number of
+/// removed agents.
 pub async fn purge(app: &App, limit: u64) -> Result<u64> {
-    // This query names the table `runs` instead of using its entity, because the module `runs` depends on this module
-    // and modules must not form a dependency cycle. Status 1 is `running`.
+    // Names the table `runs` directly, because a use of the module `runs` would form a dependency cycle. Status 1 is
+    // `running`.
     let run = |column: &'static str| Expr::col(("runs", column));
     let needed = Query::select()
         .expr(Expr::cust("1"))

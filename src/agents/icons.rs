@@ -1,5 +1,5 @@
-//! The icon library, and icon suggestions for an agent's name. The tier's default model chooses the icon. If the model
-//! gives no usable answer, a hash of the agent's name selects the icon.
+//! The icon library, and icon suggestions for an agent's name. The tier's default model chooses the icon. If the
+//! model gives no usable answer, a hash of the agent's name chooses the icon.
 
 use std::time::Duration;
 
@@ -13,11 +13,11 @@ use crate::{
     model_calls::{self, OneOffCall},
 };
 
-/// Maximum time for the model's answer. Also the maximum time to wait for the account's earlier suggestions.
+/// Maximum time for the model's answer, and for the wait for the account's earlier suggestions.
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// Maximum number of output tokens, including reasoning tokens.
 const MAX_TOKENS: u32 = 1_000;
-/// Maximum size of the answer in bytes; a longer answer is not used.
+/// Maximum size of an answer in bytes; a longer answer is not used.
 const MAX_ANSWER: usize = 4_096;
 
 /// Names of the Lucide icons that suit an agent.
@@ -171,19 +171,19 @@ const PALETTE: &[(&str, &str)] = &[
 
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
 pub struct Icon {
-    /// Name of the icon in [`LIBRARY`].
     #[serde(rename = "icon_name")]
     pub name: String,
-    /// Colour, such as `#6366F1`.
     #[serde(rename = "icon_color")]
     pub color: String,
     #[serde(rename = "icon_background")]
     pub background: String,
 }
 
-/// Suggests an icon for an agent's name. The account pays for the model call from the part of its balance that is not
-/// reserved for runs. `held` returns the reserved part in millionths of a credit. It is awaited after the account's
-/// earlier suggestions have finished, so that the amount is current.
+/// Suggests an icon for an agent's name. The account pays for the model call with credits that are not reserved for
+/// runs.
+///
+/// `held` returns the reserved amount in millionths of a credit. `held` is awaited only after the account's earlier
+/// suggestions, so that the amount is current.
 ///
 /// # Errors
 /// INVALID_REQUEST if the name is not a valid agent name; INSUFFICIENT_CREDITS if the balance does not cover the call;
@@ -201,7 +201,7 @@ pub async fn generate(
     Ok(answer.as_deref().and_then(understood).unwrap_or_else(|| by_hash(name)))
 }
 
-/// Returns whether `text` is a colour such as `#6366F1`.
+/// A colour such as `#6366F1`.
 pub(super) fn is_colour(text: &str) -> bool {
     text.len() == 7 && text.starts_with('#') && text.bytes().skip(1).all(|byte| byte.is_ascii_hexdigit())
 }
@@ -223,7 +223,7 @@ fn request<'a>(model: &'a str, name: &str) -> OneOffCall<'a> {
     }
 }
 
-// Models often add text around the requested JSON object, so everything outside the braces is ignored.
+// Ignores text around the JSON object, because models often add some.
 fn understood(answer: &str) -> Option<Icon> {
     let object = answer.get(answer.find('{')?..=answer.rfind('}')?)?;
     let icon: Icon = serde_json::from_str(object).ok()?;

@@ -24,9 +24,7 @@ pub enum Order {
     #[default]
     NewestFirst,
     OldestFirst,
-    /// Most recently changed first.
     ChangedFirst,
-    /// Most recently changed last.
     ChangedLast,
     Name,
     NameBackwards,
@@ -34,11 +32,11 @@ pub enum Order {
 
 #[derive(Clone, Debug, Default)]
 pub struct Listing {
-    /// If not empty, lists only agents whose name or description contains this text, ignoring case.
+    /// Lists only agents whose name or description contains this text, ignoring case; empty for all.
     pub search: String,
-    /// If set, lists only the default agent (`true`) or only the other agents (`false`).
+    /// `true` for the default agent, `false` for the other agents, `None` for all.
     pub is_default: Option<bool>,
-    /// If not empty, lists only agents with this tag.
+    /// Lists only agents with this tag; empty for all agents.
     pub tag: String,
     pub order: Order,
     pub offset: u64,
@@ -49,16 +47,13 @@ pub(super) fn live(scope: Scope) -> Select<agent::Entity> {
     of::<agent::Entity>(scope).filter(agent::Column::DeletedAt.is_null())
 }
 
-/// Builds the searchable text of an agent: its name and description in lower case. Rust converts the text to lower
-/// case, because SQLite converts only ASCII letters and PostgreSQL's result depends on the locale.
+/// Builds the searchable text of an agent. Rust converts the text to lower case, because SQLite converts only ASCII
+/// letters and PostgreSQL's result depends on the locale.
 pub(super) fn folded(name: &str, description: Option<&str>) -> String {
     format!("{name}\n{}", description.unwrap_or_default()).to_lowercase()
 }
 
 /// Lists agents with their current versions.
-///
-/// # Errors
-/// Database errors.
 pub async fn list(db: &impl ConnectionTrait, scope: Scope, listing: &Listing) -> Result<Vec<Agent>> {
     let mut query = live(scope);
     if !listing.search.is_empty() {
@@ -94,8 +89,7 @@ pub async fn list(db: &impl ConnectionTrait, scope: Scope, listing: &Listing) ->
         .limit(listing.limit)
         .all(db)
         .await?;
-    // For an empty list of ids, SeaORM would build a condition that is always false, and a database may still scan the
-    // table to evaluate the condition.
+    // For an empty list, SeaORM builds a condition that is always false. A database may still scan the table for it.
     if rows.is_empty() {
         return Ok(Vec::new());
     }
@@ -117,8 +111,7 @@ pub async fn list(db: &impl ConnectionTrait, scope: Scope, listing: &Listing) ->
         .collect())
 }
 
-// Tags are stored as a JSON list. On PostgreSQL, the placeholder is the argument of a function, because SeaQuery would
-// parse a placeholder inside `[]` as part of a quoted name.
+// Tags are stored as a JSON list. `@> [$1]` is not possible, because SeaQuery reads `[…]` as a quoted name.
 fn has_tag(backend: DbBackend, tag: &str) -> SimpleExpr {
     match backend {
         DbBackend::Postgres => Expr::cust_with_values("tags @> jsonb_build_array($1::text)", [tag]),
@@ -126,17 +119,13 @@ fn has_tag(backend: DbBackend, tag: &str) -> SimpleExpr {
     }
 }
 
-/// Loads an agent with its current version.
-///
-/// # Errors
-/// `AGENT_NOT_FOUND`.
+/// Fails with `AGENT_NOT_FOUND` if the agent does not exist or is deleted.
 pub async fn load(db: &impl ConnectionTrait, scope: Scope, agent_id: Uuid) -> Result<Agent> {
     let row = load_row(db, scope, agent_id).await?;
     let version = versions::current(db, scope, &row).await?;
     Ok(Agent { row, version })
 }
 
-/// Fails with `AGENT_NOT_FOUND` if the agent does not exist or is deleted.
 pub(super) async fn load_row(db: &impl ConnectionTrait, scope: Scope, agent_id: Uuid) -> Result<agent::Model> {
     let found = live(scope).filter(agent::Column::Id.eq(agent_id)).one(db).await?;
     found.ok_or_else(|| Error::new(Code::AgentNotFound, "Agent not found"))

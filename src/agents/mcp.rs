@@ -17,16 +17,15 @@ use crate::{
     error::{Error, Result},
 };
 
-/// Maximum number of servers in a list.
 const MAX_SERVERS: usize = 50;
 /// Maximum length of a server's name in characters.
 const MAX_NAME: usize = 64;
 /// Maximum size in bytes of a URL, command, argument, header name, header value or tool name.
 const MAX_TEXT: usize = 4096;
-/// Maximum total number of a server's values: arguments, header names, header values, tool names, URL and command.
+/// Maximum total number of a server's arguments, headers, tool names, URL and command.
 const MAX_ENTRIES: usize = 200;
-/// Maximum total size of a version's servers, in bytes of JSON. The limit is small, because a page of versions contains
-/// the servers of many versions.
+/// Maximum total size of a version's servers, in bytes of JSON. A page of versions contains the servers of many
+/// versions.
 const MAX_BYTES: usize = 64 * 1024;
 
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Serialize)]
@@ -43,13 +42,11 @@ pub enum Transport {
 /// Settings of one MCP server. A version stores them as JSON.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize)]
 pub struct Server {
-    /// Name, unique within the version.
     pub name: String,
     #[serde(rename = "type", alias = "transport")]
     pub transport: Transport,
-    /// URL of an http or sse server.
     pub url: String,
-    /// Command of a stdio server.
+    /// Program of a stdio server.
     pub command: String,
     pub args: Vec<String>,
     /// Request headers for an http or sse server.
@@ -58,7 +55,7 @@ pub struct Server {
     pub enabled_tools: Vec<String>,
 }
 
-/// Validates the length of a server list and each server in it. `field` is the API field that contains the list.
+/// `field` is the API field that contains the servers.
 ///
 /// # Errors
 /// INVALID_REQUEST; its message names the field or entry, and the violated rule.
@@ -78,8 +75,8 @@ pub fn check(app: &App, field: &'static str, servers: &[Server]) -> Result<()> {
     Ok(())
 }
 
-/// Checks the names and the total size of the servers in both lists. Names must be unique across the lists, because a
-/// server's name is the prefix of its tools' names.
+/// Checks both lists of a version together. Names must be unique, because a server's name is the prefix of its tools'
+/// names.
 ///
 /// # Errors
 /// INVALID_REQUEST; its message names the field or entry, and the violated rule.
@@ -102,8 +99,7 @@ pub fn check_together(configured: &[Server], custom: &[Server]) -> Result<()> {
     Ok(())
 }
 
-/// Returns the size of the servers in bytes of JSON. An encrypted header value counts with its unencrypted size, so
-/// encryption does not change the result.
+/// Size of the servers in bytes of JSON. A header value counts with its unencrypted size.
 fn size(servers: &[Server]) -> Result<usize> {
     let plain = serde_json::to_vec(&headers::masked(servers))
         .map_err(|error| Error::internal("the MCP servers could not be encoded", error))?;
@@ -172,8 +168,8 @@ fn reach(server: &Server) -> Option<&'static str> {
     }
 }
 
-// A URL parser repairs invalid input: for example, it removes line breaks and reads `http:///name` as `http://name/`.
-// The text of the URL is therefore checked before it is parsed.
+// A URL parser repairs invalid input: it removes line breaks and reads `http:///name` as `http://name/`. This
+// function therefore checks the text of the URL before parsing it.
 fn is_address(url: &str) -> bool {
     let after = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
     let Some(authority) = after.and_then(|rest| rest.split(['/', '\\', '?', '#']).next()) else {
@@ -184,8 +180,8 @@ fn is_address(url: &str) -> bool {
     is_plain && is_clean && Url::parse(url).is_ok_and(|url| url.has_host())
 }
 
-/// Returns an error message if the host in the URL is a private address or `localhost`. The addresses of other host
-/// names are checked on each connection.
+/// Returns an error message if the URL's host is a private address or `localhost`. The addresses of other host names
+/// are checked on each connection.
 fn private_address(server: &Server) -> Option<String> {
     let url = Url::parse(&server.url).ok()?;
     let is_public = match url.host()? {

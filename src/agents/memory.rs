@@ -1,12 +1,10 @@
-//! Memory settings of an agent version, and the specs of the tools that runs with memory have. The module `memories`
-//! stores the memories and implements the tools.
+//! Memory settings of an agent version, and the specs of the memory tools. The module `memories` implements the tools.
 
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::llm::ToolSpec;
 
-/// Names of the memory tools.
 pub const NAMES: [&str; 3] = ["remember", "recall", "forget"];
 
 /// Maximum number of memories in a result of `recall`.
@@ -15,7 +13,7 @@ pub const MAX_RECALLED: u64 = 20;
 #[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq, Serialize)]
 #[serde(default)]
 pub struct MemorySettings {
-    /// True if runs use memory by default. A `StartRun` request can override this setting.
+    /// Whether runs use memory, unless their `StartRun` request says otherwise.
     pub enabled: bool,
     pub scope: MemoryScope,
 }

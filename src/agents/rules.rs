@@ -1,4 +1,4 @@
-//! Validation of the fields of agents and versions, called before anything is written.
+//! Validation of the fields of agents and versions.
 
 use super::icons;
 use crate::{
@@ -75,10 +75,6 @@ pub(super) fn json(value: &impl serde::Serialize) -> Result<serde_json::Value> {
     serde_json::to_value(value).map_err(|error| Error::internal("a field of the agent could not be encoded", error))
 }
 
-/// Decodes a value from stored JSON.
-///
-/// # Errors
-/// INTERNAL if the JSON does not have the expected form.
 pub fn read<T: serde::de::DeserializeOwned>(stored: &serde_json::Value) -> Result<T> {
     T::deserialize(stored).map_err(|error| Error::internal("a stored field of the agent could not be decoded", error))
 }

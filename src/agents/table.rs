@@ -18,7 +18,7 @@ pub mod agent {
         pub icon_color: String,
         pub icon_background: String,
         pub is_default: bool,
-        /// True if the agent is labelled as public. The label grants no access.
+        /// The label "public" grants no access.
         pub is_public: bool,
         /// Searchable text, built by `list::folded`.
         pub search_text: String,
@@ -27,14 +27,13 @@ pub mod agent {
         pub current_version_id: Uuid,
         pub version_count: i32,
         pub created_at: DateTime<Utc>,
-        /// Time of the last change, including a change of the current version.
+        /// Also changes when another version becomes current.
         pub updated_at: DateTime<Utc>,
-        /// Time of deletion; `None` if the agent is not deleted. The row is removed when no unfinished run needs the
-        /// agent's versions.
+        /// The row is removed when no unfinished run needs the agent's versions.
         pub deleted_at: Option<DateTime<Utc>>,
     }
 
-    /// `SeaORM` requires this type. It is empty, because joins are written by hand.
+    /// `SeaORM` requires this type. Joins are written by hand.
     #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
     pub enum Relation {}
 
@@ -63,13 +62,12 @@ pub mod version {
         /// Version number. Numbers start at 1 and have no gaps.
         pub number: i32,
         pub system_prompt: String,
-        /// Public name of the model.
         pub model: String,
         /// JSON list of MCP servers.
         pub configured_mcps: Json,
         /// JSON list of MCP servers.
         pub custom_mcps: Json,
-        /// JSON object whose keys are tool names.
+        /// JSON object; its keys are tool names.
         pub tools: Json,
         /// JSON list of skills.
         pub skills: Json,
@@ -80,7 +78,7 @@ pub mod version {
         pub updated_at: DateTime<Utc>,
     }
 
-    /// `SeaORM` requires this type. It is empty, because joins are written by hand.
+    /// `SeaORM` requires this type. Joins are written by hand.
     #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
     pub enum Relation {}
 

@@ -1,7 +1,7 @@
 //! The tools of an agent, and the rules that decide whether a run may use a tool.
 //!
-//! The settings of an agent version always enable the core tools (`tools::core`). They switch groups of other tools on
-//! and off ([`GROUPS`]). The mode of a run can exclude any tool. Only [`Access::allows`] applies these rules to a run.
+//! An agent always has the core tools (`tools::core`), and can switch groups of other tools on and off ([`GROUPS`]).
+//! The mode of a run can exclude any tool. Only [`Access::allows`] applies these rules to a run.
 
 use std::collections::BTreeMap;
 
@@ -23,19 +23,17 @@ pub struct Setting {
     pub enabled: bool,
 }
 
-/// Maps the name of a core tool or of a group to its setting.
+/// Settings by the name of a core tool or a group.
 pub type Settings = BTreeMap<String, Setting>;
 
-/// A group of tools that an agent can switch on and off. A group without a setting is on.
+/// A group of tools that an agent can switch on and off. The default is on.
 struct Group {
-    /// Name in the tool settings.
     name: &'static str,
-    /// Names of the group's tools.
     tools: &'static [&'static str],
-    /// Specs of the tools. If the list is empty, this server does not offer the group.
+    /// If the list is empty, this server does not offer the group.
     specs: fn(&App) -> Vec<ToolSpec>,
-    /// Returns whether the other settings of a version turn the group's tools on. The memory tools, for example, need
-    /// memory to be enabled.
+    /// Whether the other settings of the version permit these tools. Memory tools, for example, need memory to be
+    /// enabled.
     applies: fn(&Content) -> bool,
 }
 
@@ -56,7 +54,7 @@ const GROUPS: &[Group] = &[
     without_tools("web_search"),
 ];
 
-/// Creates a group without tools. Its setting is stored but has no effect.
+/// A group without tools. Its setting is stored but has no effect.
 const fn without_tools(name: &'static str) -> Group {
     Group {
         name,
@@ -102,19 +100,19 @@ pub fn merged(requested: Settings) -> Result<Settings> {
 #[derive(Clone, Copy, Debug)]
 pub struct Access<'a> {
     pub mode: &'a Mode,
-    /// Settings of the agent's version; empty for the built-in agent.
+    /// Empty for the built-in agent.
     pub settings: &'a Settings,
 }
 
 impl Access<'_> {
-    /// Returns whether the run may use a tool. The tool may come from any source, such as an MCP server.
+    /// `tool` may come from any source, such as an MCP server.
     pub fn allows(self, tool: &str) -> bool {
         let group = GROUPS.iter().find(|group| group.tools.contains(&tool));
         let is_on = group.is_none_or(|group| is_on(self.settings, group.name));
         is_on && self.mode.allows(tool)
     }
 
-    /// Returns whether the run may use the sandbox. A run that may use a core tool needs the sandbox.
+    /// A run needs the sandbox if it may use a core tool.
     pub fn allows_sandbox(self) -> bool {
         tools::core().names().any(|name| self.allows(name))
     }
@@ -127,7 +125,7 @@ pub struct Offered {
     pub enabled: bool,
 }
 
-/// Lists the tools that this server offers. `enabled` is true if the agent's current version gives its runs the tool.
+/// `enabled` is true if the agent's current version gives its runs the tool.
 ///
 /// # Errors
 /// INTERNAL if a stored field of the version cannot be decoded.

@@ -26,13 +26,12 @@ use crate::{
 pub enum Change<T> {
     #[default]
     Keep,
-    /// Resets the field to its default.
     Clear,
     Set(T),
 }
 
 impl<T> Change<T> {
-    /// Returns the new value: `None` if the field does not change, the default if the field is reset.
+    /// Returns `None` for `Keep`.
     fn value(self, default: impl FnOnce() -> T) -> Option<T> {
         match self {
             Self::Keep => None,
@@ -54,21 +53,19 @@ pub struct AgentChange {
     /// `Clear` is refused, because an agent must have a name.
     pub name: Change<String>,
     pub description: Change<String>,
-    /// True if the agent becomes the account's default agent, false if it stops being the default.
     pub is_default: Change<bool>,
-    /// True if the agent is labelled as public. The label grants no access.
+    /// The label "public" grants no access.
     pub is_public: Change<bool>,
     pub icon_name: Change<String>,
     pub icon_color: Change<String>,
     pub icon_background: Change<String>,
     pub tags: Change<Vec<String>>,
-    /// Fields of a version. Changing one of them creates a new version.
     pub content: ContentChange,
-    /// Version that the caller expects to be current; `None` skips the check.
+    /// Version that the caller expects to be current; `None` for any version.
     pub expected_version_id: Option<Uuid>,
 }
 
-/// A change of the fields that determine how an agent runs.
+/// Fields of an agent's version. Changing one of them creates a new version.
 #[derive(Clone, Debug, Default)]
 pub struct ContentChange {
     pub system_prompt: Change<String>,
@@ -80,7 +77,7 @@ pub struct ContentChange {
     pub memory: Change<MemorySettings>,
 }
 
-/// Changes an agent. If all new values equal the current values, nothing is written.
+/// If all new values equal the current values, nothing is written.
 ///
 /// # Errors
 /// `AGENT_NOT_FOUND`; INVALID_REQUEST with the name of the invalid field; UNKNOWN_MODEL; CONTENDED if the current
@@ -88,7 +85,7 @@ pub struct ContentChange {
 pub async fn update(app: &App, caller: &Caller, agent_id: Uuid, change: AgentChange) -> Result<Agent> {
     check(app, &change)?;
     let now = app.clock.now();
-    // Refuse an agent of another account before locking anything.
+    // Refuse an agent of another account before locking the caller's account.
     load(app.db.read(), caller.scope(), agent_id).await?;
     let tx = queue::begin(app, caller.account_id, "agents.update").await?;
     // While the account is locked, no other writer can create the same version number or another default agent.
@@ -122,7 +119,7 @@ pub async fn update(app: &App, caller: &Caller, agent_id: Uuid, change: AgentCha
     Ok(Agent { row, version: current })
 }
 
-/// Writes all columns of a changed agent. Sets `updated_at` and `search_text` in `row` first.
+/// Writes all columns, after setting `updated_at` and `search_text`.
 pub(super) async fn write(tx: &crate::db::Tx, row: &mut agent::Model, now: DateTime<Utc>) -> Result<()> {
     row.updated_at = now;
     row.search_text = folded(&row.name, row.description.as_deref());
@@ -186,7 +183,7 @@ fn apply(mut row: agent::Model, change: AgentChange) -> Result<agent::Model> {
 }
 
 impl ContentChange {
-    /// Validates each new value by itself. [`Self::over`] checks the two lists of MCP servers together.
+    /// Checks each new value by itself. [`Self::over`] checks the two lists of MCP servers together.
     pub(super) fn check(&self, app: &App) -> Result<()> {
         self.system_prompt.check(|text| rules::system_prompt(text))?;
         self.model.check(|name| rules::model(app, name))?;
@@ -198,8 +195,8 @@ impl ContentChange {
         self.tools.check(|settings| tools::merged(settings.clone()).map(drop))
     }
 
-    /// Applies the change to the content `old`. Fails with INVALID_REQUEST if two MCP servers have the same name, if
-    /// the MCP servers together are too large, or if a header has the placeholder but no stored value.
+    /// Applies the change to the content `old`. Fails if a server's name is not unique, the servers are too large, or
+    /// a placeholder has no stored value.
     pub(super) fn over(self, app: &App, account: &Account, old: Content) -> Result<Content> {
         let tier = app.tiers.load(&account.tier);
         let stored = [old.configured_mcps.as_slice(), &old.custom_mcps].concat();

@@ -1,6 +1,5 @@
-//! Versions of an agent.
-//!
-//! Version numbers start at 1 and have no gaps: [`add`] assigns the next number while the account is locked.
+//! Versions of an agent. Version numbers start at 1 and have no gaps: [`add`] assigns the next number while the
+//! account is locked.
 
 pub mod activate;
 pub mod compare;
@@ -25,17 +24,15 @@ use crate::{
     skills::Attached,
 };
 
-/// The version that a run is pinned to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pinned {
     pub agent_id: Uuid,
-    /// The version that was the agent's current version when the run started.
+    /// The agent's current version when the run started.
     pub version_id: Uuid,
-    /// Public name of the version's model.
     pub model: String,
 }
 
-/// The fields that determine how an agent runs. A change of these fields creates a new version.
+/// Fields of a version. Changing one of them creates a new version.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Content {
     pub(super) system_prompt: String,
@@ -48,7 +45,7 @@ pub(super) struct Content {
 }
 
 impl Content {
-    /// Fails with INTERNAL if a stored JSON field cannot be decoded.
+    /// Fails with INTERNAL if stored JSON cannot be decoded.
     pub(super) fn of(row: &version::Model) -> Result<Self> {
         Ok(Self {
             system_prompt: row.system_prompt.clone(),
@@ -62,8 +59,8 @@ impl Content {
     }
 }
 
-/// Finds the current version of the requested agent, or of the account's default agent if no agent is requested.
-/// Returns `None` if no agent is requested and the account has no default.
+/// Finds the current version of the agent, or of the account's default agent. Returns `None` if `agent_id` is `None`
+/// and the account has no default.
 ///
 /// # Errors
 /// `AGENT_NOT_FOUND`.
@@ -94,7 +91,7 @@ pub(super) async fn current(db: &impl ConnectionTrait, scope: Scope, row: &agent
     })
 }
 
-/// The parts of a version that its runs need. A run without an agent gets the default values.
+/// The parts of a version that a run needs. For the built-in agent, all values are the defaults.
 #[derive(Clone, Debug, Default)]
 pub struct Instructions {
     pub version_id: Option<Uuid>,
@@ -102,11 +99,11 @@ pub struct Instructions {
     pub tools: Settings,
     pub skills: Vec<Attached>,
     pub memory: MemorySettings,
-    /// The configured MCP integrations, then the custom MCP servers.
     pub servers: Vec<Server>,
 }
 
-/// Loads the instructions of the version that a run is pinned to, even if the agent has been deleted since.
+/// Loads the instructions of a pinned version. The version is found even if the agent was deleted after the run
+/// started.
 ///
 /// # Errors
 /// `AGENT_NOT_FOUND` if the version no longer exists.
@@ -129,20 +126,14 @@ pub async fn instructions(db: &impl ConnectionTrait, scope: Scope, version_id: O
     })
 }
 
-/// Returns the MCP servers of a version: the configured integrations, then the custom servers.
-///
-/// # Errors
-/// INTERNAL if the stored servers cannot be decoded.
+/// The configured integrations come before the custom servers.
 pub fn servers(version: &version::Model) -> Result<Vec<Server>> {
     let mut servers: Vec<Server> = read(&version.configured_mcps)?;
     servers.extend(read::<Vec<Server>>(&version.custom_mcps)?);
     Ok(servers)
 }
 
-/// Loads one version of an agent.
-///
-/// # Errors
-/// `AGENT_VERSION_NOT_FOUND`, also if the version belongs to another agent.
+/// Fails with `AGENT_VERSION_NOT_FOUND` if the version does not exist or belongs to another agent.
 pub async fn load_of(
     db: &impl ConnectionTrait,
     scope: Scope,
@@ -157,10 +148,7 @@ pub async fn load_of(
     found.ok_or_else(|| Error::new(Code::AgentVersionNotFound, "Agent version not found"))
 }
 
-/// Lists the versions of an agent, newest first. If `before` is set, lists only versions with lower numbers.
-///
-/// # Errors
-/// Database errors.
+/// Lists an agent's versions, newest first. With `before`, lists only versions with lower numbers.
 pub async fn list(
     db: &impl ConnectionTrait,
     scope: Scope,
@@ -179,8 +167,8 @@ pub async fn list(
         .await?)
 }
 
-/// Inserts the next version of an agent and makes it current in `row`. The calling function must have locked the
-/// account, and must write `row` to the database afterwards.
+/// Inserts the next version and makes it current in `row`. The calling function must have locked the account, and
+/// must then write `row`.
 pub(super) async fn add(
     tx: &Tx,
     row: &mut agent::Model,

@@ -1,4 +1,4 @@
-//! Creating an API key. An account can have up to `MAX_KEYS` keys that are not revoked.
+//! Creating an API key.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use chrono::{DateTime, Utc};
@@ -18,7 +18,7 @@ use crate::{
 
 /// Maximum length of a name, in characters.
 const MAX_NAME: usize = 100;
-/// Maximum number of keys per account; revoked keys are not counted.
+/// Maximum number of keys per account, without the revoked keys.
 const MAX_KEYS: u64 = 100;
 
 #[derive(Clone, Debug)]
@@ -28,7 +28,7 @@ pub struct NewKey {
     pub expires_at: Option<DateTime<Utc>>,
 }
 
-/// Creates a key. Returns the key's row and the key itself; the key cannot be read again later.
+/// Returns the row and the key. The key cannot be read again later.
 ///
 /// # Errors
 /// INVALID_REQUEST; CONFLICT if the account has too many keys.
@@ -43,7 +43,7 @@ pub async fn create(app: &App, caller: &Caller, new: NewKey) -> Result<(ApiKey, 
     if new.expires_at.is_some_and(|expires_at| expires_at <= now) {
         return Err(Error::invalid_field("expires_at", "expires_at must be in the future"));
     }
-    // 64 random bits identify the row of the key; 256 other random bits are the secret.
+    // 64 random bits find the row of the key. 256 other random bits are the secret.
     let found_by = URL_SAFE_NO_PAD.encode(id::random_bytes::<8>());
     let secret = URL_SAFE_NO_PAD.encode(id::random_bytes::<32>());
     let key = format!("{PREFIX}{found_by}{secret}");

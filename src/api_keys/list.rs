@@ -12,10 +12,7 @@ use crate::{
     error::{Code, Error, Result},
 };
 
-/// Lists keys, newest first. `before` is the id of the last key on the previous page; `None` for the first page.
-///
-/// # Errors
-/// Database errors.
+/// Newest first. `before` is the id of the last key on the previous page.
 pub async fn list(db: &impl ConnectionTrait, scope: Scope, before: Option<Uuid>, limit: u64) -> Result<Vec<ApiKey>> {
     let mut query = of::<Entity>(scope);
     if let Some(before) = before {
@@ -24,10 +21,6 @@ pub async fn list(db: &impl ConnectionTrait, scope: Scope, before: Option<Uuid>,
     Ok(query.order_by_desc(Column::Id).limit(limit).all(db).await?)
 }
 
-/// Loads the row of a key.
-///
-/// # Errors
-/// `API_KEY_NOT_FOUND`.
 pub async fn load(db: &impl ConnectionTrait, scope: Scope, key_id: Uuid) -> Result<ApiKey> {
     let found = of::<Entity>(scope).filter(Column::Id.eq(key_id)).one(db).await?;
     found.ok_or_else(|| Error::new(Code::ApiKeyNotFound, "API key not found"))

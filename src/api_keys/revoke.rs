@@ -1,4 +1,4 @@
-//! Revoking an API key: the next request with the key is refused.
+//! Revoking an API key.
 
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, sea_query::Expr};
 use uuid::Uuid;
@@ -26,7 +26,7 @@ pub async fn revoke(app: &App, caller: &Caller, key_id: Uuid) -> Result<ApiKey> 
         .await?;
     let row = load(&tx, caller.scope(), key_id).await?;
     tx.commit().await?;
-    // Wake the open streams, so that each stream checks its key now.
+    // Wake the open streams, so that each stream checks its key again.
     app.key_revoked.send_replace(());
     Ok(row)
 }

@@ -1,6 +1,5 @@
 //! Verifies API keys. `wire::caller` calls [`verify`] for each request with a key. While a stream is open,
-//! `wire::credential_expiry` calls [`is_good`] to detect that the stream's key is no longer valid. Every check reads
-//! the key's row from the database.
+//! `wire::credential_expiry` calls [`is_good`] to notice that the key was revoked or has expired.
 
 use std::time::Duration;
 
@@ -18,13 +17,12 @@ use crate::{
     error::{Code, Error, Result},
 };
 
-/// Maximum length of a key in bytes. A longer key is refused before the database is read. The keys that this server
-/// creates are shorter.
+/// Maximum length of a key in bytes. A longer key is refused before the database is read.
 const MAX_KEY_BYTES: usize = 128;
-/// Minimum time between two updates of a key's time of last use.
+/// Minimum time between two updates of `last_used_at`.
 const USED_EVERY: Duration = Duration::from_mins(1);
 
-/// Returns the row of a key if the key is valid now.
+/// Returns the row of a valid key.
 ///
 /// # Errors
 /// NOT_AUTHENTICATED, with the same message for every reason; database errors.
@@ -36,7 +34,7 @@ pub async fn verify(app: &App, key: &str) -> Result<ApiKey> {
         .filter(Column::Prefix.eq(prefix))
         .one(app.db.read())
         .await?;
-    // An unknown key takes as much work as a known key, so the response time does not reveal whether a key exists.
+    // An unknown key takes as much work as a known key. The response time then does not reveal whether a key exists.
     let (salt, expected) = row.as_ref().map_or(([0; 32], vec![0; 32]), |row| {
         (row.salt.as_slice().try_into().unwrap_or([0; 32]), row.hash.clone())
     });
@@ -51,7 +49,6 @@ pub async fn verify(app: &App, key: &str) -> Result<ApiKey> {
     }
     if row.last_used_at.is_none_or(|used_at| used_at + USED_EVERY <= now) {
         let (app, key_id) = (app.clone(), row.id);
-        // The request does not wait for this write.
         tokio::spawn(async move {
             if let Err(fault) = note_use(&app, key_id).await {
                 tracing::warn!(error = %fault, %key_id, "could not record the use of an API key");
@@ -61,10 +58,7 @@ pub async fn verify(app: &App, key: &str) -> Result<ApiKey> {
     Ok(row)
 }
 
-/// Returns whether a key that was verified before is still valid.
-///
-/// # Errors
-/// Database errors.
+/// Checks a key again that was verified before.
 pub async fn is_good(app: &App, key_id: Uuid) -> Result<bool> {
     let row = of::<Entity>(Scope::system("the key was verified before"))
         .filter(Column::Id.eq(key_id))
@@ -74,7 +68,7 @@ pub async fn is_good(app: &App, key_id: Uuid) -> Result<bool> {
     Ok(row.is_some_and(|row| row.revoked_at.is_none() && row.expires_at.is_none_or(|expires_at| expires_at > now)))
 }
 
-// If several requests use the key at the same time, the filter on `LastUsedAt` lets only one of them write.
+// The filter on `LastUsedAt` lets only one of several concurrent requests write.
 async fn note_use(app: &App, key_id: Uuid) -> Result<()> {
     let now = app.clock.now();
     let tx = app.db.begin("api_keys.use").await?;

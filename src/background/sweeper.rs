@@ -1,5 +1,5 @@
-//! The sweeper removes unused data: expired uploads that no run used, files in the upload folder without an upload row,
-//! deleted agents whose last run has ended, workspaces of deleted projects, and unpacked files of deleted skills.
+//! The sweeper removes unused data: expired uploads, files without an upload row, deleted agents whose last run has
+//! ended, workspaces of deleted projects, and unpacked files of deleted skills.
 
 use std::time::{Duration, SystemTime};
 
@@ -12,19 +12,14 @@ use uuid::Uuid;
 
 use crate::{accounts::Scope, agents, app::App, error::Result, projects, skills, uploads};
 
-/// Pause between two sweeps.
 const EVERY: Duration = Duration::from_mins(10);
-/// Pause after a failed sweep, multiplied by the number of consecutive failures, up to [`EVERY`]. A short database
-/// outage then does not delay the next sweep by ten minutes.
+/// Pause after the first failed sweep. Each further failure adds this pause again, up to [`EVERY`].
 const AGAIN: Duration = Duration::from_secs(2);
-/// Age at which a file in the upload folder counts as abandoned if it has no upload row. The server may still be
-/// receiving a younger file.
+/// Minimum age of a file without an upload row before its removal. The server may still be receiving a younger file.
 const ON_ITS_WAY: Duration = Duration::from_hours(1);
-/// Maximum number of rows or files per batch.
 const AT_ONCE: usize = 500;
 
-/// Sweeps immediately and then at intervals of [`EVERY`], or sooner after a failed sweep. Returns when the app is
-/// stopping.
+/// Sweeps every [`EVERY`], or sooner after a failed sweep, until the app is stopping.
 pub async fn sweep(app: App) {
     let began = SystemTime::now();
     let mut failures = 0;
@@ -47,10 +42,10 @@ pub async fn sweep(app: App) {
     }
 }
 
-/// Runs one sweep. A failure in one part does not stop the other parts. `began` is the start time of this process.
+/// A failure in one part does not stop the other parts. `began` is the start time of this process.
 ///
 /// # Errors
-/// The first error: a database error, or a file system error if a workspace cannot be removed.
+/// The first error, from the database or from removing a workspace.
 pub async fn sweep_once(app: &App, began: SystemTime) -> Result<()> {
     let agents = agents::delete::purge(app, AT_ONCE as u64).await.map(drop);
     let workspaces = workspaces(app).await;
@@ -59,8 +54,8 @@ pub async fn sweep_once(app: &App, began: SystemTime) -> Result<()> {
     agents.and(workspaces).and(uploads).and(skills)
 }
 
-// Removes workspaces without a project row. A project's row is created before the workspace and deleted before the
-// workspace. A workspace without a row therefore belongs to a deleted project.
+// Removes workspaces without a project row. A project's row is created before its workspace, so such a workspace
+// belongs to a deleted project.
 async fn workspaces(app: &App) -> Result<()> {
     let Ok(mut folders) = fs::read_dir(projects::sandbox::folder(app)).await else {
         return Ok(());
@@ -82,8 +77,7 @@ async fn workspaces(app: &App) -> Result<()> {
     }
 }
 
-/// Reads up to [`AT_ONCE`] entries whose names are ids. Skips other entries. Returns an empty list at the end of the
-/// folder, or if the folder cannot be read.
+/// Reads up to [`AT_ONCE`] entries whose names are ids. An empty list means the end of the folder or a read error.
 async fn next_named(folder: &mut ReadDir) -> Vec<(Uuid, DirEntry)> {
     let mut some = Vec::new();
     while some.len() < AT_ONCE
@@ -104,9 +98,8 @@ async fn old_uploads(app: &App, began: SystemTime) -> Result<()> {
     if expired > 0 {
         info!(uploads = expired, "removed uploads that no run used");
     }
-    // A process that crashes while it receives a file leaves a file without a row. Such a file is a leftover if it is
-    // older than `ON_ITS_WAY`. On SQLite, no other process receives files, so a file that is older than this process is
-    // also a leftover.
+    // A crash during an upload leaves a file without a row. A file older than `ON_ITS_WAY` is such a leftover. On
+    // SQLite, only this process receives files, so a file older than this process is a leftover too.
     let Ok(mut files) = fs::read_dir(uploads::folder(app)).await else {
         return Ok(());
     };
@@ -115,7 +108,7 @@ async fn old_uploads(app: &App, began: SystemTime) -> Result<()> {
         if some.is_empty() {
             return Ok(());
         }
-        // Check the ages before the rows. A file that is old enough either already has a row or will never get a row.
+        // Check the ages before the rows: a file that is old enough has its row already, or will never get a row.
         let mut left = Vec::new();
         for (upload_id, file) in some {
             let modified = file.metadata().await.and_then(|metadata| metadata.modified());
@@ -133,8 +126,8 @@ async fn old_uploads(app: &App, began: SystemTime) -> Result<()> {
     }
 }
 
-// Removes unpacked folders whose skill version no longer exists. Keeps folders that are younger than `ON_ITS_WAY`,
-// because a run may still be unpacking them.
+// Removes unpacked folders without a skill version. Keeps folders younger than `ON_ITS_WAY`, because a run may still
+// be unpacking them.
 async fn old_skills(app: &App) -> Result<()> {
     let Ok(mut folders) = fs::read_dir(skills::folder::folder(app)).await else {
         return Ok(());

@@ -1,7 +1,7 @@
 //! The worker claims runs and executes them.
 //!
-//! Each process has one worker. The worker renews the leases of all its runs in one transaction. A lease cannot be
-//! renewed if another worker owns the run. The worker then stops executing the run and writes nothing more for the run.
+//! Each process has one worker. The worker renews the leases of all its runs in one transaction. If a renewal fails
+//! because another worker owns the run, this worker stops executing the run and writes nothing more for it.
 
 mod drive;
 mod job;
@@ -33,16 +33,13 @@ use crate::{
     },
 };
 
-/// Maximum time that the worker waits for a notification of new work (`runs::Wake`) before it polls PostgreSQL. Other
-/// processes on the database do not notify this process.
+/// Poll interval on PostgreSQL. Other processes on the database do not wake this worker (`runs::Wake`).
 const POLL_SHARED: Duration = Duration::from_secs(1);
-/// Maximum time that the worker waits before it polls SQLite. Polls rarely find work there: only this process queues
-/// and ends runs, and it notifies the worker.
+/// Poll interval on SQLite. Only this process queues and ends runs, and it wakes the worker each time. Polls
+/// therefore rarely find work.
 const POLL_PRIVATE: Duration = Duration::from_secs(5);
-/// Maximum number of runs claimed in one transaction.
 const CLAIM_AT_ONCE: usize = 64;
-/// Maximum time to hand over all runs at shutdown. If a run takes longer, another worker can claim it only after its
-/// lease has expired.
+/// Maximum time to hand over all runs at shutdown. A run that takes longer resumes only after its lease has expired.
 const HAND_OVER: Duration = Duration::from_secs(2);
 
 /// The runs that a worker executes, each with its cancellation tokens.
@@ -53,10 +50,10 @@ pub(crate) struct Held {
 
 #[derive(Clone, Default)]
 pub(crate) struct Tokens {
-    /// Cancelled when a caller has requested that the run be stopped.
+    /// Cancelled when a caller requests a stop.
     pub(crate) stop: CancellationToken,
-    /// Cancelled when this worker gives up the run: another worker owns the run, the journal cannot be written, or this
-    /// process shuts down. This worker may then write nothing more for the run.
+    /// Cancelled when this worker gives up the run: another worker owns the run, the journal cannot be written, or
+    /// this process shuts down. This worker then writes nothing more for the run.
     pub(crate) lost: CancellationToken,
 }
 
@@ -66,10 +63,7 @@ impl Held {
     }
 }
 
-/// Claims and executes runs until the app is stopping, then hands over the unfinished runs to the next process.
-///
-/// # Errors
-/// Database errors while releasing the leases of an earlier process at startup.
+/// Claims and executes runs until the app is stopping, then hands over the unfinished runs.
 pub async fn work(app: App) -> Result<()> {
     let shutdown = app.stopping.clone();
     let worker_id = id::new();
@@ -93,7 +87,7 @@ pub async fn work(app: App) -> Result<()> {
     };
     let seating = tokio::spawn(seat(executor.clone(), arrivals));
     while !shutdown.is_cancelled() {
-        // Acquire the worker slots before the claim, because a `StartRun` call may acquire a slot during the claim.
+        // Acquire the slots before the claim, because a `StartRun` call may acquire a slot during the claim.
         let free: Vec<OwnedSemaphorePermit> = iter::from_fn(|| Arc::clone(&slots).try_acquire_owned().ok())
             .take(CLAIM_AT_ONCE)
             .collect();
@@ -120,8 +114,8 @@ pub async fn work(app: App) -> Result<()> {
             }
         }
     }
-    // Some `StartRun` calls may still hold a worker slot. `seating` ends only after each of these calls has sent its
-    // run or released its slot, so the hand-over includes their runs.
+    // A `StartRun` call may still hold a worker slot. The task `seating` ends only after each such call has sent its
+    // run or released its slot. The hand-over below therefore includes these runs.
     app.worker_slots.close();
     if let Err(fault) = seating.await {
         error!(error = %fault, "the task that receives new runs has failed");
@@ -134,7 +128,6 @@ pub async fn work(app: App) -> Result<()> {
     Ok(())
 }
 
-/// Starts a task for each claimed run and holds the state that these tasks share.
 #[derive(Clone)]
 struct Executor {
     app: App,
@@ -164,8 +157,7 @@ async fn seat(executor: Executor, mut arrivals: mpsc::Receiver<ClaimedInSlot>) {
     }
 }
 
-// Waits up to [`HAND_OVER`] until all runs have been handed over. The task of each run detects that the app is stopping
-// (`worker/drive.rs`).
+// Waits up to [`HAND_OVER`]. The task of each run (`worker/drive.rs`) notices the shutdown and hands over its run.
 async fn hand_over(held: &Held, tasks: &TaskTracker) {
     tasks.close();
     let runs = held.with(|runs| runs.len());
@@ -198,8 +190,8 @@ async fn renew(app: App, worker_id: Uuid, held: Held, ended: CancellationToken) 
                     match renewed.iter().find(|run| run.run_id == run_id) {
                         Some(run) if run.stop_requested => tokens.stop.cancel(),
                         Some(_) => {}
-                        // The run has just finished, or another worker owns the run. Cancelling the token of a finished
-                        // run has no effect.
+                        // Another worker owns the run, or the run has just finished. For a finished run, cancelling
+                        // has no effect.
                         None => tokens.lost.cancel(),
                     }
                 }

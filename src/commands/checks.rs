@@ -1,4 +1,4 @@
-//! Check results of `runyard doctor` and `runyard models test`, and the report that prints them.
+//! Check results of `runyard doctor` and `runyard models test`.
 
 use serde::Serialize;
 
@@ -8,7 +8,7 @@ use super::{
 };
 use crate::error::Result;
 
-/// Result of a check. If a check is `Bad`, the command exits with status 1.
+/// If a check is `Bad`, the command exits with status 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Verdict {
@@ -17,7 +17,7 @@ pub(super) enum Verdict {
     Bad,
 }
 
-/// A completed check. With `--json`, the command prints this struct as a JSON object.
+/// With `--json`, printed as a JSON object.
 #[derive(Debug, Serialize)]
 pub(super) struct Check {
     pub(super) name: &'static str,
@@ -49,7 +49,6 @@ impl Check {
     }
 }
 
-/// Prints one line per check, as text or as a JSON object, and records whether a check failed.
 pub(super) struct Report {
     out: Output,
     is_json: bool,

@@ -14,7 +14,7 @@ use crate::{
     error::{Code, Error, Result},
 };
 
-/// The role that may change the tier of an account.
+/// Role that may change the tier of an account.
 const ADMINISTRATOR: &str = "super_admin";
 
 /// Options that choose the server and the account.
@@ -28,7 +28,7 @@ pub(super) struct Connection {
     token: Option<SecretString>,
 }
 
-/// A token, and the advice to print if the server refuses the token.
+/// `advice` is printed if the server refuses the token.
 struct Credential {
     token: SecretString,
     advice: String,
@@ -40,7 +40,7 @@ pub(super) struct Connected {
 }
 
 impl Connection {
-    /// Connects with the configured token, or as the local account if no token is configured.
+    /// Without a configured token, connects as the local account.
     pub(super) async fn open(&self, settings: &Settings) -> Result<Connected> {
         let config = settings.config()?;
         let credential = match self.explicit() {
@@ -50,8 +50,8 @@ impl Connection {
         self.connect(&config, credential).await
     }
 
-    /// Connects as an administrator. If possible, signs a token with the local server's secret. If not, uses the
-    /// configured token, which must grant the role.
+    /// Connects as an administrator. Signs a token with the local server's secret if possible. Otherwise, uses the
+    /// configured token.
     pub(super) async fn open_as_administrator(&self, settings: &Settings) -> Result<Connected> {
         let config = settings.config()?;
         let credential = match (self.local(&config, Some(ADMINISTRATOR)).await, self.explicit()) {
@@ -73,8 +73,8 @@ impl Connection {
         })
     }
 
-    /// Signs a token for the local account. Fails if the server is on another machine, because that machine would
-    /// receive the token and could use it at this machine's server.
+    /// Signs a token for the local account. Fails if the server is on another machine. That machine could use the
+    /// token at this machine's server.
     async fn local(&self, config: &Config, role: Option<&str>) -> Result<Credential> {
         let server = self.server(config);
         if server != local_server(config) && !is_on_this_machine(&server) {
@@ -102,7 +102,7 @@ impl Connection {
 }
 
 impl Connected {
-    /// Returns the outcome of a call. If the server refused the token, the error contains the advice for this token.
+    /// If the server refused the token, the error contains the advice for this token.
     pub(super) fn explain<T>(&self, outcome: Result<T>) -> Result<T> {
         outcome.map_err(|error| match error.code() {
             Code::NotAuthenticated => {
@@ -128,7 +128,6 @@ fn is_on_this_machine(server: &str) -> bool {
     }
 }
 
-/// Returns the URL of the server that this configuration would start.
 fn local_server(config: &Config) -> String {
     let mut address = config.listen;
     if address.ip().is_unspecified() {

@@ -1,7 +1,7 @@
-//! `runyard doctor`: checks an installation, and says what to change before you let other machines reach the server.
+//! `runyard doctor`: checks an installation before other machines may reach it.
 //!
-//! The command changes nothing: it creates no secret, database or folder. The server may be running or stopped. Run the
-//! command as the server's user, because the results depend on that user's environment, permissions and limits.
+//! The command creates no secret, database or folder. Run it as the server's user, because the results depend on that
+//! user's permissions and limits.
 
 mod database;
 mod tokens;
@@ -30,11 +30,11 @@ use crate::{
     telemetry,
 };
 
-/// Recommended minimum for the limit on open files. Each connection and each running command uses file descriptors.
+/// Recommended limit on open files. Each connection and each running command uses file descriptors.
 const WANTED_FILES: u64 = 16 * 1024;
-/// Free disk space in bytes below which the server kills commands that write; the default of `sandbox.min_free_bytes`.
+/// Free space in bytes below which the server kills commands that write: the default of `sandbox.min_free_bytes`.
 const FULL_DISK: u64 = 256 << 20;
-/// Free disk space in bytes below which `doctor` prints a warning.
+/// Free space in bytes below which `doctor` prints a warning.
 const TIGHT_DISK: u64 = 2 << 30;
 
 /// Check an installation and say what to change before other machines may reach it.
@@ -127,8 +127,7 @@ fn rates(config: &Config) -> Check {
     }
 }
 
-/// Checks that the networks of trusted proxies contain no client addresses. A client in such a network could fake the
-/// address to which rate limits apply.
+/// A client in a trusted network could fake the address to which rate limits apply.
 fn proxies(config: &Config) -> Check {
     let trusted = &config.http.trusted_proxies;
     match trusted.iter().find(|network| network.is_public()) {
@@ -261,8 +260,8 @@ fn disk(folder: &Path) -> Check {
     }
 }
 
-/// Checks whether other users can read the database files. If other users cannot enter the folder, the permissions of
-/// the files do not matter.
+/// Checks whether other users can read the database files. If they cannot enter the folder, the files' permissions do
+/// not matter.
 fn sqlite(config: &Config) -> Vec<Check> {
     let folder = absolute(&config.data_dir);
     let Ok(entries) = fs::read_dir(&folder) else {

@@ -8,7 +8,6 @@ use clap_mangen::Man;
 use super::{Cli, Outcome, output::Output, settings};
 use crate::error::{Error, Result};
 
-/// The last section of the manual page.
 const FOOT: &str = ".SH \"SEE ALSO\"\n\\fI/docs\\fR on the server, and \\fIdocs/\\fR in the source repository.\n";
 
 /// Print the manual page; view it with `man -l -`.
@@ -34,7 +33,7 @@ impl Manual {
     }
 }
 
-/// Returns the clap definition of `runyard` without the `help` subcommand, which has no manual page.
+/// The subcommand `help` has no manual page.
 fn command() -> Command {
     Cli::command().disable_help_subcommand(true)
 }
@@ -48,7 +47,7 @@ fn page() -> io::Result<Vec<u8>> {
     man.render_description_section(&mut page)?;
     man.render_options_section(&mut page)?;
     man.render_subcommands_section(&mut page)?;
-    // The macro `.nf` preserves the line breaks of this table.
+    // The macro `.nf` preserves line breaks.
     page.extend_from_slice(b".SH ENVIRONMENT\n.nf\n");
     for line in settings::VARIABLES.lines().skip(1) {
         page.extend_from_slice(line.trim_start().as_bytes());

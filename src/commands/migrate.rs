@@ -26,7 +26,7 @@ pub(super) struct Migrate {
 }
 
 impl Migrate {
-    /// On SQLite, fails if the folder contains no server data. Without this check, a command in the wrong folder would
+    /// On SQLite, fails if the folder contains no server data. In the wrong folder, the command would otherwise
     /// create an empty database and report success.
     pub(super) fn execute(self, settings: &Settings) -> Result<Outcome> {
         telemetry::start_logging(&settings.log_filter("info"))?;

@@ -1,4 +1,4 @@
-//! `runyard models`: lists the configured models, or tests a model. Neither command needs a running server.
+//! `runyard models`: lists or tests the configured models, without a running server.
 
 mod trial;
 
@@ -16,8 +16,7 @@ use crate::{
     llm, telemetry,
 };
 
-/// Default time for which a test retries a failed call, in seconds. It is shorter than the default for runs, so that a
-/// test ends soon.
+/// Time in seconds for which a test retries a failed call. Runs retry longer.
 const RETRY_SECONDS: u64 = 15;
 
 /// List the configured models, or test one.
@@ -78,12 +77,12 @@ fn with_advice(error: &Error) -> Error {
     Error::new(error.code(), message)
 }
 
-/// A model, as `runyard models list --json` prints it.
+/// The JSON output of `runyard models list`.
 #[derive(Serialize)]
 struct Listed<'a> {
     name: &'a str,
     aliases: &'a [String],
-    /// Name of the provider; `demo` if the built-in model answers.
+    /// `demo` for the built-in model.
     provider: &'a str,
     upstream: &'a str,
     context_window: u64,

@@ -1,13 +1,13 @@
 //! Prints the output of all commands. No other module writes to standard output.
 //!
-//! Text from a server, a model or a tool is cleaned before it is printed. Control characters in the text could move the
-//! cursor, change the title of the terminal window or hide other output.
+//! Text from a server, a model or a tool is cleaned first. Control characters in such text could move the cursor or
+//! hide other output.
 
 use std::io::{self, Write};
 
 use crate::error::{Code, Error, Result};
 
-/// Standard output. Every write is flushed.
+/// Every write is flushed.
 #[derive(Debug)]
 pub(super) struct Output(io::Stdout);
 
@@ -20,7 +20,6 @@ impl Output {
         self.written(|out| writeln!(out, "{text}"))
     }
 
-    /// Prints text without adding a newline.
     pub(super) fn piece(&mut self, text: &str) -> Result<()> {
         self.written(|out| write!(out, "{text}"))
     }
@@ -42,11 +41,11 @@ pub(super) fn complain(message: &str) {
 
 /// Prints a message to standard error, after the program's name.
 pub(super) fn remark(message: &str) {
-    // If standard error is closed, the write fails, and the failure cannot be reported.
+    // A failure cannot be reported: standard error is probably closed.
     let _ = writeln!(io::stderr(), "runyard: {message}");
 }
 
-/// Removes escape sequences and control characters from text, but keeps newlines and tabs.
+/// Removes escape sequences and control characters, except newlines and tabs.
 pub(super) fn clean(text: &str) -> String {
     console::strip_ansi_codes(text)
         .chars()
@@ -54,7 +53,6 @@ pub(super) fn clean(text: &str) -> String {
         .collect()
 }
 
-/// Cleans text and joins its lines into one line.
 pub(super) fn one_line(text: &str) -> String {
     clean(text).split_whitespace().collect::<Vec<_>>().join(" ")
 }
@@ -64,13 +62,12 @@ pub(super) fn cut(text: &str, columns: usize) -> String {
     console::truncate_str(text, columns, "…").into_owned()
 }
 
-/// Formats a number of bytes with a decimal unit, such as kB. A negative number counts as 0.
+/// Formats a size with a decimal unit, such as kB. A negative number counts as 0.
 pub(super) fn size(bytes: i64) -> String {
     indicatif::DecimalBytes(u64::try_from(bytes).unwrap_or(0)).to_string()
 }
 
-/// Returns true if a character controls the text direction. Such characters could make a terminal display text in
-/// another order.
+/// Direction marks could make a terminal display text in another order.
 fn is_direction(letter: char) -> bool {
     matches!(letter, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }

@@ -74,7 +74,7 @@ impl Run {
     async fn start(&self, client: &Client) -> Result<Outcome> {
         let mut view = if self.json { View::json()? } else { View::people() };
         let files = self.upload(client, &mut view).await?;
-        // The signal handler is installed before the run exists, so that Ctrl-C always stops the run.
+        // Install the signal handler before the run exists, so that Ctrl-C always stops the run.
         let mut interrupts = signal(SignalKind::interrupt())
             .map_err(|error| Error::internal("cannot install a signal handler", error))?;
         let run = client.start_run(self.request(files)).await?;
@@ -116,8 +116,7 @@ impl Run {
     }
 }
 
-/// Shows events as they arrive, and returns the final status. The first Ctrl-C stops the run. The second Ctrl-C exits
-/// immediately.
+/// Shows events as they arrive. The first Ctrl-C stops the run, the second exits.
 async fn watch(client: &Client, run: &StartRunResponse, view: &mut View, interrupts: &mut Signal) -> Result<RunStatus> {
     let mut watch = client.watch_run(&run.agent_run_id, 0);
     let mut ended = RunStatus::Unspecified;

@@ -11,7 +11,7 @@ use crate::{
     telemetry,
 };
 
-/// Maximum time to wait at exit for work that cannot be interrupted, such as a file system traversal.
+/// Maximum wait at exit for blocking work, such as a walk over a workspace.
 const EXIT_GRACE: Duration = Duration::from_millis(200);
 
 /// Start the server.

@@ -1,5 +1,5 @@
-//! Options of all commands: the configuration file and the data folder. Options override environment variables;
-//! environment variables override the file.
+//! Options of all commands. Options override environment variables, and environment variables override the
+//! configuration file.
 
 use std::{
     net::SocketAddr,
@@ -13,7 +13,7 @@ use crate::{
     error::Result,
 };
 
-/// List of the environment variables, which is printed below the help text.
+/// Printed below the help text.
 pub(super) const VARIABLES: &str = "\
 Environment:
   RUNYARD_CONFIG            configuration file (TOML)
@@ -46,7 +46,7 @@ impl Settings {
         self.config_listening(None)
     }
 
-    /// If `listen` is set, it overrides the configured listen address.
+    /// `listen` overrides the configured listen address.
     pub(super) fn config_listening(&self, listen: Option<SocketAddr>) -> Result<Config> {
         let lookup = |name: &str| match (name, &self.data_dir, listen) {
             ("RUNYARD_DATA_DIR", Some(folder), _) => Some(folder.to_string_lossy().into_owned()),
@@ -63,7 +63,7 @@ impl Settings {
     }
 }
 
-/// Makes a path absolute, without resolving symbolic links.
+/// Symbolic links are not resolved.
 pub(super) fn absolute(path: &Path) -> PathBuf {
     path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }

@@ -1,7 +1,6 @@
 //! Signs tokens with the secret of the server on this machine.
 //!
-//! Used by `token`, `run`, `agents` and `tier`. These commands never create a secret, because no server would accept a
-//! token that is signed with a new secret.
+//! The signer never creates a secret, because no server would accept a token signed with a new secret.
 
 use std::{
     fmt,
@@ -21,9 +20,9 @@ use crate::{
     wire::jwt::{self, Grant},
 };
 
-/// The subject of the local account, which the commands use by default.
+/// The account that the commands use by default.
 pub(super) const LOCAL_SUBJECT: &str = "00000000-0000-4000-8000-000000000001";
-/// Lifetime of a token for one command. It is longer than the default maximum duration of a run.
+/// Lifetime of a token for one command. Runs end earlier by default.
 const LOCAL_TOKEN_LIFETIME: Duration = Duration::from_hours(4);
 /// Maximum number of attempts to read the secret.
 const ATTEMPTS: u32 = 20;
@@ -37,9 +36,8 @@ pub(super) struct Signer {
 
 #[derive(Clone, Debug)]
 pub(super) enum Source {
-    /// The configuration file or the environment.
     Configuration,
-    /// A server's data folder, as an absolute path.
+    /// As an absolute path.
     DataFolder(PathBuf),
 }
 
@@ -53,13 +51,8 @@ impl fmt::Display for Source {
 }
 
 impl Signer {
-    /// Finds the server's secret in the configuration or in the data folder.
-    ///
-    /// A server that is starting may not have written its secret yet. While the data folder contains neither a secret
-    /// nor other server data, this method retries for up to a second.
-    ///
-    /// # Errors
-    /// INVALID_REQUEST if no secret is found, or if the secret is invalid. The message says what to do.
+    /// Finds the server's secret in the configuration or the data folder. A server that is starting may not have
+    /// written its secret yet. While the data folder contains no server data, this method retries for up to a second.
     pub(super) async fn find(config: &Config) -> Result<Self> {
         let folder = absolute(&config.data_dir);
         let mut attempt = 1;

@@ -54,7 +54,7 @@ impl Tier {
     }
 }
 
-/// Changes the tier of an account if `tier` is set, and returns lines that describe the account.
+/// Sets the tier if `tier` is given. Returns lines that describe the account.
 async fn administer(client: &Client, account_id: &str, tier: Option<&str>) -> Result<Vec<String>> {
     let account = match tier {
         Some(tier) => client.set_account_tier(account_id, tier).await?,

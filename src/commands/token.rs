@@ -51,7 +51,7 @@ impl Token {
     }
 }
 
-/// Refuses a name that the server would not accept in a token.
+/// Refuses a name that the server would refuse in a token.
 fn parse_subject(text: &str) -> Result<String, String> {
     if jwt::is_name(text) {
         return Ok(text.to_owned());

@@ -1,7 +1,5 @@
-//! Reads the environment variables of the configuration. Other modules read environment variables only through
-//! [`variable`] or clap.
-//!
-//! `commands` calls this module once at start. An empty variable counts as unset.
+//! Reads the environment variables of the configuration. An empty variable counts as unset. Other modules read
+//! variables only through [`variable`] or clap.
 
 use std::{fs, io::ErrorKind, path::Path};
 
@@ -15,10 +13,10 @@ use crate::error::{Error, Result};
 
 pub type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
 
-/// The only variable with a numeric value.
+/// The only numeric variable.
 const DATABASE_CONNECTIONS: &str = "RUNYARD_DATABASE_CONNECTIONS";
 
-/// Variables that set a single key. Each entry contains the variable, the table of the key, and the key.
+/// Variables that set a single key: the variable, the table of the key, and the key.
 const KEYS: &[(&str, Option<&str>, &str)] = &[
     ("RUNYARD_LISTEN", None, "listen"),
     ("RUNYARD_DATA_DIR", None, "data_dir"),
@@ -37,19 +35,19 @@ const KEYS: &[(&str, Option<&str>, &str)] = &[
     ("RUNYARD_BWRAP", Some("sandbox"), "bwrap"),
 ];
 
-/// Variables that configure the provider `default`: each variable, and the key that it sets.
+/// Variables for the provider `default`, each with the key that it sets.
 const PROVIDER_KEYS: &[(&str, &str)] = &[
     ("RUNYARD_OPENAI_BASE_URL", "base_url"),
     ("RUNYARD_OPENAI_API_KEY", "api_key"),
     ("RUNYARD_OPENAI_MODEL", "model"),
 ];
 
-/// Returns the value of a variable if it is set, not empty and valid UTF-8.
+/// `None` if the variable is unset, empty or invalid UTF-8.
 pub fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
-/// Returns the variables that set a single key, each with the path of the key in the configuration file.
+/// Returns each variable that sets a single key, with the key's path in the configuration file.
 pub fn keys() -> impl Iterator<Item = (&'static str, String)> {
     KEYS.iter().map(|(variable, section, key)| {
         let key = section.map_or_else(|| (*key).to_owned(), |section| format!("{section}.{key}"));
@@ -58,8 +56,6 @@ pub fn keys() -> impl Iterator<Item = (&'static str, String)> {
 }
 
 impl Config {
-    /// Loads the configuration from a file and from environment variables, which override the file.
-    ///
     /// # Errors
     /// INVALID_REQUEST; the message names the file or the variable, and the problem.
     pub fn load(file: Option<&Path>, lookup: Lookup<'_>) -> Result<Self> {
@@ -94,7 +90,7 @@ fn unreadable(path: &Path, error: &std::io::Error) -> Error {
     Error::invalid(format!("the configuration file {path} cannot be read: {error}"))
 }
 
-/// Checks the value of a variable before the value is merged with the file, so that the error names the variable.
+/// Checks a value before it is merged with the file, so that the error names the variable.
 fn check(variable: &str, value: &str) -> Result<()> {
     let (fits, expected) = match variable {
         "RUNYARD_LISTEN" => (
@@ -112,7 +108,7 @@ fn check(variable: &str, value: &str) -> Result<()> {
     if fits {
         Ok(())
     } else {
-        // The error omits the value, because a mistyped URL may contain a password.
+        // A mistyped URL may contain a password, so the error omits the value.
         Err(Error::invalid(format!("{variable} must be {expected}")))
     }
 }
@@ -160,8 +156,7 @@ fn set<'v>(table: &mut DeTable<'v>, path: &[&str], key: &str, value: DeValue<'v>
     let entry = table
         .entry(Spanned::new(0..0, (*first).to_owned().into()))
         .or_insert_with(|| nowhere(DeValue::Table(DeTable::new())));
-    // If the file has a value other than a table for this key, the variable is ignored. `Config::read` reports the
-    // error.
+    // If the file has a value other than a table here, `Config::read` reports the error.
     if let DeValue::Table(inner) = entry.get_mut() {
         set(inner, rest, key, value);
     }

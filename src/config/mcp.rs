@@ -5,22 +5,21 @@ use std::time::Duration;
 use runyard_mcp::Limits;
 use serde::Deserialize;
 
-/// Maximum size in bytes of one message of a server.
+/// Maximum size of one message of a server.
 const MAX_MESSAGE_BYTES: usize = 4 * 1024 * 1024;
-/// Maximum size in bytes of the text of a tool result.
+/// Maximum size of the text of a tool result.
 const MAX_RESULT_BYTES: usize = 128 * 1024;
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Mcp {
-    /// If true, MCP servers with the transport http or sse may have private, loopback and link-local addresses, such as
-    /// the addresses of metadata services. Every account can then reach the internal network of this process.
+    /// Permits private, loopback and link-local addresses for MCP servers with the transport http or sse. Every
+    /// account can then reach this process's internal network, including metadata services.
     pub allow_private_addresses: bool,
-    /// Maximum time in seconds to start and connect to a server. Also the maximum time to list its tools.
+    /// Maximum time to start and connect to a server, and to list its tools.
     pub connect_timeout_seconds: u64,
-    /// Maximum time in seconds of a tool call without progress.
+    /// Maximum time of a tool call without progress.
     pub idle_timeout_seconds: u64,
-    /// Maximum time in seconds of a tool call.
     pub call_timeout_seconds: u64,
 }
 

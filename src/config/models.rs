@@ -10,34 +10,30 @@ use serde_json::{Map, Value};
 use super::{Config, place::Mistake};
 use crate::error::{Code, Error, Result};
 
-/// A model that the API offers.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Model {
     /// The public name, such as `kortix/basic`.
     pub name: String,
-    /// Other public names of the same model.
     #[serde(default)]
     pub aliases: Vec<String>,
-    /// Name of the provider in the configuration.
     #[serde(default = "default_provider")]
     pub provider: String,
     /// The name of the model at the provider.
     pub upstream: String,
-    /// Size of the context window in tokens.
+    /// In tokens.
     pub context_window: u64,
-    /// Maximum number of output tokens of one model call.
+    /// Per model call.
     pub max_output_tokens: u32,
-    /// Price of one million prompt tokens, in US dollars.
+    /// In US dollars per million prompt tokens.
     pub input_price: f64,
-    /// Price of one million prompt tokens that the provider reads from its cache, in US dollars. The default is
-    /// `input_price`.
+    /// In US dollars per million prompt tokens that the provider reads from its cache. `None` for `input_price`.
     pub cached_input_price: Option<f64>,
-    /// Price of one million output tokens, in US dollars.
+    /// In US dollars per million output tokens.
     pub output_price: f64,
-    /// Default reasoning effort of runs with this model; `None` for the provider's default.
+    /// Default for runs with this model; `None` for the provider's default.
     pub reasoning_effort: Option<ReasoningEffort>,
-    /// JSON fields that are added to the body of each request to the provider.
+    /// Fields that are added to the JSON body of each request to the provider.
     #[serde(default)]
     pub extra_body: Map<String, Value>,
 }
@@ -47,7 +43,7 @@ fn default_provider() -> String {
 }
 
 impl Config {
-    /// Returns the configuration of the engine: the providers, and the models without prices and limits.
+    /// The engine gets no prices and no limits.
     pub fn engine(&self) -> runyard_engine::Config {
         let models = self.models.iter().map(|model| runyard_engine::config::Model {
             name: model.name.clone(),
@@ -75,10 +71,7 @@ impl ModelTable {
         Self { models }
     }
 
-    /// Returns the model with this name or alias.
-    ///
-    /// # Errors
-    /// `UNKNOWN_MODEL` if no model has this name or alias.
+    /// `name` may be an alias.
     pub fn load(&self, name: &str) -> Result<&Model> {
         self.find(name)
             .ok_or_else(|| Error::new(Code::UnknownModel, format!("Unknown model: {name}")))
@@ -95,8 +88,6 @@ impl ModelTable {
     }
 }
 
-/// Refuses empty and duplicate names, unknown providers, invalid prices, base URLs that are not HTTP URLs, and context
-/// windows that are not larger than the maximum output.
 pub(super) fn check<'c>(
     models: &'c [Model],
     providers: &'c BTreeMap<String, Provider>,

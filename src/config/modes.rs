@@ -1,7 +1,7 @@
 //! The modes: the tools, the prompt and the budget of a run.
 //!
-//! Three modes are built in. The configuration can replace them and add others. A run's row contains the name of its
-//! mode, and the worker looks the mode up again whenever it claims the run.
+//! The configuration can replace the three built-in modes and add others. A run's row names its mode, and the worker
+//! looks the mode up again at each claim.
 
 use serde::Deserialize;
 
@@ -11,37 +11,35 @@ use crate::error::{Error, Result};
 /// Maximum length of a mode's name in bytes.
 const MAX_NAME: usize = 64;
 
-/// The mode of a run whose request names no mode.
+/// Mode of a run whose request names none.
 pub const DEFAULT_MODE: &str = "code";
 
-/// The tools, the prompt and the budget of a run.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq)]
 #[serde(deny_unknown_fields)]
 pub struct Mode {
     pub name: String,
     /// One sentence for people who choose a mode.
     pub description: String,
-    /// Names of the tools that a run may use. A `*` in a name stands for any characters: `*` allows all tools, and
-    /// `github__*` allows all tools of the MCP server github.
+    /// Names of the tools that a run may use. A `*` stands for any characters: `github__*` allows all tools of the
+    /// MCP server github.
     pub tools: Vec<String>,
-    /// Text that is added to the system prompt.
+    /// Added to the system prompt.
     #[serde(default)]
     pub prompt: String,
     /// Maximum number of model calls per run; `None` for the worker's `max_steps`.
     pub max_steps: Option<u32>,
     /// Maximum number of tokens per run; `None` for the worker's `max_tokens`.
     pub max_tokens: Option<u64>,
-    /// Maximum duration of a run in seconds. If the time limit of the plan is shorter, that limit applies.
+    /// Maximum duration of a run, unless the plan's limit is shorter.
     pub run_timeout_seconds: Option<u64>,
 }
 
 impl Mode {
-    /// Returns whether a run in this mode may use the tool with this name.
     pub fn allows(&self, tool: &str) -> bool {
         self.tools.iter().any(|pattern| matches(pattern, tool))
     }
 
-    /// Returns whether a run in this mode may use tools of MCP servers. The names of these tools contain `__`.
+    /// True if the mode permits tools of MCP servers. The names of these tools contain `__`.
     pub fn allows_servers(&self) -> bool {
         self.tools
             .iter()
@@ -66,8 +64,7 @@ pub struct ModeTable {
 }
 
 impl ModeTable {
-    /// Creates the table of built-in and configured modes. A configured mode replaces the built-in mode of the same
-    /// name. `check` must have accepted the configured modes.
+    /// A configured mode replaces the built-in mode of the same name. `check` must have accepted the configured modes.
     pub fn new(configured: &[Mode]) -> Self {
         let mut modes = built_in().to_vec();
         for mode in configured {
@@ -83,7 +80,7 @@ impl ModeTable {
         self.modes.iter()
     }
 
-    /// Finds the mode with this name; an empty name selects [`DEFAULT_MODE`].
+    /// An empty name selects [`DEFAULT_MODE`].
     ///
     /// # Errors
     /// INVALID_REQUEST with the names of all modes.
@@ -133,7 +130,6 @@ You are in plan mode. You can read, but you cannot run commands or change anythi
 - End with a plan: the goal in one sentence, the numbered steps with the files that each step changes, how to check the \
 result, and the questions that are still open.";
 
-/// Refuses empty, invalid and duplicate names, and limits of zero.
 pub(super) fn check(modes: &[Mode]) -> std::result::Result<(), Mistake<'_>> {
     let is_plain = |text: &str, more: &str| {
         (1..=MAX_NAME).contains(&text.len())

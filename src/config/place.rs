@@ -1,6 +1,4 @@
 //! Finds the line and the key of a configuration error.
-//!
-//! Used only by `config`. The parsed file keeps the position of every value until validation is complete.
 
 use std::{fmt, ops::Range};
 
@@ -18,7 +16,7 @@ pub(super) enum Step<'a> {
     Item(usize),
 }
 
-/// A validation error: the path of the invalid value, and the reason why it is invalid.
+/// An invalid value, and the reason why it is invalid.
 #[derive(Debug)]
 pub(super) struct Mistake<'a> {
     path: Vec<Step<'a>>,
@@ -26,7 +24,7 @@ pub(super) struct Mistake<'a> {
 }
 
 impl<'a> Mistake<'a> {
-    /// Creates an error for a key of one entry in an array of tables, such as `tiers` or `models`.
+    /// `list` is an array of tables, such as `tiers`.
     pub(super) fn entry(list: &'static str, (index, key): (usize, &'static str), what: impl Into<String>) -> Self {
         Self {
             path: vec![Step::Key(list), Step::Item(index), Step::Key(key)],
@@ -34,7 +32,7 @@ impl<'a> Mistake<'a> {
         }
     }
 
-    /// `keys` is the path to the invalid value from the root of the configuration.
+    /// `keys` is the path from the root of the configuration.
     pub(super) fn at(keys: impl IntoIterator<Item = &'a str>, what: impl Into<String>) -> Self {
         Self {
             path: keys.into_iter().map(Step::Key).collect(),
@@ -50,8 +48,7 @@ pub(super) struct File<'t> {
 }
 
 impl<'t> File<'t> {
-    /// Parses a configuration file. Errors have the code INVALID_REQUEST and a message with `name`, the line and the
-    /// problem.
+    /// Fails with INVALID_REQUEST. The message contains `name`, the line and the problem.
     pub(super) fn parse(name: &'t str, text: &'t str) -> Result<Self> {
         match DeTable::parse(text) {
             Ok(root) => Ok(Self { name, text, root }),
@@ -79,8 +76,8 @@ impl<'t> File<'t> {
     }
 
     /// Returns the error for a failed validation. If the file does not set the value, the error names the line of the
-    /// nearest enclosing value in the file. If the file contains no enclosing value, the error says that the default
-    /// value is invalid.
+    /// nearest enclosing value. If no enclosing value exists either, the error says that the default value is
+    /// invalid.
     pub(super) fn mistaken(&self, mistake: &Mistake<'_>) -> Error {
         let found = (1..=mistake.path.len())
             .rev()
@@ -117,13 +114,13 @@ impl fmt::Display for Path<'_> {
     }
 }
 
-/// Returns the line that contains a byte offset. Lines are numbered from 1.
+/// Lines are numbered from 1; `at` is a byte offset.
 fn line(text: &str, at: usize) -> usize {
     let before = text.get(..at).unwrap_or(text);
     before.bytes().filter(|byte| *byte == b'\n').count() + 1
 }
 
-/// Returns the span of a value. For an entry in an array of tables, this is the span of the entry's header.
+/// For an entry in an array of tables, returns the span of the entry's header.
 fn span_of(table: &DeTable<'_>, path: &[Step<'_>]) -> Option<Range<usize>> {
     let (first, rest) = path.split_first()?;
     let Step::Key(key) = first else { return None };
@@ -138,7 +135,7 @@ fn span_of(table: &DeTable<'_>, path: &[Step<'_>]) -> Option<Range<usize>> {
     Some(value.span())
 }
 
-/// Appends to `path` the keys and array indices that lead to the value at a position.
+/// Appends to `path` the steps to the value at a position.
 fn descend<'t>(table: &'t DeTable<'_>, at: &Range<usize>, path: &mut Vec<Step<'t>>) {
     for (key, value) in table {
         if covers(&key.span(), at) {
@@ -165,8 +162,7 @@ fn inside<'t>(value: &'t Spanned<DeValue<'_>>, at: &Range<usize>, path: &mut Vec
     }
 }
 
-/// Returns true if a position is inside a value. The span of a table covers only its header, so the entries of the
-/// table are also checked.
+/// The span of a table covers only its header, so the table's entries are checked too.
 fn holds(value: &Spanned<DeValue<'_>>, at: &Range<usize>) -> bool {
     covers(&value.span(), at)
         || match value.get_ref() {
@@ -178,7 +174,7 @@ fn holds(value: &Spanned<DeValue<'_>>, at: &Range<usize>) -> bool {
         }
 }
 
-/// Returns true if a span covers a position. Values from the environment have an empty span, which covers no position.
+/// Values from the environment have an empty span, which covers nothing.
 fn covers(span: &Range<usize>, at: &Range<usize>) -> bool {
     span.start <= at.start && at.end <= span.end && !span.is_empty()
 }

@@ -1,7 +1,6 @@
 //! Rate limits, and the proxies that are trusted to report client addresses.
 //!
-//! A configured request rate always applies. Without a configured rate, a server that other machines can reach uses a
-//! default rate. A server that only this machine can reach does not limit requests by default.
+//! By default, a server limits requests only if other machines can reach it.
 
 use std::{fmt, net::IpAddr, num::NonZeroU32};
 
@@ -10,30 +9,28 @@ use serde::Deserialize;
 
 use super::Config;
 
-/// Default request rate per account: requests per second, and burst.
+/// Default requests per second, and burst.
 const PER_ACCOUNT: (u32, u32) = (50, 200);
-/// Default request rate per client address: requests per second, and burst.
+/// Default requests per second, and burst.
 const PER_ADDRESS: (u32, u32) = (100, 400);
 
-/// A limit on requests: a sustained rate and a burst.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
 #[serde(deny_unknown_fields)]
 pub struct Rate {
     pub per_second: NonZeroU32,
-    /// Number of requests that are allowed in quick succession after a pause.
+    /// Number of requests allowed at once after a pause.
     pub burst: NonZeroU32,
 }
 
-/// A limit on new accounts: a sustained rate and a burst.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
 #[serde(deny_unknown_fields)]
 pub struct SlowRate {
     pub per_minute: NonZeroU32,
-    /// Number of accounts that may be created in quick succession after a pause.
+    /// Number of new accounts allowed at once after a pause.
     pub burst: NonZeroU32,
 }
 
-/// The value `"off"`, which disables a limit.
+/// The value `"off"`.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "lowercase")]
 pub enum Off {
@@ -60,7 +57,7 @@ pub enum SlowRateLimit {
     Off(Off),
 }
 
-/// A network of trusted proxies: a single address, or a prefix such as `10.0.0.0/8`.
+/// A single address, or a prefix such as `10.0.0.0/8`.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
 #[serde(try_from = "String")]
 pub struct Network(IpNet);
@@ -70,7 +67,7 @@ impl Network {
         self.0.contains(&address.to_canonical())
     }
 
-    /// Returns true if the network is so large that it probably includes client addresses.
+    /// True if the network is so large that it probably includes client addresses.
     pub fn is_public(&self) -> bool {
         match self.0 {
             IpNet::V4(network) => network.prefix_len() < 8,
@@ -97,22 +94,22 @@ impl TryFrom<String> for Network {
 }
 
 impl Config {
-    /// Returns true if other machines can reach the server, directly or through a proxy.
+    /// True if other machines can reach the server, directly or through a proxy.
     pub fn is_exposed(&self) -> bool {
         !self.listen.ip().is_loopback() || !self.http.trusted_proxies.is_empty()
     }
 
-    /// Returns the request rate per account; `None` for no limit.
+    /// `None` for no limit.
     pub fn rate_per_account(&self) -> Option<Rate> {
         self.effective(self.http.rate_per_account, PER_ACCOUNT)
     }
 
-    /// Returns the request rate per client address; `None` for no limit.
+    /// `None` for no limit.
     pub fn rate_per_address(&self) -> Option<Rate> {
         self.effective(self.http.rate_per_address, PER_ADDRESS)
     }
 
-    /// Returns the rate of new accounts per client address; `None` for no limit.
+    /// `None` for no limit.
     pub fn new_accounts_per_address(&self) -> Option<SlowRate> {
         match self.auth.new_accounts_per_address {
             SlowRateLimit::Rate(rate) => Some(rate),

@@ -15,24 +15,23 @@ pub struct Tier {
     pub agents: Option<i32>,
     pub threads: Option<i32>,
     pub projects: Option<i32>,
-    /// Public names of the models in the plan. `*` stands for all models.
+    /// Public names; `*` stands for all models.
     pub models: Vec<String>,
-    /// The model for new agents without a model, and for runs that have neither an agent nor a model.
+    /// The model for new agents without a model, and for runs with neither an agent nor a model.
     pub default_model: String,
-    /// Replacements for models that the plan does not include. Each key is a requested model; its value is the model
-    /// that the run uses instead.
+    /// Replacements for models that the plan does not include: requested model to used model.
     #[serde(default)]
     pub downgrades: BTreeMap<String, String>,
     pub max_upload_bytes: u64,
-    /// Maximum duration of a run, in seconds; `None` for the worker's `run_timeout_seconds`.
+    /// Maximum duration of a run; `None` for the worker's `run_timeout_seconds`.
     pub run_timeout_seconds: Option<u64>,
-    /// Credits granted per calendar month; 100 credits are worth one US dollar. The grant is booked when the account
-    /// first uses its balance in the month.
+    /// Credits per calendar month; 100 credits are worth one US dollar. The grant is booked when the account first
+    /// uses its balance in the month.
     pub credits_granted: u64,
 }
 
 impl Tier {
-    /// Returns true if the plan includes a model. `model` is its public name, not an alias.
+    /// `model` is the public name, not an alias.
     pub fn includes(&self, model: &str) -> bool {
         self.models.iter().any(|name| name == "*" || name == model)
     }
@@ -66,14 +65,12 @@ impl TierTable {
         self.tiers.iter().any(|tier| tier.run_timeout_seconds.is_some())
     }
 
-    /// Returns the tier with this name. If no tier has this name, returns the first tier.
+    /// An unknown name gives the first tier.
     pub fn load(&self, name: &str) -> &Tier {
         self.find(name).unwrap_or_else(|| self.first())
     }
 }
 
-/// Refuses an empty table, empty and duplicate names, negative limits, zero timeouts, unknown models, and a default
-/// model that its tier neither includes nor downgrades.
 pub(super) fn check<'c>(tiers: &'c [Tier], models: &[Model]) -> Result<(), Mistake<'c>> {
     if tiers.is_empty() {
         return Err(Mistake::at(["tiers"], "at least one tier is required"));

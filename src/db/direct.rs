@@ -1,8 +1,8 @@
 //! Executes SQLite statements in the calling thread.
 //!
-//! sqlx gives each SQLite connection its own thread, so each statement through sqlx costs two thread switches, which
-//! take longer than most statements. [`Direct`] executes statements without sqlx. The writer also uses its connection
-//! through sqlx, so one transaction can contain statements of both kinds. Short reads use connections without sqlx.
+//! sqlx gives each SQLite connection its own thread. Each statement therefore costs two thread hops, which take
+//! longer than most statements. [`Direct`] executes statements without sqlx. The writer uses its connection with and
+//! without sqlx, so one transaction can contain both kinds of statements.
 
 use std::{path::Path, ptr::NonNull, time::Duration};
 
@@ -19,7 +19,6 @@ use super::{
     statement::{ReadRow, Row},
 };
 
-/// Maximum number of prepared statements in the cache.
 const PREPARED: usize = 128;
 
 pub(super) struct Direct {
@@ -29,22 +28,22 @@ pub(super) struct Direct {
 impl Direct {
     /// Creates a rusqlite connection that shares the database handle of `connection`.
     ///
-    /// The owner must drop this value before the sqlx connection, and must never execute a statement on the sqlx
-    /// connection while this value executes one.
+    /// The owner must drop this value before the sqlx connection. This value and the sqlx connection must never
+    /// execute statements at the same time.
     pub(super) async fn open(connection: &mut SqliteConnection) -> Result<Self, DbErr> {
         let handle: NonNull<ffi::sqlite3> = {
             let mut locked = connection.lock_handle().await.map_err(of_statement)?;
             locked.as_raw_handle()
         };
-        // SAFETY: The handle belongs to an open connection of sqlx. `lane::Writer` owns it and this `Direct`,
-        // and drops the `Direct` first. While one of them uses the handle, the writer holds the lock of the
-        // connection. Before the writer uses the `Direct`, it waits until sqlx's thread has finished all statements.
-        // SQLite allows several threads to use a handle as long as they do not use it at the same time.
+        // SAFETY: The handle belongs to an open sqlx connection. `lane::Writer` owns that connection and this
+        // `Direct`, and drops the `Direct` first. While either uses the handle, the writer holds the lock of the
+        // connection. Before it uses the `Direct`, it waits until sqlx's thread has finished all statements. SQLite
+        // permits several threads to use a handle one after another.
         let connection = unsafe { Connection::from_handle(handle.as_ptr()) }.map_err(failed)?;
         Ok(Self::new(connection))
     }
 
-    /// Opens another connection to a database in WAL mode, for reads only.
+    /// Opens a read-only connection to a database in WAL mode.
     pub(super) fn reader(file: &Path, busy_timeout: Duration, settings: &[(&str, &str)]) -> Result<Self, DbErr> {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(file, flags).map_err(failed)?;
@@ -60,16 +59,13 @@ impl Direct {
         Self { connection }
     }
 
-    /// Executes one statement and returns the number of changed rows.
+    /// Returns the number of changed rows.
     pub(super) fn execute(&self, sql: &str, values: &[Value]) -> Result<u64, DbErr> {
         let mut statement = self.prepare(sql, values)?;
         statement.raw_execute().map(|rows| rows as u64).map_err(failed)
     }
 
     /// Executes a query and reads each row with `read`.
-    ///
-    /// # Errors
-    /// The error of the statement, or the first error of `read`.
     pub(super) fn query<T>(&self, sql: &str, values: &[Value], read: ReadRow<T>) -> Result<Vec<T>, DbErr> {
         let mut statement = self.prepare(sql, values)?;
         let mut rows = statement.raw_query();
@@ -80,8 +76,7 @@ impl Direct {
         Ok(found)
     }
 
-    /// Returns true if no transaction is open. SQLite ends a transaction by itself after some errors, such as a full
-    /// disk.
+    /// True if no transaction is open. SQLite itself ends a transaction after some errors, such as a full disk.
     pub(super) fn is_autocommit(&self) -> bool {
         self.connection.is_autocommit()
     }
@@ -95,7 +90,7 @@ impl Direct {
     }
 }
 
-/// Converts a value as sqlx does, so that rows written with and without sqlx have one format.
+/// Converts a value as sqlx does, so that all rows have one format.
 fn bound(value: &Value) -> Result<ToSqlOutput<'_>, DbErr> {
     Ok(match value {
         Value::Bool(value) => owned(*value, |value| Owned::Integer(value.into())),

@@ -1,4 +1,4 @@
-//! Classifies database errors: unavailable (retry later), contended (retry immediately) or internal.
+//! Classifies database errors: unavailable (retry later), contended (retry at once) or internal.
 
 use std::{borrow::Cow, error::Error as StdError, fmt, sync::Arc};
 
@@ -7,28 +7,27 @@ use sqlx::error::{DatabaseError, ErrorKind};
 
 use crate::error::{Code, Error};
 
-/// SQLite primary result codes for disk and file problems: IOERR, READONLY, FULL, CANTOPEN, and BUSY, which means that
-/// another program holds a lock (<https://sqlite.org/rescode.html>).
+/// SQLite's primary result codes for disk and file problems: IOERR, READONLY, FULL, CANTOPEN and BUSY. BUSY means
+/// that another program holds a lock (<https://sqlite.org/rescode.html>).
 const SQLITE_UNAVAILABLE: [i32; 5] = [10, 8, 13, 14, 5];
-/// Prefixes of the SQLSTATE codes for an unavailable database: insufficient resources (53), operator intervention
-/// (57P), system errors (58) and connection errors (08).
+/// SQLSTATE prefixes: insufficient resources (53), operator intervention (57P), system errors (58) and connection
+/// errors (08).
 const POSTGRES_UNAVAILABLE: [&str; 4] = ["53", "57P", "58", "08"];
-/// Further SQLSTATE codes for an unavailable database: a read-only transaction, for example on a standby server, and an
-/// idle-in-transaction timeout.
+/// Further SQLSTATE codes: a read-only transaction, for example on a standby server, and an idle-in-transaction
+/// timeout.
 const POSTGRES_UNAVAILABLE_CODES: [&str; 2] = ["25006", "25P03"];
-/// SQLSTATE codes for conflicts between transactions: deadlock, serialisation failure and lock timeout.
+/// SQLSTATE codes: deadlock, serialisation failure and lock timeout.
 const POSTGRES_LOST: [&str; 3] = ["40P01", "40001", "55P03"];
 
-/// Returns true if an error is a unique constraint violation.
 pub fn is_duplicate(error: &DbErr) -> bool {
     matches!(driver(error), Some(sqlx::Error::Database(fault)) if fault.is_unique_violation())
 }
 
-/// SQLite extended result codes for a violated primary key and a violated unique constraint.
+/// SQLite's extended result codes for a violated primary key or unique constraint.
 const SQLITE_DUPLICATE: [i32; 2] = [1555, 2067];
 
-/// An SQLite error from a statement that was executed without sqlx. It implements [`DatabaseError`], so that it is
-/// classified like an error from sqlx.
+/// An SQLite error from a statement that ran without sqlx. The type implements [`DatabaseError`], so that both kinds
+/// of errors are classified in one way.
 #[derive(Debug)]
 pub(super) struct SqliteFailure {
     code: i32,
@@ -36,7 +35,7 @@ pub(super) struct SqliteFailure {
 }
 
 impl SqliteFailure {
-    /// Creates the error from an extended result code and SQLite's message.
+    /// `code` is an extended result code.
     pub(super) fn new(code: i32, message: String) -> Self {
         Self { code, message }
     }
@@ -84,7 +83,6 @@ pub(super) fn of_statement(error: sqlx::Error) -> DbErr {
     DbErr::Query(RuntimeErr::SqlxError(Arc::new(error)))
 }
 
-/// Returns the sqlx error inside a database error.
 pub(super) fn driver(error: &DbErr) -> Option<&sqlx::Error> {
     match error {
         DbErr::Conn(RuntimeErr::SqlxError(error))
@@ -94,7 +92,7 @@ pub(super) fn driver(error: &DbErr) -> Option<&sqlx::Error> {
     }
 }
 
-/// Returns true if the database or its disk is temporarily unavailable, so that a retry may succeed.
+/// True if a later retry may succeed.
 pub(super) fn is_unavailable(error: &DbErr) -> bool {
     match (error, driver(error)) {
         (DbErr::ConnectionAcquire(_) | DbErr::Conn(_), _) => true,

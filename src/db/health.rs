@@ -1,8 +1,7 @@
 //! Checks that the database can be written. A recent commit is proof. Without a recent commit, the check performs a
 //! write (the probe).
 //!
-//! Called by `/readyz`, which needs no credential and may be called at any rate. Concurrent callers therefore share one
-//! probe.
+//! `/readyz` needs no credential and may be called at any rate, so concurrent callers share one probe.
 
 use std::{
     sync::{
@@ -21,7 +20,7 @@ use tokio::{
 use super::{Db, fault};
 use crate::error::Result;
 
-/// Time after a successful commit during which no probe is needed.
+/// Time after a commit during which no probe is needed.
 const GOOD_FOR: Duration = Duration::from_secs(10);
 /// Time for which the result of a probe is reused.
 const ANSWER_FOR: Duration = Duration::from_millis(500);
@@ -29,11 +28,10 @@ const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The probe on PostgreSQL. The written value is never read.
 const PROBE: &str = "UPDATE installation SET probes = probes + 1 WHERE id = 1";
-/// The probe on SQLite. The written value is never read. The probe writes more data than `StartRun`. On a full disk, a
-/// smaller probe could succeed, because the write-ahead log may still have room for a small change.
+/// The probe on SQLite. It writes more data than `StartRun`. On a nearly full disk, a smaller write could succeed,
+/// because the write-ahead log may still have room for a small change.
 const SQLITE_PROBE: &str = "UPDATE installation SET probe = randomblob(131072) WHERE id = 1";
 
-/// The results of the last write and the last probe. Cheap to clone.
 #[derive(Clone, Default)]
 pub(super) struct Health {
     known: Arc<Known>,
@@ -41,7 +39,7 @@ pub(super) struct Health {
 
 #[derive(Default)]
 struct Known {
-    /// True if the last write failed because the database or its disk was unavailable.
+    /// True if the database or its disk was unavailable at the last write.
     failed: AtomicBool,
     written: std::sync::Mutex<Option<Instant>>,
     probed: Mutex<Option<(Instant, bool)>>,
@@ -59,7 +57,7 @@ impl Health {
         *written = Some(Instant::now());
     }
 
-    /// Records a failure that was caused by an unavailable database or disk.
+    /// Records that the database or its disk was unavailable.
     pub(super) fn failed(&self) {
         self.known.failed.store(true, Ordering::Relaxed);
     }

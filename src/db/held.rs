@@ -1,8 +1,7 @@
 //! SQLite connections that are never returned to their pool.
 //!
-//! When a connection returns to its pool, the pool checks that the connection is alive. This check costs a thread hop,
-//! which takes as long as a statement. A connection to a file does not break, so the readers keep their connections
-//! until the process ends.
+//! When a connection returns to its pool, the pool checks that it is alive. This check costs a thread hop, which
+//! takes as long as a statement. Connections to a file do not break, so readers keep theirs until the process ends.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -13,19 +12,17 @@ use sea_orm::{
 };
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-/// A connection that is never returned to its pool. SeaORM provides a single connection only as a transaction. This
-/// type is therefore a transaction that was committed immediately. Each later statement on the connection is its own
-/// transaction.
+/// A connection that is never returned to its pool. SeaORM lends a single connection only as a transaction, so this
+/// transaction is committed at once. Each later statement on the connection is its own transaction.
 type Held = DatabaseTransaction;
 
-/// Takes a connection out of a pool permanently.
 async fn hold(pool: &DatabaseConnection) -> Result<Held, DbErr> {
     let held = pool.begin().await?;
     held.execute_unprepared("COMMIT").await?;
     Ok(held)
 }
 
-/// The connections for reads, opened on first use. Each connection executes one statement at a time.
+/// Connections for reads, opened on first use. Each executes one statement at a time.
 pub(super) struct Readers {
     pool: DatabaseConnection,
     free: Semaphore,
@@ -40,7 +37,7 @@ struct Lent<'a> {
 }
 
 impl Readers {
-    /// Creates the readers with up to `count` connections. `count` must be the size of the pool.
+    /// `count` must be the size of the pool.
     pub(super) fn new(pool: DatabaseConnection, count: usize) -> Self {
         Self {
             pool,

@@ -1,8 +1,8 @@
 //! Executes short SQLite reads in the calling thread.
 //!
-//! A read through sqlx costs two thread hops, which take longer than a read of a few rows. A reader is used by one
-//! thread at a time and never across an `await`, so there are at most as many readers as threads that read. A statement
-//! must read only a few pages, because it blocks its thread.
+//! A read through sqlx costs two thread hops, which take longer than a read of a few rows. A statement here blocks
+//! its thread, so the statement must read only a few pages. A connection is never held across an `await`, so there
+//! are no more connections than threads.
 
 use std::{
     path::PathBuf,
@@ -20,7 +20,7 @@ pub(super) struct InlineReaders {
 }
 
 impl InlineReaders {
-    /// Creates the readers of a database file, which must be in WAL mode.
+    /// The database must be in WAL mode.
     pub(super) fn new(file: PathBuf) -> Self {
         Self {
             file,

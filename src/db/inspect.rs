@@ -10,16 +10,15 @@ use secrecy::ExposeSecret;
 use super::{postgres, sqlite};
 use crate::{config::Config, data_folder, error::Result};
 
-/// The result of comparing the schema of a database with the schema of this version.
+/// The schema of a database, compared with the schema of this version.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Schema {
     /// The database has no tables yet.
     New,
-    /// The database has exactly the migrations of this version.
     Current,
-    /// The database lacks this number of migrations.
+    /// Number of migrations that the database lacks.
     Behind(usize),
-    /// A newer version of Runyard has applied the migration with this name, which this version does not have.
+    /// Name of a migration that this version does not have: a newer version has applied it.
     Newer(String),
 }
 
@@ -33,10 +32,7 @@ enum Connection {
 }
 
 impl Inspected {
-    /// Connects to the configured database; `None` if the SQLite database does not exist yet.
-    ///
-    /// # Errors
-    /// The same errors as [`super::Db::open`].
+    /// Returns `None` if the SQLite database does not exist yet.
     pub async fn open(config: &Config) -> Result<Option<Self>> {
         let connection = if let Some(url) = &config.database_url {
             Connection::Postgres(postgres::Server::find(url.expose_secret()).await?.pool(1))
@@ -50,7 +46,6 @@ impl Inspected {
         Ok(Some(Self { connection }))
     }
 
-    /// Compares the migrations of the database with the migrations of this version.
     pub async fn schema(&self) -> Schema {
         // A database without this table has not been migrated yet.
         let Ok(rows) = self.connection.rows("SELECT version FROM seaql_migrations").await else {
@@ -69,13 +64,12 @@ impl Inspected {
         }
     }
 
-    /// Returns the time of the database server; `None` on SQLite.
+    /// `None` on SQLite.
     pub async fn time(&self) -> Result<Option<DateTime<Utc>>, DbErr> {
         self.read("SELECT clock_timestamp() AS value").await
     }
 
-    /// Returns the column `value` of the first row of a PostgreSQL query; `None` on SQLite, if there is no row, or if
-    /// the value is NULL.
+    /// Returns the column `value` of the first row. `None` for NULL, for no row, and always on SQLite.
     pub async fn read<T: sea_orm::TryGetable>(&self, sql: &'static str) -> Result<Option<T>, DbErr> {
         if matches!(self.connection, Connection::Sqlite(_)) {
             return Ok(None);

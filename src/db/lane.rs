@@ -1,15 +1,15 @@
 //! The writer of SQLite: one thread that executes all units of work, with group commit.
 //!
-//! Every durable commit costs an fsync, so units of work share commits. A batch consists of the units that queued while
-//! the previous commit ran; there is no timer. Units run one after another. If a unit fails, its batch is committed
-//! without the unit's changes. If a commit fails, every unit of its batch fails.
+//! Every durable commit costs an fsync, so units of work share commits. A batch consists of the units that queued
+//! while the previous commit ran; there is no timer. Units run one after another. If a unit fails, the batch is
+//! committed without that unit's changes. If a commit fails, every unit of its batch fails.
 //!
 //! A unit is either a closure that the thread runs ([`Lane::run`]), or a loan: a caller borrows the connection
 //! ([`Lane::lend`]). A closure costs two thread hops and a loan costs four, so frequent units are closures.
 //!
-//! A batch begins without savepoints, because SQLite copies every page that changes after a savepoint. If a unit fails
-//! after a write, the whole batch is rolled back, and its units run again, each with its own savepoint. Closures must
-//! therefore be safe to repeat. A loan cannot run again, so a loan and all later units of its batch get savepoints.
+//! A batch begins without savepoints, because SQLite copies every page that changes after a savepoint. If a unit
+//! fails after a write, the whole batch is rolled back. Its units then run again, each with a savepoint, so closures
+//! must be safe to repeat. A loan cannot run again. From the first loan of a batch on, all units get savepoints.
 
 mod unit;
 
@@ -27,9 +27,9 @@ pub(super) use unit::{Unit, Writer};
 
 use crate::error::{Code, Error, Result};
 
-/// Maximum number of units that queue for the thread; further units wait for a free slot in the queue.
+/// Maximum number of queued units; further units wait for space in the queue.
 const QUEUE: usize = 4096;
-/// Maximum number of units in one batch, so that the first unit does not wait too long for its commit.
+/// Maximum number of units per batch. A larger batch would delay the first unit's commit.
 const BATCH: usize = 1024;
 
 /// Outcome of the commit of a batch.
@@ -37,11 +37,11 @@ pub(super) type Outcome = std::result::Result<(), Arc<str>>;
 
 /// A closure that the writer's thread runs.
 pub(super) trait Job: Send {
-    /// Runs the closure on the connection in `unit`, and keeps the result. Returns `unit` (`None` if the connection was
-    /// lost), and whether the closure succeeded. May be called again after a rollback.
+    /// Runs the closure on the connection in `unit`, and keeps the result. Returns `unit` (`None` if the connection
+    /// was lost), and whether the closure succeeded. May be called again after a rollback.
     fn run(&mut self, unit: Unit, runtime: &Handle) -> (Option<Unit>, bool);
 
-    /// Sends the result of the last run, or the error of the commit, to the caller.
+    /// Sends the result of the last run to the caller, or the error of the commit.
     fn finish(self: Box<Self>, outcome: &Outcome);
 }
 
@@ -60,10 +60,7 @@ pub(super) struct Lane {
 }
 
 impl Lane {
-    /// Starts the thread. When the last handle is dropped, the thread ends and releases the lock of the data folder.
-    ///
-    /// # Errors
-    /// UNAVAILABLE if the thread cannot be started.
+    /// When the last [`Lane`] is dropped, the writer's thread ends and releases the lock of the data folder.
     pub(super) fn start(writer: Writer, lock: File) -> Result<Self> {
         let (requests, queue) = mpsc::channel(QUEUE);
         let runtime = Handle::current();
@@ -82,18 +79,12 @@ impl Lane {
         Ok(Self { requests })
     }
 
-    /// Queues a unit of work.
-    ///
-    /// # Errors
-    /// UNAVAILABLE if the thread has stopped.
+    /// Queues a unit of work. Fails with UNAVAILABLE if the thread has stopped.
     pub(super) async fn run(&self, job: Box<dyn Job>) -> Result<()> {
         self.requests.send(Request::Run(job)).await.map_err(|_| stopped())
     }
 
-    /// Waits until no other unit runs, and borrows the connection.
-    ///
-    /// # Errors
-    /// UNAVAILABLE if the thread has stopped or no transaction can begin.
+    /// Borrows the connection once no other unit runs. Fails with UNAVAILABLE if the thread has stopped.
     pub(super) async fn lend(&self) -> Result<Lent> {
         let (borrower, lent) = oneshot::channel();
         self.requests
@@ -123,7 +114,7 @@ fn drive(mut writer: Writer, mut queue: mpsc::Receiver<Request>, runtime: &Handl
                 return;
             };
             writer = back;
-            // A broken batch cannot be committed, so the next units belong to the next batch.
+            // A broken batch cannot be committed, so the next unit starts a new batch.
             if batch.len() < BATCH && !batch.is_broken {
                 next = queue.try_recv().ok();
             }
@@ -135,7 +126,7 @@ fn drive(mut writer: Writer, mut queue: mpsc::Receiver<Request>, runtime: &Handl
     }
 }
 
-/// The units that wait for the next commit.
+/// The units that share the next commit.
 struct Batch<'a> {
     runtime: &'a Handle,
     savepoint: Savepoint,
@@ -160,11 +151,11 @@ impl<'a> Batch<'a> {
         self.ran.len() + self.lent.len()
     }
 
-    /// Runs a unit. Returns `None` if the connection was lost.
+    /// Returns `None` if the connection was lost.
     fn run(&mut self, writer: Writer, job: Box<dyn Job>) -> Option<Writer> {
         let (mut writer, failed) = self.attempt(writer, job)?;
         let Some(failed) = failed else { return Some(writer) };
-        // The rollback also removes the changes of the earlier units. All units of the batch therefore run again.
+        // The rollback also undoes the earlier units, so all units of the batch run again.
         if !self.runtime.block_on(writer.roll_back()) {
             return None;
         }
@@ -176,8 +167,8 @@ impl<'a> Batch<'a> {
         Some(writer)
     }
 
-    /// Runs a unit once. Returns its job if the unit failed after a write without a savepoint and must run again.
-    /// Returns `None` if the connection was lost.
+    /// Runs a unit once. Returns its job if the unit must run again, because it failed after a write without a
+    /// savepoint. Returns `None` if the connection was lost.
     fn attempt(&mut self, writer: Writer, mut job: Box<dyn Job>) -> Option<(Writer, Option<Box<dyn Job>>)> {
         let (unit, succeeded) = job.run(Unit::new(writer, self.savepoint), self.runtime);
         let Ended {
@@ -221,8 +212,7 @@ impl<'a> Batch<'a> {
         Some(writer)
     }
 
-    /// Commits the batch and reports the outcome to its units. Returns false if the connection must not be used any
-    /// further.
+    /// Commits the batch and reports the outcome to its units. Returns false if the connection is no longer usable.
     fn end(self, writer: &Writer) -> bool {
         let outcome: Outcome = if self.is_broken {
             Err("the transaction of the batch was rolled back".into())

@@ -1,5 +1,5 @@
-//! The lock of the data folder. The lock keeps other processes out, because leases and the writer thread (`db/lane.rs`)
-//! assume a single process.
+//! The lock of the data folder. The lock keeps other processes out, because leases and the writer thread
+//! (`db/lane.rs`) assume a single process.
 //!
 //! A child process inherits the lock and holds it from fork until exec. The child may therefore hold the lock for a
 //! moment after its parent has ended, so this module retries for a second.
@@ -18,18 +18,14 @@ use crate::{
     error::{Code, Error, Result},
 };
 
-/// Maximum number of attempts to take the lock.
 const ATTEMPTS: u32 = 20;
-/// Pause between two attempts to take the lock.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// Returns the path of the lock file of a data folder.
 pub(super) fn path(data_dir: &Path) -> PathBuf {
     data_dir.join(data_folder::LOCK)
 }
 
-/// Takes the lock of a data folder. Creates the folder if it is missing. The lock is held until the returned file is
-/// closed.
+/// Creates the folder if it is missing. The lock is held until the returned file is closed.
 ///
 /// # Errors
 /// UNAVAILABLE if another process holds the lock or the folder cannot be used.

@@ -1,8 +1,7 @@
 //! Connects to the PostgreSQL server, and detects a connection pooler in front of it.
 //!
-//! Called once at start and by `runyard doctor`. A direct connection receives its settings as start-up options. A
-//! connection pooler refuses or drops these options, which is how this module detects the pooler. The URL parameter
-//! `pgbouncer=true` skips this detection.
+//! A direct connection receives its settings as start-up options. A connection pooler refuses or drops these options,
+//! which is how this module detects the pooler. The URL parameter `pgbouncer=true` skips the detection.
 
 mod address;
 mod explain;
@@ -24,10 +23,9 @@ use address::Address;
 pub(super) use explain::migration as explain_migration;
 pub(super) use pool::{Pool, Transaction};
 
-/// Settings of every connection. The first setting limits the wait for a lock. The second setting limits the idle time
-/// of a transaction, so that a stuck process releases its locks. The other settings make the plan of a statement
-/// independent of its values and of the table sizes. They prefer index scans, which return rows in order and stop at
-/// the query's LIMIT. With other scans, PostgreSQL reads and sorts all matching rows before it returns the first row.
+/// Settings of every connection. The idle timeout makes a stuck process release its locks. The last three settings
+/// keep the plan of a statement independent of its values and of the table sizes. These settings prefer index scans,
+/// which return rows in order and stop at LIMIT. Other scans would read and sort all matching rows first.
 const SETTINGS: [(&str, &str); 5] = [
     ("lock_timeout", "10s"),
     ("idle_in_transaction_session_timeout", "60s"),
@@ -35,21 +33,20 @@ const SETTINGS: [(&str, &str); 5] = [
     ("enable_bitmapscan", "off"),
     ("enable_seqscan", "off"),
 ];
-/// Queries the server version and the setting `plan_cache_mode`, which servers before version 12 do not have. For a
-/// missing setting, the argument `true` makes `current_setting` return NULL instead of an error.
+/// Servers before version 12 have no `plan_cache_mode`. The argument `true` then makes `current_setting` return NULL
+/// instead of an error.
 const CHECK: &str = "SELECT current_setting('server_version_num') AS number, current_setting('server_version') AS version, \
                      current_setting('plan_cache_mode', true) AS plan_cache_mode";
-/// Oldest supported version of PostgreSQL, in the format of `server_version_num`.
+/// Oldest supported version, in the format of `server_version_num`.
 const OLDEST: u32 = 150_000;
-/// Maximum time to wait for a server that is starting.
+/// Maximum wait for a server that is starting.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// Pause between two attempts to connect.
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// The route of connections to the server. The route determines how long the state of a connection lasts.
+/// How connections reach the server. The route determines how long the state of a connection lasts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Route {
-    /// The connection belongs to this process. Settings and prepared statements last as long as the connection.
+    /// Settings and prepared statements last as long as the connection.
     Direct,
     /// A pooler may use a different server connection for each transaction. No state outlasts a transaction.
     Pooler,
@@ -61,7 +58,7 @@ pub(super) struct Server {
     route: Route,
 }
 
-/// The result of [`CHECK`] on a new connection. `has_settings` is true if the server has applied [`SETTINGS`].
+/// The result of [`CHECK`]. `has_settings` is true if the server has applied [`SETTINGS`].
 struct Checked {
     number: u32,
     version: String,
@@ -69,7 +66,7 @@ struct Checked {
 }
 
 impl Server {
-    /// Connects to the server at a URL. Waits if the server is starting.
+    /// Waits if the server is starting.
     ///
     /// # Errors
     /// INVALID_REQUEST if the URL is invalid, otherwise UNAVAILABLE. The message contains the server's reason and says
@@ -105,7 +102,7 @@ impl Server {
         }
     }
 
-    /// Returns a pool of up to `connections` connections, which are opened on demand.
+    /// Opens connections on demand.
     pub(super) fn pool(&self, connections: u32) -> Pool {
         let pool = PgPoolOptions::new()
             .max_connections(connections)
@@ -114,8 +111,8 @@ impl Server {
         Pool::new(pool, self.route)
     }
 
-    /// Returns a connection for migrations. SeaORM applies them with named prepared statements. Behind a pooler, these
-    /// statements work only within a transaction, so use the connection for a single transaction.
+    /// Returns a connection for migrations. SeaORM uses named prepared statements. Behind a pooler, they work only
+    /// within one transaction.
     pub(super) fn migrator(&self) -> DatabaseConnection {
         PgPoolOptions::new()
             .max_connections(1)
@@ -134,24 +131,23 @@ impl Server {
     async fn check(&self) -> Result<Checked, sqlx::Error> {
         let mut connection = self.start_up().connect().await?;
         if self.route == Route::Pooler {
-            // A pooler in statement mode refuses transactions. This transaction detects that unsupported mode at start.
+            // A pooler in statement mode refuses transactions, so this transaction detects that mode at start.
             let begun = connection.begin_with(AssertSqlSafe(pool::begin(self.route))).await?;
             begun.commit().await?;
         }
         let checked = Checked::read(&mut connection).await?;
-        // The check is complete, so an error while closing the connection does not matter.
+        // The check is complete, so an error on closing does not matter.
         drop(connection.close().await);
         Ok(checked)
     }
 
-    /// Changes the route or the TLS mode if the error shows that the next attempt may then succeed. Returns true after
-    /// a change.
+    /// Changes the route or the TLS mode if the next attempt may then succeed. Returns true after a change.
     fn adapt(&mut self, error: &sqlx::Error) -> bool {
         if self.route == Route::Direct && explain::refuses_options(error) {
             self.route = Route::Pooler;
             return true;
         }
-        // `sslmode=prefer`, the default, permits connections without TLS, so the next attempt uses no TLS.
+        // `sslmode=prefer`, the default, permits connections without TLS.
         let may_fall_back = matches!(self.options.get_ssl_mode(), PgSslMode::Prefer);
         if may_fall_back && explain::refuses_tls(error) {
             self.options = self.options.clone().ssl_mode(PgSslMode::Disable);
@@ -187,7 +183,7 @@ fn unavailable(message: String) -> Error {
     Error::new(Code::Unavailable, message)
 }
 
-// Returns true if the server does not listen yet, is starting, or has no free connection slot.
+// True if the server does not listen yet, is starting, or has no free connection slot.
 fn is_starting(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::Io(error) => error.kind() == ErrorKind::ConnectionRefused,

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::error::{Error, Result};
 
-/// Runs a unit of work on the writer's thread. Returns after the commit of its batch.
+/// Returns after the commit of the unit's batch.
 ///
 /// # Errors
 /// The errors of the unit; UNAVAILABLE if the commit fails or the thread has stopped.
@@ -37,7 +37,7 @@ where
     outcome.await.unwrap_or_else(|_| Err(lane::stopped()))
 }
 
-/// Runs a unit of work and converts a panic to an error.
+/// Converts a panic of the unit to an error.
 pub(super) async fn caught<T>(name: &str, unit: BoxFuture<'_, Result<T>>) -> Result<T> {
     AssertUnwindSafe(unit).catch_unwind().await.unwrap_or_else(|_| {
         error!(unit = name, "a unit of work panicked");
@@ -45,9 +45,9 @@ pub(super) async fn caught<T>(name: &str, unit: BoxFuture<'_, Result<T>>) -> Res
     })
 }
 
-/// A unit of work that waits for the writer's thread, and its result after it has run.
+/// A unit of work that waits for the writer's thread. After a run, the value holds the unit's result.
 struct QueuedUnit<T, F> {
-    /// The span of the caller, so that log lines contain the id of its request.
+    /// The caller's span, so that log lines contain the id of its request.
     span: Span,
     name: &'static str,
     unit: F,
@@ -63,7 +63,7 @@ where
     F: for<'a> Fn(&'a Tx) -> BoxFuture<'a, Result<T>> + Send,
 {
     fn run(&mut self, unit: Unit, runtime: &Handle) -> (Option<Unit>, bool) {
-        // Drop the result of an earlier attempt, which may hold resources that this attempt needs.
+        // An earlier attempt's result may hold resources that this attempt needs.
         self.result = None;
         let _entered = self.span.clone().entered();
         let tx = Tx::new(self.name, Work::Unit(unit), self.health.clone());

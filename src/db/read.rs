@@ -41,8 +41,7 @@ impl Read {
         Self { from }
     }
 
-    /// Returns true if hand-written statements run in the calling thread. They then complete without waiting for
-    /// another thread.
+    /// True if hand-written statements (`db/statement.rs`) run in the calling thread, without a thread hop.
     pub fn is_inline(&self) -> bool {
         matches!(self.from, ReadFrom::Sqlite(_))
     }

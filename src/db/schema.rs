@@ -10,15 +10,14 @@ use crate::error::{Code, Error, Result};
 
 /// Key of the PostgreSQL advisory lock for migrations: "runyard" in ASCII.
 const LOCK: i64 = 0x0072_756e_7961_7264;
-/// Maximum time to wait for another process that is applying migrations, in seconds.
+/// Maximum wait for another process that is applying migrations.
 const LOCK_TIMEOUT_SECONDS: u32 = 60;
 
-/// SQL that removes all named prepared statements of a server connection. Behind a pooler, several clients use one
-/// server connection, and the names of their statements could collide with the names that SeaORM uses. The SQL
-/// therefore runs before and after the migrations.
+/// Removes all named prepared statements of a server connection. Behind a pooler, several clients share a connection.
+/// The names of their statements could collide with the names that SeaORM uses for migrations.
 const NO_STATEMENTS: &str = "DEALLOCATE ALL";
 
-/// Applies the missing migrations to a SQLite database. The lock of the data folder excludes other processes.
+/// The lock of the data folder excludes other processes.
 ///
 /// # Errors
 /// UNAVAILABLE; the message says why the schema cannot be updated.
@@ -27,21 +26,21 @@ pub(super) async fn bring_sqlite_up_to_date(db: &DatabaseConnection) -> Result<(
     Migrator::up(db, None).await.map_err(failed)
 }
 
-/// Applies the missing migrations to a PostgreSQL database, and closes the connection. If several processes start at
-/// the same time, one process applies the migrations while the others wait.
+/// Closes the connection afterwards. If several processes start at the same time, one applies the migrations while
+/// the others wait.
 ///
 /// # Errors
 /// UNAVAILABLE; the message says why the schema cannot be updated.
 pub(super) async fn bring_postgres_up_to_date(db: DatabaseConnection) -> Result<()> {
     let outcome = migrate_alone(&db).await;
-    // The migration is complete, so an error while closing the connection does not matter.
+    // The migration is complete, so an error on closing does not matter.
     drop(db.close().await);
     outcome
 }
 
 async fn migrate_alone(db: &DatabaseConnection) -> Result<()> {
     let tx = db.begin().await.map_err(failed)?;
-    // The advisory lock belongs to the transaction, not to the connection, so it also works behind a pooler that shares
+    // The lock belongs to the transaction, not to the connection, so it also works behind a pooler that shares
     // connections.
     let bounds = format!(
         "{NO_STATEMENTS}; SET LOCAL lock_timeout = '{LOCK_TIMEOUT_SECONDS}s'; \

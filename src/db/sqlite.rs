@@ -20,19 +20,18 @@ use crate::{
 
 /// Size of the write-ahead log, in pages, at which a commit starts a checkpoint.
 const WAL_PAGES: &str = "4000";
-/// Size in bytes to which the log is truncated after a checkpoint. It is slightly larger than [`WAL_PAGES`] pages.
+/// Size in bytes to which the log is truncated after a checkpoint: slightly more than [`WAL_PAGES`] pages.
 const WAL_BYTES: &str = "16777216";
 
-/// Size of the page cache of a connection for reads, as the value of the pragma `cache_size`: a negative number of KiB.
-/// The cache is small, because a missing page can be read from the cache of the operating system, which all connections
-/// share.
+/// Page cache of a connection for reads, as a negative number of KiB. A small cache suffices, because the operating
+/// system caches the pages for all connections.
 const READER_CACHE: &str = "-512";
-/// Size of the page cache of the connection for writes: SQLite's default. With a smaller cache, SQLite would write more
-/// changed pages to the log before the commit.
+/// Page cache of the connection for writes: SQLite's default. A smaller cache would write more changed pages to the
+/// log before the commit.
 const WRITER_CACHE: &str = "-2000";
 
-/// Creates the database file if it is missing, and returns its path. Only the service's user can read this file and the
-/// files that SQLite creates beside it, regardless of the umask.
+/// Creates the database file if it is missing. Whatever the umask is, only the service's user can read this file and
+/// the files that SQLite creates beside it.
 ///
 /// # Errors
 /// UNAVAILABLE if the file cannot be created.
@@ -49,7 +48,7 @@ pub(super) fn file(data_dir: &Path) -> Result<PathBuf> {
 }
 
 /// Opens the connection for migrations. Its commits do not wait for the disk: after a power failure, the next start
-/// repeats the migrations that were lost.
+/// repeats the lost migrations.
 ///
 /// # Errors
 /// UNAVAILABLE; the message names the file and says what to do.
@@ -58,9 +57,6 @@ pub(super) async fn migrator(file: &Path) -> Result<DatabaseConnection> {
 }
 
 /// Opens the connections for reads.
-///
-/// # Errors
-/// UNAVAILABLE; the message names the file and says what to do.
 pub(super) async fn readers(file: &Path, connections: u32) -> Result<DatabaseConnection> {
     open(file, connections, SqliteSynchronous::Full).await
 }
@@ -71,7 +67,7 @@ async fn open(file: &Path, connections: u32, synchronous: SqliteSynchronous) -> 
         .min_connections(1)
         .max_connections(connections)
         .acquire_timeout(ACQUIRE_TIMEOUT)
-        // A connection to a file does not break, so it is neither tested nor replaced.
+        // A connection to a file does not break, so the pool need not test or replace it.
         .test_before_acquire(false)
         .idle_timeout(None)
         .max_lifetime(None)
@@ -83,9 +79,6 @@ async fn open(file: &Path, connections: u32, synchronous: SqliteSynchronous) -> 
 }
 
 /// Opens the connection for writes.
-///
-/// # Errors
-/// UNAVAILABLE; the message names the file and says what to do.
 pub(super) async fn writer(file: &Path) -> Result<Writer> {
     let failed = |error: &dyn std::error::Error| unusable(file).caused_by(error.to_string());
     let options = SqliteConnectOptions::new().filename(file).disable_statement_logging();
@@ -110,14 +103,14 @@ fn settings(options: SqliteConnectOptions, cache: &'static str) -> SqliteConnect
         // With a smaller buffer, the query for a page of events would pause after every few rows.
         .row_buffer_size(512)
         .pragma("cache_size", cache)
-        // Keep the data of savepoints and sorts in memory, not in temporary files.
+        // Keeps the data of savepoints and sorts out of temporary files.
         .pragma("temp_store", "MEMORY")
         .pragma("wal_autocheckpoint", WAL_PAGES)
         // The log grows during a long read. After the read, the next write truncates the log to this size.
         .pragma("journal_size_limit", WAL_BYTES)
 }
 
-/// Opens a read-only connection. A database that is not in use is opened as immutable, so that SQLite creates no log
+/// Opens a read-only connection. If the database is not in use, it is opened as immutable, so that SQLite creates no
 /// files beside it.
 ///
 /// # Errors

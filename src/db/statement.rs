@@ -1,9 +1,8 @@
-//! Hand-written statements for both databases. The code that starts and executes runs uses them, because building a
-//! statement with SeaORM costs more than executing it on SQLite.
+//! Hand-written statements for both databases. The code that starts and executes runs uses them: on SQLite, building
+//! a statement with SeaORM costs more than executing it.
 //!
-//! A statement is constant SQL with the parameters `$1`, `$2` and so on. The parameters must first occur in this order,
-//! because SQLite numbers them by their first occurrence. The columns of a row are read in the order in which the
-//! statement returns them.
+//! A statement has the parameters `$1`, `$2` and so on. The parameters must first occur in this order, because SQLite
+//! numbers them by first occurrence. Columns are read in the order in which the statement returns them.
 
 use chrono::{DateTime, Utc};
 use rusqlite::types::{FromSql, ValueRef};
@@ -18,7 +17,7 @@ pub struct Sql {
 }
 
 impl Sql {
-    /// Creates a statement with the same SQL on both databases.
+    /// The same SQL on both databases.
     pub const fn new(text: &'static str) -> Self {
         Self {
             sqlite: text,
@@ -26,8 +25,8 @@ impl Sql {
         }
     }
 
-    /// Creates a statement with different SQL on each database, for example with a row lock on PostgreSQL. SQLite needs
-    /// no row lock, because only one writer works at a time.
+    /// Different SQL on each database, for example with a row lock on PostgreSQL. SQLite needs no row lock, because
+    /// SQLite has only one writer.
     pub const fn different(sqlite: &'static str, postgres: &'static str) -> Self {
         Self { sqlite, postgres }
     }
@@ -55,23 +54,23 @@ pub struct Bound {
     pub(super) values: Vec<Value>,
 }
 
-/// A query that finds rows by id. On PostgreSQL, one statement finds the rows of several ids.
+/// A query for rows by id. On PostgreSQL, one statement finds the rows of several ids.
 #[derive(Clone, Copy, Debug)]
 pub struct ById {
     /// The query up to the id, such as `SELECT … WHERE id`.
     pub before: &'static str,
-    /// The query for one id: `before` followed by ` = $1`. Used on SQLite.
+    /// `before` followed by ` = $1`, for SQLite.
     pub one: &'static str,
     /// The SQL after the list of ids on PostgreSQL, such as `ORDER BY id FOR UPDATE`.
     pub after: &'static str,
 }
 
-/// Allowed numbers of ids in one PostgreSQL query. [`padded`] extends a shorter list, so that PostgreSQL prepares few
+/// Numbers of ids in one PostgreSQL query. [`padded`] extends a shorter list, so that PostgreSQL prepares few
 /// different statements.
 const SIZES: [usize; 5] = [1, 4, 16, 64, 256];
 
-/// Repeats the last item of a list until the length of the list is one of the ascending `sizes`. PostgreSQL then
-/// prepares few different statements. The statement must ignore repeated items.
+/// Repeats the last item until the length of the list is one of the ascending `sizes`. The statement must ignore
+/// repeated items.
 pub fn padded<'a, T>(items: &'a [T], sizes: &[usize]) -> impl Iterator<Item = &'a T> + use<'a, T> {
     let size = sizes.iter().copied().find(|size| items.len() <= *size);
     let last = items.last().into_iter().cycle();
@@ -79,7 +78,7 @@ pub fn padded<'a, T>(items: &'a [T], sizes: &[usize]) -> impl Iterator<Item = &'
 }
 
 impl ById {
-    /// Builds the PostgreSQL statements for a list of ids. Each statement finds the rows of up to 256 ids.
+    /// Each statement finds the rows of up to 256 ids.
     pub(super) fn for_postgres(self, ids: &[Uuid]) -> impl Iterator<Item = Statement> {
         ids.chunks(SIZES[SIZES.len() - 1]).map(move |ids| {
             let values: Vec<Value> = padded(ids, &SIZES).map(|id| Value::from(*id)).collect();
@@ -110,7 +109,7 @@ macro_rules! by_id {
 }
 pub(crate) use by_id;
 
-/// A row of the result of a [`Sql`] statement. Each call of [`Row::take`] reads the next column.
+/// A row of a result. Each call of [`Row::take`] reads the next column.
 pub struct Row<'a> {
     source: Source<'a>,
     next: usize,
@@ -136,10 +135,7 @@ impl<'a> Row<'a> {
         }
     }
 
-    /// Reads the next column.
-    ///
-    /// # Errors
-    /// A type error if the column has another type, or is NULL and `T` is not an option.
+    /// Fails if the column has another type, or is NULL and `T` is not an option.
     pub fn take<T: Cell>(&mut self) -> Result<T, DbErr> {
         let column = self.next;
         self.next += 1;
@@ -161,19 +157,16 @@ pub type ReadRow<T> = fn(&mut Row<'_>) -> Result<T, DbErr>;
 
 /// A handle that can execute hand-written queries.
 pub trait Rows: ConnectionTrait {
-    /// Executes a hand-written query and reads each row with `read`.
-    ///
-    /// # Errors
-    /// The error of the query, or the first error of `read`.
+    /// Reads each row with `read`.
     fn rows<T: Send>(&self, query: Bound, read: ReadRow<T>) -> impl Future<Output = Result<Vec<T>, DbErr>> + Send;
 
-    /// Executes a hand-written query and reads its first row with `read`; `None` if there is no row.
+    /// Reads the first row with `read`; `None` if there is no row.
     fn row<T: Send>(&self, query: Bound, read: ReadRow<T>) -> impl Future<Output = Result<Option<T>, DbErr>> + Send {
         async move { Ok(self.rows(query, read).await?.into_iter().next()) }
     }
 }
 
-/// Executes a statement on PostgreSQL and reads each row with `read`.
+/// Reads each row with `read`.
 pub(super) async fn rows_of_postgres<T>(
     db: &impl ConnectionTrait,
     statement: Statement,
@@ -185,10 +178,6 @@ pub(super) async fn rows_of_postgres<T>(
 
 /// A Rust type to which [`Row::take`] can convert a column.
 pub trait Cell: TryGetable {
-    /// Converts an SQLite value to this type.
-    ///
-    /// # Errors
-    /// A type error if the value cannot be converted.
     fn of_sqlite(value: ValueRef<'_>) -> Result<Self, rusqlite::types::FromSqlError>;
 }
 

@@ -3,7 +3,7 @@
 use sea_orm::{DbBackend, Statement, Value};
 use tracing::trace;
 
-/// Traces the text of a statement, without its values, with the tracing target `runyard::sql`.
+/// Traces a statement without its values, with the tracing target `runyard::sql`.
 pub(super) fn say(backend: DbBackend, sql: &str) {
     let database = match backend {
         DbBackend::Postgres => "postgres",
@@ -12,8 +12,8 @@ pub(super) fn say(backend: DbBackend, sql: &str) {
     trace!(target: "runyard::sql", database, sql);
 }
 
-/// Combines statements into one PostgreSQL statement: the last statement, with the others as its common table
-/// expressions. Returns `None` if there are no statements.
+/// Combines statements into one: the last statement, with the others as its common table expressions. Returns `None`
+/// if there are no statements.
 pub(super) fn as_one(statements: impl IntoIterator<Item = Statement>) -> Option<Statement> {
     let (mut texts, mut values) = (Vec::new(), Vec::new());
     for statement in statements {
@@ -38,7 +38,7 @@ pub(super) fn values_of(statement: &Statement) -> &[Value] {
     statement.values.as_ref().map_or(&[], |values| &values.0)
 }
 
-/// Adds an offset to the numbers of a statement's parameters, such as `$1`. No statement may contain a `$` in quotes.
+/// Adds an offset to parameter numbers such as `$1`. No statement may contain a `$` in quotes.
 fn renumbered(sql: &str, by: usize) -> String {
     let mut pieces = sql.split('$');
     let mut text = pieces.next().unwrap_or_default().to_owned();

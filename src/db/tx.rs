@@ -16,8 +16,8 @@ use super::{
 };
 use crate::error::{Error, Result};
 
-/// Creates the error for a unit of work whose batch SQLite could not commit. Records the failure in `health`, because
-/// the usual cause of a failed commit is the disk.
+/// Creates the error for a unit of work whose batch SQLite could not commit. The usual cause is the disk, so `health`
+/// records the failure.
 pub(super) fn commit_failed(name: &str, health: &Health, fault: &str) -> Error {
     health.failed();
     fault::unavailable(format!("{name}: {fault}"))
@@ -30,7 +30,7 @@ pub struct Tx {
     health: Health,
     /// True if the unit changed anything. A commit without changes does not prove that the disk can be written.
     changed: AtomicBool,
-    // This field is declared after `work`, so that it is dropped after `work`.
+    // Declared after `work`, and therefore dropped after `work`.
     kept: Option<Box<dyn Send + Sync>>,
 }
 
@@ -50,7 +50,7 @@ impl Tx {
         }
     }
 
-    /// Returns SQLite's write connection (`None` on PostgreSQL), and whether this unit of work changed anything.
+    /// Returns SQLite's write connection (`None` on PostgreSQL), and whether this unit changed anything.
     pub(super) fn into_unit(self) -> (Option<Unit>, bool) {
         let unit = match self.work {
             Work::Unit(unit) => Some(unit),
@@ -66,12 +66,12 @@ impl Tx {
         self
     }
 
-    /// Makes the unit of work durable. Returns after the commit of the batch or transaction that contains the unit.
+    /// Returns after the commit of the unit's batch or transaction.
     ///
     /// # Errors
     /// CONTENDED if the database requests a retry, UNAVAILABLE if the database or its disk is unavailable, otherwise
-    /// INTERNAL. If the connection or the disk failed during the commit, it is unknown whether the unit was committed.
-    /// After any other error, the unit has been rolled back.
+    /// INTERNAL. If the connection or the disk failed during the commit, its outcome is unknown. After any other error,
+    /// the unit has been rolled back.
     pub async fn commit(self) -> Result<()> {
         let (name, health) = (self.name, self.health);
         let has_changed = self.changed.into_inner();
@@ -108,7 +108,7 @@ impl Tx {
         outcome
     }
 
-    /// Executes a hand-written statement and returns the number of changed rows.
+    /// Returns the number of changed rows.
     pub async fn change(&self, Bound { sql, values }: Bound) -> Result<u64, DbErr> {
         let changed = match &self.work {
             Work::Unit(unit) => self.noting(unit_execute(unit, sql.sqlite(), &values).await)?,
@@ -120,10 +120,9 @@ impl Tx {
         Ok(changed)
     }
 
-    /// Finds rows by id, sorted by id. On SQLite, executes the query once per id. On PostgreSQL, one statement finds
-    /// the rows of many ids.
+    /// Finds rows by id, sorted by id. On PostgreSQL, one statement finds the rows of many ids.
     pub async fn rows_by_id<T: Send>(&self, query: ById, ids: &[Uuid], read: ReadRow<T>) -> Result<Vec<T>, DbErr> {
-        // Sort the ids, so that all transactions lock rows in one order and cannot deadlock.
+        // All transactions must lock rows in one order, so that they cannot deadlock.
         let mut ids = ids.to_vec();
         ids.sort_unstable();
         ids.dedup();
@@ -144,10 +143,7 @@ impl Tx {
         Ok(found)
     }
 
-    /// Executes changes one after another.
-    ///
-    /// # Errors
-    /// The error of the first change that fails. The changes before it have been executed.
+    /// Executes changes one after another, up to the first failure.
     pub async fn change_all(&self, changes: Vec<Bound>) -> Result<(), DbErr> {
         for change in changes {
             self.change(change).await?;
@@ -155,9 +151,9 @@ impl Tx {
         Ok(())
     }
 
-    /// Executes several writes. PostgreSQL executes them in one round trip, as a single statement on one snapshot.
-    /// Therefore, a write must not read or modify rows that another of these writes modifies. A foreign key may refer
-    /// to a row that another write inserts, because foreign keys are checked after all writes.
+    /// Executes several writes. On PostgreSQL, they are one statement on one snapshot, which takes one round trip. A
+    /// write must therefore not read or modify rows that another of these writes modifies. A foreign key may refer to
+    /// a row that another of these writes inserts, because foreign keys are checked last.
     ///
     /// # Errors
     /// The error of the first write that fails. On SQLite, the writes before it have been executed.

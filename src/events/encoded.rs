@@ -1,4 +1,4 @@
-//! A `RunEvent` that is encoded once, when it is recorded. Every follower receives the stored bytes.
+//! A `RunEvent` that is encoded only once. Every stream sends the stored bytes.
 
 use bytes::{Buf, BufMut, Bytes};
 use prost::{
@@ -8,7 +8,7 @@ use prost::{
 
 use crate::v1::RunEvent;
 
-/// The encoded bytes of a `RunEvent`. The server uses this type instead of `RunEvent` in response streams.
+/// The server uses this type instead of `RunEvent` in response streams.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EncodedEvent {
     bytes: Bytes,
@@ -42,7 +42,7 @@ impl Message for EncodedEvent {
         buf: &mut impl Buf,
         ctx: DecodeContext,
     ) -> Result<(), DecodeError> {
-        // The server never receives events, and clients decode into `RunEvent`, so the fields are skipped.
+        // Skip the field: the server never receives events, and clients decode into `RunEvent`.
         prost::encoding::skip_field(wire_type, tag, buf, ctx)
     }
 

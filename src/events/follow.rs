@@ -1,10 +1,10 @@
-//! Follows runs. A follower gets the events after any cursor (a sequence number), and then new events as they are
-//! committed, up to the terminal event.
+//! Follows runs. A follower streams the events of a run after a cursor (a sequence number), and then new events as
+//! they are committed, up to the terminal event.
 //!
-//! `wire/runs.rs` calls this module. A follower reads the run's ring buffer. If the ring no longer contains the next
-//! event, the follower reads the table. A slow reader therefore needs memory only for a small page, and delays no
-//! writer. Wake-ups may be lost, so followers also poll the table at long intervals. Events of runs that another
-//! process executes arrive through the relay (`events/relay.rs`).
+//! A follower reads the ring buffer of the run (`events/hub.rs`), or the table if the ring no longer contains the
+//! next event. A slow client therefore needs memory only for a small page, and delays no writer. Wake-ups may be
+//! lost, so a follower also polls the table. Events of runs on other servers arrive through the relay
+//! (`events/relay.rs`).
 
 use std::{sync::Arc, time::Duration};
 
@@ -24,9 +24,9 @@ use crate::{
     error::{Code, Error, Result},
 };
 
-/// Interval at which a follower polls the table if other processes may write events.
+/// Poll interval if other processes may write events.
 const POLL_SHARED: Duration = Duration::from_secs(2);
-/// Interval at which a follower polls the table if only this process writes events.
+/// Poll interval if only this process writes events.
 const POLL_PRIVATE: Duration = Duration::from_secs(30);
 
 struct Follower {
@@ -41,8 +41,8 @@ struct Follower {
     ended: bool,
 }
 
-/// Streams the events of a run after a cursor; ends after the terminal event. The calling code must have checked that
-/// the client may read the run.
+/// Streams the events of a run after a cursor, up to the terminal event. The calling code must have checked that the
+/// client may read the run.
 pub fn follow(app: &App, run_id: Uuid, after: i64) -> impl Stream<Item = Result<Stored>> + Send + use<> {
     let ring = app.hub.ring(run_id);
     let follower = Follower {
@@ -80,14 +80,14 @@ impl Follower {
         if self.app.stopping.is_cancelled() {
             return Err(going_down());
         }
-        // Mark the current values of both channels as seen before reading the ring and the table. An event that is
-        // pushed during the read then wakes this follower.
+        // Mark both channels as seen before reading the ring and the table. An event that arrives during the read
+        // then wakes this follower.
         self.newest.borrow_and_update();
         self.hints.borrow_and_update();
         match self.ring.after(self.cursor, self.page.budget()) {
             RingRead::Events(events) => {
                 self.page.extend(events);
-                // The ring also receives all later events, so the follower need not read the table.
+                // The ring also receives all later events, so the follower no longer reads the table.
                 self.look_in_table = false;
                 return Ok(());
             }
@@ -100,8 +100,8 @@ impl Follower {
                     return Ok(());
                 }
                 match newest {
-                    // A run and its first event are inserted together. A run without events therefore no longer exists:
-                    // it was deleted with its thread.
+                    // A run and its first event are inserted together. A run without events was therefore deleted
+                    // with its thread.
                     None => return Err(Error::new(Code::RunNotFound, "Agent run not found")),
                     Some((sequence, true)) if sequence <= self.cursor => {
                         self.ended = true;
@@ -127,8 +127,8 @@ impl Follower {
         Ok(())
     }
 
-    /// Reads the next page of events from the table. If the page is empty, also reads the sequence number of the run's
-    /// newest event, and whether this event is terminal.
+    /// Reads the next page of events. If the page is empty, also reads the sequence number of the run's newest event,
+    /// and whether that event is terminal.
     async fn read_table(&self) -> Result<(Vec<Stored>, Option<(i64, bool)>)> {
         let (app, run_id, cursor, budget) = (self.app.clone(), self.run_id, self.cursor, self.page.budget());
         let reading = async move {
@@ -143,15 +143,15 @@ impl Follower {
         if self.app.db.read().is_inline() {
             return reading.await;
         }
-        // The stream is polled only while its client reads. The query runs in a separate task, so that it completes and
-        // returns the database connection even if the client stops reading. A disconnect aborts the query.
+        // The stream is polled only while its client reads. A separate task completes the query and returns the
+        // database connection even if the client stops reading. A disconnect aborts the task.
         AbortOnDropHandle::new(tokio::spawn(reading))
             .await
             .unwrap_or_else(|fault| Err(Error::internal("the events could not be read", fault)))
     }
 }
 
-// The error that ends streams at shutdown. The reader reconnects with its cursor and misses no event.
+// The client reconnects with its cursor and misses no event.
 fn going_down() -> Error {
     Error::new(
         Code::Unavailable,

@@ -1,7 +1,7 @@
-//! The hub holds a bounded ring buffer of the newest committed events for each run that this process executes or
-//! follows.
+//! The hub holds a ring buffer of the newest committed events for each run that this process executes or follows.
 //!
-//! A ring is freed when the worker and all followers of the run have dropped it. Pushing never waits for a follower.
+//! A ring is freed when the worker and all followers of the run (`events/follow.rs`) have dropped it. Pushing never
+//! waits for a follower.
 
 use std::{
     collections::VecDeque,
@@ -20,9 +20,8 @@ use super::{
     page::{Page, Pages, fitting},
 };
 
-/// Maximum number of events in a ring.
 const RING_EVENTS: usize = 1024;
-/// Maximum size of the events in a ring, in bytes.
+/// Maximum size of the events in a ring buffer.
 const RING_BYTES: usize = 512 * 1024;
 
 #[derive(Clone, Default)]
@@ -38,10 +37,9 @@ pub struct Ring {
     hub: Hub,
     events: Mutex<Kept>,
     newest: watch::Sender<i64>,
-    /// Highest cursor at which a follower began to wait for events of another process; -1 before any follower waits.
+    /// Highest cursor of a follower that waits for events of another process; -1 if no follower has waited yet.
     reached: AtomicI64,
-    /// Notifies the followers of an event that is too large for the relay (`events/relay.rs`). They must read it from
-    /// the table.
+    /// Tells followers to read the table, because an event is too large for the relay (`events/relay.rs`).
     hints: watch::Sender<()>,
 }
 
@@ -61,7 +59,6 @@ pub enum RingRead {
 }
 
 impl Hub {
-    /// Creates the ring if none exists.
     pub fn ring(&self, run_id: Uuid) -> Arc<Ring> {
         let mut entry = self.rings.entry(run_id).or_default();
         if let Some(ring) = entry.upgrade() {
@@ -91,11 +88,11 @@ impl Hub {
         }
     }
 
-    /// Finds the rings whose followers wait for events that another process writes.
+    /// The rings whose followers wait for events that another process writes.
     pub(super) fn waiting(&self) -> Vec<(Uuid, Arc<Ring>)> {
         let rings = self.rings.iter();
-        // Collect all rings before filtering them. Dropping the last reference to a ring during the iteration would
-        // deadlock, because the drop needs a lock of the map that the iteration holds.
+        // Dropping the last reference to a ring takes a lock of the map. Collect first, because the iteration holds
+        // that lock.
         let mut rings: Vec<_> = rings
             .filter_map(|entry| Some((*entry.key(), entry.value().upgrade()?)))
             .collect();
@@ -103,8 +100,7 @@ impl Hub {
         rings
     }
 
-    /// Waits until a follower needs events that another process writes. Returns immediately if a follower has needed
-    /// events since the last call.
+    /// Waits until a follower needs an event of another process, or has needed one since the last call.
     pub(super) async fn followed(&self) {
         self.follower.notified().await;
     }
@@ -119,9 +115,9 @@ impl Hub {
 }
 
 impl Ring {
-    /// Adds committed events and wakes the followers. If the first event is not newer than the newest event in the
-    /// ring, ignores the events; followers then find them in the table. A run may have two writers, such as its worker
-    /// and a request that interrupts the run. They may push events in a different order than they commit them.
+    /// Adds committed events and wakes the followers. Events that are not newer than the ring's newest event are
+    /// ignored, and followers find them in the table. A run can have two writers: its worker, and a request that
+    /// interrupts the run. These writers may push events in a different order than they commit them.
     pub fn push(&self, events: &[Stored]) {
         let (Some(first), Some(last)) = (events.first(), events.last()) else {
             return;
@@ -131,8 +127,8 @@ impl Ring {
             if first.sequence <= *self.newest.borrow() {
                 return;
             }
-            // If events are missing before the new events, remove the older events from the ring. A ring must have no
-            // gap; followers find the older events in the table.
+            // A ring must have no gap. If events are missing before the new events, drop the older events. Followers
+            // find the dropped events in the table.
             if kept
                 .events
                 .back()
@@ -176,12 +172,12 @@ impl Ring {
         self.hints.subscribe()
     }
 
-    /// Returns a receiver for the sequence number of the newest pushed event.
+    /// Receives the sequence number of the newest pushed event.
     pub fn newest(&self) -> watch::Receiver<i64> {
         self.newest.subscribe()
     }
 
-    /// Returns the events after a cursor: as many as fit into `max_bytes`, but at least one if an event exists.
+    /// Returns as many events after the cursor as fit into `max_bytes`, but at least one if an event exists.
     pub fn after(&self, cursor: i64, max_bytes: usize) -> RingRead {
         let kept = self.events.lock().unwrap_or_else(PoisonError::into_inner);
         let (Some(oldest), Some(newest)) = (kept.events.front(), kept.events.back()) else {

@@ -1,7 +1,8 @@
-//! Pages of events. A page holds the events that a follower has read but has not yet passed to its client.
+//! Pages of events. A page holds events that a follower (`events/follow.rs`) has read but not yet passed to its
+//! client.
 //!
-//! `events/follow.rs` uses this module. If a client stops reading, its page stays in memory, so pages are small. The
-//! process also counts the bytes of all pages; above a limit, each new page holds only one event.
+//! If a client stops reading, its page stays in memory. Pages are therefore small, and the process limits their total
+//! size.
 
 use std::{
     collections::VecDeque,
@@ -15,7 +16,7 @@ use super::Stored;
 
 /// Maximum size of a page in bytes, unless its first event is larger.
 const PAGE: usize = 32 * 1024;
-/// If the bytes of all pages together reach this number, each new page holds only one event.
+/// Total bytes of all pages above which each new page holds only one event.
 const ALL_PAGES: usize = 32 * 1024 * 1024;
 
 /// Counts the bytes of all pages of a process.
@@ -73,7 +74,7 @@ impl Drop for Page {
     }
 }
 
-/// Counts the leading sizes whose sum fits into the budget. The first size always counts, even if it alone exceeds the
+/// Counts the leading sizes whose sum fits into the budget. The first size always counts, even if it exceeds the
 /// budget.
 pub fn fitting(sizes: impl IntoIterator<Item = usize>, budget: usize) -> usize {
     let mut sum: usize = 0;

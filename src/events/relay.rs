@@ -1,10 +1,9 @@
-//! The relay fetches events of runs that other processes execute, for the followers in this process.
+//! The relay fetches events of runs that other processes execute, for the followers in this process
+//! (`events/follow.rs`).
 //!
-//! On a shared database, another process may write events of a run that this process follows. The database does not
-//! notify this process of such events. One task per process polls for the events of all these runs together: often
-//! while events arrive, less often while none arrive, and not at all while this process follows no such run. `LISTEN`
-//! and `NOTIFY` are not used, because every commit with a notification acquires one lock that the whole database server
-//! shares.
+//! One task per process polls for the events of all these runs together. The task polls often while events arrive,
+//! less often otherwise, and not at all if there are no such runs. PostgreSQL's `NOTIFY` is not used, because every
+//! commit with a notification acquires a lock of the whole database server.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -23,19 +22,17 @@ use crate::{app::App, error::Result};
 
 /// Pause between two polls while events arrive. The pause grows with each poll that finds no events.
 const SHORTEST: Duration = Duration::from_millis(50);
-/// Maximum pause between two polls.
 const LONGEST: Duration = Duration::from_millis(400);
 const AFTER_FAILURE: Duration = Duration::from_secs(1);
-/// Allowed numbers of runs in one statement. Only these numbers are used, so that the database can keep each statement
-/// prepared.
+/// Numbers of runs in one statement. Only these numbers are used, so that the database prepares few different
+/// statements.
 const SIZES: [usize; 3] = [1, 8, 64];
-/// Maximum number of events per run and poll. Further events are fetched by the next poll, or the follower reads them
-/// from the table.
+/// Maximum number of events per run and poll. The next poll fetches further events.
 const EVENTS: u64 = 32;
-/// Maximum size in bytes of an event that the relay fetches. Followers read larger events from the table.
+/// Maximum size in bytes of a fetched event. Followers read larger events from the table.
 const LARGEST: u64 = 32 * 1024;
 
-/// Polls for events of runs that this process follows and other processes execute. Returns when the process stops.
+/// Polls for events of runs that other processes execute, until this process stops.
 pub async fn relay(app: App) {
     let mut pause = SHORTEST;
     loop {
@@ -63,14 +60,14 @@ pub async fn relay(app: App) {
     }
 }
 
-// Finds the rings whose followers wait for events of runs that other processes execute.
+// The rings whose followers wait for events of runs that other processes execute.
 fn followed(app: &App) -> Vec<(Uuid, Arc<Ring>)> {
     let mut rings = app.hub.waiting();
     rings.retain(|(run_id, _)| !app.wake.is_working(*run_id));
     rings
 }
 
-/// Polls once and pushes new events to the rings; returns whether it found new events.
+/// Polls once and pushes new events to the rings. Returns whether new events were found.
 async fn look(app: &App, rings: &[(Uuid, Arc<Ring>)]) -> Result<bool> {
     let mut found = false;
     for chunk in rings.chunks(SIZES[SIZES.len() - 1]) {
@@ -79,8 +76,7 @@ async fn look(app: &App, rings: &[(Uuid, Arc<Ring>)]) -> Result<bool> {
         for (run_id, event) in read(app, chunk).await? {
             match event {
                 Some(event) if !left.contains(&run_id) => events.entry(run_id).or_default().push(event),
-                // The event is too large, or it follows an event that is too large. The followers read it from the
-                // table.
+                // The event, or an earlier one, is too large. The followers read it from the table.
                 _ => drop(left.insert(run_id)),
             }
             found = true;
@@ -101,8 +97,7 @@ async fn read(app: &App, rings: &[(Uuid, Arc<Ring>)]) -> Result<Vec<(Uuid, Optio
         .find(|size| rings.len() <= *size)
         .unwrap_or(rings.len());
     let cursors = rings.iter().map(|(run_id, ring)| (*run_id, ring.reached()));
-    // Fill the unused parameters of the statement with values that match no event: no sequence number exceeds
-    // `i64::MAX`.
+    // Fill the unused parameters with values that match no event: no sequence number exceeds `i64::MAX`.
     let filled = cursors.chain(iter::repeat((Uuid::nil(), i64::MAX))).take(size);
     let values = filled.flat_map(|(run_id, reached)| [Value::from(run_id), Value::from(reached)]);
     let statement = Statement::from_sql_and_values(DbBackend::Postgres, text(size), values);

@@ -1,4 +1,4 @@
-//! Database rows of events: run, sequence number and encoded event. Only the module `runs` writes events.
+//! Database rows of events. Only the module `runs` writes events.
 
 use std::sync::OnceLock;
 
@@ -26,23 +26,22 @@ pub struct Model {
     pub payload: Vec<u8>,
 }
 
-/// `SeaORM` requires this type. It is empty, because joins are written by hand.
+/// `SeaORM` requires this type. Joins are written by hand.
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
 
 impl Owned for Entity {
-    // Events have no account column, so this method returns the run column. The calling code has already checked access
-    // to the run.
+    // Events have no account column. The calling code must have checked access to the run.
     fn owner() -> Column {
         Column::RunId
     }
 }
 
 const MAX_PAGE: i64 = 128;
-/// Numbers of rows in an INSERT statement on PostgreSQL. A shorter list of rows is padded to the next number, so that
-/// few different statements have to be prepared.
+/// Numbers of rows in an INSERT statement on PostgreSQL. A shorter list is padded, so that the database prepares few
+/// different statements.
 const SIZES: [usize; 8] = [1, 2, 4, 8, 16, 32, 64, 128];
 
 const INSERT: Sql = Sql::new(
@@ -61,8 +60,8 @@ const LIST_SIZES: Sql = Sql::new(
 const NEWEST: Sql =
     Sql::new("SELECT sequence, terminal FROM run_events WHERE run_id = $1 ORDER BY sequence DESC LIMIT 1");
 
-/// Inserts events, which may belong to different runs. Rows that already exist are ignored: an earlier attempt wrote
-/// them, but the response to its commit was lost.
+/// Inserts events of one or more runs. A row may exist already, if an earlier attempt wrote it but the response to
+/// its commit was lost.
 pub async fn insert(tx: &Tx, events: &[(Uuid, &Stored)]) -> Result<(), DbErr> {
     if tx.get_database_backend() != DbBackend::Postgres {
         let changes = events.iter().map(|(run_id, event)| insertion(*run_id, event));
@@ -75,7 +74,7 @@ pub async fn insert(tx: &Tx, events: &[(Uuid, &Stored)]) -> Result<(), DbErr> {
     Ok(())
 }
 
-/// Builds the change that inserts one event, for functions that make several changes together.
+/// The change that inserts one event, for functions that make several changes together.
 pub fn insertion(run_id: Uuid, event: &Stored) -> Bound {
     INSERT.with(values(run_id, event))
 }
@@ -89,7 +88,7 @@ fn values(run_id: Uuid, event: &Stored) -> [Value; 4] {
     ]
 }
 
-// The last event is repeated until the number of rows is one of the `SIZES`. The duplicates are ignored.
+// `padded` repeats the last event. `ON CONFLICT DO NOTHING` ignores the duplicates.
 fn insert_statement(position: usize, chunk: &[(Uuid, &Stored)]) -> Statement {
     let values = padded(chunk, &SIZES).flat_map(|(run_id, event)| values(*run_id, event));
     Statement::from_sql_and_values(DbBackend::Postgres, insert_text(position), values)
@@ -123,13 +122,13 @@ async fn list(db: &impl Rows, run_id: Uuid, after: i64, limit: i64) -> Result<Ve
     Ok(events.await?)
 }
 
-/// Lists the events of a run after a cursor, oldest first: as many as fit into `max_bytes`, but at least one if an
-/// event exists. The calling code must have checked access to the run.
+/// Lists as many events after a cursor as fit into `max_bytes`, but at least one if an event exists, oldest first.
+/// The calling code must have checked access to the run.
 pub async fn page(db: &impl Rows, run_id: Uuid, after: i64, max_bytes: usize) -> Result<Vec<Stored>> {
     if max_bytes == 0 {
         return list(db, run_id, after, 1).await;
     }
-    // Read the sizes first, because the size of an event ranges from a few bytes to a megabyte.
+    // Read the sizes first: an event has from a few bytes to a megabyte.
     let query = LIST_SIZES.with([run_id.into(), after.into(), MAX_PAGE.into()]);
     let sizes = db.rows(query, |row| {
         let size: i64 = row.take()?;
@@ -141,9 +140,8 @@ pub async fn page(db: &impl Rows, run_id: Uuid, after: i64, max_bytes: usize) ->
     }
 }
 
-/// Builds an expression for a query of runs: the sequence number of a run's newest event, or NULL if the run has no
-/// events. `run_id` is the column with the run's id in that query. The database reads only one index entry per run,
-/// even if the run has many events.
+/// An expression for a query of runs: the sequence number of a run's newest event; NULL without events. `run_id` is
+/// the column with the run's id in that query. The database reads only one index entry per run.
 pub fn newest_of(run_id: impl IntoColumnRef) -> Expr {
     let newest = of::<Entity>(Scope::system("the outer query is limited to a scope"))
         .select_only()
@@ -153,13 +151,12 @@ pub fn newest_of(run_id: impl IntoColumnRef) -> Expr {
     Expr::from(newest)
 }
 
-/// Sequence number of a run's newest event; 0 if the run has no events.
+/// Sequence number of a run's newest event; 0 without events.
 pub async fn last_sequence(db: &impl Rows, run_id: Uuid) -> Result<i64> {
     Ok(newest(db, run_id).await?.map_or(0, |(sequence, _)| sequence))
 }
 
-/// Sequence number of a run's newest event, and whether this event is the terminal event; `None` if the run has no
-/// events.
+/// Sequence number of a run's newest event, and whether this event is terminal; `None` without events.
 pub async fn newest(db: &impl Rows, run_id: Uuid) -> Result<Option<(i64, bool)>> {
     let query = NEWEST.with([run_id.into()]);
     Ok(db.row(query, |row| Ok((row.take()?, row.take()?))).await?)

@@ -1,4 +1,4 @@
-//! The id of a data folder, stored in a file inside the folder, so that a copied or restored folder keeps its id.
+//! The id of a data folder. A file inside the folder contains it, so that a copied or restored folder keeps its id.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -13,13 +13,12 @@ use crate::id;
 
 const FILE: &str = "folder.id";
 
-/// Reads the id of a data folder. Returns `None` if the folder has no readable id.
+/// Returns `None` if the folder has no readable id.
 pub(super) fn load(folder: &Path) -> Option<Uuid> {
     fs::read_to_string(folder.join(FILE)).ok()?.trim().parse().ok()
 }
 
-/// Reads the id of a data folder, or creates an id if the folder has none. If several processes start at the same time,
-/// all of them get the same id.
+/// Reads the id, or creates one. Processes that start at the same time all get the same id.
 pub(super) fn load_or_create(folder: &Path) -> io::Result<Uuid> {
     let path = folder.join(FILE);
     match fs::read_to_string(&path) {
@@ -40,8 +39,8 @@ pub(super) fn load_or_create(folder: &Path) -> io::Result<Uuid> {
     }
 }
 
-/// Writes a new id to a temporary file and links the file to its final name. Linking fails if the name exists, so all
-/// processes use the id of the first process.
+/// Writes a new id to a temporary file and links the file to its final name. Linking fails if the name exists, so the
+/// id of the first process wins.
 fn create(folder: &Path, path: &Path) -> io::Result<()> {
     let draft = folder.join(format!("{FILE}.{}", id::new().simple()));
     let written = write(&draft).and_then(|()| match fs::hard_link(&draft, path) {
@@ -58,7 +57,7 @@ fn write(path: &Path) -> io::Result<()> {
     file.sync_all()
 }
 
-/// Name of this host, for log and error texts; `None` if the name is unknown.
+/// For log and error texts; `None` if the name is unknown.
 pub(super) fn host() -> Option<String> {
     let name = fs::read_to_string("/proc/sys/kernel/hostname").ok()?;
     Some(name.trim().to_owned()).filter(|name| !name.is_empty())

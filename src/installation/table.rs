@@ -1,5 +1,5 @@
-//! The table `installation`, which has a single row. Times come from the database's clock, because the clocks of the
-//! hosts may differ.
+//! The single row of the table `installation`. Times come from the database's clock, because the clocks of hosts
+//! differ.
 
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, Statement, Value};
 use uuid::Uuid;
@@ -10,7 +10,7 @@ use crate::{
     error::{Error, Result},
 };
 
-// Locks the row until the commit, so that processes that start at the same time claim the database one after another.
+// Locks the row, so that processes that start at the same time claim the database one after another.
 const READ: &str = "SELECT i.data_folder, i.described_as, \
     COALESCE(i.seen_at < now() - INTERVAL '30 seconds', TRUE) AS is_old, \
     (SELECT s.number FROM sandboxes s ORDER BY s.number LIMIT 1) IS NOT NULL AS is_used FROM installation i WHERE i.id = 1 FOR UPDATE OF i";
@@ -19,21 +19,21 @@ pub(super) const DESCRIBED_AS: &str = "SELECT described_as AS value FROM install
 const WRITE: &str = "UPDATE installation SET data_folder = $1, described_as = $2, seen_at = now() WHERE id = 1";
 const SEEN: &str = "UPDATE installation SET seen_at = now() WHERE id = 1";
 
-/// The result of comparing this data folder with the folder that the database belongs to.
+/// Whether the database belongs to this data folder.
 pub(super) enum Claim {
-    /// The database belongs to this folder. This call may have assigned it to the folder.
+    /// The database belongs to this folder, possibly since this call.
     Ours {
         /// True if any workspace exists.
         is_used: bool,
     },
-    /// The database belongs to another folder, which the string describes, but no workspace exists yet.
+    /// The database belongs to the described folder, but no workspace exists yet.
     Unused(String),
-    /// The database belongs to another folder, which the string describes, and workspaces exist.
+    /// The database belongs to the described folder, and workspaces exist.
     Used(String),
 }
 
-/// Checks whether the database belongs to this folder. Claims the database for this folder if it belongs to no folder
-/// yet, or if no workspace exists and the other folder has not been in use for 30 seconds.
+/// Claims the database for this folder if it belongs to no folder yet. If no workspace exists, also claims a database
+/// whose folder has been unused for 30 seconds.
 pub(super) async fn claim(db: &Db, folder: &Folder) -> Result<Claim> {
     let tx = db.begin("installation.claim").await?;
     let row = tx
@@ -44,7 +44,7 @@ pub(super) async fn claim(db: &Db, folder: &Folder) -> Result<Claim> {
     let (is_old, is_used): (bool, bool) = (row.try_get("", "is_old")?, row.try_get("", "is_used")?);
     let described_as: String = row.try_get("", "described_as")?;
     match other {
-        // The time of last use matters only until a workspace exists, so it is no longer updated.
+        // Once a workspace exists, the time of last use no longer matters.
         Some(other) if other == folder.id && is_used => return Ok(Claim::Ours { is_used }),
         Some(other) if other == folder.id => {
             tx.execute_raw(Statement::from_string(DbBackend::Postgres, SEEN))

@@ -17,12 +17,12 @@ impl Billing {
         }
     }
 
-    /// The price at which usage is recorded; `None` for the built-in model.
+    /// `None` for the built-in model.
     pub fn recorded(self) -> Option<Price> {
         self.recorded
     }
 
-    /// The price that the account is charged; `None` if the account is not charged.
+    /// `None` if the account is not charged.
     pub fn charged(self) -> Option<Price> {
         self.recorded.filter(|_| self.is_charged)
     }

@@ -1,7 +1,7 @@
 //! Charges for model calls, written in the transaction that records their usage.
 //!
 //! The ledger entry of a charge is inserted first. The balance changes only if the entry is new, so a repeated write
-//! never charges twice. A charge never exceeds the balance. A call that costs the account nothing also has an entry,
+//! never charges twice. A charge never exceeds the balance. A call that is free for the account has an entry too,
 //! which debits [`Book::Free`].
 
 use std::collections::{BTreeMap, BTreeSet, btree_map::Entry};
@@ -31,23 +31,22 @@ const INSERT: Sql = Sql::new(
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Charge {
     pub account_id: Uuid,
-    /// Book that is debited: the account's wallet, or [`Book::Free`] if nothing is charged.
+    /// Book that is debited.
     pub book: Book,
     pub run_id: Uuid,
     pub thread_id: Uuid,
     /// Number of the model call in the run, from 1.
     pub step: i32,
-    /// The public name of the model.
+    /// Public name.
     pub model: String,
     pub input_tokens: i64,
     pub output_tokens: i64,
     /// True if the token counts are estimates.
     pub estimated: bool,
-    /// Cost in millionths of a credit.
     pub microcredits: i64,
 }
 
-/// Writes the charges of runs. The calling function must have locked the rows of these runs.
+/// The calling function must have locked the rows of the runs.
 pub async fn write(tx: &Tx, charges: &[&Charge], clock: &Clock) -> Result<()> {
     if charges.is_empty() {
         return Ok(());
@@ -69,8 +68,8 @@ pub async fn write(tx: &Tx, charges: &[&Charge], clock: &Clock) -> Result<()> {
     Ok(())
 }
 
-// Locks the balances in the order of the account ids, so that two writers cannot deadlock. An account without a balance
-// row gets a row with zero credits, because every charge needs one.
+// Locks the balances in the order of the account ids, so that two writers cannot deadlock. Every charge needs a
+// balance row, so a missing row is inserted.
 async fn find_locked(tx: &Tx, charges: &[&Charge]) -> Result<BTreeMap<Uuid, i64>> {
     let accounts: BTreeSet<Uuid> = charges.iter().map(|charge| charge.account_id).collect();
     let accounts: Vec<Uuid> = accounts.into_iter().collect();

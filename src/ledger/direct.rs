@@ -1,5 +1,5 @@
-//! Charges for model calls outside of runs, such as icon suggestions. The ledger entry of such a charge has no run,
-//! thread or step.
+//! Charges for model calls outside of runs, such as icon suggestions. Their ledger entries have no run, thread or
+//! step.
 
 use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, sea_query::Expr};
 use uuid::Uuid;
@@ -19,7 +19,7 @@ use crate::{
     llm::TokenUsage,
 };
 
-/// Records the cost of a call. A charge to the wallet never exceeds the wallet's balance.
+/// A charge to the wallet never exceeds the wallet's balance.
 pub async fn charge(
     app: &App,
     account_id: Uuid,

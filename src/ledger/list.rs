@@ -18,11 +18,9 @@ use crate::{
 pub struct Listing {
     pub thread_id: Option<Uuid>,
     pub run_id: Option<Uuid>,
-    /// Limits the list to charges at or after this time.
     pub created_after: Option<DateTime<Utc>>,
-    /// Limits the list to charges before this time.
     pub created_before: Option<DateTime<Utc>>,
-    /// Page cursor: the id of the last charge of the previous page.
+    /// Page cursor: the last charge of the previous page.
     pub before: Option<Uuid>,
     pub limit: u64,
 }
@@ -42,7 +40,7 @@ pub async fn list(db: &impl ConnectionTrait, scope: Scope, listing: &Listing) ->
     if let Some(thread_id) = listing.thread_id {
         query = query.filter(Column::ThreadId.eq(thread_id));
     }
-    // An id contains the creation time of its row, so the index on ids also finds the rows of a time span.
+    // An id contains the creation time of its row, so the index on ids also finds the rows of a time range.
     let span = IdRange::of(listing.created_after, listing.created_before, listing.before);
     if let Some(from) = span.from {
         query = query.filter(Column::Id.gte(from));
@@ -53,8 +51,8 @@ pub async fn list(db: &impl ConnectionTrait, scope: Scope, listing: &Listing) ->
     Ok(query.order_by_desc(Column::Id).limit(listing.limit).all(db).await?)
 }
 
-/// Lists the charges of a run, last step first. The query uses the index on run and step. If the query filtered or
-/// sorted by id, SQLite would scan all charges of the account instead.
+/// Lists the charges of a run, last step first. A filter or order by id would make SQLite scan all charges of the
+/// account. This query uses the index on run and step instead.
 async fn of_run(
     db: &impl ConnectionTrait,
     mut query: Select<Entity>,
@@ -71,15 +69,15 @@ async fn of_run(
         query = query.filter(Expr::col((Entity, Column::Step)).lt(Expr::from(step)));
     }
     let mut rows = query.order_by_desc(Column::Step).limit(listing.limit).all(db).await?;
-    // All charges of a run have the same thread, so this filter keeps either all rows or none.
+    // All charges of a run have the same thread, so this filter keeps all rows or none.
     if let Some(thread_id) = listing.thread_id {
         rows.retain(|row| row.thread_id == Some(thread_id));
     }
     Ok(rows)
 }
 
-/// Builds the condition that an entry is a charge: it credits `Book::Used`, whose number is 3. The number is a literal,
-/// because a database does not use a partial index for a bound parameter.
+/// A charge credits `Book::Used`, whose number is 3. The number is a literal, because a database does not use a
+/// partial index for a bound parameter.
 fn is_charge() -> Expr {
     Expr::col((Entity, Column::Credited)).eq(Expr::cust("3"))
 }

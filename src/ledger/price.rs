@@ -1,11 +1,11 @@
-//! Prices of model calls. [`Price::find`] and [`Price::recorded`] read the configuration; all other functions are pure.
+//! Prices of model calls.
 
 use crate::{app::App, config::Limits, config::Model, llm::TokenUsage};
 
-/// Factor that converts US dollars per million tokens to millionths of a credit per token: one dollar is 100 credits.
+/// Converts US dollars per million tokens to millionths of a credit per token: one dollar is 100 credits.
 const MICRO_PER_TOKEN: f64 = 100.0;
 
-/// Price of a model's tokens, in millionths of a credit per token.
+/// In millionths of a credit per token.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Price {
     input: f64,
@@ -14,8 +14,7 @@ pub struct Price {
 }
 
 impl Price {
-    /// Finds the price that an account is charged. Returns `None` if limits are off, if the model is free, or if the
-    /// built-in model answers in place of the model.
+    /// The price that an account is charged. `None` if limits are off, or if the call is free.
     pub fn find(app: &App, model: &Model) -> Option<Self> {
         if app.config.limits == Limits::Off || app.llm.is_demo(&model.name) {
             return None;
@@ -23,13 +22,12 @@ impl Price {
         Self::of(model)
     }
 
-    /// Finds the price at which usage is recorded, even if the account is not charged. Returns `None` if the built-in
-    /// model answers, because that model has no cost.
+    /// The price at which usage is recorded, even if the account is not charged. `None` for the built-in model.
     pub fn recorded(app: &App, model: &Model) -> Option<Self> {
         (!app.llm.is_demo(&model.name)).then(|| Self::listed(model))
     }
 
-    /// Returns the model's configured price; `None` if the model is free.
+    /// `None` if the model is free.
     pub fn of(model: &Model) -> Option<Self> {
         (model.input_price > 0.0 || model.output_price > 0.0).then(|| Self::listed(model))
     }
@@ -42,8 +40,8 @@ impl Price {
         }
     }
 
-    /// Cost of a call in millionths of a credit, rounded up. Prompt tokens that the provider read from its cache have a
-    /// separate price. Saturates instead of overflowing.
+    /// Cost of a call in millionths of a credit, rounded up. Prompt tokens from the provider's cache have a separate
+    /// price.
     #[expect(
         clippy::cast_precision_loss,
         clippy::cast_possible_truncation,
@@ -56,7 +54,7 @@ impl Price {
         (cost as i64).max(0)
     }
 
-    /// Cost of a call in millionths of a credit if no prompt token comes from the provider's cache.
+    /// Cost in millionths of a credit without tokens from the provider's cache.
     pub fn cost(self, input_tokens: u64, output_tokens: u64) -> i64 {
         self.cost_of(TokenUsage {
             input: input_tokens,
@@ -65,7 +63,7 @@ impl Price {
         })
     }
 
-    /// Maximum number of output tokens that an amount in millionths of a credit covers after the prompt is paid.
+    /// Maximum number of output tokens that `microcredits` covers after the prompt is paid.
     #[expect(
         clippy::cast_precision_loss,
         clippy::cast_possible_truncation,
@@ -77,7 +75,7 @@ impl Price {
         if left <= 0 {
             return 0;
         }
-        // A price of zero gives infinity, which the conversion turns into the largest `u64`.
+        // Division by a price of zero gives infinity, which becomes the largest `u64`.
         (left as f64 / self.output) as u64
     }
 }

@@ -10,13 +10,13 @@ pub mod balance {
     pub struct Model {
         #[sea_orm(primary_key, auto_increment = false)]
         pub account_id: Uuid,
-        /// Balance in millionths of a credit: the sum of the account's wallet entries.
+        /// Millionths of a credit: the sum of the account's wallet entries.
         pub microcredits: i64,
-        /// Month of the last monthly grant: the year times twelve, plus the number of the month from 0 to 11.
+        /// Month of the last monthly grant: the year times twelve, plus the month from 0 to 11.
         pub granted_month: i32,
     }
 
-    /// `SeaORM` requires this type. It is empty, because joins are written by hand.
+    /// `SeaORM` requires this type. Joins are written by hand.
     #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
     pub enum Relation {}
 
@@ -45,8 +45,7 @@ pub mod entry {
         Granted = 2,
         /// Destination of the cost of model calls.
         Used = 3,
-        /// Source of credits for model calls that are not charged to the account. An entry that debits this book does
-        /// not change the account's balance.
+        /// Source of credits for model calls that the account does not pay.
         Free = 4,
     }
 
@@ -56,21 +55,18 @@ pub mod entry {
         #[sea_orm(primary_key, auto_increment = false)]
         pub id: Uuid,
         pub account_id: Uuid,
-        /// Book from which the amount moves.
         pub debited: Book,
-        /// Book to which the amount moves.
         pub credited: Book,
-        /// Amount in millionths of a credit.
         pub microcredits: i64,
-        /// Part of a call's cost that exceeded the balance. This part is not charged.
+        /// Part of a call's cost that exceeded the balance. This part is never charged.
         pub uncollected: i64,
-        /// Run of the charged call; `None` for grants and for calls outside of runs.
+        /// `None` for grants and for calls outside of runs.
         pub run_id: Option<Uuid>,
         /// Number of the model call in the run, from 1; `None` for grants and for calls outside of runs.
         pub step: Option<i32>,
-        /// Thread of the charged call; `None` for grants and for calls outside of runs.
+        /// `None` for grants and for calls outside of runs.
         pub thread_id: Option<Uuid>,
-        /// Public name of the charged model; `None` for grants.
+        /// Public name; `None` for grants.
         pub model: Option<String>,
         pub input_tokens: i64,
         pub output_tokens: i64,
@@ -81,7 +77,7 @@ pub mod entry {
         pub created_at: DateTime<Utc>,
     }
 
-    /// `SeaORM` requires this type. It is empty, because joins are written by hand.
+    /// `SeaORM` requires this type. Joins are written by hand.
     #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
     pub enum Relation {}
 

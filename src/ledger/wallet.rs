@@ -1,5 +1,5 @@
-//! The balance of an account. The balance is created on first use. The first use in each calendar month (UTC) grants
-//! the tier's monthly credits. The credits of a month without use are not granted later.
+//! The balance of an account. The first use in each calendar month (UTC) grants the tier's monthly credits. A month
+//! without use grants nothing.
 
 use chrono::{DateTime, Datelike, Utc};
 use sea_orm::{
@@ -28,8 +28,7 @@ const FIND: Sql = locking!(
     " FOR UPDATE"
 );
 
-/// Locks an account's balance and returns it, in millionths of a credit. If the monthly credits are due, grants them
-/// first.
+/// Locks and returns an account's balance, in millionths of a credit. Monthly credits that are due are added first.
 pub async fn lock(app: &App, tx: &Tx, account_id: Uuid) -> Result<i64> {
     let month = month_of(app.clock.now());
     let mut found = find_locked(tx, account_id).await?;
@@ -60,7 +59,7 @@ pub async fn lock(app: &App, tx: &Tx, account_id: Uuid) -> Result<i64> {
     Ok(wallet.microcredits.saturating_add(granted))
 }
 
-/// Creates an empty balance unless one exists. The monthly credits are granted when the balance is first used.
+/// Creates an empty balance unless one exists.
 pub(super) async fn make(tx: &Tx, account_id: Uuid) -> Result<()> {
     let row = balance::ActiveModel {
         account_id: Set(account_id),
@@ -73,7 +72,7 @@ pub(super) async fn make(tx: &Tx, account_id: Uuid) -> Result<()> {
     Ok(())
 }
 
-/// Loads an account's balance, in millionths of a credit. If the monthly credits are due, grants them first.
+/// In millionths of a credit. Monthly credits that are due are added first.
 pub async fn load(app: &App, account_id: Uuid) -> Result<i64> {
     let wallet = of::<balance::Entity>(Scope::account(account_id))
         .one(app.db.read())
@@ -89,8 +88,8 @@ pub async fn load(app: &App, account_id: Uuid) -> Result<i64> {
     Ok(microcredits)
 }
 
-/// Grants credits to a locked balance, once per key. Returns the amount that this call has granted, in millionths of a
-/// credit.
+/// Grants credits to a locked balance, once per key. Returns the amount of this grant: zero if the key was used
+/// before.
 pub async fn grant(app: &App, tx: &Tx, account_id: Uuid, microcredits: i64, key: &str) -> Result<i64> {
     let (entry_id, now) = app.clock.stamp();
     let row = entry::ActiveModel {
@@ -128,7 +127,7 @@ pub async fn grant(app: &App, tx: &Tx, account_id: Uuid, microcredits: i64, key:
     Ok(microcredits)
 }
 
-/// Finds the amount that was granted under a key, in millionths of a credit; `None` if the key was not used.
+/// The amount that was granted under a key, in millionths of a credit; `None` if the key was not used.
 pub async fn granted(tx: &Tx, account_id: Uuid, key: &str) -> Result<Option<i64>> {
     let found = of::<entry::Entity>(Scope::account(account_id))
         .filter(entry::Column::GrantKey.eq(key))

@@ -1,7 +1,7 @@
 //! Cached lists of tools, per agent version and server.
 //!
-//! A version never changes, so a cached list always belongs to the current address and headers of its server. A list
-//! stays in the cache as long as its server permits, up to one hour.
+//! A version never changes, so a cached list always fits the current address and headers of its server. A list stays
+//! in the cache as long as its server permits, up to one hour.
 
 use std::{sync::Arc, time::Duration};
 
@@ -10,9 +10,9 @@ use moka::future::Cache;
 use runyard_mcp::{ListedTool, ToolList};
 use uuid::Uuid;
 
-/// Approximate maximum total size of the cached lists in bytes.
+/// Approximate maximum size of all cached lists together, in bytes.
 const MAX_BYTES: u64 = 64 * 1024 * 1024;
-/// Maximum time of a list in the cache, even if its server permits a longer time.
+/// Maximum time in the cache, even if the server permits more.
 const MAX_AGE: Duration = Duration::from_hours(1);
 
 /// The id of the agent version, and the name of the server.

@@ -1,5 +1,4 @@
-//! Lists the tools of the MCP servers of an agent version: for a run, for the list of an agent's tools, and for the
-//! trial of one server.
+//! Lists the tools of MCP servers: for a run, for the list of an agent's tools, and for the trial of one server.
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -24,13 +23,13 @@ use crate::{
 
 /// Maximum number of tools of all servers of a run. Model providers accept up to 128 tools.
 const MAX_TOOLS: usize = 100;
-/// Maximum total size in bytes of the tools' descriptions and schemas. The model reads all of them in every call.
+/// Maximum total size of the tools' descriptions and schemas in bytes. The model reads all of this in every call.
 const MAX_SPEC_BYTES: usize = 256 * 1024;
 
 /// The result of listing the tools of one or more servers.
 #[derive(Default)]
 pub struct Offer {
-    /// The tools, with unique names.
+    /// The names are unique.
     pub tools: Vec<Arc<McpTool>>,
     /// The servers that cannot be used.
     pub failures: Vec<Failure>,
@@ -38,12 +37,10 @@ pub struct Offer {
     pub notes: Vec<String>,
 }
 
-/// A server that cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
-    /// Name of the server.
     pub server: String,
-    /// The reason, for the owner of the agent.
+    /// Reason, for the owner of the agent.
     pub reason: String,
 }
 
@@ -53,14 +50,14 @@ pub struct Servers {
     pub servers: Vec<Server>,
 }
 
-/// Lists the tools of all servers of a version in parallel. If a server fails, [`Offer::failures`] contains the reason.
+/// Lists the tools of all servers of a version in parallel.
 pub async fn offer(app: &App, of: Servers, place: &Place) -> Offer {
     let version_id = Some(of.version_id);
     let remote = |server| Arc::new(Remote::new(app, of.account_id, version_id, server, place.clone()));
     Offer::of(of.servers.into_iter().map(remote).collect()).await
 }
 
-/// Lists the tools that a run of the version would have. A stdio server starts in a sandbox with an empty workspace.
+/// Lists the tools that a run of the version would have. Stdio servers start in a sandbox with an empty workspace.
 ///
 /// # Errors
 /// UNAVAILABLE if too many previews and trials of the account wait; INTERNAL if the stored servers cannot be decoded.
@@ -74,8 +71,8 @@ pub async fn preview(app: &App, caller: &Caller, version: &AgentVersion) -> Resu
     Ok(offer(app, servers, &Place::Empty).await)
 }
 
-/// Connects to a server and lists its tools. If a header contains the placeholder for a stored value, the value comes
-/// from the agent's current version.
+/// Connects to a server and lists its tools. For a header with the placeholder `***`, the value comes from the
+/// agent's current version.
 ///
 /// # Errors
 /// INVALID_REQUEST if the server's settings are invalid; `AGENT_NOT_FOUND`; UNAVAILABLE if too many previews and trials

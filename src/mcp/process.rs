@@ -9,9 +9,9 @@ use crate::{
     sandbox::{Command, Execution},
 };
 
-/// Maximum lifetime of a server process. A process normally ends with its run.
+/// Maximum lifetime of a server process, which normally ends with its run.
 const MAX_LIFE: Duration = Duration::from_hours(24);
-/// Maximum number of bytes of a process's standard error in an error text.
+/// Maximum number of bytes of standard error in an error text.
 const MAX_QUOTED: usize = 600;
 
 pub(super) fn command(server: &Server) -> Command {
@@ -23,7 +23,7 @@ pub(super) fn command(server: &Server) -> Command {
     }
 }
 
-/// Describes why a process could not be used, with the end of its standard error.
+/// The text includes the end of the process's standard error.
 pub(super) fn explained(error: &Error, ended: Option<&Execution>) -> String {
     let Some(ended) = ended else { return error.to_string() };
     let mut text = error.to_string();

@@ -1,6 +1,5 @@
-//! One MCP server of a run: its settings, its cached list of tools and its connection.
-//!
-//! The connection is opened on first use, and reopened after it breaks. Concurrent calls wait for a single attempt.
+//! One MCP server of a run: its settings, its cached list of tools and its connection. The connection is opened on
+//! first use, and reopened after it breaks. Concurrent calls wait for one attempt.
 
 use std::{mem, sync::Arc};
 
@@ -22,9 +21,9 @@ use crate::{
 /// The sandbox in which stdio servers run.
 #[derive(Clone)]
 pub enum Place {
-    /// In the sandbox of the run's project.
+    /// The sandbox of the run's project.
     Project(Arc<dyn SandboxSource>),
-    /// In a sandbox with an empty workspace.
+    /// A sandbox with an empty workspace.
     Empty,
 }
 
@@ -39,10 +38,10 @@ pub(super) struct Remote {
 }
 
 /// An open connection and, for a stdio server, its process. Dropping the process kills it.
-struct Line {
-    connection: Connection,
+pub(super) struct Line {
+    pub(super) connection: Connection,
     // The mutex is never locked. It makes the process `Sync`, so that tasks can share this value.
-    _process: Option<std::sync::Mutex<Spawned>>,
+    process: Option<std::sync::Mutex<Spawned>>,
 }
 
 impl Remote {
@@ -62,7 +61,7 @@ impl Remote {
         &self.server
     }
 
-    /// Lists the tools of the server, from the cache if possible. The error is a text for the owner of the agent.
+    /// Uses the cache if possible. The error is a text for the owner of the agent.
     pub(super) async fn tools(&self) -> Result<Arc<ToolList>, String> {
         let lists = &self.app.mcp.lists;
         if let Some(key) = &self.key
@@ -115,10 +114,13 @@ impl Remote {
         }
         // End the previous process before another one starts.
         *slot = None;
-        let line = Arc::new(match self.server.transport {
-            Transport::Http | Transport::Sse => self.over_http().await?,
-            Transport::Stdio => self.over_stdio().await?,
-        });
+        let line = match self.key.as_ref().and_then(|key| self.app.mcp.idle.take(key)) {
+            Some(line) => line,
+            None => Arc::new(match self.server.transport {
+                Transport::Http | Transport::Sse => self.over_http().await?,
+                Transport::Stdio => self.over_stdio().await?,
+            }),
+        };
         *slot = Some(Arc::clone(&line));
         Ok(line)
     }
@@ -135,7 +137,7 @@ impl Remote {
         let connection = Connection::http(&mcp.http, &address, &mcp.limits).await;
         Ok(Line {
             connection: connection.map_err(|error| error.to_string())?,
-            _process: None,
+            process: None,
         })
     }
 
@@ -154,9 +156,18 @@ impl Remote {
         match Connection::stdio(stdin, stdout, &self.app.mcp.limits).await {
             Ok(connection) => Ok(Line {
                 connection,
-                _process: Some(process.into()),
+                process: Some(process.into()),
             }),
             Err(error) => Err(process::explained(&error, process.stop().await.ok().as_ref())),
+        }
+    }
+}
+
+impl Drop for Remote {
+    fn drop(&mut self) {
+        let line = self.line.get_mut().take().filter(|line| line.process.is_none());
+        if let (Some(key), Some(line)) = (&self.key, line) {
+            self.app.mcp.idle.keep(key, line);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Saves the images and other files of a tool's result in the workspace, where the model's other tools find them.
+//! Saves the files of a tool's result in the workspace, where the model's other tools find them.
 
 use std::{fmt::Write as _, sync::Arc};
 
@@ -8,7 +8,7 @@ use crate::{blocking, error::Error, sandbox::Files};
 
 const FOLDER: &str = "/workspace/mcp";
 
-/// Saves the files. Returns one line per file for the model.
+/// Returns one line per file for the model.
 pub(super) async fn save(files: Arc<dyn Files>, tool: &str, attachments: Vec<Attachment>) -> String {
     let tool = tool.to_owned();
     let written = blocking::run("saving the files of a tool's result failed", move || {

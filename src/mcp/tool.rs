@@ -14,7 +14,7 @@ use crate::{
 
 pub struct McpTool {
     remote: Arc<Remote>,
-    /// The name under which the server knows the tool.
+    /// The tool's name on the server.
     tool: String,
     spec: ToolSpec,
 }
@@ -43,7 +43,7 @@ impl Tool for McpTool {
         self.spec.clone()
     }
 
-    // A server may claim that a tool only reads, but nothing verifies this claim. All tools therefore count as
+    // A server may claim that a tool only reads, but nothing verifies this claim. Every tool therefore counts as
     // changing, and an interrupted call is never repeated.
     fn effect(&self) -> Effect {
         Effect::Changes

@@ -25,7 +25,7 @@ use crate::{
 pub struct NewMemory {
     pub holder: Holder,
     pub text: String,
-    /// The run that creates the memory; `None` if a caller creates the memory.
+    /// `None` if a caller creates the memory.
     pub run_id: Option<Uuid>,
 }
 
@@ -38,8 +38,8 @@ pub async fn create(app: &App, account_id: Uuid, new: NewMemory) -> Result<Model
     let scope = Scope::account(account_id);
     let now = app.clock.now();
     let tx = queue::begin(app, account_id, "memories.create").await?;
-    // Lock the account first, so that two concurrent calls cannot both create the last permitted memory, or the same
-    // memory twice.
+    // Lock the account, because two concurrent calls must not both create the last permitted memory, or the same
+    // memory.
     ensure::lock(&tx, account_id).await?;
     if let Holder::Agent(agent_id) = new.holder {
         agents::load(&tx, scope, agent_id).await?;
@@ -69,7 +69,7 @@ pub async fn create(app: &App, account_id: Uuid, new: NewMemory) -> Result<Model
     Ok(made)
 }
 
-/// Returns the text of a memory without surrounding spaces.
+/// Removes surrounding spaces.
 ///
 /// # Errors
 /// INVALID_REQUEST if the text is empty, too large or contains NUL.

@@ -1,5 +1,4 @@
-//! Deletes memories, for `DeleteMemory` and the tool `forget`. A memory and its words in the search index are deleted
-//! in one transaction.
+//! Deletes memories, for `DeleteMemory` and the tool `forget`.
 
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
 use uuid::Uuid;
@@ -15,8 +14,8 @@ use crate::{
     error::Result,
 };
 
-/// Deletes a memory of a holder, or any memory of the account if `holder` is `None`. On SQLite, a trigger deletes the
-/// words of the memory.
+/// Deletes a memory of a holder, or of any holder if `holder` is `None`. On SQLite, a trigger also deletes its words
+/// in the search index.
 ///
 /// # Errors
 /// `MEMORY_NOT_FOUND`.

@@ -1,4 +1,4 @@
-//! Queries for memories. Every query starts with [`within`], which restricts it to a holder or an account.
+//! Queries for memories. Every query starts with [`within`].
 
 use chrono::{DateTime, Utc};
 use sea_orm::{
@@ -16,7 +16,7 @@ use crate::{
     error::{Code, Error, Result},
 };
 
-/// Starts a query for the memories of a holder, or of an account with all its agents if `holder` is `None`.
+/// Starts a query for the memories of a holder, or of all holders in the scope.
 pub(super) fn within(scope: Scope, holder: Option<Holder>) -> Select<Entity> {
     let query = of::<Entity>(scope);
     match holder {
@@ -26,17 +26,13 @@ pub(super) fn within(scope: Scope, holder: Option<Holder>) -> Select<Entity> {
     }
 }
 
-/// Loads a memory of a holder, or any memory in the scope if `holder` is `None`.
-///
-/// # Errors
-/// `MEMORY_NOT_FOUND`; database errors.
+/// Loads a memory of a holder, or of any holder if `holder` is `None`.
 pub async fn load(db: &impl ConnectionTrait, scope: Scope, holder: Option<Holder>, memory_id: Uuid) -> Result<Model> {
     let found = within(scope, holder).filter(Column::Id.eq(memory_id)).one(db).await?;
     found.ok_or_else(|| Error::new(Code::MemoryNotFound, "Memory not found"))
 }
 
-/// Lists memories, most recently changed first. `before` is the page cursor: the time of the last change and the id of
-/// the last memory of the previous page, or `None` for the first page.
+/// Most recently changed first. `before` is the change time and the id of the last memory on the previous page.
 pub async fn list(
     db: &impl ConnectionTrait,
     scope: Scope,

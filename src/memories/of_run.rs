@@ -1,4 +1,4 @@
-//! The memory of a run: the holder whose memories the run uses, and the memories for its prompt.
+//! The memory of a run: whose memories the run uses, and which of them its prompt contains.
 
 use std::collections::HashSet;
 
@@ -17,7 +17,7 @@ use crate::{
     runs::Run,
 };
 
-/// The memories for a prompt are chosen from up to this number of matches and up to this number of recent memories.
+/// Maximum number of matching memories, and of recent memories, that are considered for a prompt.
 const CANDIDATES: u64 = 50;
 
 /// Access of a run to its memories. A run without memory has no value of this type.
@@ -30,8 +30,8 @@ pub struct RunMemory {
 }
 
 impl RunMemory {
-    /// Returns the memory of a run whose agent version has these settings; `None` if memory is off. The run's
-    /// `memory_enabled` takes precedence over the settings. A run without an agent uses the memories of the account.
+    /// Returns `None` if memory is off. The run's `memory_enabled` takes precedence over `settings`. A run without an
+    /// agent uses the memories of the account.
     pub fn of(app: &App, run: &Run, settings: MemorySettings) -> Option<Self> {
         if !run.memory_enabled.unwrap_or(settings.enabled) {
             return None;
@@ -52,8 +52,8 @@ impl RunMemory {
         Scope::account(self.account_id)
     }
 
-    /// Returns the memories that the model receives with a prompt: first the memories that match the prompt, best match
-    /// first, then the most recently changed memories. Their total size is limited by `prompt_tokens`.
+    /// Returns the memories that the model receives with a prompt. Memories that match the prompt come first, best
+    /// match first, then the most recently changed memories. The setting `prompt_tokens` limits the total size.
     pub async fn for_prompt(&self, prompt: &str) -> Result<Vec<Memory>> {
         let most = self.app.config.memory.prompt_tokens;
         if most == 0 {

@@ -13,8 +13,8 @@ use super::{
 };
 use crate::{accounts::Scope, error::Result};
 
-/// Builds two queries, for SQLite and for PostgreSQL, that find the ids of the memories that match a search expression.
-/// `$holder` is an additional condition on the agent.
+/// Builds a query for SQLite and one for PostgreSQL. Both find the ids of the memories that match a search
+/// expression. `$holder` is an additional condition on the agent.
 macro_rules! ranked {
     ($holder:literal, $limit:literal) => {
         (
@@ -40,14 +40,13 @@ const OF_ALL: (&str, &str) = ranked!("", "LIMIT $3 OFFSET $4");
 const OF_AGENT: (&str, &str) = ranked!(" AND m.agent_id = $3", "LIMIT $4 OFFSET $5");
 const OF_ACCOUNT: (&str, &str) = ranked!(" AND m.agent_id IS NULL", "LIMIT $3 OFFSET $4");
 
-/// The requested page of the search results.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Part {
     pub offset: u32,
     pub limit: u64,
 }
 
-/// Finds the memories that contain one or more words of a text. A text without words finds nothing.
+/// Finds memories with one or more words of a text.
 pub async fn search(
     db: &impl ConnectionTrait,
     scope: Scope,
@@ -89,8 +88,8 @@ pub async fn search(
     if ids.is_empty() {
         return Ok(Vec::new());
     }
-    // These rows already belong to the holder, so the query has no condition on the holder. With the condition that
-    // `agent_id` is null, PostgreSQL would not use the index of ids.
+    // These rows already belong to the holder. With another condition on the holder, PostgreSQL would not use the
+    // index of ids.
     let rows = within(scope, None)
         .filter(Column::Id.is_in(ids.iter().copied()))
         .all(db)

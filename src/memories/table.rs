@@ -1,4 +1,4 @@
-//! Database rows of memories. `memories/words.rs` describes the words of a memory, which are stored separately.
+//! Database rows of memories. The words of a memory are stored separately (`memories/words.rs`).
 
 use chrono::{DateTime, Utc};
 use sea_orm::entity::prelude::*;
@@ -13,17 +13,16 @@ pub struct Model {
     pub number: i64,
     pub id: Uuid,
     pub account_id: Uuid,
-    /// The agent that holds the memory; `None` if the account holds it.
+    /// `None` if the account itself holds the memory.
     pub agent_id: Option<Uuid>,
     pub text: String,
-    /// The run that created the memory, which may have been deleted; `None` if a caller created the memory.
+    /// `None` if a caller created the memory. The run may have been deleted.
     pub run_id: Option<Uuid>,
     pub created_at: DateTime<Utc>,
-    /// Time of the last change of the text.
     pub updated_at: DateTime<Utc>,
 }
 
-/// `SeaORM` requires this type. It is empty, because joins are written by hand.
+/// `SeaORM` requires this type. Joins are written by hand.
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {}
 

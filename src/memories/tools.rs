@@ -1,4 +1,4 @@
-//! The tools with which a run reads and writes its memories: `remember`, `recall` and `forget`.
+//! The memory tools of a run: `remember`, `recall` and `forget`.
 
 use std::sync::Arc;
 
@@ -19,7 +19,6 @@ use crate::{
     tools::{Effect, Tool, ToolAnswer, ToolContext, ToolFailure},
 };
 
-/// Returns the tools of a run with memory.
 pub fn of_run(memory: &RunMemory) -> Vec<Arc<dyn Tool>> {
     vec![
         Arc::new(Remember(memory.clone())),
@@ -140,7 +139,7 @@ fn answer(text: String) -> ToolAnswer {
     }
 }
 
-/// Converts an error to a message for the model, because a failed memory tool must not end the run.
+/// A failed memory tool must not end the run, so the model receives the error.
 fn told(error: &Error) -> ToolFailure {
     if error.cause().is_some() {
         tracing::warn!(%error, "a memory tool failed");

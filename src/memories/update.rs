@@ -14,7 +14,7 @@ use crate::{
     error::Result,
 };
 
-/// Replaces the text of a memory. Setting the current text changes nothing.
+/// Setting the current text changes nothing.
 ///
 /// # Errors
 /// INVALID_REQUEST for an empty or too large text; `MEMORY_NOT_FOUND`.

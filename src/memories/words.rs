@@ -1,8 +1,8 @@
-//! Splits texts into words for full-text search. The same code splits memories and queries on both databases, so that
-//! both databases find the same memories.
+//! Splits texts into words for full-text search. Memories and queries are split in the same way, so both databases
+//! find the same memories.
 //!
 //! On SQLite, each word in the index begins with a mark of its account: `blue` is stored as `1f0c2a9eblue`. A search
-//! therefore reads only index entries of its own account, however many accounts have memories with this word.
+//! therefore reads only the index entries of one account.
 
 use std::collections::HashSet;
 
@@ -16,7 +16,7 @@ const MAX_QUERY: usize = 32;
 /// Minimum length, in characters, of a query word that also matches longer words with this prefix.
 const MIN_PREFIX: usize = 4;
 
-/// Returns the value to store for the words of a memory: the text of an FTS5 row or a `tsvector`.
+/// The words of a memory, as the text of an FTS5 row or as a `tsvector`.
 pub(super) fn indexed(backend: DbBackend, account_id: Uuid, text: &str) -> String {
     let words = split(text);
     let stored: Vec<String> = if backend == DbBackend::Postgres {
@@ -31,8 +31,8 @@ pub(super) fn indexed(backend: DbBackend, account_id: Uuid, text: &str) -> Strin
     stored.join(" ")
 }
 
-/// Returns a search expression for FTS5 or a `tsquery`. It matches memories with one or more words of the text. Returns
-/// `None` if the text has no words.
+/// A search expression for FTS5 or a `tsquery`. It matches memories with one or more words of the text. `None` if the
+/// text has no words.
 pub(super) fn query(backend: DbBackend, account_id: Uuid, text: &str) -> Option<String> {
     let mut known = HashSet::new();
     let words: Vec<String> = split(text)
@@ -61,15 +61,14 @@ pub(super) fn query(backend: DbBackend, account_id: Uuid, text: &str) -> Option<
     Some(parts.iter().map(part).collect::<Vec<_>>().join(" OR "))
 }
 
-/// Returns 32 mostly random bits of an account's id as hexadecimal digits. Two accounts may have the same mark, so the
-/// query also compares the account's id.
+/// Returns 32 bits of an account's id as hexadecimal digits. Two accounts may have the same mark, so the query also
+/// compares the account's id.
 fn mark(account_id: Uuid) -> String {
-    // Only the first two of these 64 bits are not random: the variant of the UUID.
+    // Only the first two of these bits are not random: the variant of the UUID.
     format!("{:08x}", account_id.as_u64_pair().1 >> 32)
 }
 
-/// Splits a text into words in lower case. A word consists of letters and digits. In scripts without spaces between
-/// words, each character is a word.
+/// Returns lower-case words of letters and digits. In scripts without spaces between words, each character is a word.
 fn split(text: &str) -> impl Iterator<Item = String> {
     let mut words = Vec::new();
     for part in text.split(|letter: char| !letter.is_alphanumeric()) {
@@ -91,7 +90,7 @@ fn split(text: &str) -> impl Iterator<Item = String> {
     })
 }
 
-/// Returns true for characters of scripts that have no spaces between words: Thai, Lao, Khmer, Japanese and Chinese.
+/// Scripts without spaces between words: Thai, Lao, Khmer, Japanese and Chinese.
 fn is_word(letter: char) -> bool {
     matches!(
         letter,

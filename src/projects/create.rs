@@ -11,7 +11,7 @@ use crate::{
     id,
 };
 
-/// Inserts a project. The calling function must have checked the plan's limit.
+/// The calling function must have checked the plan's limit.
 pub async fn insert(tx: &Tx, account_id: Uuid, name: String, now: DateTime<Utc>) -> Result<project::Model> {
     let row = project::Model {
         id: id::new(),
@@ -30,7 +30,7 @@ const INSERT: Sql =
     Sql::new("INSERT INTO projects (id, account_id, name, created_at, updated_at) VALUES ($1, $2, $3, $4, $5)");
 const MOVE: Sql = Sql::new("UPDATE projects SET updated_at = $1 WHERE account_id = $2 AND id = $3");
 
-/// Builds the change that inserts a project, for functions that make several changes together.
+/// The change that inserts a project, for functions that make several changes together.
 pub fn insertion(row: project::Model) -> Bound {
     INSERT.with([
         row.id.into(),
@@ -41,8 +41,7 @@ pub fn insertion(row: project::Model) -> Bound {
     ])
 }
 
-/// Builds the change that sets the time of a project's last activity. The new time moves the project to the top of the
-/// list.
+/// The change that sets the time of a project's last activity, which moves the project to the top of the list.
 pub fn moved(account_id: Uuid, project_id: Uuid, at: DateTime<Utc>) -> Bound {
     MOVE.with([at.into(), account_id.into(), project_id.into()])
 }

@@ -29,7 +29,7 @@ pub async fn find(db: &impl ConnectionTrait, scope: Scope, project_id: Uuid) -> 
         .await?)
 }
 
-/// Returns the subset of `ids` for which a project exists in the scope.
+/// Returns the ids whose project exists in the scope.
 pub async fn known(
     db: &impl ConnectionTrait,
     scope: Scope,
@@ -58,8 +58,7 @@ pub async fn load(db: &impl Rows, scope: Scope, project_id: Uuid) -> Result<Proj
     })
 }
 
-/// Lists projects, most recently active first. `before` is the page cursor: the last-activity time and the id of the
-/// last project of the previous page, or `None` for the first page.
+/// Most recently active first. `before` is the activity time and the id of the last project on the previous page.
 pub async fn list(
     db: &impl ConnectionTrait,
     scope: Scope,

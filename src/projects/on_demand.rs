@@ -1,5 +1,5 @@
-//! Gives the engine access to the sandbox of a project. The sandbox is created on first use, because a run without tool
-//! calls needs no sandbox.
+//! Gives the engine access to the sandbox of a project. The sandbox is created on first use, because not every run
+//! needs a sandbox.
 
 use std::sync::Arc;
 
@@ -35,7 +35,6 @@ impl OnDemand {
         }
     }
 
-    /// Returns the sandbox. The first call creates it.
     pub async fn ensure(&self) -> Result<&ProjectSandbox> {
         let create = || async {
             let (app, account_id, project_id) = (self.app.clone(), self.account_id, self.project_id);

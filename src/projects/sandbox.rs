@@ -1,4 +1,4 @@
-//! The sandbox of a project. On first use, the sandbox's row is inserted, and then its folder is created.
+//! The sandbox of a project. On first use, its row is inserted, and then its folder is created.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -43,14 +43,13 @@ pub async fn find(db: &impl Rows, scope: Scope, project_id: Uuid) -> Result<Opti
     Ok(found.await?)
 }
 
-/// Returns a map from project ids to sandbox ids.
+/// Maps project ids to sandbox ids.
 pub async fn of_projects(
     db: &impl ConnectionTrait,
     scope: Scope,
     projects: BTreeSet<Uuid>,
 ) -> Result<BTreeMap<Uuid, Uuid>> {
-    // For an empty list, SeaORM would build a condition that is always false, and a database may still scan the table
-    // to evaluate the condition.
+    // For an empty list, SeaORM builds a condition that is always false. A database may still scan the table for it.
     if projects.is_empty() {
         return Ok(BTreeMap::new());
     }
@@ -61,16 +60,13 @@ pub async fn of_projects(
     Ok(rows.into_iter().map(|row| (row.project_id, row.id)).collect())
 }
 
-/// Loads the row of a sandbox. The folder of the sandbox may not exist yet.
-///
-/// # Errors
-/// `SANDBOX_NOT_FOUND`.
+/// Loads the row of a sandbox. The folder may not exist yet.
 pub async fn load(db: &impl ConnectionTrait, scope: Scope, sandbox_id: Uuid) -> Result<Model> {
     let found = of::<Entity>(scope).filter(Column::Id.eq(sandbox_id)).one(db).await?;
     found.ok_or_else(|| Error::new(Code::SandboxNotFound, "Sandbox not found"))
 }
 
-/// Inserts the row of a sandbox. If the project already has a sandbox, returns the existing row.
+/// If the project already has a sandbox, returns the existing row.
 pub async fn insert(tx: &Tx, account_id: Uuid, project_id: Uuid, now: DateTime<Utc>) -> Result<Model> {
     let row = ActiveModel {
         number: NotSet,
@@ -90,7 +86,7 @@ pub async fn insert(tx: &Tx, account_id: Uuid, project_id: Uuid, now: DateTime<U
     })
 }
 
-/// Opens the sandbox of a project. Creates the sandbox if it does not exist.
+/// Opens the sandbox of a project, and creates it if necessary.
 pub async fn ensure(app: &App, account_id: Uuid, project_id: Uuid) -> Result<ProjectSandbox> {
     let scope = Scope::account(account_id);
     let row = match find(app.db.read(), scope, project_id).await? {
@@ -107,7 +103,7 @@ async fn create(app: &App, account_id: Uuid, project_id: Uuid) -> Result<Model> 
     Ok(row)
 }
 
-/// Folder of the workspaces. Each workspace is a subfolder named after its project's id.
+/// Each workspace is a subfolder, named after its project's id.
 pub fn folder(app: &App) -> PathBuf {
     app.config.data_dir.join(data_folder::WORKSPACES)
 }
@@ -123,7 +119,7 @@ pub async fn discard(app: &App, project_id: Uuid) -> Result<()> {
     blocking::run("the workspace could not be removed", move || sandboxes.discard(&place)).await
 }
 
-/// Opens a sandbox. Creates its folder if the folder does not exist.
+/// Creates the folder of the sandbox if it is missing.
 pub async fn open(app: &App, row: &Model) -> Result<ProjectSandbox> {
     let number = u32::try_from(row.number).map_err(|error| Error::internal("the sandbox number is invalid", error))?;
     let place = Place {

@@ -14,11 +14,10 @@ pub mod project {
         pub account_id: Uuid,
         pub name: String,
         pub created_at: DateTime<Utc>,
-        /// Time of the last activity.
         pub updated_at: DateTime<Utc>,
     }
 
-    /// `SeaORM` requires this type. It is empty, because joins are written by hand.
+    /// `SeaORM` requires this type. Joins are written by hand.
     #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
     pub enum Relation {}
 
@@ -40,7 +39,7 @@ pub mod sandbox {
     #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
     #[sea_orm(table_name = "sandboxes")]
     pub struct Model {
-        /// Number from which the user id of the sandbox's processes is derived. A number is never reused.
+        /// The user id of the sandbox's processes is derived from this number. A number is never reused.
         #[sea_orm(primary_key)]
         pub number: i32,
         pub id: Uuid,
@@ -49,7 +48,7 @@ pub mod sandbox {
         pub created_at: DateTime<Utc>,
     }
 
-    /// `SeaORM` requires this type. It is empty, because joins are written by hand.
+    /// `SeaORM` requires this type. Joins are written by hand.
     #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
     pub enum Relation {}
 

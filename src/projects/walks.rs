@@ -1,7 +1,7 @@
-//! Runs the directory walks that requests need: listing files, measuring a workspace and building an archive.
+//! Runs the directory walks of requests: listing files, measuring a workspace and building an archive.
 //!
-//! A walk over a large workspace can take most of a second of CPU time. Each account runs only one walk at a time: an
-//! account with many requests delays only its own requests. The process limits the total number of concurrent walks.
+//! A walk over a large workspace can take most of a second of CPU time. Each account therefore runs one walk at a
+//! time, and the process limits the number of concurrent walks.
 
 use std::{sync::Arc, time::Duration};
 
@@ -20,19 +20,19 @@ use crate::{
 
 /// Maximum number of waiting walks per account.
 const MAX_WAITING: usize = 200;
-/// Maximum time that a walk waits in the queue of its account.
+/// Maximum wait in the queue of the account.
 const MAX_WAIT: Duration = Duration::from_secs(30);
-/// Maximum number of concurrent walks in the process. With fewer processors, the limit is the number of processors, but
-/// at least 2.
+/// Maximum number of concurrent walks in the process. With fewer processors, the limit is the number of processors,
+/// but at least 2.
 const MOST: usize = 8;
 /// Maximum number of concurrent archives per account.
 const ARCHIVES: usize = 4;
 /// Time for which the size of a workspace is cached.
 const USAGE_FOR: Duration = Duration::from_secs(1);
-/// Maximum number of workspaces with a cached size.
+/// Maximum number of cached sizes.
 const REMEMBERED: u64 = 10_000;
 
-/// Queues of walks and archives, and the cached sizes of workspaces. Cheap to clone.
+/// Queues of walks and archives, and the cached sizes of workspaces.
 #[derive(Clone)]
 pub struct Walks {
     turns: AccountQueues,
@@ -57,8 +57,8 @@ impl Default for Walks {
 }
 
 impl Walks {
-    /// Runs a walk after the earlier walks of the account. If the caller disconnects, the walk continues, and the
-    /// account's next walk waits until it has ended.
+    /// Runs a walk after the account's earlier walks. If the caller disconnects, the walk continues, and the
+    /// account's next walk waits for its end.
     ///
     /// # Errors
     /// UNAVAILABLE if too many walks of the account wait or the wait times out; errors of the walk.
@@ -78,7 +78,7 @@ impl Walks {
         .await
     }
 
-    /// Reserves one of the account's slots for concurrent archives. Dropping the returned value frees the slot.
+    /// Reserves one of the account's slots for archives. Dropping the returned value frees the slot.
     ///
     /// # Errors
     /// UNAVAILABLE if the account already reads the maximum number of archives.
@@ -86,21 +86,17 @@ impl Walks {
         self.archives.take(account_id).await
     }
 
-    /// Drops the cached size of a workspace that has just changed.
+    /// Drops the cached size of a workspace that has changed.
     pub async fn changed(&self, project_id: Uuid) {
         self.usage.invalidate(&project_id).await;
     }
 }
 
-/// Returns the size of a sandbox's workspace. The size may be up to one second old. Concurrent calls share one walk.
-///
-/// # Errors
-/// The errors of [`Walks::run`].
+/// Returns the size of a workspace, up to one second old. Concurrent calls share one walk.
 pub async fn usage(app: &App, row: &sandbox::Model, opened: &ProjectSandbox) -> Result<Usage> {
     let workspace = opened.workspace().clone();
     let measured = app.walks.run(row.account_id, move || workspace.usage());
     let usage = app.walks.usage.try_get_with(row.project_id, measured).await;
-    // Concurrent callers share one error. The error's cause is already logged, so the copies contain only the code and
-    // the message.
+    // Concurrent callers share one error. The cause is already logged, so the copies omit the cause.
     usage.map_err(|error| Error::new(error.code(), error.message().to_owned()))
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{Run, claim::Fresh};
 use crate::{accounts::ensure, app::App, config::Mode, engine::Budget, error::Result, limits::Plan};
 
-/// Loads the limits of a run. The time since the run's first claim counts towards the run's time limit.
+/// The time since the run's first claim counts towards its time limit.
 pub async fn of(app: &App, run: &Run, mode: &Mode, fresh: Option<&Fresh>) -> Result<Budget> {
     let worked = run.started_at.map_or(Duration::ZERO, |started| {
         (app.clock.now() - started).to_std().unwrap_or_default()
@@ -20,8 +20,7 @@ pub async fn of(app: &App, run: &Run, mode: &Mode, fresh: Option<&Fresh>) -> Res
     })
 }
 
-// Returns the time limit of the account's tier. If `fresh` is `None`, the tier is read from the database. If no tier
-// sets a time limit, no query is needed.
+// Returns the time limit of the account's tier. If no tier sets a time limit, no query is needed.
 async fn time(app: &App, run: &Run, fresh: Option<&Fresh>) -> Result<Duration> {
     let tier = match fresh {
         Some(fresh) => app.tiers.load(&fresh.tier),

@@ -1,8 +1,8 @@
 //! Claims runs for workers. A claim gives a worker a lease with an epoch.
 //!
-//! The worker (`background/worker.rs`) calls this module. The oldest unfinished run of a thread may be claimed if it
-//! has no lease or its lease has expired; later runs of the thread wait. Each claim increments the epoch, so that a
-//! worker with an earlier lease can no longer change the run.
+//! The oldest unfinished run of a thread may be claimed if it has no lease or its lease has expired; later runs of
+//! the thread wait. Each claim increments the epoch, so that a worker with an earlier lease can no longer change the
+//! run.
 
 use std::{sync::Arc, time::Duration};
 
@@ -24,9 +24,9 @@ use crate::{
     events::Ring,
 };
 
-// A run waits for other runs of its thread in two cases: while an earlier run is unfinished, and while a worker has not
-// yet released a run that a request has ended. Each case has its own subquery with a literal status number, so that the
-// database can use a partial index for each case.
+// A run waits while an earlier run of its thread is unfinished. It also waits until a worker has released a run of
+// the thread that a request has ended. Each condition has a literal status number, so that the database can use a
+// partial index.
 const CLAIM: &str = "UPDATE runs SET lease_owner = $1, lease_epoch = lease_epoch + 1, lease_expires_at = $2, \
     started_at = COALESCE(started_at, $3) WHERE id IN (SELECT r.id FROM runs r WHERE r.status = 1 \
     AND (r.lease_expires_at IS NULL OR r.lease_expires_at < $3) \
@@ -39,11 +39,10 @@ const CLAIM: &str = "UPDATE runs SET lease_owner = $1, lease_epoch = lease_epoch
 
 /// Data that `StartRun` passes directly to the worker. The run is the first of its thread and has no files.
 pub struct Fresh {
-    /// The prompt, which is the only message of the thread.
+    /// The only message of the thread.
     pub prompt: String,
     pub tier: String,
-    /// Memory buffer with the run's first events. A client that follows the run reads the events from this buffer
-    /// instead of the table.
+    /// Ring buffer with the run's first events, from which clients receive them without a database query.
     pub ring: Arc<Ring>,
 }
 
@@ -52,14 +51,13 @@ pub struct Claimed {
     pub run: Run,
     /// Sequence number of the run's newest event; 0 if the run has no events.
     pub newest_event: i64,
-    /// Data that `StartRun` passed to the worker directly; `None` if the worker found the run in the database.
+    /// `None` if the worker found the run in the database.
     pub fresh: Option<Fresh>,
     /// True if some files of the run are not in the workspace yet.
     pub awaits_files: bool,
 }
 
-/// Claims up to `limit` runs for a worker, oldest first. Each lease expires after the duration `lease` unless the
-/// worker renews it.
+/// Claims up to `limit` runs for a worker, oldest first. `lease` is the time until an unrenewed lease expires.
 pub async fn claim(app: &App, worker_id: Uuid, limit: usize, lease: Duration) -> Result<Vec<Claimed>> {
     let now = app.clock.now();
     let tx = app.db.begin("runs.claim").await?;
@@ -94,8 +92,8 @@ pub struct Renewed {
     pub stop_requested: bool,
 }
 
-/// Returns whether any unfinished run has no lease. Such a run may have to wait for an earlier run of its thread. A run
-/// with an expired lease does not count.
+/// True if an unfinished run has no lease. That run may have to wait for an earlier run of its thread. A run with an
+/// expired lease does not count.
 pub async fn has_waiting(app: &App) -> Result<bool> {
     let waiting = of::<Entity>(Scope::system("a worker looks for work"))
         .select_only()
@@ -109,15 +107,15 @@ pub async fn has_waiting(app: &App) -> Result<bool> {
     Ok(waiting.is_some())
 }
 
-/// Renews the worker's leases of the given runs. If the response to a claim was lost, the worker does not know its
-/// runs, and their leases expire. Returns the runs whose lease the worker still holds, including runs that a request
-/// has ended.
+/// Renews the worker's leases of the given runs. Returns the runs whose lease the worker still holds, including runs
+/// that a request has ended.
+///
+/// If the response to a claim was lost, the worker does not know its runs, and their leases expire.
 pub async fn renew(app: &App, worker_id: Uuid, run_ids: &[Uuid], lease: Duration) -> Result<Vec<Renewed>> {
     let until: DateTime<Utc> = app.clock.now() + lease;
     let tx = app.db.begin("runs.renew").await?;
     if tx.get_database_backend() == DbBackend::Postgres {
-        // Lock the rows in the order of their ids, as the journal does, so that this transaction and the journal cannot
-        // deadlock.
+        // Lock the rows in the order of their ids, as the journal does, so that the two cannot deadlock.
         of::<Entity>(Scope::system("a worker locks the runs that it renews"))
             .select_only()
             .column(Column::Id)
@@ -150,8 +148,8 @@ pub async fn renew(app: &App, worker_id: Uuid, run_ids: &[Uuid], lease: Duration
         .collect())
 }
 
-/// Releases the lease of a run before it expires. A worker can then claim the run if it is unfinished. If a request has
-/// ended the run, a worker can claim the next run of the thread.
+/// Releases a lease before it expires. A worker can then claim the run, or the next run of the thread if a request
+/// has ended this run.
 pub async fn release(app: &App, worker_id: Uuid, run_id: Uuid) -> Result<()> {
     let tx = app.db.begin("runs.release").await?;
     Entity::update_many()
@@ -166,10 +164,10 @@ pub async fn release(app: &App, worker_id: Uuid, run_id: Uuid) -> Result<()> {
     Ok(())
 }
 
-/// Releases all leases that an earlier process held. Call this only for a database that no other process can use.
+/// Call this only for a database that no other process can use.
 pub async fn release_all(app: &App) -> Result<()> {
     let tx = app.db.begin("runs.release_all").await?;
-    // One statement for each partial index: one for unfinished runs with a lease, and one for ended runs with a lease.
+    // One statement for each partial index.
     for state in [is_unfinished(), is_over()] {
         Entity::update_many()
             .col_expr(Column::LeaseOwner, Expr::value(None::<Uuid>))

@@ -1,5 +1,4 @@
-//! Ends a run on request, without waiting for its worker. If a worker holds the run, that worker can no longer write
-//! events of the run.
+//! Ends a run on request, without waiting for its worker.
 
 use chrono::{DateTime, Utc};
 use sea_orm::{
@@ -17,10 +16,11 @@ use crate::{
     events::{self, Stored},
 };
 
-/// Ends an unfinished run. The transaction must have locked the run's account. The epoch is incremented, so a worker
-/// that holds the run can write no further events. The lease remains until that worker has ended the run's processes,
-/// or until the lease expires. Returns the terminal event, which the calling function publishes after the commit, or
-/// `None` if the run had already ended.
+/// Ends an unfinished run. The transaction must have locked the account. A new epoch prevents the run's worker from
+/// writing further events. The lease remains until that worker has ended the run's processes, or until it expires.
+///
+/// Returns the terminal event, which the calling function publishes after the commit. `None` means that the run had
+/// already ended.
 pub(super) async fn finish(tx: &Tx, run: &Run, status: Status, now: DateTime<Utc>) -> Result<Option<Stored>> {
     // This update locks the row, so that the journal cannot write events before the terminal event is committed.
     let moved = Entity::update_many()

@@ -1,13 +1,13 @@
-//! The journal writes the output of all runs that this process executes. No other module writes this output.
+//! The journal writes the output of all runs that this process executes.
 //!
-//! Each claimed run has a [`RunLog`], which collects the engine's output. One task collects the pending output of all
-//! logs and writes it as a batch in one transaction: events, messages, usage and the ends of runs. The task first
-//! compares the epoch of each log with the epoch in the run's row. If the lease of a run was lost, the task drops the
-//! output of the run and notifies its worker. Events are published to followers only after the commit.
+//! Each claimed run has a [`RunLog`], which collects the engine's output. One task writes the pending output of all
+//! logs in one transaction: events, messages, usage and the ends of runs. First, the task compares the epoch of each
+//! log with the epoch in the run's row. If the lease of a run was lost, the task drops the run's output and notifies
+//! its worker. Events are published only after the commit.
 //!
-//! Most output consists of further chunks of a message. If only such chunks are pending, the journal writes them once
-//! per [`PAUSE`], because a commit for every token would be expensive. All other output is urgent: it is written
-//! immediately, together with all pending output.
+//! Most output consists of further chunks of a message. A commit for every token would be expensive, so chunks are
+//! written once per [`PAUSE`]. All other output is urgent: it is written immediately, together with all pending
+//! output.
 
 mod log;
 mod rows;
@@ -23,14 +23,13 @@ use tokio::{
 use crate::{clock::Clock, db::Db};
 pub use log::{Entry, RunEnd, RunLog, Spent};
 
-/// Maximum number of logs in the queue of the journal. A log is queued only once, even if it has much output.
+/// Maximum number of queued logs. A log is queued only once, however much output it has.
 const QUEUE: usize = 16_384;
-/// Maximum number of logs written in one transaction.
+/// Maximum number of logs per transaction.
 const BATCH: usize = 512;
 /// Minimum time between the starts of two batches without urgent output.
 const PAUSE: Duration = Duration::from_millis(5);
 
-/// Handle of the journal; cheap to clone.
 #[derive(Clone)]
 pub struct Journal {
     dirty: mpsc::Sender<Arc<RunLog>>,
@@ -38,7 +37,7 @@ pub struct Journal {
 }
 
 impl Journal {
-    /// Starts the journal's task. The task ends when the last handle and the last log have been dropped.
+    /// The task ends when the last handle and the last log have been dropped.
     pub fn start(db: Db, clock: Clock) -> Self {
         let (dirty, mut queue) = mpsc::channel(QUEUE);
         let urgent = Arc::<Notify>::default();
@@ -62,13 +61,13 @@ impl Journal {
         &self.dirty
     }
 
-    /// Wakes the journal's task if it pauses before the next batch.
+    /// Ends the pause before the next batch.
     pub(super) fn hurry(&self) {
         self.urgent.notify_one();
     }
 }
 
-/// Adds queued logs to the batch until one of the batch's logs has urgent output.
+/// Adds queued logs to the batch until a log of the batch has urgent output.
 async fn gather(queue: &mut mpsc::Receiver<Arc<RunLog>>, logs: &mut Vec<Arc<RunLog>>, hurried: &Notify) {
     while !logs.iter().any(|log| log.is_urgent()) {
         hurried.notified().await;

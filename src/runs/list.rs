@@ -1,4 +1,4 @@
-//! Queries for runs. Each query reads only the rows of its scope.
+//! Queries for runs.
 
 use std::collections::HashMap;
 
@@ -18,16 +18,13 @@ use crate::{
     id::IdRange,
 };
 
-/// Filters and page of [`list`]. A filter that is `None` excludes no run.
 #[derive(Clone, Debug, Default)]
 pub struct Listing {
     pub thread_id: Option<Uuid>,
     pub status: Option<Status>,
-    /// Limits the list to runs that were created at or after this time.
     pub created_after: Option<DateTime<Utc>>,
-    /// Limits the list to runs that were created before this time.
     pub created_before: Option<DateTime<Utc>>,
-    /// Page cursor: the id of the last run of the previous page.
+    /// Page cursor: the last run of the previous page.
     pub before: Option<Uuid>,
     pub limit: u64,
 }
@@ -38,8 +35,7 @@ pub async fn list(db: &impl ConnectionTrait, scope: Scope, listing: &Listing) ->
         query = query.filter(Column::ThreadId.eq(thread_id));
     }
     if let Some(status) = listing.status {
-        // With a literal status, a query for an account's runs can use the partial index of that status. A query for a
-        // thread's runs uses another index, which needs no literal.
+        // The partial indexes of an account's runs need a literal status. The index of a thread's runs does not.
         query = query.filter(match listing.thread_id {
             Some(_) => Column::Status.eq(status),
             None => has_status(status),
@@ -51,8 +47,7 @@ pub async fn list(db: &impl ConnectionTrait, scope: Scope, listing: &Listing) ->
     if let Some(before) = listing.created_before {
         query = query.filter(Column::CreatedAt.lt(before));
     }
-    // An id contains the creation time of its row. A time span is therefore a range of ids, which the index on ids can
-    // find.
+    // An id contains the creation time of its row, so the index on ids also finds the rows of a time range.
     let span = IdRange::of(listing.created_after, listing.created_before, listing.before);
     if let Some(from) = span.from {
         query = query.filter(Column::Id.gte(from));
@@ -63,16 +58,13 @@ pub async fn list(db: &impl ConnectionTrait, scope: Scope, listing: &Listing) ->
     Ok(query.order_by_desc(Column::Id).limit(listing.limit).all(db).await?)
 }
 
-/// Fails with `RUN_NOT_FOUND` if the run does not exist or is outside the scope.
 pub async fn load(db: &impl Rows, scope: Scope, run_id: Uuid) -> Result<Run> {
     let found = db.row(table::find(scope, run_id), table::read).await?;
     found.ok_or_else(not_found)
 }
 
-/// Loads several runs, in the order of the given ids. The ids must be distinct.
-///
-/// # Errors
-/// `RUN_NOT_FOUND` if one of the runs does not exist or is outside the scope; database errors.
+/// Loads runs in the order of the ids, which must be distinct. Fails with `RUN_NOT_FOUND` if one of the runs is
+/// missing.
 pub async fn load_all(db: &impl Rows, scope: Scope, run_ids: &[Uuid]) -> Result<Vec<Run>> {
     if let [run_id] = run_ids {
         return Ok(vec![load(db, scope, *run_id).await?]);
@@ -86,12 +78,12 @@ pub async fn load_all(db: &impl Rows, scope: Scope, run_ids: &[Uuid]) -> Result<
     ordered.collect()
 }
 
-/// Counts the unfinished runs in the scope, queued runs included.
+/// Counts the unfinished runs, including queued runs.
 pub async fn count_unfinished(db: &impl ConnectionTrait, scope: Scope) -> Result<u64> {
     Ok(of::<Entity>(scope).filter(is_unfinished()).count(db).await?)
 }
 
-/// Finds the sequence number of each run's newest event; 0 for a run without events.
+/// Sequence number of each run's newest event; 0 for a run without events.
 pub async fn newest_events(db: &impl ConnectionTrait, scope: Scope, run_ids: &[Uuid]) -> Result<HashMap<Uuid, i64>> {
     let newest = events::newest_of((Entity, Column::Id));
     let rows: Vec<(Uuid, Option<i64>)> = of::<Entity>(scope)

@@ -1,8 +1,8 @@
 //! Deletes threads and projects together with their runs.
 //!
-//! `wire` calls this module for `DeleteThread` and `DeleteProject`. While the account is locked, no new run can start.
-//! Foreign keys cascade the deletion to messages, runs, events and uploads. Files are deleted after the commit; the
-//! sweeper (`background/sweeper.rs`) removes files that are left over after a crash.
+//! While the account is locked, no new run can start. Foreign keys cascade the deletion to messages, runs, events and
+//! uploads. Files are deleted after the commit. If the process crashes before that, the sweeper
+//! (`background/sweeper.rs`) deletes them.
 
 use sea_orm::{
     ColumnTrait, QueryFilter, QuerySelect, QueryTrait,
@@ -57,8 +57,8 @@ pub async fn project(app: &App, caller: &Caller, project_id: Uuid) -> Result<()>
     Ok(())
 }
 
-// Fails if the thread or project has an active run. A run that a request has ended stays active until its worker
-// releases the lease or the lease expires. Until then, the run's processes may still write files.
+// Fails if the thread or project has an active run. A run that a request has ended stays active while a worker holds
+// its lease, because its processes may still write files.
 async fn refuse_busy(app: &App, tx: &Tx, scope: Scope, column: Column, id: Uuid) -> Result<()> {
     let held = is_over().and(Column::LeaseExpiresAt.gt(app.clock.now()));
     let mut is_busy = false;
@@ -85,9 +85,8 @@ async fn refuse_busy(app: &App, tx: &Tx, scope: Scope, column: Column, id: Uuid)
     Err(Error::new(Code::Conflict, message))
 }
 
-// Finds the staged files of the runs that will be deleted. Call this function before the rows of the uploads are
-// deleted. The query starts with the account's unplaced uploads, because an account has fewer unplaced uploads than
-// runs.
+// Finds the uploaded files of the runs that will be deleted. Call this before the upload rows are deleted. The query
+// starts with the account's unplaced uploads, because an account has fewer unplaced uploads than runs.
 async fn staged(tx: &Tx, scope: Scope, column: Column, id: Uuid) -> Result<Vec<Uuid>> {
     let is_deleted = |run_id: Expr| {
         let run = of::<Entity>(scope)

@@ -1,7 +1,5 @@
-//! Writes the log lines of runs: one line after `StartRun` has committed a run, and one line when the run ends for any
-//! reason.
-//!
-//! The lines contain ids, codes and numbers, but no text from a caller, a model or a provider.
+//! Logs one line when a run is committed and one line when the run ends. The lines contain ids, codes and numbers,
+//! but no text from a caller, a model or a provider.
 
 use chrono::{DateTime, Utc};
 use tracing::{info, warn};
@@ -15,7 +13,7 @@ use crate::{
     error::Code,
 };
 
-/// Logs that `StartRun` has committed a run. The log span of the request adds the request's id to the line.
+/// The log span of the request adds the request's id to the line.
 pub(super) fn started(run: &Run) {
     info!(
         run_id = %run.id,
@@ -26,7 +24,7 @@ pub(super) fn started(run: &Run) {
     );
 }
 
-/// Logs the end of a run. The line is a warning if the cause is the provider, the sandbox or this server.
+/// The line is a warning if the cause is the provider, the sandbox or this server.
 pub fn ended(run: &Run, status: Status, error_code: Option<&str>, used: Spent, now: DateTime<Utc>) {
     let millis = |from: DateTime<Utc>, until: DateTime<Utc>| (until - from).num_milliseconds();
     macro_rules! line {
@@ -54,7 +52,7 @@ pub fn ended(run: &Run, status: Status, error_code: Option<&str>, used: Spent, n
     }
 }
 
-/// Returns whether the operator, not the caller, must act on a failure.
+/// True if the operator, not the caller, must act on a failure.
 fn is_ours(error_code: &str) -> bool {
     const OURS: [&str; 9] = [
         MODEL_CREDENTIALS_REFUSED,

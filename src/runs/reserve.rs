@@ -1,21 +1,20 @@
 //! Reserves credits for runs, so that the balance never goes below zero.
 //!
-//! `StartRun` reserves the cost of a typical first call. Before a call that may cost more than the reservation, the
-//! worker reserves the maximum cost of that call. The reservation is stored in the run's row and counts only while the
-//! run is unfinished. The charge for the call or the end of the run releases the reservation.
+//! `StartRun` reserves the cost of a typical first call. Before a call that may cost more, the worker reserves the
+//! maximum cost of that call. The reservation is stored in the run's row and counts only while the run is unfinished.
+//! The charge for the call or the end of the run releases the reservation.
 //!
 //! A new reservation takes two statements: the first locks the balance, and the second adds up the existing
-//! reservations. This order is safe even on PostgreSQL, where transactions run concurrently:
+//! reservations. This order is safe on PostgreSQL, where transactions run concurrently:
 //!
-//! - The transaction that makes a reservation holds the lock on the balance until its commit.
-//! - A charge releases its reservation, then locks and lowers the balance. The commit of the charge makes the release
-//!   and the new balance visible together, and the charge holds the lock until this commit. A new reservation waits for
-//!   this lock, and therefore reads either both changes or neither.
-//! - A run that ends without a charge releases its reservation without the lock. A concurrent new reservation may still
-//!   count the released reservation. It then finds fewer credits than are available, never more.
+//! - A new reservation holds the lock on the balance until its commit.
+//! - A charge also holds this lock until its commit, which makes the lower balance and the released reservation
+//!   visible together. A new reservation therefore reads both changes or neither.
+//! - A run that ends without a charge releases its reservation without the lock. A concurrent reservation may still
+//!   count the released one. It then finds fewer credits than are available, never more.
 //!
 //! A request can end a run during a model call. The reservation is then released before the call is charged. If the
-//! balance is then lower than the cost, only the balance is charged.
+//! balance no longer covers the cost, only the balance is charged.
 
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, QueryFilter, QuerySelect, QueryTrait, sea_query::Expr,
@@ -43,26 +42,24 @@ const MIN_OUTPUT_TOKENS: u32 = 256;
 /// Estimated maximum usage of the next model call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CallEstimate {
-    /// Estimated tokens of the prompt.
     pub input_tokens: u64,
     pub max_output_tokens: u32,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reservation {
-    /// Reserved amount in millionths of a credit.
     pub microcredits: i64,
-    /// Maximum tokens of the answer; fewer than requested if the balance does not cover more.
+    /// Fewer than requested if the balance does not cover more.
     pub max_output_tokens: u32,
 }
 
-/// Returns the amount that `StartRun` reserves for the first model call, in millionths of a credit.
+/// The amount that `StartRun` reserves for the first model call, in millionths of a credit.
 pub(super) fn first(price: Price, model: &Model) -> i64 {
     price.cost(FIRST_PROMPT_TOKENS, model.max_output_tokens.into())
 }
 
-/// Reserves the cost of the next call of a claimed run, in place of the previous reservation. If the balance does not
-/// cover the full cost, the maximum length of the answer is reduced to the length that the balance covers.
+/// Reserves the cost of the next call of a claimed run, in place of the previous reservation. If the balance is too
+/// low, the maximum length of the answer is reduced.
 ///
 /// # Errors
 /// INSUFFICIENT_CREDITS if the balance is too low; CONTENDED if another worker owns the run; database errors.
@@ -80,7 +77,7 @@ pub async fn reserve(app: &App, run: &Run, price: Price, ask: CallEstimate) -> R
     if !current {
         return Err(Error::new(Code::Contended, "another worker owns the run"));
     }
-    // Lock the balance before adding up the other reservations. The comment at the top of the file gives the reason.
+    // Lock the balance before adding up the other reservations; see the top of the file.
     let left = wallet::lock(app, &tx, run.account_id).await?;
     let others = sum_held(&tx, run.account_id, Some(run.id)).await?;
     let hold = decide(left.saturating_sub(others), price, ask)?;
@@ -94,7 +91,7 @@ pub async fn reserve(app: &App, run: &Run, price: Price, ask: CallEstimate) -> R
     Ok(hold)
 }
 
-/// Returns the sum of the reservations of an account's unfinished runs, in millionths of a credit.
+/// Sum of the reservations of an account's unfinished runs, in millionths of a credit.
 pub async fn held(app: &App, account_id: Uuid) -> Result<i64> {
     sum_held(app.db.read(), account_id, None).await
 }
@@ -118,8 +115,8 @@ fn decide(available: i64, price: Price, ask: CallEstimate) -> Result<Reservation
         return Err(Error::new(Code::InsufficientCredits, INSUFFICIENT_CREDITS));
     }
     let microcredits = if max_output_tokens < ask.max_output_tokens {
-        // The balance limits the answer. Reserve everything that is available, because a remainder from rounding would
-        // allow another run to start.
+        // The balance limits the answer. Reserve everything that is available: a remainder from rounding would let
+        // another run start.
         available
     } else {
         price.cost(ask.input_tokens, max_output_tokens.into()).min(available)

@@ -1,7 +1,5 @@
-//! Starts runs.
-//!
-//! Only `wire::runs` calls this module. A `StartRun` request passes through stages. Each stage is a type in its own
-//! file, with one method that returns the next stage:
+//! Starts runs. A `StartRun` request passes through stages. Each stage is a type in its own file, with one method
+//! that returns the next stage:
 //!
 //! | stage | state | method |
 //! |---|---|---|
@@ -13,10 +11,9 @@
 //! | `Written` | all rows are written | `finish` |
 //! | [`Started`] | the run exists | |
 //!
-//! One transaction spans `lock` to `write` and is committed before `finish`. The transaction checks that the thread
-//! belongs to the account and that the plan allows one more run. It also inserts the run's row and first event. A
-//! worker can claim the run only after the commit. `finish` moves the files into the workspace before the response. If
-//! the process crashes before the files are moved, a worker moves them.
+//! One transaction spans `lock` to `write` and is committed before `finish`. A worker can claim the run only after
+//! the commit. `finish` moves the files into the workspace before the response. If the process crashes before that, a
+//! worker moves them.
 
 mod account;
 mod admitted;

@@ -1,4 +1,4 @@
-//! Stops runs. A run that no worker holds ends immediately. If a worker holds the run, that worker ends it.
+//! Stops runs. If a worker holds the run, that worker ends it. Otherwise the run ends at once.
 
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, sea_query::Expr};
 use uuid::Uuid;
@@ -16,8 +16,8 @@ use crate::{
     error::Result,
 };
 
-/// Requests that a run stop. A run that has already ended does not change. Returns the run. If a worker holds the run,
-/// the returned run is still unfinished.
+/// Requests that a run stop, and returns the run. If a worker holds the run, the returned run is still unfinished. A
+/// run that has already ended does not change.
 ///
 /// # Errors
 /// `RUN_NOT_FOUND`.

@@ -1,4 +1,4 @@
-//! Database rows of runs, and query conditions on the status that can use partial indexes.
+//! Database rows of runs, and conditions on their status.
 
 use chrono::{DateTime, Utc};
 use sea_orm::{entity::prelude::*, sea_query::ExprTrait};
@@ -9,11 +9,11 @@ use crate::{
     v1::RunStatus,
 };
 
-/// Status of a run, with the numbers of the contract's `RunStatus`.
+/// The numbers are those of the contract's `RunStatus`.
 #[derive(Clone, Copy, Debug, DeriveActiveEnum, EnumIter, PartialEq, Eq)]
 #[sea_orm(rs_type = "i16", db_type = "SmallInteger")]
 pub enum Status {
-    /// The run waits for a worker, or a worker executes the run. The run counts towards the limit on concurrent runs.
+    /// A worker executes the run, or the run waits for a worker.
     Running = 1,
     Completed = 2,
     Failed = 3,
@@ -49,13 +49,11 @@ pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: Uuid,
     pub account_id: Uuid,
-    /// The thread whose messages the run reads and extends.
     pub thread_id: Uuid,
-    /// The project whose workspace the run uses.
     pub project_id: Uuid,
-    /// The agent; absent for the built-in agent.
+    /// `None` for the built-in agent.
     pub agent_id: Option<Uuid>,
-    /// The agent's version that the run is pinned to; absent for the built-in agent.
+    /// The version that the run is pinned to; `None` for the built-in agent.
     pub agent_version_id: Option<Uuid>,
     pub status: Status,
     /// Name of the mode (`config::modes`).
@@ -63,43 +61,42 @@ pub struct Model {
     pub model_requested: Option<String>,
     /// Public name of the model that the run uses.
     pub model_used: String,
-    /// Memory setting of the run; `None` if the request had none.
+    /// `None` if the request has no such setting.
     pub memory_enabled: Option<bool>,
-    /// Name of the reasoning effort; `None` if the request had none.
+    /// `None` if the request names no effort.
     pub reasoning_effort: Option<String>,
     /// Idempotency key: a retry with the same key returns this run.
     pub request_key: Option<String>,
-    /// BLAKE3 hash of the request, which a retry with the same key must match.
+    /// BLAKE3 hash of the request. A retry with the same key must have the same hash.
     pub request_hash: Option<String>,
-    /// The worker that holds the lease; `None` if no worker holds the lease.
+    /// `None` if no worker holds the lease.
     pub lease_owner: Option<Uuid>,
-    /// Fencing number. It is incremented when a worker claims the run and when a request ends the run. Writes with an
-    /// earlier epoch are refused.
+    /// Fencing number. A claim increments the number, and so does a request that ends the run. Writes with an earlier
+    /// epoch are refused.
     pub lease_epoch: i64,
-    /// Time at which the lease expires unless it is renewed; `None` if no worker holds the lease.
+    /// `None` if no worker holds the lease.
     pub lease_expires_at: Option<DateTime<Utc>>,
     pub stop_requested: bool,
-    /// Code of the error that ended the run; `None` if no error ended the run.
+    /// `None` if no error ended the run.
     pub error_code: Option<String>,
     pub error_message: Option<String>,
     /// Number of model calls.
     pub steps: i32,
     pub input_tokens: i64,
     pub output_tokens: i64,
-    /// Cost in millionths of a credit.
     pub microcredits: i64,
-    /// Credits reserved for the next model call, in millionths. The reservation counts only while the run is
+    /// Millionths of a credit reserved for the next model call. The reservation counts only while the run is
     /// unfinished.
     pub held_microcredits: i64,
-    /// Sequence number of the terminal event, if the run has ended.
+    /// Sequence number of the terminal event; `None` for an unfinished run.
     pub last_sequence: Option<i64>,
     pub created_at: DateTime<Utc>,
-    /// Time of the first claim by a worker; `None` before that claim.
+    /// Time of the first claim by a worker.
     pub started_at: Option<DateTime<Utc>>,
     pub finished_at: Option<DateTime<Utc>>,
 }
 
-/// `SeaORM` requires this type. It is empty, because joins are written by hand.
+/// `SeaORM` requires this type. Joins are written by hand.
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {}
 
@@ -111,18 +108,16 @@ impl Owned for Entity {
     }
 }
 
-/// Condition that the run has the given status. The number is a literal, because a condition with a bound parameter
-/// cannot use a partial index.
+/// The status is a literal, because a database does not use a partial index for a bound parameter.
 pub fn has_status(status: Status) -> Expr {
     Expr::col((Entity, Column::Status)).eq(Expr::cust((status as i32).to_string()))
 }
 
-/// Condition that the run has not ended: the run waits for a worker, or a worker is executing the run.
 pub fn is_unfinished() -> Expr {
     has_status(Status::Running)
 }
 
-/// Condition that the run has ended. The number is a literal, for the reason given at [`has_status`].
+/// The status is a literal, as in [`has_status`].
 pub fn is_over() -> Expr {
     Expr::col((Entity, Column::Status)).ne(Expr::cust("1"))
 }
@@ -150,12 +145,11 @@ const FIND: Sql = Sql::new(concat!(
     " FROM runs WHERE id = $1 AND account_id = COALESCE($2, account_id)",
 ));
 
-/// Builds the query that finds a run in a scope. [`read`] reads its row.
+/// Selects a run in a scope. [`read`] reads its row.
 pub fn find(scope: Scope, run_id: Uuid) -> Bound {
     FIND.with([run_id.into(), scope.account_id().into()])
 }
 
-/// Reads a row of [`find`].
 pub fn read(row: &mut Row<'_>) -> Result<Model, DbErr> {
     Ok(Model {
         id: row.take()?,

@@ -1,5 +1,5 @@
-//! Tells the worker of this process that a run waits to be claimed, or that a run should stop. A lost signal causes
-//! only a delay, because the worker polls for work, and reads stop requests when it renews its leases.
+//! Tells the worker of this process that a run waits to be claimed, or should stop. A lost signal only causes a
+//! delay: the worker polls for work, and reads stop requests when it renews its leases.
 
 use std::sync::{
     Arc,
@@ -19,7 +19,7 @@ pub struct Wake {
 }
 
 impl Default for Wake {
-    // Until the worker has queried the database, assume that runs of an earlier process wait to be claimed.
+    // Runs of an earlier process may wait to be claimed, until the worker has queried the database.
     fn default() -> Self {
         Self {
             work: Arc::default(),
@@ -30,38 +30,36 @@ impl Default for Wake {
 }
 
 impl Wake {
-    /// Signals that a run waits to be claimed.
     pub fn run_queued(&self) {
         self.waits.store(true, Ordering::SeqCst);
         self.work.notify_one();
     }
 
-    /// Signals that a run has ended, so that the next run of its thread may be claimed now. Has no effect if no run
-    /// waits.
+    /// Signals that a run has ended, so that the next run of its thread may be claimed.
     pub fn run_ended(&self) {
         if self.has_waiting() {
             self.work.notify_one();
         }
     }
 
-    /// Returns whether a run may be waiting to be claimed.
+    /// True if a run may be waiting to be claimed.
     pub fn has_waiting(&self) -> bool {
         self.waits.load(Ordering::SeqCst)
     }
 
-    /// Stores whether runs wait to be claimed, according to the latest query of the worker. If a run was queued after
-    /// the query, the next [`Wake::work`] returns immediately and the worker queries again.
+    /// Stores whether runs wait to be claimed, according to the worker's latest query. If a run was queued after that
+    /// query, the next [`Wake::work`] returns immediately, and the worker queries again.
     pub fn note_waiting(&self, waits: bool) {
         self.waits.store(waits, Ordering::SeqCst);
     }
 
-    /// Returns whether this process is executing no runs.
+    /// True if this process is executing no runs.
     pub fn is_idle(&self) -> bool {
         self.stops.is_empty()
     }
 
-    /// Waits for the next signal of [`Wake::run_queued`] or [`Wake::run_ended`]. Returns immediately if a
-    /// signal has arrived since the last wait.
+    /// Waits for a signal of [`Wake::run_queued`] or [`Wake::run_ended`]. Returns immediately if a signal has arrived
+    /// since the last wait.
     pub async fn work(&self) {
         self.work.notified().await;
     }

@@ -1,9 +1,8 @@
 //! Gives new runs the free slots of this process's worker.
 //!
 //! A `StartRun` request that gets a slot writes its run as already claimed and hands the run to the worker after the
-//! commit. This saves the query and the commit of a separate claim before the model is called. No request gets a slot
-//! while a run waits to be claimed. Dropping a slot frees it. If a slot is dropped after the commit of its run, a
-//! worker claims the run when the lease has expired.
+//! commit. This saves the query and the commit of a separate claim. No request gets a slot while a run waits to be
+//! claimed. If a slot is dropped after the commit of its run, a worker claims the run when the lease has expired.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -15,7 +14,7 @@ use uuid::Uuid;
 
 use super::claim::Claimed;
 
-/// The slots that the worker offers; cheap to clone. No slots are offered before [`WorkerSlots::open`] is called.
+/// The slots that the worker offers. No slots are offered before [`WorkerSlots::open`] is called.
 #[derive(Clone, Default)]
 pub struct WorkerSlots {
     open: Arc<Mutex<Option<Open>>>,
@@ -40,7 +39,7 @@ pub struct WorkerSlot {
 }
 
 impl WorkerSlots {
-    /// Offers the free slots of a worker. `free` counts the free slots, and `most` is the total number of slots. The
+    /// Offers the free slots of a worker. `free` counts the free slots, and `most` is the number of all slots. The
     /// worker receives the runs through the returned channel.
     pub fn open(
         &self,
@@ -59,12 +58,12 @@ impl WorkerSlots {
         arrivals
     }
 
-    /// Stops offering slots. The slots that requests already hold stay valid.
+    /// Stops offering slots. Slots that requests already hold stay valid.
     pub fn close(&self) {
         *self.lock() = None;
     }
 
-    /// Reserves a slot. Returns `None` if no slot is free or no worker offers slots.
+    /// Returns `None` if no slot is free or no worker offers slots.
     pub fn take(&self) -> Option<WorkerSlot> {
         let open = self.lock().clone()?;
         Some(WorkerSlot {
@@ -81,12 +80,10 @@ impl WorkerSlots {
 }
 
 impl WorkerSlot {
-    /// Hands the committed run to the worker.
-    ///
-    /// # Errors
-    /// Returns the run if the worker has stopped. The calling function must then release the run.
+    /// Hands the committed run to the worker. If the worker has stopped, returns the run, and the calling function
+    /// must release the run.
     pub fn hand_over(self, claimed: Claimed) -> Result<(), Box<Claimed>> {
-        // The channel has one place for each slot, so it is never full.
+        // The channel has one place for each slot, so the channel is never full.
         self.seated
             .try_send((claimed, self.permit))
             .map_err(|refused| Box::new(refused.into_inner().0))

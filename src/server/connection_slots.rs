@@ -1,18 +1,18 @@
-//! Limits the number of open connections. Each open connection uses one slot. If all slots are in use, some connections
-//! are closed.
+//! Limits the number of open connections. Each open connection uses one slot. If all slots are in use, idle or
+//! unauthenticated connections are closed.
 //!
-//! Called by `server/connections.rs`. A connection is recognized as soon as one of its requests has an accepted
-//! credential. Connections are closed in this order:
+//! A connection is recognized as soon as one of its requests has a valid credential. Connections are closed in this
+//! order:
 //!
 //! - unrecognized idle connections, longest idle first
 //! - unrecognized connections with an open request, oldest first
 //! - recognized idle connections, longest idle first
 //!
-//! A recognized connection with an open request is never closed. Unrecognized connections are closed first, because a
-//! client can open any number of them without a credential.
+//! A recognized connection with an open request is never closed. Unrecognized connections come first, because clients
+//! can open any number of them without a credential.
 //!
-//! One address may use only a part of the slots for unrecognized idle connections. This limit does not affect proxies:
-//! the requests that a proxy forwards contain credentials, so its connections are recognized.
+//! Unrecognized idle connections of one address may use only a part of the slots. Proxies are not affected: the
+//! requests that a proxy forwards contain credentials, so its connections are recognized.
 
 use std::{
     collections::HashMap,
@@ -27,11 +27,10 @@ use crate::wire::{link::Link, throttle::network_of};
 
 /// Interval between attempts to free a slot while all slots are in use.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
-/// Idle time after which an unrecognized connection counts toward the limit of its address. Most clients send the first
-/// request within this time.
+/// Idle time after which an unrecognized connection counts toward the limit of its address. Most clients send their
+/// first request sooner.
 const SETTLED: Duration = Duration::from_secs(1);
-/// When connections must be closed, one search closes up to 1/128 of them. A separate search for each new connection
-/// would be expensive.
+/// One search closes up to 1/128 of the connections, because a search for each new connection would be expensive.
 const FREED_PART: usize = 128;
 
 pub(super) struct ConnectionSlots {
@@ -49,8 +48,7 @@ struct Book {
 }
 
 impl ConnectionSlots {
-    /// `most` is the number of slots. `most_unrecognized` is the maximum number of unrecognized idle connections per
-    /// address.
+    /// `most` is the number of slots. `most_unrecognized` limits the unrecognized idle connections per address.
     pub fn new(most: usize, most_unrecognized: usize) -> Arc<Self> {
         Arc::new(Self {
             most: most.max(1),
@@ -76,15 +74,14 @@ impl ConnectionSlots {
         }
     }
 
-    /// Closes connections even if slots are free. Called when another resource of the process, such as file
-    /// descriptors, is exhausted.
+    /// Closes connections although slots may be free. Called when the process has no file descriptors left.
     pub fn give_way(&self) {
         let book = self.book();
         make_room(book.links.values(), (book.links.len() / FREED_PART).max(1));
     }
 
-    /// Assigns a slot to an accepted connection. If the address then has too many unrecognized idle connections, this
-    /// method closes the excess.
+    /// Assigns a slot to an accepted connection. Closes the unrecognized idle connections of the address that exceed
+    /// its limit.
     pub fn take(self: &Arc<Self>, link: &Arc<Link>) -> ConnectionSlot {
         let mut book = self.book();
         let number = book.next;
@@ -94,8 +91,8 @@ impl ConnectionSlots {
         if let Some(network) = network {
             let count = book.per_address.entry(network).or_default();
             *count += 1;
-            // `count` includes recognized connections, such as those of a proxy. `relieve` counts the unrecognized
-            // connections, but is slow. Call it only if `count` exceeds the limit.
+            // `count` includes recognized connections, such as those of a proxy. `relieve` counts only unrecognized
+            // connections but is slow.
             if *count > self.most_unrecognized {
                 self.relieve(&book, network);
             }
@@ -126,10 +123,9 @@ impl ConnectionSlots {
     }
 }
 
-/// Closes up to `count` connections. Each connection that is already closing reduces `count` by one.
+/// Closes up to `count` connections. Connections that are already closing count toward `count`.
 ///
-/// One call closes connections of only one kind: the first kind with any connections. The list at the top of this file
-/// gives the order of the kinds.
+/// One call closes only connections of the first kind that exists, in the order at the top of this file.
 fn make_room<'a>(links: impl Iterator<Item = &'a Arc<Link>>, count: usize) {
     let mut ending = 0;
     let mut candidates: Vec<_> = links
@@ -157,7 +153,6 @@ fn make_room<'a>(links: impl Iterator<Item = &'a Arc<Link>>, count: usize) {
     }
 }
 
-/// Dropping this value frees the slot.
 pub(super) struct ConnectionSlot {
     places: Arc<ConnectionSlots>,
     number: u64,

@@ -1,8 +1,7 @@
 //! Accepts, serves and closes connections.
 //!
-//! Called by `server`. Each connection uses a slot (`server/connection_slots.rs`). It must start a protocol
-//! (`server/protocol_detection.rs`) and present a credential within time limits. A client receives the last response
-//! even if the server did not read all of its input (`server/linger.rs`).
+//! Each connection uses a slot (`server/connection_slots.rs`). A client must start a protocol
+//! (`server/protocol_detection.rs`) and present a credential within time limits.
 
 use std::{pin::pin, sync::Arc, time::Duration};
 
@@ -31,23 +30,22 @@ use crate::{
     wire::{link::Link, stack::Stack},
 };
 
-/// Maximum time until a connection starts a protocol, and maximum time to receive the headers of an HTTP/1 request.
+/// Maximum time for a client to start a protocol, and to send the headers of an HTTP/1 request.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
-/// Maximum number of concurrent streams on one HTTP/2 connection.
 const MAX_STREAMS: u32 = 1000;
-/// Interval between pings on an HTTP/2 connection, and the maximum time to wait for the answer to a ping.
+/// Interval between pings on an HTTP/2 connection, and the maximum time until the client answers a ping.
 const KEEP_ALIVE: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(20));
 /// Maximum size of the headers of an HTTP/2 request, in bytes. The buffer of an HTTP/1 connection has twice this size.
 const MAX_HEADERS: u32 = 32 * 1024;
-/// Maximum number of bytes that are buffered for an HTTP/2 stream whose peer does not read.
+/// Maximum number of bytes that are buffered for an HTTP/2 stream whose client does not read.
 const MAX_SEND_BUFFER: usize = 32 * 1024;
 /// Pause after a failed accept, for example when the process is out of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
-/// Time after which the server stops accepting requests on a connection without an accepted credential.
+/// Time after which a connection without a valid credential accepts no more requests.
 const UNRECOGNIZED: Duration = Duration::from_mins(1);
-/// Interval of the checks after [`UNRECOGNIZED`]. A check closes the connection if no request is open.
+/// Interval of the checks after [`UNRECOGNIZED`]. A check closes the connection if it has no open request.
 const UNRECOGNIZED_GRACE: Duration = Duration::from_secs(10);
-/// Maximum value to which the server raises the soft limit of file descriptors.
+/// Upper bound for raising the soft limit of file descriptors.
 const MAX_DESCRIPTORS: u64 = 65_536;
 /// A quarter of the file descriptors is reserved for files, databases and tools.
 const DESCRIPTORS_FOR_OTHERS: u64 = 4;
@@ -60,7 +58,6 @@ pub(super) struct Connections {
 }
 
 impl Connections {
-    /// Raises the soft limit of file descriptors if possible.
     pub fn new(http: &Http) -> Self {
         let places = usize::try_from(descriptors()).unwrap_or(usize::MAX);
         Self {
@@ -88,8 +85,8 @@ impl Connections {
                     self.tasks.spawn(self.serve(stream, stack.clone(), link, place));
                 }
                 Err(fault) => {
-                    // Either the process has no free file descriptors, or the peer has disconnected. The pause prevents
-                    // a busy loop.
+                    // Either the process has no free file descriptors, or the client has disconnected. The pause
+                    // prevents a busy loop.
                     warn!(error = %fault, "could not accept a connection");
                     self.places.give_way();
                     sleep(ACCEPT_PAUSE).await;
@@ -98,7 +95,6 @@ impl Connections {
         }
     }
 
-    /// Closes every connection as soon as its open requests are complete.
     pub async fn shutdown(self) {
         self.closing.cancel();
         self.tasks.close();
@@ -137,12 +133,13 @@ impl Connections {
                     () = link.ended() => break Ok(()),
                     () = closing.cancelled(), if !is_closing => {}
                     () = unrecognized.as_mut(), if !link.is_recognized() => {
-                        // A credential may have been accepted since the branch condition was evaluated.
+                        // The credential may have been accepted after the `select!` evaluated the condition of this
+                        // branch.
                         if link.is_recognized() {
                             continue;
                         }
                         // A connection with an open stream, such as a `Watch` call of the health service, stays open
-                        // even without a credential. `wire::streams` limits the number of such streams.
+                        // without a credential. `wire::streams` limits the number of such streams.
                         if is_closing && link.idle_since().is_some() {
                             break Ok(());
                         }
@@ -152,7 +149,6 @@ impl Connections {
                 is_closing = true;
                 connection.as_mut().graceful_shutdown();
             };
-            // A failed connection is not an error of the server.
             if let Err(fault) = outcome {
                 debug!(error = %fault, "a connection failed");
             }
@@ -180,8 +176,8 @@ fn builder() -> auto::Builder<TokioExecutor> {
     builder
 }
 
-/// Raises the soft limit of file descriptors if possible, and returns the maximum number of connections under the
-/// resulting limit. The soft limit is often only 1024, for compatibility with programs that use `select`.
+/// Raises the soft limit of file descriptors, and returns the maximum number of connections under the new limit. The
+/// soft limit is often only 1024, for programs that use `select`.
 fn descriptors() -> u64 {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let limit = getrlimit(Resource::Nofile);

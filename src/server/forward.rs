@@ -1,9 +1,7 @@
-//! Forwards the writes of a stream wrapper to the wrapped stream.
-//!
-//! The wrappers in `server/protocol_detection.rs` and `server/linger.rs` use this macro. They change how a stream is
-//! read and closed, but not how it is written.
+//! Implements the writing half of a stream wrapper: every write goes to the wrapped stream. Used by
+//! `server/protocol_detection.rs` and `server/linger.rs`.
 
-/// Defines all methods of `AsyncWrite` except `poll_shutdown`. Each method calls the field `$stream`.
+/// Defines all methods of `AsyncWrite` except `poll_shutdown`.
 macro_rules! forward_writes {
     ($stream:ident) => {
         fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {

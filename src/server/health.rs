@@ -1,8 +1,7 @@
-//! The health service `grpc.health.v1`. It reports the readiness of the whole server, for the empty name and for the
-//! name of each service.
+//! The health service `grpc.health.v1`. The empty name and every service name report the readiness of the whole
+//! server.
 //!
-//! Called by `server`. `Check` runs the same checks as `/readyz`. All `Watch` calls share one check every
-//! [`CHECK_INTERVAL`]. When the server begins to stop, the `Watch` calls report NOT_SERVING immediately. Source:
+//! `Check` runs the same checks as `/readyz`. All `Watch` calls share one check every [`CHECK_INTERVAL`]. Source:
 //! <https://github.com/grpc/grpc/blob/master/doc/health-checking.md>.
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
@@ -42,7 +41,7 @@ impl Health {
         })
     }
 
-    /// Checks readiness periodically until the server stops. Does not check while no `Watch` call is open.
+    /// Checks readiness periodically while at least one `Watch` call is open.
     pub(super) async fn update_watchers(self) {
         let mut ticks = interval(CHECK_INTERVAL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -58,7 +57,7 @@ impl Health {
         }
     }
 
-    /// Checks readiness and returns the result. Notifies the `Watch` calls if the result has changed.
+    /// Checks readiness, and notifies the `Watch` calls if the result has changed.
     async fn check_now(&self) -> ServingStatus {
         let now = match readiness::check(&self.app).await {
             Ok(()) => ServingStatus::Serving,
@@ -69,8 +68,8 @@ impl Health {
         now
     }
 
-    /// Returns a stream of the current state and of every new state. When the server begins to stop, the stream reports
-    /// NOT_SERVING and ends.
+    /// Returns the current state and every new state. When the server begins to stop, the stream reports NOT_SERVING
+    /// and ends.
     fn changes(&self, now: ServingStatus) -> impl Stream<Item = ServingStatus> + use<> {
         let later = WatchStream::from_changes(self.known.subscribe());
         let until = self.app.stopping.clone().cancelled_owned();
@@ -104,8 +103,8 @@ impl health_server::Health for Health {
 
     async fn watch(&self, request: Request<HealthCheckRequest>) -> Result<Response<Self::WatchStream>, Status> {
         if !self.names.contains(&request.get_ref().service) {
-            // The health protocol requires that a `Watch` call for an unknown service stays open, because the server
-            // may add the service later.
+            // The health protocol keeps a `Watch` call for an unknown service open, because the server may add the
+            // service later.
             let unknown = stream::iter([Ok(answer(ServingStatus::ServiceUnknown))]);
             let until = self.app.stopping.clone().cancelled_owned();
             return Ok(Response::new(

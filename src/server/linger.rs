@@ -1,9 +1,7 @@
 //! Closes an HTTP/1 connection without losing the last response.
 //!
-//! Called by `server/connections.rs` for every connection. If a socket with unread bytes is closed, the kernel resets
-//! the connection, and the reset may discard the response before the client reads it. A client that is still sending a
-//! body would then not learn why its request was refused. To avoid this reset, the server first closes only its sending
-//! side. It then reads and discards the client's remaining bytes, up to a maximum time and a maximum number of bytes.
+//! If a server closes a socket with unread bytes, the kernel resets the connection, and the client may lose the
+//! response. The server therefore first closes only its sending side, and then discards the client's remaining bytes.
 
 use std::{
     io,
@@ -21,7 +19,7 @@ use tokio::{
 use super::{forward::forward_writes, protocol_detection::ProtocolDetection};
 use crate::wire::link::Link;
 
-/// Maximum time to wait until the client closes its sending side.
+/// Maximum total time to read and discard.
 const MAX_TIME: Duration = Duration::from_secs(30);
 /// Maximum time to wait for the next byte of the client.
 const MAX_SILENCE: Duration = Duration::from_secs(5);
@@ -29,11 +27,11 @@ const MAX_SILENCE: Duration = Duration::from_secs(5);
 const MAX_BYTES: u64 = 1024 * 1024 * 1024;
 const BUFFER_BYTES: usize = 16 * 1024;
 
-/// A stream whose shutdown waits until the peer has finished sending or a limit is reached.
+/// A stream whose shutdown waits until the client has closed its sending side or a limit is reached.
 pub struct Lingering<S> {
     stream: ProtocolDetection<S>,
     link: Arc<Link>,
-    /// True if the peer has closed its sending side.
+    /// True if the client has closed its sending side.
     ended: bool,
     closing: Option<Closing>,
 }
@@ -57,7 +55,6 @@ impl<S> Lingering<S> {
 }
 
 impl<S: AsyncRead + Unpin> Lingering<S> {
-    /// Reads and discards bytes until the peer closes its sending side or a limit is reached.
     fn poll_discard(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let Some(closing) = &mut self.closing else {
             return Poll::Ready(());
@@ -101,8 +98,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Lingering<S> {
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
         if this.closing.is_none() {
-            // An HTTP/2 connection closes immediately: the server has already sent the reason in a frame, and the peer
-            // may be flooding the server.
+            // An HTTP/2 connection closes immediately. The server has already sent the reason in a frame, and the
+            // client may be flooding the server.
             let lingers = !this.ended && !this.stream.speaks_http2() && this.link.may_be_sending();
             this.closing = lingers.then(|| Closing {
                 is_shut: false,

@@ -1,8 +1,7 @@
 //! Times out connections that do not start a protocol.
 //!
-//! Called by `server/connections.rs` for every connection. hyper distinguishes HTTP/1 from HTTP/2 by the first bytes.
-//! The timeouts of hyper start only after these bytes. Without the timeout of this module, a connection would stay open
-//! forever if its peer sent nothing or only a part of the HTTP/2 preface.
+//! hyper distinguishes HTTP/1 from HTTP/2 by the first bytes, and its own timeouts start only after these bytes.
+//! Without this timeout, a client that sends nothing could keep a connection open forever.
 
 use std::{
     io,
@@ -21,12 +20,12 @@ use super::forward::forward_writes;
 /// The first bytes of an HTTP/2 connection (RFC 9113, 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// A stream that fails if its peer does not start a protocol in time.
+/// A stream that fails if the client does not start a protocol in time.
 pub struct ProtocolDetection<S> {
     stream: S,
-    /// Number of bytes of the HTTP/2 preface that the peer has sent so far.
+    /// Number of bytes of the HTTP/2 preface that the client has sent so far.
     seen: usize,
-    /// The deadline for starting a protocol; `None` once the protocol is known.
+    /// `None` once the protocol is known.
     deadline: Option<Pin<Box<Sleep>>>,
 }
 

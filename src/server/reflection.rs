@@ -1,7 +1,5 @@
-//! The gRPC reflection service in the versions v1 and v1alpha. Older tools need v1alpha.
-//!
-//! Building a service takes time and memory, because it indexes all symbols. Few clients use reflection, so each
-//! version is built at its first request.
+//! The gRPC reflection service in the versions v1 and v1alpha. Older tools need v1alpha. Each version is built at its
+//! first request, because building indexes all symbols and few clients use reflection.
 
 use std::{
     convert::Infallible,
@@ -44,7 +42,6 @@ impl Version for V1Alpha {
     }
 }
 
-/// The reflection service of version `V`.
 pub(super) struct Reflection<V> {
     built: Arc<OnceLock<Option<Routes>>>,
     version: PhantomData<V>,

@@ -1,8 +1,7 @@
-//! Reads the zip archive of a skill. The archive comes from a client and is not trusted.
+//! Checks and unpacks the zip archive of a skill. The archive comes from a client and is not trusted.
 //!
-//! An archive must contain one folder, with only regular files and folders below it. Links, special files, absolute
-//! paths, `..`, repeated names, encryption and unusual compression are refused. The sizes in the archive's headers are
-//! not trusted: the limits apply to the bytes that are actually unpacked.
+//! An archive must contain one folder, with only regular files and folders below it. The limits apply to the bytes
+//! that are actually unpacked, because the sizes in the archive's headers may be false.
 
 use std::{
     collections::BTreeSet,
@@ -21,24 +20,20 @@ use super::{
 use crate::error::{Code, Error, Result};
 
 pub const MAX_ARCHIVE_BYTES: usize = 8 * 1024 * 1024;
-/// Maximum total size of the files in bytes.
 const MAX_UNPACKED_BYTES: u64 = 32 * 1024 * 1024;
-/// Maximum number of files and folders in an archive.
 const MAX_ENTRIES: usize = 1000;
-/// Maximum length of a path in bytes, and maximum number of its parts.
+/// Maximum length of a path in bytes, and maximum number of its segments.
 const MAX_PATH: (usize, usize) = (512, 16);
 /// Maximum size of SKILL.md in bytes. The model reads its whole text.
 const MAX_SKILL_FILE: u64 = 64 * 1024;
-/// Name of the file with the front matter and the instructions.
 pub(super) const SKILL_FILE: &str = "SKILL.md";
 
-// Bits of a Unix mode: the type of a file, the types of regular files and folders, and the right to execute.
+// Masks and values of a Unix file mode.
 const TYPE: u32 = 0o170_000;
 const REGULAR: u32 = 0o100_000;
 const FOLDER: u32 = 0o040_000;
 const EXECUTE: u32 = 0o111;
 
-/// The content of an archive that has passed all checks.
 #[derive(Debug)]
 pub(super) struct Inspected {
     pub(super) front_matter: FrontMatter,
@@ -50,7 +45,7 @@ pub(super) struct Inspected {
 /// Checks an archive and reads SKILL.md.
 ///
 /// # Errors
-/// `TOO_LARGE` if the archive is too large; INVALID_REQUEST, with the reason, if it breaks another rule.
+/// `TOO_LARGE` if the archive is too large; INVALID_REQUEST if it breaks another rule.
 pub(super) fn inspect(bytes: &[u8]) -> Result<Inspected> {
     if bytes.len() > MAX_ARCHIVE_BYTES {
         return Err(Error::new(
@@ -105,9 +100,6 @@ pub(super) fn inspect(bytes: &[u8]) -> Result<Inspected> {
 
 /// Unpacks an archive into a new folder that every user can read. All files are synced to disk, because a complete
 /// folder is never written again.
-///
-/// # Errors
-/// The errors of [`inspect`], and INTERNAL if a file cannot be written.
 pub(super) fn unpack(bytes: &[u8], into: &Path) -> Result<()> {
     make_folder(into).map_err(not_unpacked)?;
     walk(bytes, |entry, content| {
@@ -142,7 +134,7 @@ fn make_folder(path: &Path) -> io::Result<()> {
         make_folder(parent)?;
     }
     fs::create_dir(path)?;
-    // The umask may have removed permissions.
+    // The umask may have removed permissions from the new folder.
     fs::set_permissions(path, Permissions::from_mode(0o755))
 }
 
@@ -151,16 +143,15 @@ fn not_unpacked(error: io::Error) -> Error {
 }
 
 struct Entry {
-    /// Name of the folder at the top of the archive.
+    /// Top folder of the archive.
     folder: String,
-    /// Path below that folder; empty for the folder itself.
+    /// Path below the top folder; empty for the top folder itself.
     path: String,
     is_folder: bool,
     executable: bool,
 }
 
-/// Checks each entry, then calls `visit` with the entry and its content. `visit` returns the number of bytes that it
-/// read.
+/// Checks each entry, then calls `visit` with the entry and its content. `visit` returns the number of bytes it read.
 fn walk(bytes: &[u8], mut visit: impl FnMut(&Entry, &mut dyn Read) -> io::Result<u64>) -> Result<()> {
     let damaged = |error: &dyn std::fmt::Display| refused(format!("cannot be read: {error}"));
     let mut archive = ZipArchive::new(Cursor::new(bytes)).map_err(|error| damaged(&error))?;
@@ -188,7 +179,7 @@ fn walk(bytes: &[u8], mut visit: impl FnMut(&Entry, &mut dyn Read) -> io::Result
     names.folder.map(drop).ok_or_else(|| refused("is empty"))
 }
 
-/// Checks the name and the type of an entry, but not its content. Returns `None` for files that macOS adds to archives.
+/// Checks the name and type of an entry. Returns `None` for files that macOS adds to archives.
 fn entry(found: &ZipFileEntry<'_>) -> Result<Option<Entry>> {
     let Ok(name) = std::str::from_utf8(found.name_raw()) else {
         return Err(refused("contains a name that is not UTF-8"));
@@ -241,7 +232,7 @@ fn entry(found: &ZipFileEntry<'_>) -> Result<Option<Entry>> {
     }))
 }
 
-/// The names of the entries that were read so far.
+/// The names of the entries read so far.
 #[derive(Default)]
 struct Names {
     folder: Option<String>,
@@ -260,7 +251,6 @@ impl Names {
         }
         let above = entry.path.match_indices('/').map(|(at, _)| entry.path[..at].to_owned());
         let above: Vec<String> = above.collect();
-        // A path cannot be both a file and a folder.
         let is_taken = if entry.is_folder {
             self.files.contains(&entry.path)
         } else {

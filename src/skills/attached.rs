@@ -16,21 +16,17 @@ use crate::{
 };
 
 const FIELD: &str = "skills";
-/// Maximum number of skills of an agent.
 const MAX_ATTACHED: usize = 32;
 
-/// An entry in an agent version's list of skills, stored as JSON.
+/// An entry in an agent version's list of skills. The database stores the list as JSON.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize)]
 pub struct Attached {
     pub name: String,
-    /// Number of the skill's version; `None` for the version that is current when a run starts.
+    /// Version number of the skill. `None` selects the version that is current when the run starts.
     pub version: Option<i32>,
 }
 
 /// Validates a list of skills. Does not check whether the skills exist.
-///
-/// # Errors
-/// INVALID_REQUEST; its message names the entry and the rule.
 pub fn check(attached: &[Attached]) -> Result<()> {
     if attached.len() > MAX_ATTACHED {
         let message = format!("skills must have at most {MAX_ATTACHED} entries");
@@ -52,10 +48,6 @@ pub fn check(attached: &[Attached]) -> Result<()> {
     Ok(())
 }
 
-/// Checks that the account has all skills and versions of a list.
-///
-/// # Errors
-/// INVALID_REQUEST; its message names the entry that is missing.
 pub async fn check_known(db: &impl ConnectionTrait, scope: Scope, attached: &[Attached]) -> Result<()> {
     let found = find(db, scope, attached).await?;
     match found.iter().position(|(_, version)| version.is_none()) {
@@ -68,7 +60,6 @@ pub async fn check_known(db: &impl ConnectionTrait, scope: Scope, attached: &[At
     }
 }
 
-/// Describes a skill for error messages.
 pub fn describe(attached: &Attached) -> String {
     match attached.version {
         Some(version) => format!("version {version} of the skill {}", attached.name),
@@ -76,10 +67,7 @@ pub fn describe(attached: &Attached) -> String {
     }
 }
 
-/// Finds the versions of the listed skills; `None` for a skill or version that does not exist.
-///
-/// # Errors
-/// Database errors.
+/// Finds the versions of the listed skills, with `None` for each missing skill or version.
 pub async fn find<'a>(
     db: &impl ConnectionTrait,
     scope: Scope,

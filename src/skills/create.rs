@@ -18,14 +18,11 @@ use crate::{
     id,
 };
 
-/// Maximum number of skills of an account.
 pub(super) const MAX_SKILLS: u64 = 100;
-/// Maximum number of versions of a skill.
 pub(super) const MAX_VERSIONS: u64 = 100;
 
-/// Stores an archive as a skill. If the account already has a skill with the name in SKILL.md, the archive becomes the
-/// next version of that skill. If the archive is identical to the current version, nothing is written, so that a client
-/// can repeat the request.
+/// Stores an archive as a skill, or as the next version if the account has a skill with this name. If the archive
+/// equals the current version, nothing is written, so a client can repeat the request.
 ///
 /// # Errors
 /// INVALID_REQUEST or `TOO_LARGE` for an archive that breaks a rule; CONFLICT if the account stores too many skills,
@@ -37,7 +34,7 @@ pub async fn create(app: &App, caller: &Caller, archive: Bytes) -> Result<Detail
     let digest = blake3::hash(&archive).to_hex().to_string();
     app.disk.check(archive.len() as u64)?;
     let tx = queue::begin(app, caller.account_id, "skills.create").await?;
-    // While the account is locked, no concurrent request can exceed the limits or use the same version number.
+    // The lock prevents concurrent requests from exceeding the limits or using the same version number.
     ensure::lock(&tx, caller.account_id).await?;
     let rows = list::rows(&tx, caller.scope(), None, MAX_SKILLS + 1).await?;
     let found = rows.iter().find(|row| row.name == inspected.front_matter.name);
@@ -76,7 +73,6 @@ fn full(message: String) -> Error {
     Error::new(Code::Conflict, message)
 }
 
-/// A checked archive that will be stored for the caller.
 struct New<'a> {
     caller: &'a Caller,
     inspected: Inspected,
@@ -85,8 +81,7 @@ struct New<'a> {
 }
 
 impl New<'_> {
-    /// Inserts a version. If the skill is new, inserts the skill. If the skill exists, makes the version its current
-    /// one.
+    /// Inserts a version and makes it current. Inserts the skill if it is new.
     async fn insert(self, app: &App, tx: &Tx, found: Option<skill::Model>) -> Result<Skill> {
         let now = app.clock.now();
         let bytes = i64::try_from(self.archive.len()).unwrap_or(i64::MAX);

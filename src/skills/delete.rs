@@ -1,7 +1,7 @@
 //! Deletes a skill or one of its versions.
 //!
-//! Agent versions never change, so they keep the name of a deleted skill. A run of such an agent continues without the
-//! skill (`skills/attached.rs`). The sweeper (`background/sweeper.rs`) removes the unpacked files.
+//! Agent versions keep the name of a deleted skill, because they never change. Their runs continue without the skill.
+//! The sweeper (`background/sweeper.rs`) removes the unpacked files.
 
 use sea_orm::{ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter};
 use uuid::Uuid;
@@ -16,11 +16,8 @@ use crate::{
     error::Result,
 };
 
-/// Deletes the version with the given number, or the whole skill if `number` is `None`. The newest remaining version
-/// becomes the current one. If no version remains, the skill is deleted.
-///
-/// # Errors
-/// `SKILL_NOT_FOUND`.
+/// Deletes one version, or the whole skill if `number` is `None`. The newest remaining version becomes current.
+/// Deleting the last version deletes the skill.
 pub async fn delete(app: &App, caller: &Caller, skill_id: Uuid, number: Option<i32>) -> Result<()> {
     list::load(app.db.read(), caller.scope(), skill_id, number).await?;
     let now = app.clock.now();

@@ -1,7 +1,7 @@
 //! The unpacked files of skills, one folder per version in the data folder.
 //!
-//! The folders are a cache of the archives in the database. A folder gets its final name only when it is complete, and
-//! then never changes. The sweeper (`background/sweeper.rs`) removes the folders of deleted versions.
+//! The folders are a cache of the archives in the database. A folder gets its final name only when it is complete,
+//! and then never changes. The sweeper (`background/sweeper.rs`) removes the folders of deleted versions.
 
 use std::{fs, path::PathBuf};
 
@@ -16,7 +16,7 @@ use crate::{
     id,
 };
 
-/// Returns the absolute path of the folder that contains the folders of all versions.
+/// Returns the absolute path of the folder that contains all version folders.
 pub fn folder(app: &App) -> PathBuf {
     let folder = app.config.data_dir.join(data_folder::SKILLS);
     std::path::absolute(&folder).unwrap_or(folder)
@@ -34,7 +34,7 @@ pub async fn ensure(app: &App, scope: Scope, version_id: Uuid) -> Result<PathBuf
     }
     let bytes = list::archive(app.db.read(), scope, version_id).await?;
     app.disk.check(bytes.len() as u64)?;
-    // If the process crashes, the sweeper removes the unfinished folder, because no version has its name.
+    // After a crash, the sweeper removes the unfinished folder, because its name is not the id of a version.
     let (unfinished, finished) = (all.join(id::new().to_string()), path.clone());
     blocking::run("the skill could not be unpacked", move || {
         let made = archive::unpack(&bytes, &unfinished).and_then(|()| match fs::rename(&unfinished, &finished) {

@@ -1,7 +1,7 @@
 //! The front matter of SKILL.md: YAML between two lines `---` at the start of the file.
 //!
-//! The format is public (agentskills.io). The parser has limits against hostile YAML, such as aliases that expand to
-//! huge values.
+//! The format is public (agentskills.io). The parser refuses hostile YAML, such as aliases that expand to huge
+//! values.
 
 use std::collections::BTreeMap;
 
@@ -14,9 +14,9 @@ use crate::error::{Error, Result};
 pub(super) const MAX_NAME: usize = 64;
 /// Maximum length of a description in characters.
 const MAX_DESCRIPTION: usize = 1024;
-/// Maximum length in characters of the field `license`, and of the field `compatibility`.
+/// Maximum length in characters of the fields `license` and `compatibility`.
 const MAX_LINE: usize = 500;
-/// Maximum size in bytes of the field `metadata`, and of the field `allowed-tools`.
+/// Maximum size in bytes of the fields `metadata` and `allowed-tools`.
 const MAX_MORE: usize = 4096;
 
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
@@ -39,10 +39,6 @@ impl FrontMatter {
     }
 }
 
-/// Splits the text of SKILL.md into the front matter and the instructions, and checks the front matter.
-///
-/// # Errors
-/// INVALID_REQUEST, with the field and the broken rule.
 pub(super) fn read(text: &str) -> Result<(FrontMatter, &str)> {
     let Some((yaml, instructions)) = split(text) else {
         return Err(refused("must start with front matter between two lines ---"));
@@ -58,7 +54,6 @@ pub(super) fn read(text: &str) -> Result<(FrontMatter, &str)> {
     Ok((front_matter, instructions))
 }
 
-/// Returns the text of SKILL.md after the front matter.
 pub(super) fn instructions(text: &str) -> &str {
     split(text).map_or(text, |(_, instructions)| instructions)
 }
@@ -104,10 +99,7 @@ impl FrontMatter {
     }
 }
 
-/// Checks the name of a skill.
-///
-/// # Errors
-/// Text for an error message, with the rule that the name breaks.
+/// The error text is the rule that the name breaks.
 pub(super) fn check_name(name: &str) -> Result<(), String> {
     let is_plain = (1..=MAX_NAME).contains(&name.len())
         && name.split('-').all(|part| {

@@ -22,22 +22,18 @@ pub struct Skill {
     pub version: version::Model,
 }
 
-/// A skill with the content of one version, and the list of all its versions.
+/// A skill with the content of one version.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Details {
     pub skill: Skill,
     pub instructions: String,
     pub files: Vec<SkillFile>,
-    /// All versions, newest first.
     pub versions: Vec<version::Model>,
     /// Number of the current version.
     pub current: i32,
 }
 
-/// Lists skills with their current versions, newest first. `before` is the id of the last skill of the previous page.
-///
-/// # Errors
-/// Database errors.
+/// Lists skills with their current versions, newest first. `before` is the last id of the previous page.
 pub async fn list(db: &impl ConnectionTrait, scope: Scope, before: Option<Uuid>, limit: u64) -> Result<Vec<Skill>> {
     let rows = rows(db, scope, before, limit).await?;
     let mut versions = versions_of(db, scope, rows.iter().map(|row| row.current_version_id)).await?;
@@ -67,8 +63,8 @@ pub(super) async fn versions_of(
     ids: impl Iterator<Item = Uuid>,
 ) -> Result<BTreeMap<Uuid, version::Model>> {
     let ids: Vec<Uuid> = ids.collect();
-    // For an empty list, SeaORM would build a condition that is always false. A database may scan the whole table to
-    // evaluate such a condition.
+    // For an empty list, SeaORM builds a condition that is always false. A database may scan the whole table to
+    // evaluate it.
     if ids.is_empty() {
         return Ok(BTreeMap::new());
     }
@@ -80,9 +76,6 @@ pub(super) async fn versions_of(
 }
 
 /// Loads a skill with one version; `None` selects the current version.
-///
-/// # Errors
-/// `SKILL_NOT_FOUND`.
 pub async fn load(db: &impl ConnectionTrait, scope: Scope, skill_id: Uuid, number: Option<i32>) -> Result<Skill> {
     let row = of::<skill::Entity>(scope)
         .filter(skill::Column::Id.eq(skill_id))
@@ -100,7 +93,6 @@ pub async fn load(db: &impl ConnectionTrait, scope: Scope, skill_id: Uuid, numbe
     Ok(Skill { row, version })
 }
 
-/// Lists the versions of a skill, newest first.
 pub(super) async fn versions(db: &impl ConnectionTrait, scope: Scope, skill_id: Uuid) -> Result<Vec<version::Model>> {
     Ok(of::<version::Entity>(scope)
         .filter(version::Column::SkillId.eq(skill_id))
@@ -110,7 +102,7 @@ pub(super) async fn versions(db: &impl ConnectionTrait, scope: Scope, skill_id: 
         .await?)
 }
 
-/// Loads the content of a skill's version, and the list of all versions.
+/// Loads the content of a version, and the list of all versions.
 ///
 /// # Errors
 /// `SKILL_NOT_FOUND` if the version was deleted.
@@ -136,10 +128,6 @@ pub async fn details(db: &impl ConnectionTrait, scope: Scope, skill: Skill) -> R
     })
 }
 
-/// Loads the archive of a version.
-///
-/// # Errors
-/// `SKILL_NOT_FOUND` if the version was deleted.
 pub(super) async fn archive(db: &impl ConnectionTrait, scope: Scope, version_id: Uuid) -> Result<Vec<u8>> {
     let found: Option<Vec<u8>> = of::<content::Entity>(scope)
         .filter(content::Column::Id.eq(version_id))
@@ -152,9 +140,6 @@ pub(super) async fn archive(db: &impl ConnectionTrait, scope: Scope, version_id:
 }
 
 /// Returns the subset of `ids` for which a version exists in the scope.
-///
-/// # Errors
-/// Database errors.
 pub async fn known(
     db: &impl ConnectionTrait,
     scope: Scope,

@@ -12,10 +12,10 @@ pub mod skill {
         #[sea_orm(primary_key, auto_increment = false)]
         pub id: Uuid,
         pub account_id: Uuid,
-        /// Name, unique within the account.
+        /// Unique within the account.
         pub name: String,
         pub current_version_id: Uuid,
-        /// Number of the newest version that was ever stored. Numbers are never reused.
+        /// Number of the newest version ever stored. Numbers are never reused.
         pub version_count: i32,
         /// Total size of the archives of all versions, in bytes.
         pub stored_bytes: i64,
@@ -23,7 +23,6 @@ pub mod skill {
         pub updated_at: DateTime<Utc>,
     }
 
-    /// `SeaORM` requires this type. It is empty, because joins are written by hand.
     #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
     pub enum Relation {}
 
@@ -64,7 +63,6 @@ pub mod version {
         pub created_at: DateTime<Utc>,
     }
 
-    /// `SeaORM` requires this type. It is empty, because joins are written by hand.
     #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
     pub enum Relation {}
 
@@ -85,7 +83,6 @@ pub mod content {
     #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
     #[sea_orm(table_name = "skill_contents")]
     pub struct Model {
-        /// Id of the version.
         #[sea_orm(primary_key, auto_increment = false)]
         pub id: Uuid,
         pub account_id: Uuid,
@@ -96,7 +93,6 @@ pub mod content {
         pub archive: Vec<u8>,
     }
 
-    /// `SeaORM` requires this type. It is empty, because joins are written by hand.
     #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
     pub enum Relation {}
 

@@ -17,29 +17,26 @@ use crate::{
 };
 
 pub const NAME: &str = "skill";
-/// Folder in the sandbox below which the folders of skills are mounted.
+/// Folder in the sandbox that contains the mounted skills.
 pub const MOUNTED_AT: &str = "/skills";
-/// Maximum number of bytes that the tool returns from a file. A longer file is truncated.
+/// Maximum number of bytes that the tool returns from a file. Longer files are truncated.
 const MAX_FILE: u64 = 64 * 1024;
-/// Maximum number of files that the tool lists.
 const MAX_LISTED: usize = 100;
 
 #[derive(Clone, Debug)]
 pub struct RunSkill {
     pub name: String,
     pub description: String,
-    /// The unpacked files on the host.
+    /// Folder of the unpacked files on the host.
     pub folder: PathBuf,
 }
 
 impl RunSkill {
-    /// Returns the folder of the skill inside the sandbox.
     pub fn mounted_at(&self) -> String {
         format!("{MOUNTED_AT}/{}", self.name)
     }
 }
 
-/// Returns the spec of the tool, which is the same for all runs.
 pub fn spec() -> ToolSpec {
     ToolSpec {
         name: NAME.to_owned(),
@@ -61,8 +58,8 @@ pub fn spec() -> ToolSpec {
     }
 }
 
-/// Builds the section of the system prompt that lists the skills. If the list has more than `most` bytes, the
-/// descriptions are shortened.
+/// Builds the section of the system prompt that lists the skills. If the list exceeds `most` bytes, the descriptions
+/// are shortened.
 pub fn section(skills: &[RunSkill], has_sandbox: bool, most: usize) -> String {
     let one_line = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
     let line = |skill: &RunSkill, description: &str| format!("\n- {}: {description}", skill.name);
@@ -89,7 +86,6 @@ pub fn section(skills: &[RunSkill], has_sandbox: bool, most: usize) -> String {
     text
 }
 
-/// The tool `skill`, with the skills of one run.
 pub struct LoadSkill {
     skills: Vec<RunSkill>,
     has_sandbox: bool,
@@ -186,7 +182,7 @@ fn missing(skill: &RunSkill, file: &str, error: &io::Error) -> String {
     }
 }
 
-/// Reads the beginning of a text file. Returns the text, and true if the file is longer.
+/// Reads the beginning of a text file. The flag is true if the file is longer.
 fn content(path: &Path) -> io::Result<(String, bool)> {
     let mut bytes = Vec::new();
     File::open(path)?.take(MAX_FILE + 1).read_to_end(&mut bytes)?;
@@ -194,7 +190,7 @@ fn content(path: &Path) -> io::Result<(String, bool)> {
     bytes.truncate(usize::try_from(MAX_FILE).unwrap_or(usize::MAX));
     match std::str::from_utf8(&bytes) {
         Ok(text) => Ok((text.to_owned(), truncated)),
-        // The limit may have cut the last character.
+        // The size limit may have cut the last character.
         Err(error) if truncated && error.error_len().is_none() => Ok((
             String::from_utf8_lossy(&bytes[..error.valid_up_to()]).into_owned(),
             true,
@@ -203,7 +199,7 @@ fn content(path: &Path) -> io::Result<(String, bool)> {
     }
 }
 
-/// Adds the paths of all files below `folder` to `files`. The paths are relative to `top`.
+/// Adds the paths of all files below `folder`, relative to `top`.
 fn list(top: &Path, folder: &Path, files: &mut Vec<String>) {
     for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
         let path = entry.path();

@@ -1,4 +1,4 @@
-//! Creates empty threads, and renames threads.
+//! Creates and renames threads.
 
 use sea_orm::{EntityTrait, IntoActiveModel};
 use uuid::Uuid;
@@ -25,7 +25,7 @@ pub async fn create(app: &App, caller: &Caller, project_id: Option<Uuid>, name: 
     check(&name)?;
     let now = app.clock.now();
     let tx = queue::begin(app, caller.account_id, "threads.create").await?;
-    // Lock the account first, so that two concurrent calls cannot both create the last thread that the plan allows.
+    // The lock prevents concurrent calls from exceeding the plan's limit.
     let account = ensure::lock(&tx, caller.account_id).await?;
     if let Some(project_id) = project_id {
         let found = projects::find(&tx, caller.scope(), project_id).await?;
@@ -67,7 +67,6 @@ const INSERT: Sql = Sql::new(
     "INSERT INTO threads (id, account_id, project_id, name, created_at, updated_at) VALUES ($1, $2, $3, $4, $5, $6)",
 );
 
-/// Builds the statement that inserts a thread.
 pub fn insertion(row: thread::Model) -> Bound {
     INSERT.with([
         row.id.into(),
@@ -79,7 +78,7 @@ pub fn insertion(row: thread::Model) -> Bound {
     ])
 }
 
-/// Renames a thread. Setting the current name changes nothing.
+/// Renames a thread. Setting the current name again changes nothing.
 ///
 /// # Errors
 /// INVALID_REQUEST, `THREAD_NOT_FOUND`.

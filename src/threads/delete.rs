@@ -6,11 +6,8 @@ use uuid::Uuid;
 use super::table::thread::{Column, Entity};
 use crate::{db::Tx, error::Result};
 
-/// Deletes the row of a thread. Foreign keys cascade the deletion to its messages and runs. The calling function must
-/// have locked the account.
-///
-/// # Errors
-/// Database errors.
+/// Deletes a thread. Foreign keys also delete its messages and runs. The calling function must have locked the
+/// account.
 pub async fn delete(tx: &Tx, account_id: Uuid, thread_id: Uuid) -> Result<()> {
     Entity::delete_many()
         .filter(Column::AccountId.eq(account_id))

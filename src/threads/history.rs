@@ -16,24 +16,21 @@ use crate::{
     v1::MessageRole,
 };
 
-/// Maximum number of messages in the history. The engine shortens the history further to fit the model's context
-/// window.
+/// Maximum number of messages. The engine shortens the history further to fit the model's context window.
 const MAX_MESSAGES: usize = 2_000;
-/// Maximum size of the history in bytes, per token of the context window. This is more than fits into the window, so
-/// that the engine can choose which messages to shorten.
+/// Maximum number of bytes of history per token of the context window. A history of this size exceeds the window, so
+/// that the engine can choose what to shorten.
 const BYTES_PER_TOKEN: u64 = 16;
-/// Maximum size of the history in bytes, for a context window of any size.
+/// Maximum size of the history in bytes, for any context window.
 const MAX_BYTES: u64 = 32 * 1024 * 1024;
 
 pub struct Past {
     /// Oldest first.
     pub messages: Vec<ChatMessage>,
-    /// Tool calls of the run's last assistant message that have no result, because the worker that executed the calls
-    /// has stopped.
+    /// Tool calls of the run's last assistant message that have no result, because their worker stopped.
     pub interrupted: Vec<ToolRequest>,
 }
 
-/// Returns the history of a thread whose only message is a prompt without files.
 pub fn of_prompt(prompt: &str) -> Past {
     Past {
         messages: vec![ChatMessage::User {
@@ -43,11 +40,7 @@ pub fn of_prompt(prompt: &str) -> Past {
     }
 }
 
-/// Loads the part of a thread that a run may read. `context_window` is the size of the model's context window in
-/// tokens.
-///
-/// # Errors
-/// Database errors; INTERNAL if a message cannot be decoded.
+/// Loads the messages that a run may read. `context_window` is in tokens.
 pub async fn load(
     db: &impl ConnectionTrait,
     scope: Scope,
@@ -75,7 +68,7 @@ pub async fn load(
                     Vec::new()
                 };
                 conversation.push(ChatMessage::Assistant {
-                    // If the provider data cannot be parsed, the message is sent without the data.
+                    // The message is sent without provider data that cannot be parsed.
                     carried: row.carried.and_then(|text| serde_json::from_str(&text).ok()),
                     text: row.content,
                     tool_calls,

@@ -1,4 +1,4 @@
-//! Queries for threads. Each query reads only the rows of its scope.
+//! Queries for threads.
 
 use chrono::{DateTime, Utc};
 use sea_orm::{
@@ -13,32 +13,20 @@ use crate::{
     error::{Code, Error, Result},
 };
 
-/// Returns the row of a thread; `None` if the thread does not exist or is outside the scope.
-///
-/// # Errors
-/// Database errors.
 pub async fn find(db: &impl ConnectionTrait, scope: Scope, thread_id: Uuid) -> Result<Option<Model>> {
     Ok(of::<Entity>(scope).filter(Column::Id.eq(thread_id)).one(db).await?)
 }
 
-/// Loads a thread that must exist in the scope.
-///
-/// # Errors
-/// `THREAD_NOT_FOUND`; database errors.
 pub async fn load(db: &impl ConnectionTrait, scope: Scope, thread_id: Uuid) -> Result<Model> {
     find(db, scope, thread_id).await?.ok_or_else(not_found)
 }
 
-/// Returns the error for a thread that does not exist or belongs to another account.
 pub fn not_found() -> Error {
     Error::new(Code::ThreadNotFound, "Thread not found")
 }
 
-/// Lists the threads of one project or of all projects, most recently active first. `before` is the page cursor: the
-/// last-activity time and the id of the last thread of the previous page, or `None` for the first page.
-///
-/// # Errors
-/// Database errors.
+/// Lists the threads of one or all projects, most recently active first. `before` is the page cursor: last-activity
+/// time and id of the last thread on the previous page.
 pub async fn list(
     db: &impl ConnectionTrait,
     scope: Scope,

@@ -1,4 +1,4 @@
-//! Writes and reads the messages of threads. Messages are sorted in the order in which the model receives them.
+//! Writes and reads the messages of threads, in the order in which the model receives them.
 
 use chrono::{DateTime, Utc};
 use sea_orm::{
@@ -19,22 +19,21 @@ use crate::{
     v1::MessageRole,
 };
 
-/// Numbers of rows that one INSERT statement on PostgreSQL may have. With few sizes, few different statements must be
-/// prepared. [`padded`] extends a shorter batch with copies of its last row. The statement ignores the copies.
+/// Permitted row counts of an INSERT on PostgreSQL. Few counts mean few prepared statements. [`padded`] fills a batch
+/// with copies of its last row, which the statement ignores.
 const SIZES: [usize; 5] = [1, 4, 16, 64, 128];
 /// Maximum number of messages in the first query of a read.
 const FIRST_PORTION: usize = 8;
 /// Maximum number of messages per query.
 const LARGEST_PORTION: usize = 128;
-/// If one query returns fewer bytes than this, the next query reads twice as many messages, up to
-/// [`LARGEST_PORTION`].
+/// After a query with fewer bytes than this, the next query reads twice as many messages.
 const SMALL_PORTION: usize = 256 * 1024;
 
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize)]
 pub struct StoredCall {
     pub id: String,
     pub name: String,
-    /// The arguments exactly as the model wrote them.
+    /// Arguments as the model wrote them.
     pub arguments: String,
 }
 
@@ -50,7 +49,6 @@ pub struct NewMessage {
     pub tool_call_id: Option<String>,
     /// Names of files in the workspace.
     pub files: Vec<String>,
-    /// True if a tool message reports a failure.
     pub is_error: bool,
     /// True if the model's stream broke off before the message was complete.
     pub partial: bool,
@@ -79,10 +77,6 @@ pub struct Belongs {
     pub run_id: Option<Uuid>,
 }
 
-/// Builds the row of a new message.
-///
-/// # Errors
-/// INTERNAL if a part of the message cannot be encoded as JSON.
 pub fn row(belongs: Belongs, new: NewMessage, at: DateTime<Utc>) -> Result<Model> {
     let wrong = |error: serde_json::Error| Error::internal("the message could not be encoded", error);
     let files = if new.files.is_empty() {
@@ -120,8 +114,8 @@ const INSERT: Sql = Sql::new(
      ON CONFLICT DO NOTHING",
 );
 
-/// Builds the statement that inserts a message. The statement ignores a message whose id already exists: an earlier
-/// attempt has written the message, but the response to its commit was lost.
+/// Builds the statement that inserts a message. The statement ignores an existing id: an earlier attempt has written
+/// the message, but the response to the commit was lost.
 pub fn insertion(row: Model) -> db::Bound {
     INSERT.with([
         row.id.into(),
@@ -141,10 +135,7 @@ pub fn insertion(row: Model) -> db::Bound {
     ])
 }
 
-/// Inserts messages. Ignores messages whose ids already exist.
-///
-/// # Errors
-/// Database errors.
+/// Inserts messages and ignores existing ids.
 pub async fn insert(tx: &Tx, rows: &[&Model]) -> Result<(), DbErr> {
     if tx.get_database_backend() == DbBackend::Postgres {
         for chunk in rows.chunks(SIZES[SIZES.len() - 1]) {
@@ -159,17 +150,14 @@ pub async fn insert(tx: &Tx, rows: &[&Model]) -> Result<(), DbErr> {
     tx.change_all(changes).await
 }
 
-/// Changes the name of a file in the user message that started a run.
-///
-/// # Errors
-/// Database errors.
+/// Renames a file in the user message that started a run.
 pub async fn rename_file(
     tx: &Tx,
     scope: Scope,
     (thread_id, run_id): (Uuid, Uuid),
     (old, new): (&str, &str),
 ) -> Result<()> {
-    // The conditions on `thread_id` and `turn` let the query use the index of messages.
+    // The conditions on `thread_id` and `turn` let the query use the index.
     let naming = of::<Entity>(scope)
         .filter(Column::ThreadId.eq(thread_id))
         .filter(Column::Turn.eq(run_id))
@@ -190,18 +178,14 @@ pub async fn rename_file(
     Ok(())
 }
 
-/// Maximum size of a read. The first row is returned even if it is larger than `bytes`.
+/// Maximum size of a read. The first row is returned even if it exceeds `bytes`.
 #[derive(Clone, Copy, Debug)]
 pub struct Bound {
     pub rows: usize,
     pub bytes: usize,
 }
 
-/// Lists the messages of a thread after a cursor (the `turn` and `id` of a message), oldest first. The returned flag is
-/// true if more messages follow.
-///
-/// # Errors
-/// Database errors.
+/// Lists the messages after a cursor (`turn` and `id`), oldest first. The flag is true if more messages follow.
 pub async fn list(
     db: &impl ConnectionTrait,
     scope: Scope,
@@ -220,11 +204,8 @@ pub async fn list(
     .await
 }
 
-/// Lists messages that a run may read: its own messages and all messages that are ordered before the run. Returns the
-/// newest messages that fit into the bound, oldest first.
-///
-/// # Errors
-/// Database errors.
+/// Returns the newest messages that fit into the bound, sorted from oldest to newest. A run reads its own messages
+/// and all messages that are ordered before the run.
 pub async fn history(
     db: &impl ConnectionTrait,
     scope: Scope,
@@ -246,8 +227,7 @@ pub async fn history(
     Ok(rows)
 }
 
-/// Returns the position of a message in its thread, as a tuple. A comparison of tuples can use an index; the equivalent
-/// condition with OR cannot.
+/// Returns the sort key as a tuple. A comparison of tuples can use an index; the equivalent condition with OR cannot.
 fn place() -> Expr {
     Expr::tuple([Column::Turn, Column::Id].map(Expr::col))
 }
@@ -256,8 +236,8 @@ fn values((turn, id): (Uuid, Uuid)) -> Expr {
     Expr::tuple([turn, id].map(Expr::value))
 }
 
-/// Reads rows in several queries until the bound is reached; the returned flag is true if more rows follow. Messages
-/// may be large, so the number of rows per query grows only while the results are small.
+/// Reads rows in several queries until the bound is reached. The flag is true if more rows follow. The number of rows
+/// per query grows only while the results are small, because messages may be large.
 async fn read(
     db: &impl ConnectionTrait,
     bound: Bound,

@@ -1,4 +1,4 @@
-//! Updates the time of a thread's last activity. The new time moves the thread and its project to the top of the lists.
+//! Sets the last-activity time of a thread and its project, which moves both to the top of their lists.
 
 use chrono::{DateTime, Utc};
 
@@ -11,8 +11,7 @@ use crate::{
 const MOVE: Sql = Sql::new("UPDATE threads SET updated_at = $1 WHERE account_id = $2 AND id = $3");
 const MOVE_AND_NAME: Sql = Sql::new("UPDATE threads SET updated_at = $1, name = $2 WHERE account_id = $3 AND id = $4");
 
-/// Builds the statements that set the last-activity time of a thread and of its project. If a name is given, the first
-/// statement sets this name.
+/// Builds the update statements. If a name is given, the first statement also sets the name.
 pub fn moved(thread: &Model, name: Option<String>, at: DateTime<Utc>) -> Vec<Bound> {
     let (account_id, id) = (thread.account_id.into(), thread.id.into());
     let update = match name {

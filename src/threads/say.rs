@@ -17,10 +17,10 @@ use crate::{
 
 pub const MAX_CONTENT_BYTES: usize = 1024 * 1024;
 
-/// Adds a message with the role user or assistant. An unspecified role means user.
+/// An unspecified role means user.
 ///
 /// # Errors
-/// `INVALID_REQUEST`, with the name of the invalid field; `THREAD_NOT_FOUND`.
+/// INVALID_REQUEST, `THREAD_NOT_FOUND`.
 pub async fn say(
     app: &App,
     caller: &Caller,
@@ -31,7 +31,7 @@ pub async fn say(
     let role = match role {
         MessageRole::Unspecified | MessageRole::User => MessageRole::User,
         MessageRole::Assistant => MessageRole::Assistant,
-        // A tool message must answer a tool call, but this request names no call.
+        // A tool message must answer a tool call, but this request has no call id.
         MessageRole::Tool => return Err(Error::invalid_field("role", "role must be user or assistant")),
     };
     if content.trim().is_empty() {
@@ -45,9 +45,9 @@ pub async fn say(
     }
     load(app.db.read(), caller.scope(), thread_id).await?;
     let tx = queue::begin(app, caller.account_id, "threads.say").await?;
-    // While the account is locked, the thread cannot be deleted.
+    // The lock prevents a concurrent deletion of the thread.
     ensure::lock(&tx, caller.account_id).await?;
-    // Message ids and run ids come from the same clock, so the message is ordered after all runs that started earlier.
+    // Message ids and run ids come from the same clock, so the message follows all earlier runs.
     let (message_id, now) = app.clock.stamp();
     let thread = load(&tx, caller.scope(), thread_id).await?;
     let belongs = Belongs {

@@ -15,12 +15,10 @@ pub mod thread {
         pub project_id: Uuid,
         pub name: String,
         pub created_at: DateTime<Utc>,
-        /// Time of the last activity: the start of a run, a call of `AddMessage`, or a new name. Lists of threads are
-        /// sorted by this time.
+        /// Time of the last run start, `AddMessage` call or renaming. Lists of threads are sorted by this time.
         pub updated_at: DateTime<Utc>,
     }
 
-    /// `SeaORM` requires this type. It is empty, because joins are written by hand.
     #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
     pub enum Relation {}
 
@@ -47,27 +45,26 @@ pub mod message {
         pub account_id: Uuid,
         pub thread_id: Uuid,
         pub run_id: Option<Uuid>,
-        /// Sort key within the thread: the id of the message's run, or the message's own id if the message has no run.
+        /// Sort key within the thread: the id of the message's run or, for a message without a run, the message's own
+        /// id.
         pub turn: Uuid,
-        /// Number of the message's `MessageRole`.
+        /// Number of a `MessageRole`.
         pub role: i16,
         pub content: String,
         /// JSON list of `StoredCall`.
         pub tool_calls: Option<Json>,
-        /// Provider data that later requests must send back with this message: JSON as text. No API returns this data.
+        /// Provider data that later requests must send back with this message, as JSON text. No API returns it.
         pub carried: Option<String>,
         /// Id of the tool call that the message answers; `None` if the message is not a tool message.
         pub tool_call_id: Option<String>,
         /// JSON list of the names of files in the workspace.
         pub files: Option<Json>,
-        /// True if a tool message reports a failure.
         pub is_error: bool,
         /// True if the model's stream broke off before the message was complete.
         pub partial: bool,
         pub created_at: DateTime<Utc>,
     }
 
-    /// `SeaORM` requires this type. It is empty, because joins are written by hand.
     #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
     pub enum Relation {}
 

@@ -15,10 +15,7 @@ use crate::{
     error::Result,
 };
 
-/// Removes up to `limit` expired uploads with their files. Returns the number of expired uploads that were found.
-///
-/// # Errors
-/// Database errors.
+/// Removes up to `limit` expired uploads and their files. Returns the number of expired uploads found.
 pub async fn discard_expired(app: &App, limit: u64) -> Result<usize> {
     let old = app.clock.now() - KEPT;
     let scope = Scope::system("uploads that no run used");
@@ -38,9 +35,6 @@ pub async fn discard_expired(app: &App, limit: u64) -> Result<usize> {
 }
 
 /// Returns the subset of `ids` for which an upload exists in the scope.
-///
-/// # Errors
-/// Database errors.
 pub async fn known(
     db: &impl ConnectionTrait,
     scope: Scope,

@@ -1,18 +1,17 @@
 //! Turns the names and paths that clients send into safe names for the workspace.
 //!
-//! Names are normalised to Unicode NFC. Without normalisation, two names with different code points could look the
-//! same, and an upload could imitate another file.
+//! Names are normalised to Unicode NFC. Otherwise two names with different code points could look the same, and an
+//! upload could imitate another file.
 
 use unicode_normalization::UnicodeNormalization;
 
 use crate::error::{Error, Result};
 
-/// Maximum length of a name in bytes. File systems allow 255 bytes; the rest is for a suffix such as `-2`.
+/// Maximum length of a name in bytes. File systems allow 255 bytes, so a suffix such as `-2` still fits.
 const MAX_BYTES: usize = 200;
 
-/// Returns a plain file name for the name that a client sent: the last part of the path, without control characters.
-/// Characters that Windows forbids in file names are replaced by `_`. The result is never empty, never names a hidden
-/// file and never looks like a command-line option.
+/// Returns a safe file name: the last segment of the given path, without control characters. `_` replaces characters
+/// that Windows forbids. The result is never empty, hidden, or similar to a command-line option.
 pub fn sanitise(given: &str) -> String {
     let last = given
         .rsplit(['/', '\\'])
@@ -54,16 +53,14 @@ pub fn free(name: &str, is_taken: impl Fn(&str) -> bool) -> String {
     }
 }
 
-/// Returns the NFC form of a name, for comparison with other names.
 pub fn canonical(name: &str) -> String {
     name.nfc().collect()
 }
 
-/// Returns the NFC form of a path from a request.
+/// Returns the NFC form of a requested path.
 ///
 /// # Errors
-/// INVALID_REQUEST if the path contains invisible or control characters. The workspace makes all other checks of the
-/// path.
+/// INVALID_REQUEST if the path contains invisible or control characters. The workspace checks all other rules.
 pub fn path(given: &str) -> Result<String> {
     if given.chars().any(|letter| letter.is_control() || is_invisible(letter)) {
         let message = "path must not contain control characters or invisible characters";
@@ -72,8 +69,8 @@ pub fn path(given: &str) -> Result<String> {
     Ok(canonical(given))
 }
 
-// Bidirectional controls can make `vsc.exe` look like `exe.csv`. The other characters are invisible, so two different
-// names could look the same.
+// Bidirectional controls can make `vsc.exe` look like `exe.csv`. Invisible characters can make different names look
+// the same.
 fn is_invisible(letter: char) -> bool {
     matches!(letter, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
 }

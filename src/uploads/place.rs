@@ -1,10 +1,8 @@
-//! Moves the uploads of a run into the workspace of its project: one rename per file. `StartRun` places the files
-//! before it responds. The worker places the remaining files before the first step, because a crash may have
-//! interrupted `StartRun`. `StartRun` and the worker may place files at the same time.
+//! Moves the uploads of a run into the workspace of its project, with one rename per file. `StartRun` places the
+//! files before it responds. The worker places files that a crash left behind. Both may run at the same time.
 //!
-//! `StartRun` chooses and stores a name for each upload. If another file in the workspace has this name when the upload
-//! is placed, the upload gets the next free name. The new name is first stored in the row of the upload and in the
-//! message that names the file. Only then is the file moved, so that it can be found after a crash.
+//! If another file has the chosen name, the upload gets the next free name. The new name is stored before the file is
+//! moved, so the file can be found after a crash.
 
 use std::collections::BTreeSet;
 
@@ -25,13 +23,10 @@ use crate::{
 
 /// Maximum number of names read from the workspace to find a free name.
 const MAX_NAMES: usize = 10_000;
-/// Maximum number of new names that are tried for one file.
+/// Maximum number of names to try for one file.
 const MAX_TRIES: usize = 32;
 
 /// Lists up to `MAX_NAMES` names in the top folder of a workspace, in NFC.
-///
-/// # Errors
-/// File system errors.
 pub async fn names(sandbox: &ProjectSandbox) -> Result<BTreeSet<String>> {
     let workspace = sandbox.workspace().clone();
     let list = move || workspace.list("", Depth::One, MAX_NAMES, None);
@@ -46,15 +41,12 @@ pub async fn names(sandbox: &ProjectSandbox) -> Result<BTreeSet<String>> {
 #[derive(Clone, Copy, Debug)]
 pub struct Destination {
     pub account_id: Uuid,
-    /// Thread with the message that names the files.
+    /// Thread whose message names the files.
     pub thread_id: Uuid,
     pub run_id: Uuid,
 }
 
 /// Moves a run's unplaced uploads into the workspace, and marks them as placed. The call is idempotent.
-///
-/// # Errors
-/// File system and database errors.
 pub async fn place(app: &App, sandbox: &ProjectSandbox, run: Destination) -> Result<()> {
     let query = of::<Entity>(Scope::account(run.account_id))
         .filter(Column::RunId.eq(run.run_id))
@@ -87,7 +79,7 @@ pub async fn place(app: &App, sandbox: &ProjectSandbox, run: Destination) -> Res
     tx.commit().await
 }
 
-// Moves each file to its chosen name. Returns the uploads that need another name, each with its error.
+// Returns the uploads that need another name, each with its error.
 async fn move_in(app: &App, workspace: &Workspace, uploads: Vec<Model>) -> Result<Vec<(Model, Error)>> {
     let workspace = workspace.clone();
     let uploads: Vec<_> = uploads
@@ -102,23 +94,23 @@ async fn move_in(app: &App, workspace: &Workspace, uploads: Vec<Model>) -> Resul
             };
             match workspace.place_as(&file, name) {
                 Ok(()) => {}
-                // Another file has the name, or a concurrent call has moved this file to another name.
+                // Another file has the name, or a concurrent call has moved this file.
                 Err(fault) if matches!(fault.kind(), ErrorKind::Conflict | ErrorKind::FileNotFound) => {
                     left.push((upload, fault.into()));
                 }
                 Err(fault) => return Err(fault),
             }
         }
-        // Sync before the uploads are marked as placed. Without the sync, a file could be missing from both folders
-        // after a power failure.
+        // Sync before the uploads are marked as placed. Otherwise a power failure could lose a file from both
+        // folders.
         workspace.sync()?;
         Ok(left)
     })
     .await
 }
 
-// Gives an upload a new name: the name that a concurrent call has stored, or the next free name. Returns `None` if the
-// file is already placed.
+// Gives an upload the name that a concurrent call has stored, or the next free name. Returns `None` if the file is
+// already placed.
 async fn rename(
     app: &App,
     sandbox: &ProjectSandbox,
@@ -129,7 +121,7 @@ async fn rename(
     let workspace = sandbox.workspace().clone();
     let wanted = name::sanitise(&upload.name);
     let free = super::blocking(move || {
-        // `names` contains only the first `MAX_NAMES` names of the folder, so also check the folder itself.
+        // `names` contains only the first `MAX_NAMES` names, so also check the folder itself.
         let is_there =
             |name: &str| !matches!(workspace.metadata(name), Err(fault) if fault.kind() == ErrorKind::FileNotFound);
         Ok::<_, Error>(name::free(&wanted, |name| names.contains(name) || is_there(name)))

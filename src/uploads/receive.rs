@@ -1,5 +1,5 @@
-//! Receives files. A client sends a file in one of two ways: its name and size first and then its chunks
-//! (`FileService`), or the whole file as one stream (a part of a multipart form).
+//! Receives files. `FileService` first receives a name and a size, and then chunks. Multipart forms send each file as
+//! one stream.
 
 use std::{
     io::SeekFrom,
@@ -32,16 +32,15 @@ use crate::{
     id,
 };
 
-/// Maximum size of a chunk in bytes.
 pub const MAX_CHUNK: usize = 1024 * 1024;
 /// Maximum length in bytes of the file name that a client sends.
 const MAX_NAME: usize = 4096;
 
-/// Creates an upload from the name and size that the client states before it sends the chunks.
+/// Creates an upload from the name and size that the client states.
 ///
 /// # Errors
-/// INVALID_REQUEST if the name is invalid or the size is negative; `TOO_LARGE` if the size exceeds the maximum file
-/// size; THROTTLED if the account has too many unused uploads; UNAVAILABLE if the disk is almost full.
+/// INVALID_REQUEST for an invalid name or size; `TOO_LARGE`; THROTTLED if the account has too many unused uploads;
+/// UNAVAILABLE if the disk is almost full.
 pub async fn announce(app: &App, caller: &Caller, name: String, size: i64) -> Result<Model> {
     check_name(&name)?;
     if size < 0 {
@@ -74,12 +73,11 @@ pub async fn announce(app: &App, caller: &Caller, name: String, size: i64) -> Re
     if size == 0 { finish(app, row).await } else { Ok(row) }
 }
 
-/// Adds a chunk to an upload. A client may send a chunk again: if all bytes of the chunk were received before, nothing
-/// changes.
+/// Adds a chunk to an upload. A chunk whose bytes were all received before changes nothing.
 ///
 /// # Errors
-/// `UPLOAD_NOT_FOUND`; `UPLOAD_INCOMPLETE` if the chunk would leave a gap; `TOO_LARGE` if the chunk is larger than
-/// [`MAX_CHUNK`] or ends beyond the stated size.
+/// `UPLOAD_NOT_FOUND`; `UPLOAD_INCOMPLETE` for a gap before the chunk; `TOO_LARGE` if the chunk exceeds [`MAX_CHUNK`]
+/// or the stated size.
 pub async fn chunk(app: &App, caller: &Caller, upload_id: Uuid, offset: i64, data: Bytes) -> Result<Model> {
     if data.len() > MAX_CHUNK {
         return Err(Error::new(Code::TooLarge, "a chunk may have up to 1 MiB"));
@@ -135,11 +133,10 @@ pub async fn chunk(app: &App, caller: &Caller, upload_id: Uuid, offset: i64, dat
     }
 }
 
-/// Receives a whole file as a stream. If the file is too large or the stream fails, the received bytes are removed.
+/// Receives a whole file as a stream. The received bytes are removed if the file is too large or the stream fails.
 ///
 /// # Errors
-/// `TOO_LARGE` as soon as the file exceeds the maximum file size; THROTTLED if the account has too many unused or
-/// arriving files; errors of the stream.
+/// `TOO_LARGE`; THROTTLED if the account has too many unused or arriving files; errors of the stream.
 pub async fn stream(
     app: &App,
     caller: &Caller,
@@ -148,7 +145,7 @@ pub async fn stream(
 ) -> Result<Model> {
     check_name(name)?;
     let largest = largest(app, caller.account_id).await?;
-    // The account's limits are checked while the bytes arrive; `insert` checks them again with the final size.
+    // `arrival` checks the account's limits while bytes arrive. `insert` checks them again with the final size.
     let arrival = Arrival::begin(app, caller.account_id, largest).await?;
     let upload_id = id::new();
     let mut staging = Staging {
@@ -214,10 +211,7 @@ async fn copy(
     ))
 }
 
-/// Removes the listed uploads and their files. Uploads that a run uses are kept.
-///
-/// # Errors
-/// Database errors.
+/// Removes uploads that no run uses, with their files.
 pub async fn discard(app: &App, scope: Scope, upload_ids: &[Uuid]) -> Result<()> {
     let rows = of::<Entity>(scope)
         .filter(Column::Id.is_in(upload_ids.iter().copied()))
@@ -232,8 +226,7 @@ pub async fn discard(app: &App, scope: Scope, upload_ids: &[Uuid]) -> Result<()>
             .filter(Column::RunId.is_null())
             .exec(&tx)
             .await?;
-        // The upload may have been bound to a run after its row was read. The file then belongs to that run and is
-        // kept.
+        // A run may have taken the upload after its row was read. The file is then kept.
         if deleted.rows_affected == 1 {
             gone.push(row.id);
         }
@@ -245,10 +238,7 @@ pub async fn discard(app: &App, scope: Scope, upload_ids: &[Uuid]) -> Result<()>
     Ok(())
 }
 
-/// Loads an upload, even if it is incomplete or a run already uses it.
-///
-/// # Errors
-/// `UPLOAD_NOT_FOUND`.
+/// Loads an upload, whether or not it is complete or used.
 pub async fn load(db: &impl ConnectionTrait, scope: Scope, upload_id: Uuid) -> Result<Model> {
     of::<Entity>(scope)
         .filter(Column::Id.eq(upload_id))
@@ -257,7 +247,6 @@ pub async fn load(db: &impl ConnectionTrait, scope: Scope, upload_id: Uuid) -> R
         .ok_or_else(not_found)
 }
 
-/// Returns the error for an upload that does not exist, was already used, or belongs to another account.
 pub fn not_found() -> Error {
     Error::new(Code::UploadNotFound, "Upload not found")
 }
@@ -286,7 +275,7 @@ async fn finish(app: &App, row: Model) -> Result<Model> {
 
 async fn insert(app: &App, row: &Model, largest: u64) -> Result<()> {
     let tx = queue::begin(app, row.account_id, "uploads.create").await?;
-    // Lock the account, so that two concurrent uploads cannot both use the rest of the account's limit.
+    // The lock prevents two uploads from using the same remaining space.
     ensure::lock(&tx, row.account_id).await?;
     waiting::check(app, &tx, row.account_id, (row.size, largest)).await?;
     Entity::insert(row.clone().into_active_model())

@@ -1,10 +1,8 @@
-//! Checks whether new files fit into a workspace. The check counts the workspace's current content and the uploads that
-//! will be moved into the workspace.
+//! Checks whether new files fit into a workspace, together with its current content and the uploads on the way to it.
 //!
-//! Each process has one queue per project ([`crate::app::Handles::placement_queues`]). An operation that writes files
-//! waits in the queue for the earlier operations, and leaves the queue only after its files are in the workspace. Two
-//! operations of a process can therefore not both use the last free space. The check counts the uploads of all
-//! unfinished runs of the project, including runs of other processes and runs from before a crash.
+//! The check counts the uploads of all unfinished runs, including runs of other processes. An operation that writes
+//! files stays in the project's queue of its process ([`crate::app::Handles::placement_queues`]) until its files are
+//! in the workspace. Two operations can therefore not both use the last free space.
 
 use std::collections::BTreeSet;
 
@@ -17,11 +15,11 @@ use crate::{
     sandbox::{ProjectSandbox, Usage},
 };
 
-/// Block size of the file system in bytes, as assumed by the check.
+/// Assumed block size of the file system in bytes.
 const BLOCK: u64 = 4096;
 
-// Finds the uploads of a project's unfinished runs. The condition `status = 1` matches a partial index. The query does
-// not use the entity of `runs`, because `runs` depends on this module.
+// The condition `status = 1` matches a partial index. The statement is plain SQL, because `runs` depends on this
+// module, so this module cannot use the entity of `runs`.
 const COMING: &str = "SELECT u.id, u.size, u.placed, u.placed_as FROM runs r JOIN uploads u ON u.run_id = r.id \
     WHERE r.account_id = $1 AND r.project_id = $2 AND r.status = 1";
 
@@ -29,19 +27,15 @@ const COMING: &str = "SELECT u.id, u.size, u.placed, u.placed_as FROM runs r JOI
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Coming {
     pub id: Uuid,
-    /// Size of the upload in bytes.
+    /// In bytes.
     pub size: i64,
-    /// True if the upload's file was moved into the workspace, or if the file was removed (see `name`).
+    /// True if the upload's file is in the workspace or was removed.
     pub placed: bool,
-    /// Name in the workspace. `None` if the upload belongs to a retried `StartRun` request: the run already has a file
-    /// with the same content, so the upload's file was removed.
+    /// Name in the workspace. `None` for an upload of a retried `StartRun` request: its file was removed, because the
+    /// run already has the same content.
     pub name: Option<String>,
 }
 
-/// Lists the uploads of a project's unfinished runs.
-///
-/// # Errors
-/// Database errors.
 pub async fn coming(db: &impl ConnectionTrait, account_id: Uuid, project_id: Uuid) -> Result<Vec<Coming>> {
     let values = [account_id.into(), project_id.into()];
     let statement = Statement::from_sql_and_values(db.get_database_backend(), COMING, values);
@@ -58,7 +52,7 @@ pub async fn coming(db: &impl ConnectionTrait, account_id: Uuid, project_id: Uui
         .collect()
 }
 
-/// The size of a workspace, and the uploads that are included in this size.
+/// The size of a workspace, and the uploads that this size includes.
 #[derive(Clone, Debug, Default)]
 pub struct Measured {
     pub usage: Usage,
@@ -67,13 +61,9 @@ pub struct Measured {
 }
 
 impl Measured {
-    /// Measures a workspace, and records the uploads that were already in it.
-    ///
-    /// # Errors
-    /// Database and file system errors.
     pub async fn of(app: &App, account_id: Uuid, project_id: Uuid, sandbox: &ProjectSandbox) -> Result<Self> {
-        // Read the uploads before measuring. An upload that is placed during the measurement may then be counted twice,
-        // but is never missed.
+        // Read the uploads before measuring. An upload placed during the measurement may be counted twice, but is
+        // never missed.
         let coming = coming(app.db.read(), account_id, project_id).await?;
         let workspace = sandbox.workspace().clone();
         let usage = app.walks.run(account_id, move || workspace.usage()).await?;
@@ -84,13 +74,12 @@ impl Measured {
         })
     }
 
-    /// Returns the uploads in `coming` that were not in the workspace before the measurement.
+    /// Returns the uploads that the measured size does not include.
     pub fn missing<'a>(&self, coming: &'a [Coming]) -> impl Iterator<Item = &'a Coming> {
         coming.iter().filter(|upload| !self.placed.contains(&upload.id))
     }
 
-    /// Checks that the missing uploads and the new files fit into the workspace. `sizes` contains the size of each new
-    /// file in bytes.
+    /// Checks that the missing uploads and the new files fit. `sizes` contains the size of each new file in bytes.
     ///
     /// # Errors
     /// `TOO_LARGE` if the workspace would exceed its limit.
@@ -112,7 +101,7 @@ impl Measured {
     }
 }
 
-// Returns the disk usage of a file: its size, rounded up to whole blocks.
+// Returns the size of a file, rounded up to whole blocks.
 fn on_disk(size: i64) -> u64 {
     let size = size.unsigned_abs();
     size.checked_next_multiple_of(BLOCK).unwrap_or(size)

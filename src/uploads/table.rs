@@ -13,17 +13,17 @@ pub struct Model {
     pub account_id: Uuid,
     /// Name of the file as the client sent it.
     pub name: String,
-    /// Size of the file in bytes.
+    /// In bytes.
     pub size: i64,
-    /// Number of bytes received, from the start of the file without a gap.
+    /// Number of bytes received from the start of the file without a gap.
     pub received: i64,
     /// BLAKE3 hash of the content; `None` until the upload is complete.
     pub digest: Option<String>,
-    /// The run that uses the upload; `None` while no run uses it.
+    /// `None` while no run uses the upload.
     pub run_id: Option<Uuid>,
-    /// Name for the file in the workspace; `None` until a name is chosen.
+    /// Name in the workspace; `None` until a name is chosen.
     pub placed_as: Option<String>,
-    /// True if the file is in the workspace, or if the file was removed because the run already has the same content.
+    /// True if the file is in the workspace, or was removed because the run already has the same content.
     pub placed: bool,
     pub created_at: DateTime<Utc>,
 }
@@ -34,7 +34,6 @@ impl Model {
     }
 }
 
-/// `SeaORM` requires this type. It is empty, because joins are written by hand.
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {}
 

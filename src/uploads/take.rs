@@ -1,4 +1,4 @@
-//! Binds uploads to a run. [`bind`] runs in the transaction of `StartRun`, and chooses the names of the files.
+//! Binds uploads to a run and chooses the names of their files.
 
 use std::collections::BTreeSet;
 
@@ -25,9 +25,8 @@ pub const MAX_FILES: usize = 100;
 /// Loads the uploads that a `StartRun` request names, in the order of the request.
 ///
 /// # Errors
-/// INVALID_REQUEST for too many or repeated uploads; `UPLOAD_NOT_FOUND` for an upload that does not exist or belongs to
-/// another account; `UPLOAD_INCOMPLETE` if bytes are missing. An upload that a run already uses is not an error here;
-/// [`bind`] refuses such an upload.
+/// INVALID_REQUEST for too many or repeated uploads; `UPLOAD_NOT_FOUND`; `UPLOAD_INCOMPLETE` if bytes are missing. An
+/// upload that a run already uses is no error here, but [`bind`] refuses it.
 pub async fn load(db: &impl ConnectionTrait, scope: Scope, upload_ids: &[Uuid]) -> Result<Vec<Model>> {
     if upload_ids.is_empty() {
         return Ok(Vec::new());
@@ -58,10 +57,10 @@ pub async fn load(db: &impl ConnectionTrait, scope: Scope, upload_ids: &[Uuid]) 
     Ok(ordered)
 }
 
-/// Binds uploads to a run. Gives each file a name that is not in `taken`, and returns the names.
+/// Binds uploads to a run, gives each file a name that is not in `taken`, and returns the names.
 ///
 /// # Errors
-/// `UPLOAD_NOT_FOUND` if a run already uses one of the uploads.
+/// `UPLOAD_NOT_FOUND` if a run already uses an upload.
 pub async fn bind(tx: &Tx, uploads: &[Model], run_id: Uuid, mut taken: BTreeSet<String>) -> Result<Vec<String>> {
     let mut names = Vec::with_capacity(uploads.len());
     for upload in uploads {
@@ -83,12 +82,8 @@ pub async fn bind(tx: &Tx, uploads: &[Model], run_id: Uuid, mut taken: BTreeSet<
     Ok(names)
 }
 
-/// Binds the uploads of a retried `StartRun` request to the run of the first request. The run already has files with
-/// the same content, so the retry's files are removed. The rows of the retry's uploads are kept, so that a further
-/// retry with these uploads still succeeds.
-///
-/// # Errors
-/// Database errors.
+/// Binds the uploads of a retried `StartRun` request to the run of the first request. The run already has the same
+/// content, so the files of the retry are removed. The rows are kept, so that further retries succeed.
 pub async fn give_copies(app: &App, uploads: &[Model], run_id: Uuid) -> Result<()> {
     let free: Vec<Uuid> = uploads
         .iter()
@@ -108,8 +103,8 @@ pub async fn give_copies(app: &App, uploads: &[Model], run_id: Uuid) -> Result<(
             .filter(Column::RunId.is_null())
             .exec(&tx)
             .await?;
-        // Another request may have bound the upload to its own run since `uploads` was loaded. The file then belongs to
-        // that run.
+        // Another request may have bound the upload since `uploads` was loaded. The file then belongs to that
+        // request's run.
         if bound.rows_affected == 1 {
             given.push(upload_id);
         }
@@ -136,7 +131,6 @@ pub async fn content(app: &App, scope: Scope, upload_id: Uuid, most: usize) -> R
     }
     match tokio::fs::read(staged(app, row.id)).await {
         Ok(content) => Ok(content.into()),
-        // A concurrent request has used the upload.
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Err(not_found()),
         Err(error) => Err(Error::internal("the upload could not be read", error)),
     }

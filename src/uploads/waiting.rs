@@ -1,5 +1,4 @@
-//! Limits an account's share of the staging folder: files that no run uses yet, and files that are still being
-//! received.
+//! Limits an account's share of the staging folder: files that no run uses yet, and files that are still arriving.
 
 use std::{
     collections::HashMap,
@@ -24,13 +23,13 @@ use crate::{
     error::{Code, Error, Result},
 };
 
-/// Maximum number of unused files per account. This number exceeds the maximum number of parts in a form (256), so that
-/// an account without unused files can send the largest form.
+/// Maximum number of unused files per account. It exceeds the 256 parts of the largest form, so that one form always
+/// fits.
 const MAX_FILES: i64 = 300;
-/// Maximum total size of an account's unused files, as a multiple of the plan's maximum file size.
+/// Maximum total size of an account's unused files, in units of the plan's maximum file size.
 const LARGEST_FILES: u64 = 10;
 
-/// Number and size of the files that are being received as streams, per account. These files have no rows yet.
+/// Number and size of the files that are arriving as streams, per account. These files have no rows yet.
 #[derive(Clone, Default)]
 pub struct Arriving {
     accounts: Arc<Mutex<HashMap<Uuid, Sum>>>,
@@ -42,7 +41,7 @@ struct Sum {
     bytes: u64,
 }
 
-/// A file that is being received. It is counted until this value is dropped.
+/// A file that is being received. The file is counted until this value is dropped.
 pub(super) struct Arrival {
     arriving: Arriving,
     account_id: Uuid,
@@ -64,10 +63,10 @@ impl Arriving {
 }
 
 impl Arrival {
-    /// Starts counting a file, before its first byte arrives.
+    /// Starts to count a file before its first byte arrives.
     ///
     /// # Errors
-    /// THROTTLED if the account has too many unused or arriving files; database errors.
+    /// THROTTLED if the account has too many unused or arriving files.
     pub(super) async fn begin(app: &App, account_id: Uuid, largest: u64) -> Result<Self> {
         let waiting = Waiting::read(app, app.db.read(), account_id).await?;
         let room = Sum {
@@ -91,8 +90,6 @@ impl Arrival {
         Ok(arrival)
     }
 
-    /// Counts more bytes of the file.
-    ///
     /// # Errors
     /// THROTTLED if the account's unused and arriving files are too large in total.
     pub(super) fn grow(&mut self, bytes: u64, largest: u64) -> Result<()> {
@@ -120,7 +117,7 @@ impl Drop for Arrival {
 /// Checks that the account may add one more file of this size.
 ///
 /// # Errors
-/// THROTTLED, with the time until the oldest unused file expires; database errors.
+/// THROTTLED, with the time until the oldest unused file expires.
 pub(super) async fn check(
     app: &App,
     db: &impl ConnectionTrait,

@@ -1,4 +1,4 @@
-//! Places a complete upload at a path in a workspace. The move is atomic and replaces any file at that path.
+//! Moves a complete upload to a path in a workspace. The move is atomic and replaces an existing file.
 
 use sea_orm::{ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter};
 use uuid::Uuid;
@@ -21,8 +21,8 @@ use crate::{
 /// Moves an upload to a path and creates missing parent folders. After success, the upload cannot be used again.
 ///
 /// # Errors
-/// `SANDBOX_NOT_FOUND`, `UPLOAD_NOT_FOUND`, `UPLOAD_INCOMPLETE`; INVALID_REQUEST if the path is not a valid file path
-/// in the workspace; `TOO_LARGE` if the workspace would exceed its limit. If the move fails, the upload is restored.
+/// `SANDBOX_NOT_FOUND`, `UPLOAD_NOT_FOUND`, `UPLOAD_INCOMPLETE`; INVALID_REQUEST for an invalid path; `TOO_LARGE` if
+/// the workspace would exceed its limit. If the move fails, the upload is restored.
 pub async fn write(app: &App, caller: &Caller, sandbox_id: Uuid, path: &str, upload_id: Uuid) -> Result<Entry> {
     let path = name::path(path)?;
     let sandbox = projects::sandbox::load(app.db.read(), caller.scope(), sandbox_id).await?;
@@ -44,7 +44,7 @@ pub async fn write(app: &App, caller: &Caller, sandbox_id: Uuid, path: &str, upl
     let coming = coming(app.db.read(), caller.account_id, sandbox.project_id).await?;
     measured.check(app, &coming, [upload.size])?;
     let workspace = opened.workspace().clone();
-    // Delete the row first, so that a concurrent `StartRun` or `write` does not find the upload.
+    // Delete the row first, so that concurrent requests do not find the upload.
     take(app, &upload).await?;
     let staged = staged(app, upload_id);
     let placed = blocking(move || {
@@ -80,7 +80,7 @@ async fn take(app: &App, upload: &Model) -> Result<()> {
     tx.commit().await
 }
 
-// Restores the row of an upload. If the row cannot be restored, the sweeper (`background/sweeper.rs`) removes the file.
+// Restores the row of an upload. If this fails, the sweeper (`background/sweeper.rs`) removes the file.
 async fn give_back(app: &App, upload: Model) {
     let upload_id = upload.id;
     let back = async {

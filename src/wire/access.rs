@@ -1,8 +1,7 @@
 //! Request ids, request metrics and the access log.
 //!
-//! Every response has the header `x-request-id`. Every log line about a request contains the id of the request. Refused
-//! and failed requests are logged at the default level, and successful requests at debug. Anyone can send invalid
-//! tokens, so the rate of log lines about unauthenticated requests is limited ([`LINES_PER_SECOND`]).
+//! Refused and failed requests are logged at the default level, successful requests at debug. The rate of log lines
+//! about clients without a valid token is limited ([`LINES_PER_SECOND`]).
 
 use std::{
     num::NonZeroU32,
@@ -28,9 +27,9 @@ use super::{
 use crate::{error::Kind, id, telemetry};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-/// Maximum length of a request id that a client may choose, in characters.
+/// Maximum length of a client's request id in characters.
 const MAX_REQUEST_ID: usize = 128;
-/// Maximum length of a logged path, in bytes.
+/// Maximum length of a logged path in bytes. Longer paths are truncated.
 const MAX_PATH: usize = 256;
 const LINES_PER_SECOND: NonZeroU32 = NonZeroU32::new(20).expect("20 is not zero");
 
@@ -39,7 +38,7 @@ pub(super) fn note_account(account_id: Uuid) {
     tracing::Span::current().record("account_id", tracing::field::display(account_id));
 }
 
-/// Counts and logs a request. Keeps a valid request id from the client, and replaces a missing or invalid id.
+/// Counts and logs a request. Replaces a missing or invalid request id.
 pub(super) async fn log(
     unauthenticated: Arc<Limited>,
     mut request: Request<Body>,
@@ -140,8 +139,7 @@ struct Refusal {
 }
 
 impl Refusal {
-    /// Reads the error from the Status of a Connect call, from the HTTP status, or from the gRPC status in the response
-    /// headers. Returns `None` if the response reports no error.
+    /// Finds the error in the stored Status of a Connect call, in the HTTP status, or in the gRPC status header.
     fn of(response: &Response<Body>) -> Option<Self> {
         if let Some(status) = response.extensions().get::<Status>() {
             return Some(Self::read(status));
@@ -191,8 +189,7 @@ impl Default for Limited {
 }
 
 impl Limited {
-    /// Decides whether a line may be logged now. If yes, returns the number of lines omitted since the previous logged
-    /// line. If no, counts the line as omitted and returns `None`.
+    /// Returns the number of lines omitted since the last logged line. Returns `None` if no line may be logged now.
     fn admit(&self) -> Option<u64> {
         if self.limiter.check().is_ok() {
             return Some(self.unlogged.swap(0, Ordering::Relaxed));

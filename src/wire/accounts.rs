@@ -1,4 +1,4 @@
-//! `AccountService`. Each method converts messages and calls one domain function.
+//! Implements the gRPC service `AccountService`.
 
 use futures::FutureExt;
 use secrecy::ExposeSecret;
@@ -148,7 +148,7 @@ impl Accounts {
     }
 }
 
-// Returns the widest requested scope, which includes all narrower scopes. Returns `Run` if `scopes` is empty.
+// Returns the widest of the scopes, because it includes all narrower scopes. Returns `Run` if `scopes` is empty.
 fn access(scopes: &[i32]) -> Result<Access> {
     let mut widest = None;
     for scope in scopes {

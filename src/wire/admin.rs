@@ -1,5 +1,5 @@
-//! `AdminService`. Each method checks that the caller is a super admin, converts messages and calls one domain
-//! function. The check comes first, so that a caller without this role cannot find out which accounts exist.
+//! Implements the gRPC service `AdminService`. Each method first checks that the caller is a super admin. Other
+//! callers can therefore not find out which accounts exist.
 
 use futures::FutureExt;
 use tonic::{Request, Response, Status};

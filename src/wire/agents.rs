@@ -1,4 +1,4 @@
-//! `AgentService`. Each method converts messages and calls one domain function.
+//! Implements the gRPC service `AgentService`.
 
 mod asked;
 mod shown;
@@ -96,7 +96,7 @@ impl AgentService for Agents {
         request: Request<v1::GenerateAgentIconRequest>,
     ) -> Result<Response<v1::GenerateAgentIconResponse>, Status> {
         let (caller, v1::GenerateAgentIconRequest { name }) = caller::open(request)?;
-        // `write` finishes even if the client disconnects, so a completed model call is always charged.
+        // `write` finishes even if the client disconnects, so every completed model call is charged.
         let icon = write(&self.app, caller, move |app, caller| {
             let held = runs::reserve::held(app, caller.account_id);
             async move { icons::generate(app, caller, &name, held).await }.boxed()

@@ -1,11 +1,7 @@
 //! Sends heartbeats on idle event streams, so that proxies do not close these streams.
 //!
-//! Used by `wire/runs.rs`. A proxy closes a stream on which no data arrives for some time; nginx does so after one
-//! minute by default. HTTP/2 pings do not help, because a proxy does not forward them.
-//!
-//! A heartbeat is a `RunEvent` without an `event`. It repeats the sequence number of the last event that the client
-//! received, so a client that compares sequence numbers ignores the heartbeat. For server-sent events,
-//! `runyard_transcode` converts each heartbeat to a comment.
+//! A proxy closes a stream on which no data arrives. HTTP/2 pings do not help, because proxies do not forward them. A
+//! heartbeat is a `RunEvent` without an `event`, with the last sequence number.
 
 use std::{
     pin::Pin,
@@ -30,14 +26,14 @@ pub(super) struct Alive<S> {
     events: S,
     clock: Clock,
     every: Duration,
-    /// The run and the sequence number of the most recent event.
+    /// Run and sequence number of the most recent event.
     last: (Uuid, i64),
     sent: Instant,
     timer: Pin<Box<Sleep>>,
 }
 
 impl<S> Alive<S> {
-    /// `last` is the run and the sequence number of the last event that the client has received.
+    /// `last` is the run and sequence number of the last event that the client has received.
     pub(super) fn new(app: &App, last: (Uuid, i64), events: S) -> Self {
         let every = Duration::from_secs(app.config.http.heartbeat_seconds);
         Self {

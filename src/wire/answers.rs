@@ -1,4 +1,4 @@
-//! Defines a trait for HTTP services that never fail, and wraps such services in layers. Used by `wire/stack.rs`.
+//! Defines a trait for HTTP services that never fail, and a function that wraps such services in layers.
 
 use std::{
     convert::Infallible,
@@ -11,7 +11,6 @@ use futures::{FutureExt, future::BoxFuture};
 use http::{Request, Response};
 use tower::{Service, ServiceExt};
 
-/// A service that answers every request and never fails. `B` is the body type of its requests and responses.
 pub trait Answers<B>:
     Service<Request<B>, Response = Response<B>, Error = Infallible, Future: Send> + Clone + Send + Sync + 'static
 {
@@ -24,7 +23,6 @@ impl<B, S> Answers<B> for S where
 
 pub type Answered = BoxFuture<'static, Result<Response<Body>, Infallible>>;
 
-/// A service that is wrapped in a layer. The type of the service is erased. Cheap to clone.
 #[derive(Clone)]
 pub struct Layered {
     serve: Arc<dyn Fn(Request<Body>) -> Answered + Send + Sync>,
@@ -36,7 +34,7 @@ impl Service<Request<Body>> for Layered {
     type Future = Answered;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        // This service is always ready, because each request waits for its own clone of the inner service.
+        // The service is always ready, because each request waits for its own clone of the inner service.
         Poll::Ready(Ok(()))
     }
 
@@ -47,8 +45,8 @@ impl Service<Request<Body>> for Layered {
 
 /// Wraps a service in a layer. For each request, `handle` receives the state, the request and the service.
 ///
-/// The future of each layer is boxed once. Without boxes, the future of a request would contain the futures of all
-/// layers, and calling a layer would copy them.
+/// The future of each layer is boxed. Otherwise a request's future would contain the futures of all layers, and each
+/// layer would copy it.
 pub fn layer<A, S, H, F>(service: A, state: S, handle: H) -> Layered
 where
     A: Answers<Body>,

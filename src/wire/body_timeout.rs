@@ -1,8 +1,5 @@
-//! Limits the time that a client may take to send a request body, for every protocol. Without this limit, a client that
-//! stalls or sends very slowly would keep a file, a buffer and a task open forever.
-//!
-//! The limit counts only the time during which the server waits for bytes, not the time that a service needs to process
-//! them. `wire/unread_body.rs` handles the part of a body that no service reads.
+//! Limits the time that a client may take to send a request body, for every protocol. The limit counts only the time
+//! during which the server waits for bytes.
 
 use std::{
     error::Error as StdError,
@@ -26,8 +23,7 @@ use super::{
 };
 use crate::error::Error;
 
-/// Path prefix of gRPC reflection. Reflection has no body timeout, because its clients send small messages on a stream
-/// that stays open.
+/// Path prefix of gRPC reflection. Reflection has no body timeout, because its clients keep one request stream open.
 const CONVERSATIONS: &str = "/grpc.reflection.";
 
 #[derive(Clone, Copy, Debug)]
@@ -41,7 +37,7 @@ pub struct BodyTimeout {
 }
 
 impl Default for BodyTimeout {
-    /// The default of `bytes_per_second` corresponds to 64 kbit/s, the rate of a very slow mobile connection.
+    /// The default of 8 KiB per second is the rate of a very slow mobile connection.
     fn default() -> Self {
         Self {
             idle: Duration::from_secs(30),
@@ -51,8 +47,8 @@ impl Default for BodyTimeout {
     }
 }
 
-/// Limits the time for the body of a request. If the server must close the connection because the body was not read
-/// completely, adds `Connection: close` to the response.
+/// Limits the time for the body of a request. Adds `Connection: close` to the response if the server must close the
+/// connection because of unread bytes.
 pub async fn limit(timeout: BodyTimeout, request: Request<Body>, next: impl Answers<Body>) -> Response<Body> {
     if request.body().is_end_stream() {
         return run(next, request).await;
@@ -66,16 +62,15 @@ pub async fn limit(timeout: BodyTimeout, request: Request<Body>, next: impl Answ
     answer
 }
 
-/// A request body that fails when the client exceeds the body timeout.
 struct Awaited {
     body: Body,
     rest: UnreadBody,
-    /// `None` if the time is unlimited.
+    /// `None` if the body has no time limit.
     timeout: Option<BodyTimeout>,
     received: u64,
-    /// Total time of all completed waits.
+    /// Total time of all completed waits for bytes.
     waited: Duration,
-    /// The start and the timer of the current wait; `None` if the body is not waiting for bytes.
+    /// Start and timer of the current wait for bytes.
     waiting: Option<(Instant, Pin<Box<Sleep>>)>,
     progress: Progress,
 }
@@ -83,9 +78,7 @@ struct Awaited {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Progress {
     Open,
-    /// The client has exceeded the body timeout.
     Stalled,
-    /// The body has ended or failed.
     Ended,
 }
 
@@ -102,7 +95,7 @@ impl Awaited {
         }
     }
 
-    /// Returns the maximum remaining time to wait for the next byte.
+    /// Returns the maximum time to wait for the next byte.
     fn left(&self, timeout: BodyTimeout) -> Duration {
         let earned = Duration::from_secs(self.received / timeout.bytes_per_second.max(1));
         let all = timeout.grace.saturating_add(earned);
@@ -162,8 +155,8 @@ impl http_body::Body for Awaited {
     }
 }
 
-/// The error of a body that timed out. The transcoder reports this error to HTTP clients as a body that ended early.
-/// tonic reports `status`, the source of this error, to gRPC clients.
+/// The error of a body that timed out. The transcoder reports the error to HTTP clients as a body that ended early.
+/// tonic reports `status` to gRPC clients.
 #[derive(Debug)]
 struct Stalled {
     status: Status,

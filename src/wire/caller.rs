@@ -1,7 +1,7 @@
 //! Authenticates every request of every protocol before its body is read.
 //!
-//! Only the paths in [`OPEN`], the files of the site and CORS preflight requests need no credential. A service method
-//! calls [`open`] to get its caller.
+//! Only the paths in [`OPEN`], the files of the console and CORS preflight requests need no credential. A service
+//! method calls [`open`] to get its caller.
 
 use std::{net::IpAddr, sync::Arc};
 
@@ -30,10 +30,10 @@ use crate::{
     error::{Code, Error, Result},
 };
 
-/// The value of the role claim that makes the caller a super admin.
+/// Value of the role claim that makes the caller a super admin.
 const SUPER_ADMIN: &str = "super_admin";
 
-/// Paths that need no credential. A path that ends in a slash includes all paths below it.
+/// Paths that need no credential. A path with a final slash includes all paths below it.
 const OPEN: &[&str] = &[
     "/healthz",
     "/readyz",
@@ -43,11 +43,11 @@ const OPEN: &[&str] = &[
     "/grpc.reflection.v1alpha.ServerReflection/",
 ];
 
-/// The header that sets `StartRunRequest.emit_timing`. Only super admins may send this header, so it is removed from
-/// requests of other callers.
+/// The header that sets `StartRunRequest.emit_timing`. Only super admins may send it, so it is removed from other
+/// requests.
 const SUPER_ADMINS: HeaderName = HeaderName::from_static("x-emit-timing");
 
-/// The path of the metrics. The metrics token or the credential of a super admin grants access.
+/// The path of the metrics. Only the metrics token and super admins have access.
 pub const METRICS: &str = "/metrics";
 
 /// Returns the caller and the message of a request.
@@ -81,8 +81,8 @@ impl Gate {
     }
 }
 
-/// Checks the credential of each request that needs one. Refuses the request if the credential is missing or invalid.
-/// Adds the caller and the credential expiry to the extensions of an authenticated request.
+/// Refuses a request without a valid credential, unless the path needs none. Adds the caller and the credential
+/// expiry to the extensions of an authenticated request.
 pub(super) async fn authenticate(
     gate: Arc<Gate>,
     mut request: Request<Body>,
@@ -101,8 +101,8 @@ pub(super) async fn authenticate(
     if let Err(error) = gate.app.installation.check() {
         return refusal::render(&gate.connect, Protocol::of(&request), error);
     }
-    // The credential is read before the first await: a `Body` is not `Sync`, so the future must not borrow the request
-    // across an await.
+    // The credential is read before the first await: a `Body` is not `Sync`, so the future must not borrow the
+    // request across an await.
     let shown = gate
         .throttle
         .check_address(address)
@@ -140,7 +140,7 @@ fn recognize(link: Option<&Link>) {
     }
 }
 
-/// The credential of a request: a token that was verified before, or an owned copy of the credential.
+/// The credential of a request: a token that was verified before, a new token, or an API key.
 enum Shown {
     Verified(Arc<VerifiedToken>),
     Token(String),
@@ -159,7 +159,7 @@ fn shown(gate: &Gate, request: &Request<Body>) -> Result<Shown> {
 
 async fn known(gate: &Gate, shown: Shown, address: Option<IpAddr>) -> Result<(Caller, CredentialExpiry)> {
     let Gate { app, verifier, .. } = gate;
-    // The large futures are boxed to keep this future small, because most requests need none of them.
+    // The futures of `authenticate` and `verify` are large and rarely needed. Boxing them keeps this future small.
     let token = match shown {
         Shown::Verified(token) => token,
         Shown::Token(token) => Box::pin(verifier.authenticate(&token, app.clock.now())).await?,
@@ -222,8 +222,8 @@ fn is_open(request: &Request<Body>) -> bool {
             .any(|open| path == *open || (open.ends_with('/') && path.starts_with(open)))
 }
 
-// Returns whether the request has the metrics token. The comparison takes constant time, so that the response time
-// reveals nothing about the token.
+// Returns whether the request has the metrics token. The comparison takes constant time, so that its duration does
+// not reveal the token.
 fn opens_metrics(app: &App, request: &Request<Body>) -> bool {
     use secrecy::ExposeSecret;
     use subtle::ConstantTimeEq;

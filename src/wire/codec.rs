@@ -1,8 +1,6 @@
-//! The descriptors of the contract, and the codecs of its services for gRPC and JSON.
+//! The descriptors of the contract, and the gRPC and JSON codecs of its services.
 //!
-//! The gRPC codec refuses every request that contains the character NUL in a string: SQLite can store NUL in text, but
-//! PostgreSQL cannot. Requests of all protocols pass through this codec, because the transcoder converts all other
-//! requests to gRPC.
+//! The gRPC codec refuses strings with the character NUL, because PostgreSQL cannot store NUL in text.
 
 use std::{marker::PhantomData, sync::LazyLock};
 
@@ -27,19 +25,13 @@ use crate::{
 static POOL: LazyLock<Option<DescriptorPool>> = LazyLock::new(|| DescriptorPool::decode(DESCRIPTORS).ok());
 
 /// Returns the descriptors of the contract. They are decoded once.
-///
-/// # Errors
-/// INTERNAL if the contract cannot be decoded.
 pub fn descriptors() -> Result<&'static DescriptorPool> {
     let failed = || Error::internal("the compiled-in API description is invalid", "it cannot be decoded");
     POOL.as_ref().ok_or_else(failed)
 }
 
-/// Returns the descriptors of all messages that the Connect protocol may transfer as JSON: the messages of the
-/// contract, of the health service, and of the error details.
-///
-/// # Errors
-/// INTERNAL if the descriptors cannot be decoded.
+/// Returns the descriptors of all messages that Connect may transfer as JSON: the contract, the health service and
+/// the error details.
 pub fn connect_descriptors() -> Result<DescriptorPool> {
     let mut pool = descriptors()?.clone();
     for more in [tonic_health::pb::FILE_DESCRIPTOR_SET, ERROR_DESCRIPTORS] {
@@ -49,7 +41,7 @@ pub fn connect_descriptors() -> Result<DescriptorPool> {
     Ok(pool)
 }
 
-/// Returns the JSON codec of the contract. The contract declares the transcoder's options in the package `runyard.v1`.
+/// Returns the JSON codec of the contract, which declares the transcoder's options in the package `runyard.v1`.
 pub fn json(pool: &DescriptorPool) -> JsonCodec {
     JsonCodec::with_options_of("runyard.v1", pool)
 }
@@ -96,7 +88,7 @@ impl<U: Message + Name + Default> Decoder for PlainTextDecoder<U> {
     fn decode(&mut self, source: &mut DecodeBuf<'_>) -> Result<Option<U>, Status> {
         let bytes = source.copy_to_bytes(source.remaining());
         let message = U::decode(bytes.clone()).map_err(|error| Error::invalid(error.to_string()))?;
-        // Most messages contain no zero byte, so they need no further check.
+        // Most messages contain no zero byte and need no further check.
         if bytes.contains(&0) {
             let pool = POOL.as_ref().and_then(|pool| pool.get_message_by_name(&U::full_name()));
             let descriptor = pool.ok_or_else(|| {
@@ -114,8 +106,8 @@ impl<U: Message + Name + Default> Decoder for PlainTextDecoder<U> {
     }
 }
 
-/// Returns the name of the first string field that contains NUL. The message was decoded before, so it is well formed
-/// and not nested too deeply.
+/// Returns the name of the first string field that contains NUL. The message is well formed, because it was decoded
+/// before.
 fn text_with_nul(descriptor: &MessageDescriptor, mut wire: &[u8]) -> Option<String> {
     while !wire.is_empty() {
         let (number, wire_type) = decode_key(&mut wire).ok()?;
@@ -133,7 +125,7 @@ fn text_with_nul(descriptor: &MessageDescriptor, mut wire: &[u8]) -> Option<Stri
             Kind::String if payload.contains(&0) => return Some(field.name().to_owned()),
             Kind::Message(inner) => {
                 if let Some(found) = text_with_nul(&inner, payload) {
-                    // A map entry names its fields `key` and `value`, so the error names the map field instead.
+                    // The fields of a map entry are `key` and `value`, so the error names the map instead.
                     return Some(if field.is_map() { field.name().to_owned() } else { found });
                 }
             }

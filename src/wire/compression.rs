@@ -1,9 +1,7 @@
-//! Compresses the messages of gRPC responses with gzip or zstd if the client accepts one of these encodings.
+//! Compresses large messages of gRPC responses with gzip or zstd, if the client accepts one of them.
 //!
-//! Called by `wire/stack.rs`. This layer replaces tonic's compression of responses. Many client libraries always accept
-//! compression, and tonic would then compress every message. Compressing small messages, such as most events, costs
-//! time and saves little. File contents are not compressed, because most large files are already compressed. tonic
-//! decompresses requests, up to the maximum message size (`wire.rs`).
+//! This layer replaces tonic's compression of responses, which would also compress small messages and files. Most
+//! large files are already compressed.
 
 use std::{
     collections::HashSet,
@@ -26,9 +24,9 @@ use super::answers::Answers;
 const ACCEPT_ENCODING: HeaderName = HeaderName::from_static("grpc-accept-encoding");
 const ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
 const STATUS: HeaderName = HeaderName::from_static("grpc-status");
-/// Name of the protobuf message that contains a chunk of a file.
+/// Message type of a chunk of a file.
 const HTTP_BODY: &str = "google.api.HttpBody";
-/// Size of the header of a gRPC message, in bytes: one byte of flags and four bytes of length.
+/// Size in bytes of a gRPC message header: one byte of flags and four bytes of length.
 const HEADER_BYTES: usize = 5;
 const PLAIN: u8 = 0;
 const COMPRESSED: u8 = 1;
@@ -45,7 +43,7 @@ pub(super) fn compress_answers<S: Answers<Body>>(grpc: S, pool: &DescriptorPool)
     })
 }
 
-/// Returns the gRPC paths of the methods that send file contents.
+/// Returns the gRPC paths of the methods that send files.
 fn methods_of_files(pool: &DescriptorPool) -> HashSet<String> {
     let methods = pool
         .services()
@@ -57,8 +55,8 @@ fn methods_of_files(pool: &DescriptorPool) -> HashSet<String> {
 }
 
 fn compressed(mut answer: Response<Body>, encoding: Encoding) -> Response<Body> {
-    // If the headers contain the gRPC status, the response has no messages. If the headers contain an encoding, the
-    // messages are already compressed.
+    // A gRPC status in the headers means that the response has no messages. An encoding means that the messages are
+    // already compressed.
     if answer.headers().contains_key(&STATUS) || answer.headers().contains_key(&ENCODING) {
         return answer;
     }
@@ -76,12 +74,12 @@ fn compressed(mut answer: Response<Body>, encoding: Encoding) -> Response<Body> 
 struct CompressedBody {
     body: Body,
     encoding: Encoding,
-    /// Received bytes that do not yet form a complete message.
+    /// Received bytes of an incomplete message.
     received: BytesMut,
 }
 
 impl CompressedBody {
-    /// Removes the complete messages from `received`, and returns them with the large messages compressed.
+    /// Removes the complete messages from `received`, compresses the large ones and returns all of them.
     fn take_messages(&mut self) -> Bytes {
         let mut out = Vec::with_capacity(self.received.len());
         while let Some(length) = first_length(&self.received) {
@@ -93,8 +91,8 @@ impl CompressedBody {
         out.into()
     }
 
-    /// Compresses a message and appends it to `out`. Returns false and appends nothing if the message is too small or
-    /// already compressed, or if compression does not make it smaller.
+    /// Compresses a message and appends it to `out`. Returns false and appends nothing if the message is too small,
+    /// already compressed, or would not become smaller.
     fn compress(&self, message: &[u8], out: &mut Vec<u8>) -> bool {
         let (header, content) = message.split_at(HEADER_BYTES);
         if header[0] != PLAIN || content.len() < MIN_BYTES {
@@ -113,14 +111,14 @@ impl CompressedBody {
     }
 }
 
-/// Returns the length in bytes of the first message, without its header; `None` if the message is incomplete.
+/// Returns the length of the first message without its header. Returns `None` if the message is incomplete.
 fn first_length(received: &[u8]) -> Option<usize> {
     let &[_, a, b, c, d] = received.first_chunk::<HEADER_BYTES>()?;
     let length = u32::from_be_bytes([a, b, c, d]) as usize;
     (received.len() - HEADER_BYTES >= length).then_some(length)
 }
 
-/// Returns true if a frame consists of complete messages that are too small to be compressed.
+/// Returns true if a frame consists of complete messages that are too small to compress.
 fn is_small(mut frame: &[u8]) -> bool {
     while let Some(length) = first_length(frame) {
         if length >= MIN_BYTES {
@@ -183,8 +181,7 @@ mod tests {
         [&[PLAIN][..], &length, content].concat()
     }
 
-    /// Sends the bytes through the layer in chunks of `piece` bytes. Returns a pair for each received message: true if
-    /// the message was compressed, and its content.
+    /// Sends the bytes in chunks of `piece` bytes. Returns each received message, with true if it was compressed.
     async fn messages(sent: &[u8], piece: usize, encoding: Encoding) -> Vec<(bool, Vec<u8>)> {
         let pieces: Vec<_> = sent
             .chunks(piece)

@@ -1,11 +1,9 @@
-//! CORS: lets pages of the configured origins call the API from a browser. The pages may send a fixed list of headers
-//! and the headers in the configuration.
+//! CORS: lets pages of the configured origins call the API from a browser. Runyard uses no cookies, so a page must
+//! send a token with every call.
 //!
-//! Used by `wire/stack.rs`. Runyard uses no cookies, so a page must send a token with every call.
-//!
-//! Browsers send `Origin` with every POST, PUT, PATCH and DELETE request. If such a request has no `Origin`, no page
-//! has sent it, so its response needs no CORS headers. GET and HEAD requests always pass through the CORS layer,
-//! because a cache may return their responses to a page.
+//! Browsers send `Origin` with every POST, PUT, PATCH and DELETE request. Such a request without `Origin` comes from
+//! no page, so its response needs no CORS headers. GET and HEAD responses always have CORS headers, because a cache
+//! may return these responses to a page.
 
 use std::{sync::Arc, time::Duration};
 
@@ -20,8 +18,7 @@ use crate::{
     error::{Error, Result},
 };
 
-/// Request headers that pages of the configured origins may send. Tracing libraries in a
-/// page add the entries from `traceparent` to the end of the list.
+/// Request headers that pages may send. Tracing libraries add the headers from `traceparent` to the end of the list.
 const ALLOWED_HEADERS: &[&str] = &[
     "authorization",
     "content-type",
@@ -79,10 +76,6 @@ pub(super) async fn apply(cors: Arc<CorsLayer>, request: Request<Body>, next: im
     run(cors.layer(next), request).await
 }
 
-/// Builds the layer that answers preflight requests and adds the CORS headers to responses.
-///
-/// # Errors
-/// INVALID_REQUEST if an origin or a header name in the configuration is invalid.
 pub(super) fn layer(http: &Http) -> Result<CorsLayer> {
     let listed = http
         .cors_origins

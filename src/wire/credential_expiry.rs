@@ -1,9 +1,7 @@
 //! Ends an open stream when the credential of its request expires or is revoked.
 //!
-//! `wire::caller` adds the expiry to the extensions of the request, and `wire::runs` applies it to its streams. The API
-//! key of a stream is checked at least every 30 seconds, and immediately after this process has revoked any key. When
-//! the credential is no longer valid, the stream ends with NOT_AUTHENTICATED. The client can then reconnect with a new
-//! credential and its last cursor. The new stream continues after that cursor.
+//! The API key of a stream is checked at least every 30 seconds, and immediately after this process has revoked any
+//! key.
 
 use std::time::Duration;
 
@@ -24,7 +22,7 @@ use crate::{
     error::{Code, Error, Result},
 };
 
-/// Maximum time between two checks of the credential of an open stream.
+/// Maximum time between two checks of an open stream's credential.
 const LOOK_EVERY: Duration = Duration::from_secs(30);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,7 +32,7 @@ pub struct CredentialExpiry {
 }
 
 impl CredentialExpiry {
-    /// The expiry of a token: the claim `exp` plus the leeway for clock differences.
+    /// A token is valid until its claim `exp` plus the leeway for clock differences.
     pub fn of_token(claims: &Claims) -> Self {
         let leeway = TimeDelta::seconds(LEEWAY_SECONDS);
         Self {
@@ -43,7 +41,7 @@ impl CredentialExpiry {
         }
     }
 
-    /// The expiry of an API key. A key is valid until its revocation or its optional expiry time.
+    /// An API key is valid until its revocation or its optional expiry time.
     pub fn of_key(key: &ApiKey) -> Self {
         Self {
             until: key.expires_at,
@@ -51,7 +49,7 @@ impl CredentialExpiry {
         }
     }
 
-    /// Reads the credential expiry that `wire::caller` has added to a request.
+    /// Reads the expiry that `wire::caller` has added to a request.
     ///
     /// # Errors
     /// NOT_AUTHENTICATED if the request did not pass through `wire::caller`.
@@ -60,7 +58,6 @@ impl CredentialExpiry {
         expiry.ok_or_else(not_authenticated)
     }
 
-    /// Completes when the credential is no longer valid.
     async fn end(self, app: App) {
         let mut revocations = app.key_revoked.subscribe();
         loop {
@@ -78,8 +75,8 @@ impl CredentialExpiry {
                 () = sleep(pause) => {}
                 _ = revocations.changed() => {}
             }
-            // The query runs in a separate task. If it ran inside the stream, and the client stopped reading, the query
-            // would be suspended and would keep its database connection.
+            // The query runs in a separate task. Inside the stream, the query would be suspended when the client
+            // stops reading, and would keep its database connection.
             let looking = app.clone();
             let looking = tokio::spawn(async move { api_keys::verify::is_good(&looking, key_id).await });
             // A failed query does not end the stream, because the database may be unavailable only for a short time.
@@ -90,7 +87,7 @@ impl CredentialExpiry {
     }
 }
 
-/// Wraps a stream. When the credential expires or is revoked, the wrapped stream yields one error and ends.
+/// Wraps a stream. When the credential is no longer valid, the wrapped stream yields one error and ends.
 pub fn hold<T, S>(
     app: &App,
     expiry: CredentialExpiry,

@@ -1,10 +1,8 @@
-//! Ends calls and their streams at the deadline, for every protocol. The client sends the timeout in the header
-//! `grpc-timeout` or, with the Connect protocol, in `connect-timeout-ms`.
+//! Ends calls and their streams at the client's deadline, for every protocol. The client sends the timeout in the
+//! header `grpc-timeout` or, with the Connect protocol, in `connect-timeout-ms`.
 //!
-//! [`end_call`] runs before `wire/stack.rs` selects the protocol. It stores the deadline in the request. If the call
-//! has no response at the deadline, [`end_call`] answers with DEADLINE_EXCEEDED. [`end_streams`] runs directly before
-//! the services. If a stream is still open at its deadline, [`end_streams`] ends the stream with DEADLINE_EXCEEDED
-//! trailers. Each protocol reports these trailers like any other failure of a stream.
+//! After the deadline, a call without a response fails with DEADLINE_EXCEEDED, and an open stream ends with
+//! DEADLINE_EXCEEDED trailers.
 
 use std::{
     pin::Pin,
@@ -29,7 +27,7 @@ use super::{
 };
 use crate::error::{Code, Error, Result};
 
-/// Maximum timeout that is enforced. A longer timeout is ignored, so the call has no deadline.
+/// Maximum timeout. A call with a longer timeout has no deadline.
 const MAX_TIMEOUT: Duration = Duration::from_hours(24);
 
 #[derive(Clone, Copy, Debug)]
@@ -45,7 +43,7 @@ pub(super) async fn end_call(connect: Connect, mut request: Request<Body>, next:
     let until = Instant::now() + timeout;
     request.extensions_mut().insert(Expires(until));
     match tokio::time::timeout_at(until, run(next, request)).await {
-        // The timer has a limited resolution: a response may arrive after the deadline but before the timer fires.
+        // The timer is imprecise: a response may arrive after the deadline but before the timer fires.
         Ok(response) if Instant::now() < until => response,
         _ => refusal::render(&connect, protocol, passed()),
     }
@@ -63,10 +61,9 @@ pub(super) fn end_streams(grpc: impl Answers<tonic::body::Body>) -> impl Answers
 }
 
 struct Expiring {
-    /// The inner body; `None` after the deadline.
     body: Option<tonic::body::Body>,
     until: Instant,
-    /// The timer for the deadline; `None` until the first wait for a frame.
+    /// The timer for the deadline, which is created at the first wait for a frame.
     timer: Option<Pin<Box<Sleep>>>,
 }
 
@@ -89,7 +86,7 @@ impl http_body::Body for Expiring {
         let Some(body) = &mut this.body else {
             return Poll::Ready(None);
         };
-        // The deadline is checked before the body is polled, so that a stream that always has data also ends.
+        // The deadline is checked before the body is polled, so that a stream with endless data also ends.
         if Instant::now() < this.until {
             if let Poll::Ready(frame) = Pin::new(body).poll_frame(context) {
                 return Poll::Ready(frame);
@@ -101,7 +98,7 @@ impl http_body::Body for Expiring {
                 return Poll::Pending;
             }
         }
-        // Dropping the body makes the service stop producing data.
+        // Dropping the body stops the service.
         this.body = None;
         let mut trailers = HeaderMap::new();
         let status = Status::from(passed());
@@ -137,7 +134,7 @@ fn timeout_of(protocol: Protocol, headers: &HeaderMap) -> Result<Option<Duration
     }
 }
 
-// Parses up to eight digits and a unit, the format of "Timeout" in the specification of gRPC over HTTP/2.
+// Parses up to eight digits and a unit: the format of "Timeout" in the specification of gRPC over HTTP/2.
 fn read_timeout(text: &str) -> Option<Duration> {
     let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
     if digits.is_empty() || digits.len() > 8 || !digits.bytes().all(|byte| byte.is_ascii_digit()) {

@@ -1,8 +1,8 @@
 //! Renders errors as HTTP responses with a JSON body.
 //!
-//! Called by the transcoder, through [`HttpFaults`], and by the layers that refuse requests. The body has the form
-//! `{"detail":…}`. If the account's plan refuses the request, `detail` is the object that the API documentation
-//! defines. For all other errors, `detail` is a sentence. The header `X-Error-Code` contains the error code.
+//! The body has the form `{"detail":…}`. For errors about the account's plan, `detail` is an object that the API
+//! documentation defines. For other errors, `detail` is a sentence. The header `X-Error-Code` contains the error
+//! code.
 
 use axum::body::Body;
 use bytes::Bytes;
@@ -21,7 +21,6 @@ use crate::{
 
 pub const ERROR_CODE: HeaderName = HeaderName::from_static("x-error-code");
 
-/// Renders the errors of the transcoder and of the services behind it.
 #[derive(Clone, Copy, Debug)]
 pub struct HttpFaults;
 
@@ -130,7 +129,7 @@ pub(super) fn describe(fault: &StatusDetails, headers: &mut HeaderMap) {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
         Kind::Throttled | Kind::Unavailable => {
-            // The delay is rounded up to whole seconds, because a retry before the end of the delay would be refused.
+            // The delay is rounded up to whole seconds, because an earlier retry would be refused.
             let hint = fault.retry_after.map(|wait| wait.as_millis().div_ceil(1000).max(1));
             let seconds = hint.or((fault.kind == Kind::Throttled).then_some(1));
             if let Some(value) = seconds.and_then(|seconds| HeaderValue::from_str(&seconds.to_string()).ok()) {
@@ -190,8 +189,8 @@ impl Serialize for Detail<'_> {
     }
 }
 
-/// The keys that the API documentation defines for an error code, in the documented order. [`object`] writes them
-/// between `message` and `error_code`.
+/// Returns the documented keys of an error's `detail` object. [`object`] writes them between `message` and
+/// `error_code`.
 fn keys(error_code: &str) -> &'static [&'static str] {
     match error_code {
         "AGENT_RUN_LIMIT_EXCEEDED" => &["running_thread_ids", "running_count", "limit"],

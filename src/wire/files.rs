@@ -1,4 +1,4 @@
-//! Uploads through `FileService` and through the file parts of forms.
+//! File uploads through `FileService` and through multipart forms.
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -55,7 +55,6 @@ fn shown(upload: Upload) -> v1::Upload {
     }
 }
 
-/// Stores the files of multipart forms.
 pub struct Forms {
     pub(super) app: App,
 }
@@ -89,7 +88,7 @@ impl Forms {
         name: &str,
         content: BoxStream<'_, Result<Bytes>>,
     ) -> Result<String> {
-        // The files of a form are stored before the method is called, so the scope of an API key is checked here too.
+        // The files are stored before the method is called, so the scope of an API key is checked here too.
         let caller = caller_in(extensions)?;
         permit::check(caller, Access::Run)?;
         let upload = receive::stream(&self.app, caller, name, content).await?;

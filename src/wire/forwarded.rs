@@ -1,8 +1,7 @@
-//! Finds the address of a client, including clients behind trusted proxies.
+//! Finds the address of a client behind trusted proxies.
 //!
-//! Called by `wire::caller`. Each proxy appends the address of its peer to `X-Forwarded-For`. This file reads the
-//! header from right to left, up to the first address that does not belong to a trusted proxy. Addresses to the left of
-//! this one are ignored, because the client may have forged them.
+//! Each proxy appends the address of its peer to `X-Forwarded-For`. The last address that belongs to no trusted proxy
+//! is the client. Earlier addresses are ignored, because the client may have forged them.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -12,7 +11,7 @@ use crate::config::rates::Network;
 
 const HEADER: &str = "x-forwarded-for";
 
-/// Returns the address of the client; `None` if `peer` is `None`. `peer` is the remote address of the connection.
+/// `peer` is the remote address of the connection.
 pub(super) fn client(headers: &HeaderMap, peer: Option<IpAddr>, trusted: &[Network]) -> Option<IpAddr> {
     let mut address = peer?;
     let lines = headers.get_all(HEADER).iter().rev();

@@ -1,11 +1,9 @@
 //! Verifies JSON Web Tokens (RFC 7519), as RFC 8725 recommends.
 //!
-//! Called by `wire::caller` for every request with a token. Verified tokens are remembered (`jwt/verified.rs`).
-//! Commands mint tokens with `jwt/mint.rs`. For every invalid token, the client receives the same text ("Not
-//! authenticated"). The reason appears only in the debug log.
+//! Every refused token gets the same response ("Not authenticated"). The reason appears only in the debug log.
 //!
 //! Invariant: the key determines the algorithms that may verify a token. HS256 tokens are verified only with the
-//! configured secret, and all other tokens only with public keys. The header of a token can select among these keys,
+//! configured secret, and all other tokens only with public keys. The header of a token can select one of these keys,
 //! but cannot add a key.
 
 mod algorithms;
@@ -44,10 +42,9 @@ use key_cache::KeyCache;
 use keys::KeySet;
 use source::Source;
 
-/// Maximum size of a token, in bytes.
 pub const MAX_TOKEN_BYTES: usize = 8 * 1024;
 
-/// Allowed clock difference between an issuer and this server, in seconds.
+/// Allowed clock difference between the issuer and this server, in seconds.
 pub const LEEWAY_SECONDS: i64 = 30;
 
 const HS256: &str = "HS256";
@@ -56,7 +53,7 @@ const HS256: &str = "HS256";
 pub struct Verifier {
     secret: Option<hmac::Key>,
     published: Option<Arc<KeyCache>>,
-    /// The set of a verifier without public keys. It has no keys, but remembers the tokens that the secret has
+    /// The key set of a server without public keys. It contains no keys, but remembers the tokens that the secret has
     /// verified.
     no_keys: Arc<KeySet>,
     rules: Rules,
@@ -65,11 +62,10 @@ pub struct Verifier {
 /// The public keys of the configured source, as `runyard doctor` reports them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PublishedKeys {
-    /// The file, URL or issuer from which the keys are loaded.
     pub source: String,
-    /// The number of usable keys, or the reason why no keys could be loaded.
+    /// The number of usable keys, or the reason why loading failed.
     pub usable: Result<usize, String>,
-    /// The skipped keys and the keys that share a key id, each with a reason; `None` if there are no such keys.
+    /// The skipped keys and the keys that share a key id, each with a reason.
     pub problems: Option<String>,
 }
 
@@ -105,8 +101,8 @@ impl Verifier {
     /// verifier also accepts HS256 tokens.
     ///
     /// # Errors
-    /// INVALID_REQUEST, with advice, if the secret is too short, the public keys are configured incorrectly, or no key
-    /// is configured. INTERNAL if the TLS library cannot be set up.
+    /// INVALID_REQUEST if the secret is too short, the public keys are configured incorrectly, or no key is
+    /// configured. INTERNAL if the TLS library cannot be set up.
     pub fn new(auth: &Auth, secret: Option<&SecretString>) -> Result<Self> {
         let secret = match secret {
             Some(secret) => {
@@ -137,7 +133,7 @@ impl Verifier {
         }
     }
 
-    /// Loads the public keys and describes them. Returns `None` if only a secret verifies tokens.
+    /// Loads and describes the public keys. Returns `None` if only a secret verifies tokens.
     pub async fn inspect_keys(&self) -> Option<PublishedKeys> {
         let source = self.published.as_ref()?.source();
         let loaded = source.load().await;
@@ -148,8 +144,8 @@ impl Verifier {
         })
     }
 
-    /// Returns a token that was verified before and would be accepted again. Returns `None` if the public keys are
-    /// stale, because the next load may remove the key of the token.
+    /// Returns a token that was verified before and is still valid. Returns `None` if the public keys are stale,
+    /// because the next load may remove the token's key.
     pub fn remembered(&self, token: &str, now: DateTime<Utc>) -> Option<Arc<VerifiedToken>> {
         if let Some(published) = &self.published
             && published.is_stale(now.timestamp())
@@ -159,13 +155,12 @@ impl Verifier {
         self.keys().verified.find(token, now)
     }
 
-    /// Verifies a token, or returns it if it is remembered. Stale public keys are reloaded first. If no loaded key
-    /// verifies the token, and this call has not yet loaded the keys, they are reloaded and the token is verified
-    /// again.
+    /// Verifies a token, after reloading stale public keys. If no loaded key verifies the token, the keys are
+    /// reloaded once, and the token is verified again.
     ///
     /// # Errors
-    /// NOT_AUTHENTICATED, always with the same message; the cause of the error contains the reason. UNAVAILABLE if the
-    /// token needs a public key, but no keys have been loaded since the server started.
+    /// NOT_AUTHENTICATED, always with the same message. UNAVAILABLE if the token needs a public key, but no keys have
+    /// been loaded since the start.
     pub async fn authenticate(&self, token: &str, now: DateTime<Utc>) -> Result<Arc<VerifiedToken>> {
         if let Some(verified) = self.remembered(token, now) {
             return Ok(verified);
@@ -191,10 +186,10 @@ impl Verifier {
         Err(not_authenticated(why))
     }
 
-    /// Verifies a token without loading keys, and returns its claims.
+    /// Verifies a token without loading keys.
     ///
     /// # Errors
-    /// NOT_AUTHENTICATED, always with the same message; the cause of the error contains the reason.
+    /// NOT_AUTHENTICATED, always with the same message.
     pub fn verify(&self, token: &str, now: DateTime<Utc>) -> Result<Claims> {
         Ok(self.check(token, &self.keys(), now.timestamp())?)
     }
@@ -235,7 +230,7 @@ impl Verifier {
         Ok(claims::read(payload, &self.rules, now)?)
     }
 
-    /// Ignores the key id of the token, because only one secret exists.
+    /// Ignores the token's key id, because only one secret exists.
     fn check_secret(&self, signed: &[u8], signature: &[u8]) -> Result<(), Refusal> {
         let secret = self.secret.as_ref();
         let secret = secret.ok_or("no secret is configured, so HS256 tokens are not accepted")?;

@@ -1,8 +1,7 @@
-//! The state of an accepted connection, which the server and the layers share.
+//! The state of an accepted connection, shared by the server and the layers.
 //!
-//! The server creates a [`Link`] for each connection and adds it to the extensions of every request. The layers record
-//! events in the link: a request begins, a credential is accepted, or a body is not read to its end. The server uses
-//! these events to decide which connection to close when no connection slot is free, and how to close a connection.
+//! The extensions of every request contain the [`Link`] of its connection. The layers record events in the link. The
+//! server uses the link to decide which connection to close.
 
 use std::{
     net::IpAddr,
@@ -22,12 +21,12 @@ pub struct Link {
     opened: Instant,
     /// Number of requests whose responses are not complete.
     open_requests: AtomicU32,
-    /// Time at which the most recent response was completed, in milliseconds since `opened`.
+    /// Time of the most recent completed response, in milliseconds after `opened`.
     idle_since: AtomicU64,
     recognized: AtomicBool,
     /// True if bytes have arrived since the most recent request began or was answered.
     unanswered: AtomicBool,
-    /// True if the body of a request on this connection will not be read to its end.
+    /// True if the body of a request will not be read to its end.
     cut: AtomicBool,
     end: CancellationToken,
 }
@@ -46,12 +45,12 @@ impl Link {
         }
     }
 
-    /// The address of the peer; `None` if it is unknown. An IPv4-mapped IPv6 address is returned as an IPv4 address.
+    /// Returns the client's address, if it is known. IPv4-mapped IPv6 addresses are converted to IPv4.
     pub fn address(&self) -> Option<IpAddr> {
         self.address
     }
 
-    /// Counts an open request. The request is open until the returned guard is dropped.
+    /// Counts a request as open until the returned guard is dropped.
     pub fn begin(self: &Arc<Self>) -> Visit {
         self.open_requests.fetch_add(1, Relaxed);
         self.unanswered.store(false, Relaxed);
@@ -66,8 +65,8 @@ impl Link {
         self.recognized.load(Relaxed)
     }
 
-    /// The moment at which the connection became idle: the end of its most recent response or, before the first
-    /// request, the moment at which it was accepted. `None` while a request is open.
+    /// Returns the end of the most recent response or, before the first request, the time at which the connection was
+    /// accepted. Returns `None` while a request is open.
     pub fn idle_since(&self) -> Option<Instant> {
         if self.open_requests.load(Relaxed) > 0 {
             return None;
@@ -87,7 +86,8 @@ impl Link {
         self.cut.store(true, Relaxed);
     }
 
-    /// Returns true if the peer may still be sending. Closing the connection immediately could then lose the response.
+    /// Returns true if the client may still be sending. Closing the connection immediately could then lose the
+    /// response.
     pub fn may_be_sending(&self) -> bool {
         self.cut.load(Relaxed) || self.unanswered.load(Relaxed)
     }
@@ -112,7 +112,6 @@ pub struct Visit {
 }
 
 impl Visit {
-    /// Records that all requests received so far have been answered.
     pub fn answered(&self) {
         self.link.unanswered.store(false, Relaxed);
     }

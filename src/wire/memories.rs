@@ -1,4 +1,4 @@
-//! `MemoryService`. Each method converts messages and calls one domain function.
+//! Implements the gRPC service `MemoryService`.
 
 use chrono::{DateTime, Utc};
 use futures::FutureExt;
@@ -89,7 +89,7 @@ impl MemoryService for Memories {
 }
 
 impl Memories {
-    /// Fails with `AGENT_NOT_FOUND` if the holder is an agent outside the caller's scope.
+    /// Fails with `AGENT_NOT_FOUND` if `holder` is an agent outside the caller's scope.
     async fn check(&self, caller: &Caller, holder: Option<Holder>) -> Result<()> {
         if let Some(Holder::Agent(agent_id)) = holder {
             agents::load(self.app.db.read(), caller.scope(), agent_id).await?;
@@ -143,8 +143,8 @@ fn holder(asked: &v1::ListMemoriesRequest) -> Result<Option<Holder>> {
     }
 }
 
-// Returns the new text of the memory; `None` if the text does not change. If the mask contains `text` and the request
-// does not set a text, the new text is empty, which is refused. Without a mask, an unset text means no change.
+// Returns the new text of the memory, or `None` if the text does not change. If the mask contains `text` but the
+// message sets none, the new text is empty and is refused later.
 fn new_text(asked: v1::UpdateMemoryRequest) -> Result<Option<String>> {
     let paths = asked.update_mask.map(|mask| mask.paths).unwrap_or_default();
     for path in &paths {

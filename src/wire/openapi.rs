@@ -1,7 +1,5 @@
-//! The `OpenAPI` document of the API (`/openapi.json`). The transcoder generates the document from the contract. This
-//! file adds the parts that the contract does not define, such as the error responses.
-//!
-//! Called by `wire/stack.rs` for the first request of the document.
+//! The `OpenAPI` document (`/openapi.json`). The transcoder generates it from the contract, and this file adds parts
+//! that the contract does not define, such as error responses.
 
 use prost_reflect::MessageDescriptor;
 use runyard_transcode::{

@@ -1,5 +1,5 @@
-//! The owner of a request: its account or, if it has no credential, its client address. `wire/streams.rs` counts the
-//! open streams of each owner, and `wire/unread.rs` counts the unread bytes of each owner.
+//! The owner of a request: its account or, without a credential, its client address. `wire/streams.rs` and
+//! `wire/unread.rs` have limits per owner.
 
 use std::net::IpAddr;
 
@@ -7,13 +7,13 @@ use uuid::Uuid;
 
 use super::throttle::network_of;
 
-/// `wire::caller` adds the owner to the extensions of each request and response.
+/// `wire::caller` adds the owner to the extensions of requests and responses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Owner {
     Account(Uuid),
-    /// The IPv4 address or the IPv6 network of a client without a credential.
+    /// The IPv4 address or IPv6 network of a client without a credential.
     Address(IpAddr),
-    /// The shared owner of all requests that have neither a credential nor a known address.
+    /// The shared owner of all requests with neither a credential nor a known address.
     Unknown,
 }
 

@@ -1,8 +1,5 @@
-//! Pages of lists (AIP-158). The page size has a maximum. A page token is opaque, and is valid only for the account and
-//! the query for which it was issued.
-//!
-//! Most list methods call [`Page::read`] and [`Page::cut`]. The query consists of all fields of the request except the
-//! page size and the page token.
+//! Pages of lists (AIP-158). A page token is opaque. It is valid only for the account and the query for which it was
+//! issued. The query consists of all request fields except the page size and the page token.
 
 use std::mem;
 
@@ -17,11 +14,11 @@ use crate::{
     v1,
 };
 
-/// The default and the maximum page size, in rows.
+/// Default and maximum page size in rows.
 const SIZES: (i32, i32) = (50, 200);
-/// Size of the hash that binds a page token to its account and query, in bytes.
+/// Size in bytes of the hash that binds a page token to its account and query.
 const MARK: usize = 12;
-/// Maximum size of a page token, in bytes. Even the token for the longest file path is smaller.
+/// Maximum size of a page token in bytes. Even the token for the longest file path is smaller.
 const MAX_TOKEN: usize = 8192;
 
 pub trait ListRequest: Message + Name {
@@ -54,29 +51,26 @@ list_requests!(
     ListUsageRequest,
 );
 
-/// The position of a row in a sorted list.
 pub trait Cursor: Sized {
     fn to_bytes(&self) -> Vec<u8>;
 
     fn from_bytes(bytes: &[u8]) -> Option<Self>;
 }
 
-/// A requested page of a list.
 pub struct Page<C> {
     pub size: usize,
-    /// The cursor of the last row of the previous page; `None` on the first page.
     pub after: Option<C>,
     mark: [u8; MARK],
 }
 
 impl<C: Cursor> Page<C> {
-    /// Removes the page size and the page token from a request, and returns the requested page. Fails if the token
-    /// belongs to another account or another query.
+    /// Reads the requested page, and removes page size and page token from the request. Fails if the token belongs to
+    /// another account or query.
     pub fn read(caller: &Caller, asked: &mut impl ListRequest) -> Result<Self> {
         Self::within(caller, asked, SIZES)
     }
 
-    /// Like [`Page::read`], but with the default and the maximum page size in `sizes`.
+    /// Like [`Page::read`], with other default and maximum page sizes.
     pub(super) fn within<R: ListRequest>(caller: &Caller, asked: &mut R, sizes: (i32, i32)) -> Result<Self> {
         let (size, token) = asked.take_page();
         if size < 0 {
@@ -97,13 +91,12 @@ impl<C: Cursor> Page<C> {
         })
     }
 
-    /// Number of rows to query: one more than the page size, to detect whether a next page exists.
+    /// Returns one row more than the page size, to detect whether a next page exists.
     pub(super) fn limit(&self) -> u64 {
         self.size as u64 + 1
     }
 
-    /// Truncates the rows to the page size, and returns them with the token of the next page. The token is empty on the
-    /// last page.
+    /// Truncates the rows to the page size. Also returns the token of the next page, which is empty on the last page.
     pub fn cut<T>(&self, mut rows: Vec<T>, cursor: impl FnOnce(&T) -> C) -> (Vec<T>, String) {
         let has_more = rows.len() > self.size;
         rows.truncate(self.size);
@@ -111,7 +104,7 @@ impl<C: Cursor> Page<C> {
         (rows, self.token(next.as_ref()))
     }
 
-    /// The token of the page that starts after the position `next`; empty if `next` is `None`.
+    /// Returns the token of the page after the position `next`. The token is empty if `next` is `None`.
     pub(super) fn token(&self, next: Option<&C>) -> String {
         next.map_or_else(String::new, |next| {
             BASE64.encode([&self.mark[..], &next.to_bytes()].concat())
@@ -119,7 +112,7 @@ impl<C: Cursor> Page<C> {
     }
 }
 
-/// Hashes the account and the query. The page size and the page token must already be removed from `query`.
+/// Hashes the account and the query. `query` must no longer contain the page size and the page token.
 fn mark<R: ListRequest>(caller: &Caller, query: &R) -> [u8; MARK] {
     let mut hasher = blake3::Hasher::new();
     hasher
@@ -159,8 +152,7 @@ impl Cursor for Uuid {
     }
 }
 
-/// The cursor of a list that is sorted by two ids. For example, the messages of a thread are sorted by the id of their
-/// run and then by the id of the message.
+/// The cursor of a list that is sorted by two ids. Messages of a thread are sorted by run id and then by message id.
 impl Cursor for (Uuid, Uuid) {
     fn to_bytes(&self) -> Vec<u8> {
         [*self.0.as_bytes(), *self.1.as_bytes()].concat()
@@ -172,8 +164,7 @@ impl Cursor for (Uuid, Uuid) {
     }
 }
 
-/// The cursor of a list that is sorted by a time, such as the last activity, and then by id. The cursor stores the time
-/// in microseconds.
+/// The cursor of a list that is sorted by a time, stored in microseconds, and then by id.
 impl Cursor for (DateTime<Utc>, Uuid) {
     fn to_bytes(&self) -> Vec<u8> {
         [&self.0.timestamp_micros().to_be_bytes()[..], self.1.as_bytes()].concat()
@@ -186,7 +177,7 @@ impl Cursor for (DateTime<Utc>, Uuid) {
     }
 }
 
-/// The cursor of a list that is paged by row number: the number of rows on this page and all previous pages.
+/// The cursor of a list that is paged by row number: the number of rows up to the end of the page.
 impl Cursor for u32 {
     fn to_bytes(&self) -> Vec<u8> {
         self.to_be_bytes().to_vec()
@@ -208,7 +199,7 @@ impl Cursor for i32 {
     }
 }
 
-/// The cursor of a list of files: a path, which may contain bytes that are not valid UTF-8.
+/// The cursor of a list of files: a path, which may be invalid UTF-8.
 impl Cursor for Vec<u8> {
     fn to_bytes(&self) -> Vec<u8> {
         self.clone()

@@ -1,8 +1,7 @@
-//! Checks the scope of API keys before every method, for every protocol. This file makes all scope decisions.
+//! Checks the scope of API keys before every method, for every protocol.
 //!
-//! Called by `wire/stack.rs`. A token grants full access to its account. An API key grants access only to the methods
-//! that its scope allows. The contract declares the scope of each method (`proto/runyard/v1/access.proto`). A method
-//! without a declared scope requires the widest scope.
+//! The contract declares the scope of each method (`proto/runyard/v1/access.proto`). A method without a declaration
+//! requires the widest scope.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -46,8 +45,8 @@ impl Scopes {
         }
     }
 
-    /// The scope that the method at a gRPC path requires; `None` for services outside the contract, such as health and
-    /// reflection.
+    /// Returns the scope that a gRPC path requires. Returns `None` for services outside the contract, such as health
+    /// and reflection.
     pub fn needed(&self, path: &str) -> Option<Access> {
         self.methods.get(path).copied()
     }
@@ -73,8 +72,8 @@ pub(super) fn enforce(grpc: impl Answers<Body>, scopes: Arc<Scopes>) -> impl Ans
         let caller = request.extensions().get::<Caller>();
         let permitted = match (caller, scopes.needed(request.uri().path())) {
             (Some(caller), Some(needed)) => check(caller, needed),
-            // Either the path needs no credential, or the method is outside the contract. A method that requires a
-            // caller checks for the caller itself.
+            // Either the path needs no credential, or the method is outside the contract. A method that needs a
+            // caller checks for one itself.
             (None, _) | (_, None) => Ok(()),
         };
         let grpc = grpc.clone();

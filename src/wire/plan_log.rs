@@ -1,8 +1,5 @@
-//! Logs a line for the operator when a plan refuses a request. The line explains how to change the plan of the account.
-//!
-//! `wire/stack.rs` wraps the services in this layer, so the layer covers every protocol. The contract defines the
-//! response, so the response cannot contain the advice for the operator. Callers can cause any number of refusals, so
-//! the log is limited to one line per account and hour, and to [`MAX_ACCOUNTS`] accounts per hour.
+//! Logs a line when a plan refuses a request. The line tells the operator how to change the account's plan. Only one
+//! line is logged per account and hour, because callers can cause any number of refusals.
 
 use std::{
     collections::HashMap,
@@ -26,7 +23,7 @@ use crate::{
     error::{Code, Kind},
 };
 
-/// Minimum time between two log lines about the same account.
+/// Minimum time between two lines about one account.
 const PAUSE: TimeDelta = TimeDelta::hours(1);
 /// Maximum number of accounts that are logged within [`PAUSE`].
 const MAX_ACCOUNTS: usize = 100;
@@ -84,7 +81,7 @@ impl Mentioned {
     }
 }
 
-/// Reads the error from the headers of a response; `None` if no plan refused the request.
+/// Reads the error of a response. Returns `None` if no plan refused the request.
 fn refusal(headers: &HeaderMap) -> Option<StatusDetails> {
     let status = headers.get("grpc-status")?;
     let may_be = [GrpcCode::ResourceExhausted, GrpcCode::PermissionDenied]

@@ -1,4 +1,4 @@
-//! `ProjectService`. Each method converts messages and calls one domain function.
+//! Implements the gRPC service `ProjectService`.
 
 use futures::FutureExt;
 use tonic::{Request, Response, Status};

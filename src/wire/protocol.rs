@@ -1,6 +1,6 @@
-//! Selects one of the four protocols for a request. gRPC, gRPC-Web and the streams of the Connect protocol have their
-//! own content types. A POST request with `application/json` or `application/proto` to the path of a gRPC method is a
-//! unary Connect call. All other requests are plain HTTP.
+//! Selects one of the four protocols for a request. gRPC, gRPC-Web and Connect streams have their own content types.
+//! A POST with `application/json` or `application/proto` to a gRPC path is a unary Connect call. All other requests
+//! are plain HTTP.
 
 use http::{
     Request,
@@ -14,11 +14,10 @@ const WEB_TEXT: &str = "application/grpc-web-text+proto";
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Protocol {
     Grpc,
-    /// gRPC-Web, over HTTP/1.1 or HTTP/2. The value is the content type of the response.
+    /// gRPC-Web, with the content type of the response.
     GrpcWeb(&'static str),
-    /// The Connect protocol, over HTTP/1.1 or HTTP/2. The value distinguishes unary calls from streams.
+    /// The Connect protocol: a unary call or a stream.
     Connect(CallKind),
-    /// Plain HTTP: JSON, forms, event streams and pages.
     Http,
 }
 
@@ -41,7 +40,7 @@ impl Protocol {
         };
         let kind = header(CONTENT_TYPE);
         if kind.starts_with(b"application/grpc-web") {
-            // As in tonic-web, the `Accept` header selects the encoding of the response.
+            // As in tonic-web, the header `Accept` selects the encoding of the response.
             let is_text = header(ACCEPT).starts_with(b"application/grpc-web-text");
             Self::GrpcWeb(if is_text { WEB_TEXT } else { WEB })
         } else if kind.starts_with(b"application/grpc") {

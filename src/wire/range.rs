@@ -1,6 +1,6 @@
 //! Evaluates the range and conditional headers of a request (RFC 9110, sections 13 and 14).
 
-/// A missing header is an empty string.
+/// The range headers of a request. A missing header is an empty string.
 pub(super) struct Asked<'a> {
     pub(super) range: &'a str,
     pub(super) if_range: &'a str,
@@ -13,14 +13,13 @@ pub(super) enum Part {
     Whole,
     /// The bytes from the first to the second offset, both inclusive, with status 206.
     Range(u64, u64),
-    /// No content, with status 304, because the client already has the current file.
+    /// Status 304, because the client already has the current file.
     Unchanged,
-    /// No content, with status 416, because the range is outside the file.
+    /// Status 416, because the range is outside the file.
     Unsatisfiable,
 }
 
 impl Asked<'_> {
-    /// Selects the part of the file to send. `size` is the size of the file in bytes, and `etag` is its entity tag.
     pub(super) fn resolve(&self, size: u64, etag: &str) -> Part {
         let known = self
             .if_none_match
@@ -37,7 +36,7 @@ impl Asked<'_> {
 }
 
 impl Part {
-    /// The HTTP status of the response; `None` for the default status, 200.
+    /// Returns the HTTP status; `None` for the default status, 200.
     pub(super) fn status(self) -> Option<u16> {
         match self {
             Self::Whole => None,
@@ -47,7 +46,6 @@ impl Part {
         }
     }
 
-    /// The value of the response header `Content-Range`; `None` if the response does not need this header.
     pub(super) fn content_range(self, size: u64) -> Option<String> {
         match self {
             Self::Range(first, last) => Some(format!("bytes {first}-{last}/{size}")),
@@ -65,7 +63,7 @@ impl Part {
     }
 }
 
-// Parses a `Range` header with a single range. Invalid ranges and lists of ranges are ignored, as RFC 9110 allows.
+// Parses a single range. Invalid ranges and lists of ranges are ignored, as RFC 9110 allows.
 fn range(text: &str, size: u64) -> Part {
     let Some((first, last)) = text
         .trim()

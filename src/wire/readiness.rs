@@ -2,11 +2,8 @@
 
 use crate::app::App;
 
-/// Checks that the database is available, that the disk has free space, and that this process is neither shutting down
-/// nor on standby (see `installation`).
-///
-/// # Errors
-/// One line with the reason.
+/// Checks that the database is available and the disk has free space. This process must be neither shutting down nor
+/// on standby (see `installation`).
 pub async fn check(app: &App) -> Result<(), &'static str> {
     if app.stopping.is_cancelled() {
         return Err("stopping");

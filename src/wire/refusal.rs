@@ -1,7 +1,4 @@
-//! Renders an error as a response in the protocol of the request.
-//!
-//! Called by the layers that refuse requests before the requests reach a service. The transcoder and the services
-//! render their own errors.
+//! Renders an error in the protocol of the request, for layers that refuse requests before they reach a service.
 
 use axum::body::Body;
 use http::{HeaderValue, Response, header};
@@ -25,8 +22,7 @@ pub(super) fn render(connect: &Connect, protocol: Protocol, error: Error) -> Res
     }
 }
 
-/// Adds the headers that describe an error, such as the error code, to a Connect response. Does nothing if the response
-/// extensions contain no [`Status`].
+/// Adds the headers that describe an error to a Connect response, if the response extensions contain a [`Status`].
 pub(super) fn mark(mut response: Response<Body>) -> Response<Body> {
     if let Some(status) = response.extensions().get::<Status>() {
         let fault = status::read(status);

@@ -1,4 +1,4 @@
-//! `RunService`. The methods convert messages and call the domain functions. Stored events are sent unchanged.
+//! Implements the gRPC service `RunService`. Stored events are sent unchanged.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -33,7 +33,6 @@ use crate::{
     v1,
 };
 
-/// Maximum number of runs in one stream.
 const MAX_STREAMED: usize = 100;
 
 type Events = Pin<Box<dyn Stream<Item = Result<EncodedEvent, Status>> + Send>>;
@@ -63,7 +62,7 @@ impl RunService for Runs {
         &self,
         request: Request<v1::ListModesRequest>,
     ) -> Result<Response<v1::ListModesResponse>, Status> {
-        // The modes are the same for every caller, but a caller must have an account.
+        // The modes are the same for every caller, but the caller must be authenticated.
         caller::open(request)?;
         let modes = self.app.modes.iter().map(shown_mode).collect();
         Ok(Response::new(v1::ListModesResponse { modes }))
@@ -101,8 +100,7 @@ impl RunService for Runs {
         let events = credential_expiry::hold(&self.app, expiry, Alive::new(&self.app, (run.id, after), events));
         let mut response = Response::new(Box::pin(events) as Events);
         if ended {
-            // The run has ended, and the client already has its last event. Status 204 makes an `EventSource` stop
-            // reconnecting.
+            // The client already has the last event of the run. Status 204 makes an `EventSource` stop reconnecting.
             response
                 .metadata_mut()
                 .insert(HTTP_STATUS, tonic::metadata::MetadataValue::from_static("204"));
@@ -171,8 +169,8 @@ impl RunService for Runs {
 }
 
 impl Runs {
-    // Loads the runs of the cursors. A cursor beyond the last event of its run is refused, because no client can have
-    // received such an event.
+    // Loads the runs of the cursors. A cursor beyond the last event is refused, because no client can have received
+    // such an event.
     async fn cursors(&self, caller: &Caller, asked: &[v1::RunCursor]) -> Result<Vec<(Run, i64)>> {
         let mut run_ids = Vec::with_capacity(asked.len());
         for cursor in asked {
@@ -189,8 +187,7 @@ impl Runs {
             .into_iter()
             .zip(asked.iter().map(|cursor| cursor.after_sequence))
             .collect();
-        // The row of a finished run contains the sequence number of its last event, so only unfinished runs need a
-        // query.
+        // A finished run's row contains its last sequence number, so only unfinished runs need a query.
         let open: Vec<Uuid> = found
             .iter()
             .filter(|(run, after)| run.last_sequence.is_none() && *after > 0)
@@ -241,8 +238,7 @@ impl Runs {
 }
 
 fn new_run(asked: v1::StartRunRequest) -> Result<NewRun> {
-    // The API documentation defines the error for missing ids in optimistic mode, so this check comes before the ids
-    // are parsed.
+    // The API documentation defines the error for missing ids, so this check comes before the ids are parsed.
     if asked.optimistic && (asked.thread_id.is_empty() || asked.project_id.is_empty()) {
         return Err(Error::invalid("thread_id and project_id required for optimistic mode"));
     }

@@ -1,4 +1,4 @@
-//! `SandboxService`. The methods convert messages and call the domain functions. File contents are streamed.
+//! Implements the gRPC service `SandboxService`. File contents are streamed.
 
 mod send;
 
@@ -20,7 +20,7 @@ use crate::{
 };
 use send::{Pieces, content_type};
 
-/// The default and the maximum page size, in files.
+/// Default and maximum page size in files.
 const PAGE: (i32, i32) = (200, 1000);
 
 enum Content {
@@ -113,8 +113,8 @@ impl SandboxService for Sandboxes {
     }
 }
 
-// Returns the token of the next page. A page with missing entries is an error, because the client could not distinguish
-// it from a complete page.
+// Returns the token of the next page. A list with missing entries is an error, because a client could not distinguish
+// it from a complete list.
 fn next_page(listed: &Listing, page: &Page<Vec<u8>>) -> Result<String> {
     if let Some(reason) = listed.cut {
         let message = format!("the folder cannot be listed completely: {reason}; list its subfolders one by one");

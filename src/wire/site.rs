@@ -1,9 +1,8 @@
-//! The site: the console and the API reference. Its files are built from clients/web and are served unchanged.
+//! The console and the API reference, built from clients/web and served unchanged.
 //!
-//! `build.rs` embeds the files in the program. If `http.console_dir` is set, the files of that folder are served
-//! instead. A program that was built without the files serves a page that explains how to build the files.
-//! `wire::stack` looks for a file after the built-in pages and before the transcoder. A file is not served if a method
-//! of the contract has the same path.
+//! `build.rs` embeds the files in the program, and the files in `http.console_dir` replace them. If there are no
+//! files, a page explains how to build them. A method of the contract takes precedence over a file with the same
+//! path.
 
 mod asset;
 
@@ -22,28 +21,24 @@ use self::asset::Asset;
 use super::fault;
 use crate::error::{Error, Result};
 
-/// The files that `build.rs` has embedded. Each entry is the file's path in the build folder of the console, and its
-/// content.
+/// The embedded files, with paths relative to the build folder of the console.
 mod embedded {
     include!(concat!(env!("OUT_DIR"), "/console.rs"));
 }
 
-/// The page of a program that was built without the console. It is served at the paths of the console and the API
-/// reference.
+/// The page that explains how to build the console and the API reference.
 const WITHOUT: &[(&str, &[u8])] = &[
     ("index.html", include_bytes!("site/without.html")),
     ("docs.html", include_bytes!("site/without.html")),
     ("without.css", include_bytes!("site/without.css")),
 ];
 
-/// The folder of files whose names contain a hash. A missing file in this folder is reported as 404, even to a client
+/// The folder of files with a hash in their names. A missing file in this folder is reported as 404, even to a client
 /// without a credential.
 const HASHED: &str = "/assets/";
 /// The path of the icon that browsers request automatically.
 const ICON: &str = "/favicon.ico";
-/// Maximum number of files in `http.console_dir`. The files stay in memory.
 const MAX_FILES: usize = 4096;
-/// Maximum total size of the files in `http.console_dir`, in bytes.
 const MAX_BYTES: u64 = 64 * 1024 * 1024;
 
 pub struct Site {
@@ -51,8 +46,8 @@ pub struct Site {
 }
 
 impl Site {
-    /// Loads the files of the folder or, if `folder` is `None`, the embedded files. If the console or the API reference
-    /// is missing, the site contains a page that explains how to build the files.
+    /// Loads the files of `folder` or the embedded files. If the console or the API reference is missing, adds a page
+    /// that explains how to build the files.
     ///
     /// # Errors
     /// INVALID_REQUEST if the folder cannot be read or contains no console.
@@ -66,7 +61,7 @@ impl Site {
                 .iter()
                 .for_each(|(name, content)| site.add(name, Cow::Borrowed(content))),
         }
-        // A folder from `http.console_dir` may contain no API reference, and a build may contain no site at all.
+        // `folder` may contain no API reference, and a program may be built without the site.
         for (name, content) in WITHOUT {
             if !site.has(&format!("/{name}")) {
                 site.add(name, Cow::Borrowed(content));
@@ -75,7 +70,7 @@ impl Site {
         Ok(site)
     }
 
-    /// Removes the files whose paths belong to methods of the contract.
+    /// Removes files whose paths belong to methods of the contract.
     #[must_use]
     pub fn without(mut self, is_taken: impl Fn(&str) -> bool) -> Self {
         self.assets.retain(|path, _| {
@@ -92,13 +87,12 @@ impl Site {
         self.assets.contains_key(path)
     }
 
-    /// Returns true if a request for this path needs no credential. This holds for every file of the site. It also
-    /// holds for missing icons and missing files below `/assets/`, so that the response is 404 instead of 401.
+    /// Returns true if a request for this path needs no credential. Missing icons and assets need none either, so
+    /// that the response is 404 and not 401.
     pub fn is_open(&self, path: &str) -> bool {
         self.has(path) || path.starts_with(HASHED) || path == ICON
     }
 
-    /// Returns `None` if the site has no file at the path.
     pub async fn answer(&self, method: &Method, path: &str, headers: &HeaderMap) -> Option<Response<Body>> {
         let asset = self.assets.get(path)?;
         Some(match *method {

@@ -1,4 +1,4 @@
-//! `SkillService`. Each method converts messages and calls one domain function.
+//! Implements the gRPC service `SkillService`.
 
 use bytes::Bytes;
 use futures::FutureExt;
@@ -76,7 +76,6 @@ fn number(version: i32) -> Result<Option<i32>> {
     }
 }
 
-/// Stores the archive of a request: its bytes, or the content of an upload.
 async fn create(app: &App, caller: &Caller, asked: v1::CreateSkillRequest) -> Result<Details> {
     let upload_id = match (asked.archive.is_empty(), asked.files.as_slice()) {
         (false, []) => return skills::create(app, caller, asked.archive).await,

@@ -1,16 +1,14 @@
-//! The tower stack for all protocols. The tasks of its layers, from the outermost to the innermost layer:
+//! The tower stack for all protocols. Its layers, from the outermost to the innermost:
 //!
 //! 1. Limit the total size of the responses that clients do not read.
-//! 2. Time out stalled request bodies. Handle the unread rest of a body, so that the connection stays usable or closes
-//!    cleanly.
-//! 3. Assign an id to the request, which appears in the response and in the log. Count and log the request.
-//! 4. Catch panics, so that a panic in one request does not end the other requests of the connection.
-//! 5. Apply CORS: answer preflight requests, which contain no token, and let pages of the configured origins read
-//!    responses.
+//! 2. Time out stalled request bodies, and handle the part of a body that no service reads.
+//! 3. Assign a request id. Count and log the request.
+//! 4. Catch panics, so that the other requests of the connection continue.
+//! 5. Apply CORS. This layer comes before authentication, because preflight requests contain no token.
 //! 6. Authenticate the caller before the body is read.
-//! 7. End a call and its stream at the deadline of the call, for every protocol.
-//! 8. Select the protocol by content type. gRPC, gRPC-Web and Connect requests go to the services. All other requests
-//!    go to the built-in pages, the console or the transcoder.
+//! 7. End a call and its stream at the deadline.
+//! 8. Select the protocol by content type. gRPC, gRPC-Web and Connect requests go to the services, all other requests
+//!    to the built-in pages, the console or the transcoder.
 
 use std::{
     panic::AssertUnwindSafe,
@@ -60,17 +58,16 @@ use crate::{
 
 const PAGES: [&str; 4] = ["/healthz", "/readyz", METRICS, "/openapi.json"];
 
-/// The service that answers every request on the server's port.
 pub type Stack = Layered;
 
-/// Builds the service from the layers that the file header lists and the gRPC services in `grpc`.
+/// Builds the stack of all layers and services. `grpc` contains the gRPC services.
 ///
 /// # Errors
-/// An error if the HTTP rules of the contract conflict, or if the console or the CORS settings are invalid.
+/// Fails if the HTTP rules of the contract conflict, or if the console or the CORS settings are invalid.
 pub fn build(app: &App, verifier: Arc<Verifier>, grpc: Routes) -> Result<Stack> {
     let pool = codec::descriptors()?;
     let callable = codec::connect_descriptors()?;
-    // HTTP/JSON and Connect share one codec, because the tables of the codec are large.
+    // HTTP/JSON and Connect share one codec, because the codec's tables are large.
     let json = Arc::new(codec::json(&callable));
     let options = Options {
         max_body_bytes: app.config.http.max_message_bytes,
@@ -81,8 +78,8 @@ pub fn build(app: &App, verifier: Arc<Verifier>, grpc: Routes) -> Result<Stack> 
     };
     let connect = Connect::new(&callable, Arc::clone(&json), &options);
     let transcoder = Transcoder::new(pool, json, options)?;
-    // Adds the error code to the errors that tonic itself creates, and undoes needless percent-encoding in the messages
-    // of all errors.
+    // Adds the error code to the errors that tonic itself creates. Removes needless percent-encoding from all error
+    // messages.
     let complete = |mut answer: Response<tonic::body::Body>| {
         status::complete(answer.headers_mut());
         status::show(answer.headers_mut());
@@ -103,7 +100,7 @@ pub fn build(app: &App, verifier: Arc<Verifier>, grpc: Routes) -> Result<Stack> 
     let grpc = ServiceExt::<Request<tonic::body::Body>>::map_response(grpc, complete);
     let grpc = compression::compress_answers(grpc, pool);
     let web = tonic_web::GrpcWebLayer::new().layer(grpc.clone());
-    // If a method of the contract and a file of the console have the same path, the method takes precedence.
+    // A method of the contract takes precedence over a console file with the same path.
     let is_method = |path: &str| !matches!(transcoder.router().find(&Method::GET, path), Routed::Nowhere);
     let site = Arc::new(Site::open(app.config.http.console_dir.as_deref())?.without(is_method));
     let pages = pages(app, &transcoder);
@@ -134,7 +131,7 @@ pub fn build(app: &App, verifier: Arc<Verifier>, grpc: Routes) -> Result<Stack> 
     });
     let gate = Gate::new(app.clone(), verifier, site, connect.clone());
     let ledger = Arc::new(Ledger::new(http.max_unread_bytes));
-    // The innermost layer comes first.
+    // Each call of `layer` wraps the stack in one more layer, so the innermost layer comes first.
     let stack = layer(protocols, connect, deadline::end_call);
     let stack = layer(stack, Arc::new(gate), caller::authenticate);
     let stack = layer(stack, Arc::new(cors::layer(http)?), cors::apply);
@@ -161,7 +158,6 @@ fn unbuffered(mut answer: Response<Body>) -> Response<Body> {
 struct Pages {
     app: App,
     transcoder: Transcoder,
-    /// The OpenAPI document, generated for the first request.
     openapi: Arc<OnceLock<Bytes>>,
 }
 
@@ -184,7 +180,7 @@ fn pages(app: &App, transcoder: &Transcoder) -> Router {
         .with_state(state)
 }
 
-/// Serves the file of the site at the request's path. Passes requests for all other paths to `contract`.
+/// Serves the site's file at the request's path. Passes requests for all other paths to `contract`.
 fn beside(site: Arc<Site>, contract: impl Answers<Body>) -> impl Answers<Body> {
     service_fn(move |request: Request<Body>| {
         let (site, contract) = (Arc::clone(&site), contract.clone());
@@ -208,7 +204,7 @@ async fn ready(State(pages): State<Pages>) -> Response<Body> {
 }
 
 async fn metrics(State(pages): State<Pages>, request: Request<Body>) -> Response<Body> {
-    // Requests with the metrics token have no caller and are accepted.
+    // A request with the metrics token has no caller.
     if request
         .extensions()
         .get::<Caller>()

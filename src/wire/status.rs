@@ -1,7 +1,5 @@
-//! Converts an [`Error`] to a `google.rpc.Status`, and reads a Status.
-//!
-//! In the wire methods, the operator `?` uses this conversion. `wire/fault.rs` and the command line call `read`. Only
-//! the Status is sent to the client. The cause of an error is logged here once and is never sent.
+//! Converts an [`Error`] to a `google.rpc.Status`, and reads a Status. Only the Status is sent to the client. The
+//! cause of the error is only logged.
 
 use std::collections::HashMap;
 
@@ -31,16 +29,15 @@ impl From<Error> for Status {
     }
 }
 
-/// Reads the details of a Status, which Runyard, tonic or another server may have created.
 pub fn read(status: &Status) -> StatusDetails {
     let code = status.code();
     StatusDetails::read(code as i32, status.message(), code.description(), status.details())
 }
 
-/// Adds Runyard's error code and details to a Status that tonic created, in the headers of a trailers-only response.
+/// Adds Runyard's error code and details to a Status of tonic, in the headers of a trailers-only response.
 ///
 /// If a request message cannot be decoded, tonic reports INTERNAL, which means a server error. This function corrects
-/// that code.
+/// the code.
 pub fn complete(headers: &mut HeaderMap) {
     let failed = headers.get(STATUS_HEADER).is_some_and(|status| status != "0");
     if !failed || headers.contains_key(DETAILS_HEADER) {
@@ -86,7 +83,6 @@ pub fn show(headers: &mut HeaderMap) {
     }
 }
 
-/// Converts a Status to a trailers-only response.
 pub fn refuse<B: Default>(status: Status) -> http::Response<B> {
     let mut answer = status.into_http();
     show(answer.headers_mut());
@@ -124,7 +120,7 @@ fn log(error: &Error) {
     }
 }
 
-/// Formats an error and the chain of its sources on one line.
+/// Formats an error and its sources on one line.
 pub(super) fn chain(cause: &(dyn std::error::Error + Send + Sync)) -> String {
     let mut text = cause.to_string();
     let mut next = cause.source();
@@ -189,7 +185,7 @@ fn error_info(reason: &str, metadata: HashMap<String, String>) -> pb::ErrorInfo 
     }
 }
 
-/// Returns the details as strings, for clients that can decode google.rpc messages but not Runyard's detail type.
+/// Returns the details as strings, for clients that know google.rpc but not Runyard's detail type.
 fn metadata(details: Option<&ErrorDetails>) -> HashMap<String, String> {
     let Some(details) = details else {
         return HashMap::new();

@@ -1,7 +1,5 @@
-//! Limits the number of open streams: per account, per address for requests without a credential, and for the whole
-//! process.
-//!
-//! Called by `wire/stack.rs` for every protocol. A stream counts as open until its response is dropped.
+//! Limits the number of open streams: per account, per address without a credential, and for the process. A stream is
+//! open until its response is dropped.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -23,13 +21,12 @@ use crate::error::{Code, Error, Result};
 
 /// Maximum number of open streams per address, for requests without a credential.
 const MAX_PER_ADDRESS: usize = 100;
-/// Requests without a credential may together use the maximum number of streams divided by this number.
+/// Requests without a credential may together use one tenth of the maximum number of streams.
 const OPEN_PART: usize = 10;
-/// Retry delay in the response to a refused stream.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
 
 pub struct Streams {
-    /// gRPC paths of the methods that return a stream.
+    /// gRPC paths of the streaming methods.
     methods: HashSet<String>,
     most: usize,
     most_per_account: usize,

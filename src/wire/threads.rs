@@ -1,4 +1,4 @@
-//! `ThreadService`. The methods convert messages and call the domain functions.
+//! Implements the gRPC service `ThreadService`.
 
 use futures::FutureExt;
 use tonic::{Request, Response, Status};
@@ -18,8 +18,8 @@ use crate::{
     v1,
 };
 
-/// Maximum total size of the messages on a page, in bytes. A page with a single message may be larger. Pages of this
-/// size stay below the message limits of common clients, in JSON and in gRPC.
+/// Maximum total size of the messages on a page in bytes. A page with a single message may be larger. Pages of this
+/// size stay below the message limits of common clients.
 const PAGE_BYTES: usize = 2 * 1024 * 1024;
 
 #[derive(Clone)]
@@ -125,8 +125,8 @@ impl ThreadService for Threads {
     }
 }
 
-// Returns the new name of the thread; `None` if the name does not change. If the mask contains `name` and the request
-// does not set a name, the new name is empty. Without a mask, an unset name means no change.
+// Returns the new name of the thread, or `None` if the name does not change. If the mask contains `name` but the
+// message sets none, the new name is empty.
 fn new_name(asked: v1::UpdateThreadRequest) -> Result<Option<String>> {
     let paths = asked.update_mask.map(|mask| mask.paths).unwrap_or_default();
     for path in &paths {

@@ -1,7 +1,7 @@
 //! Rate limits for requests per account, requests per address, and new accounts per address.
 //!
-//! Called by `wire::caller` for every path that needs a credential. Memory use is bounded: keys (account ids and
-//! addresses) that were not used recently are removed. If too many keys remain, all counts are reset.
+//! Memory use is bounded: a clean-up removes accounts and addresses without recent requests. If too many of them
+//! remain, all counts are reset.
 
 use std::{
     hash::Hash,
@@ -22,7 +22,7 @@ use crate::{
     error::{Code, Error, Result},
 };
 
-/// Maximum number of accounts or addresses that a limiter tracks. The limiter enforces the maximum only at a clean-up.
+/// Maximum number of accounts or addresses that a limiter tracks. Only the clean-up enforces the maximum.
 const REMEMBERED: usize = 100_000;
 /// Number of checks between two clean-ups.
 const LOOK_EVERY: u32 = 1024;
@@ -48,7 +48,7 @@ impl Throttle {
         }
     }
 
-    /// Counts a request from an address. Does nothing if the address is unknown (`None`).
+    /// Counts a request from an address. Requests from an unknown address (`None`) are not limited.
     ///
     /// # Errors
     /// THROTTLED, with the delay before a retry.
@@ -61,8 +61,7 @@ impl Throttle {
         }
     }
 
-    /// Counts a new account. `address` is the client address of the request that creates the account. Does nothing if
-    /// the address is unknown (`None`).
+    /// Counts a new account. `address` is the client address of the request that creates the account.
     ///
     /// # Errors
     /// THROTTLED, with the delay before a retry.
@@ -76,8 +75,6 @@ impl Throttle {
         }
     }
 
-    /// Counts a request of an account.
-    ///
     /// # Errors
     /// THROTTLED, with the delay before a retry.
     pub fn check_account(&self, account_id: Uuid) -> Result<()> {
@@ -123,8 +120,8 @@ impl<K: Clone + Eq + Hash> Limiter<K> {
     }
 }
 
-/// Returns the IPv4 address, or the /64 network of an IPv6 address. One client usually controls all addresses of such a
-/// network, so they share a limit.
+/// Returns the IPv4 address, or the /64 network of an IPv6 address. One client usually controls all addresses of a
+/// /64 network.
 pub fn network_of(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)).into(),

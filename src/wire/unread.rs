@@ -1,11 +1,10 @@
 //! Limits the total memory of responses that clients have not read.
 //!
-//! This is the outermost layer of `wire/stack.rs`. If a client stops reading, the unsent part of its response stays in
-//! memory. This layer passes each response to the connection in small chunks, and counts the bytes that remain. If all
-//! responses together exceed the limit, this layer selects the account or address (see `wire/owner.rs`) whose responses
-//! use the most memory. Of these responses, it aborts the one that has waited longest. This selection is repeated until
-//! the total is clearly below the limit. The client of an aborted response can send its request again. A client can
-//! resume an event stream at its last cursor.
+//! The unsent part of a response stays in memory while its client does not read. This layer passes responses to the
+//! connection in small chunks, and counts the remaining bytes.
+//!
+//! If all responses together exceed the limit, the layer selects the account or address with the most unread bytes,
+//! and aborts its response that has waited longest. This is repeated until the total is clearly below the limit.
 
 mod answer;
 
@@ -43,13 +42,12 @@ pub(super) async fn limit(ledger: Arc<Ledger>, request: Request<Body>, next: imp
     ledger.hold(answer, visit)
 }
 
-/// The responses that are not yet sent completely.
+/// The responses that are not yet completely sent.
 pub(super) struct Ledger {
     limit: usize,
     total: AtomicUsize,
     next: AtomicU64,
     answers: DashMap<u64, Arc<PendingResponse>>,
-    /// Locked while responses are selected and aborted.
     relief: Mutex<()>,
     opened: Instant,
 }
@@ -134,7 +132,7 @@ impl Ledger {
     }
 }
 
-/// The body of a response whose unread bytes are counted until the body is dropped.
+/// The body of a response. Its unread bytes are counted until this value is dropped.
 struct HeldBody {
     ledger: Arc<Ledger>,
     number: u64,
@@ -243,7 +241,6 @@ mod tests {
         let mut ann = Vec::new();
         for _ in 0..6 {
             let mut body = answer(&service, 1).await;
-            // Each client reads one chunk and stops.
             let _ = read(&mut body).await;
             ann.push(body);
             tokio::time::sleep(std::time::Duration::from_millis(3)).await;

@@ -1,10 +1,8 @@
 //! Handles the part of a request body that no service reads, such as the body of a refused request.
 //!
-//! Called by `wire/body_timeout.rs`, for every protocol. An HTTP/2 connection should stay open for other calls, but h2
-//! closes a connection that has too many unread frames ("too_many_data_frames"). On an HTTP/1 connection, the next
-//! request follows the body, so the server must either read the body to its end, or announce in the response that the
-//! connection closes. In both protocol versions, the server reads a short remainder while it sends the response, and
-//! drops a long remainder.
+//! An HTTP/2 connection should stay open, but h2 closes a connection with too many unread frames. On an HTTP/1
+//! connection, the next request follows the body. The server therefore reads a short remainder. It drops a long
+//! remainder and, on HTTP/1, closes the connection.
 
 use std::{
     pin::pin,
@@ -23,19 +21,19 @@ use tokio::{runtime::Handle, time::timeout};
 
 use super::link::Link;
 
-/// Limits for reading the rest of a body on a shared (HTTP/2) connection: number of bytes, and time. Most messages are
-/// smaller than 64 KiB.
+/// Limits for reading the rest of a body on a shared (HTTP/2) connection: number of bytes, and time. Most messages
+/// are smaller than 64 KiB.
 const SHARED: (u64, Duration) = (64 * 1024, Duration::from_secs(2));
-/// Limits for reading the rest of a body on an HTTP/1 connection: number of bytes, and time. These limits are higher
-/// than [`SHARED`], because no other request uses the connection meanwhile.
+/// Limits for reading the rest of a body on an HTTP/1 connection: number of bytes, and time. They are higher than
+/// [`SHARED`], because no other request uses the connection meanwhile.
 const ALONE: (u64, Duration) = (1024 * 1024, Duration::from_secs(30));
 
-/// Decides whether the rest of a body is read or dropped if the service stops reading before the end of the body.
+/// Decides whether the rest of a body is read or dropped, if the service stops reading before the end.
 pub(super) struct UnreadBody {
     link: Option<Arc<Link>>,
-    /// True if other calls share the connection.
+    /// True if other calls share the connection, as in HTTP/2.
     is_shared: bool,
-    /// True if the client waits for `100 Continue` before it sends its body.
+    /// True if the client waits for `100 Continue` before it sends the body.
     waits: bool,
     /// True if the connection cannot be used for another request.
     cut: Arc<AtomicBool>,
@@ -98,7 +96,7 @@ impl UnreadBody {
     }
 }
 
-/// The decision whether the connection of a request must close.
+/// Records whether the connection of a request must close.
 pub(super) struct Verdict {
     cut: Arc<AtomicBool>,
 }

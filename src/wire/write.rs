@@ -1,8 +1,7 @@
 //! Runs a write to its end, even if the client disconnects or the deadline of its call passes.
 //!
-//! Called by the wire methods that change something, and by read methods that may grant credits. hyper drops the future
-//! of a request when the client disconnects. The write of such a request continues in its own task. All other writes
-//! run within their request and need no task.
+//! hyper drops the future of a request when the client disconnects. The write of such a request continues in its own
+//! task.
 
 use std::{
     panic::AssertUnwindSafe,
@@ -41,7 +40,6 @@ async fn complete<T: Send + 'static>(work: impl Future<Output = Result<T>> + Sen
 
 /// A future that runs to its end. If it is dropped before its end, the rest runs in a separate task.
 struct Uninterrupted<T: Send + 'static> {
-    /// The rest of the work; `None` after its end.
     rest: Option<BoxFuture<'static, T>>,
 }
 
@@ -69,7 +67,7 @@ impl<T: Send + 'static> Drop for Uninterrupted<T> {
         let Some(rest) = self.rest.take() else { return };
         // A missing runtime means that the process is ending.
         let Ok(runtime) = Handle::try_current() else { return };
-        // The task runs in the span of the request, so that log lines of the write contain the id of the request.
+        // The task runs in the span of the request, so that its log lines contain the request id.
         runtime.spawn(rest.in_current_span());
     }
 }

@@ -18,7 +18,7 @@ CHECKS = [
     "response_schema_conformance",
     "ignored_auth",
 ]
-# BUDGET is the maximum time for generated requests, PATIENCE for the whole schemathesis process. Both are in seconds.
+# BUDGET is the maximum time for generated requests, PATIENCE for the whole process. Both are in seconds.
 BUDGET, PATIENCE = 100, 180
 
 

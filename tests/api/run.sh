@@ -1,7 +1,6 @@
 #!/usr/bin/env bash
-# Run by `make test-api`. Schemathesis reads /openapi.json of a real server and sends valid and invalid requests. The
-# test fails if a response has a 5xx status or violates the OpenAPI document. It takes up to three minutes, plus the
-# time to install the tools.
+# Tests a real server with schemathesis, which sends valid and invalid requests according to /openapi.json. The test
+# fails if a response has a 5xx status or violates the document. It takes up to three minutes.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 

@@ -99,7 +99,7 @@ class PlanTest(unittest.TestCase):
         self.assertEqual(len(lines), 1, "once per account and hour")
         for words in (account, "AGENT_LIMIT_EXCEEDED", "runyard tier TIER --account ID", "RUNYARD_LIMITS=off"):
             self.assertIn(words, lines[0])
-        # `runyard tier` changes the plan of the local account, or of the account that `--account` names.
+        # Without `--account`, the command changes the plan of the local account.
         self.assertIn("pro", self.server.call_local("tier", "pro").stdout)
         self.assertEqual(self.server.call_local("agents", "create", "Dan").returncode, 0)
         by_id = self.server.call_local("tier", "enterprise", "--account", account)

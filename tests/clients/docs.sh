@@ -1,6 +1,5 @@
 #!/usr/bin/env bash
-# Runs the code snippets in docs/. Needs the Python wheel (python.sh) and the gRPC stubs (stubs.sh), and builds them if
-# they are missing.
+# Runs the code snippets in docs/. Builds the Python wheel and the gRPC stubs if they are missing.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 

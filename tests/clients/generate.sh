@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Generates Java and Go code in target/generated, as configured in buf.gen.yaml. All tools except buf come from Debian.
+# Generates Java and Go code in target/generated, as configured in buf.gen.yaml.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Tests the code that buf.gen.yaml generates: Java is compiled and run, Go is only generated.
+# Tests the code from buf.gen.yaml. Java is compiled and run; Go is only generated.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 

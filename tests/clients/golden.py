@@ -18,7 +18,7 @@ UUID = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|\+00:00)")
 
 
-# Marks a part of an error that the client does not expose. None, in contrast, marks an empty part.
+# Marks a part of an error that the client does not expose. None marks an empty part.
 HIDDEN = object()
 
 

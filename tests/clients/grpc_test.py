@@ -105,7 +105,7 @@ class GrpcTest(unittest.TestCase):
         results = {event.tool_result.tool_call_id for event in events if event.WhichOneof("event") == "tool_result"}
         self.assertEqual(calls, results)
 
-        # A stream that starts after a cursor returns exactly the later events.
+        # A stream after a cursor returns exactly the later events.
         for after in (1, len(events) // 2, len(events) - 1, len(events)):
             self.assertEqual(list(caller.events(started.agent_run_id, after)), events[after:])
         self.refused(

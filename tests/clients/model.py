@@ -88,7 +88,7 @@ class Answer(http.server.BaseHTTPRequestHandler):
     """Answers a request with the turn that its prompt describes."""
 
     protocol_version = "HTTP/1.1"
-    # Timeout in seconds. The server closes the connection of a client that sends nothing for this time.
+    # Timeout in seconds. The connection of a client that sends nothing for this time is closed.
     timeout = 600
 
     def log_message(self, *_):
@@ -104,7 +104,6 @@ class Answer(http.server.BaseHTTPRequestHandler):
         self.send_header("content-type", "text/event-stream")
         self.send_header("transfer-encoding", "chunked")
         self.end_headers()
-        # The client may disconnect at any time.
         try:
             self.stream(request, turn, number)
         except (BrokenPipeError, ConnectionResetError, TimeoutError):
@@ -125,7 +124,7 @@ class Answer(http.server.BaseHTTPRequestHandler):
         reason = "stop"
         for verb, argument in turn:
             if verb == "fail":
-                # The body ends without the final chunk, so the client gets a broken stream.
+                # Without the final chunk, the client gets a broken stream.
                 self.close_connection = True
                 return
             if verb == "usage":
@@ -136,7 +135,7 @@ class Answer(http.server.BaseHTTPRequestHandler):
             else:
                 self.text(verb, argument)
         self.event({"choices": [{"index": 0, "delta": {}, "finish_reason": reason}]})
-        # The default usage is an estimate: four characters of the request are one token, and so is each chunk of text.
+        # The default usage is one token per four characters of the request, and one token per chunk of text.
         sent, made = tokens or (len(json.dumps(request["messages"])) // 4, max(self.pieces, 1))
         usage = {"prompt_tokens": sent, "completion_tokens": made, "total_tokens": sent + made}
         self.event({"choices": [], "usage": usage})
@@ -167,7 +166,7 @@ class Answer(http.server.BaseHTTPRequestHandler):
         until = time.monotonic() + min(seconds, LONGEST_PAUSE)
         while (left := until - time.monotonic()) > 0 and not (until_exists and os.path.exists(until_exists)):
             time.sleep(min(left, 0.1 if until_exists else 0.5))
-            # If the client has disconnected, this write raises an exception and ends the pause.
+            # This write raises an exception if the client has disconnected.
             self.chunk(b": still here\n\n")
 
     def call(self, verb, argument, call_id):
@@ -179,7 +178,7 @@ class Answer(http.server.BaseHTTPRequestHandler):
             arguments = json.dumps(dict(zip(names, values)))
         function = {"name": verb, "arguments": ""}
         self.delta({"tool_calls": [{"index": 0, "id": call_id, "type": "function", "function": function}]})
-        # Like real models, sends the arguments of a tool call in chunks.
+        # Real models also send the arguments of a tool call in chunks.
         middle = len(arguments) // 2
         for part in (arguments[:middle], arguments[middle:]):
             self.delta({"tool_calls": [{"index": 0, "function": {"arguments": part}}]})

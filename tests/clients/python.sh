@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Checks the Python client: lints and type-checks the source, builds the wheel as for a release, installs and tests it.
+# Checks, builds, installs and tests the Python client.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -19,7 +19,7 @@ rm -rf "$RUNYARD_CLIENTS/dist"
 cd ../..
 
 installed=$(tests/clients/venv.sh client tests/clients/python/requirements.txt "$(ls "$RUNYARD_CLIENTS"/dist/*.whl)")
-# mypy must accept the correct uses in typed.py and report exactly the marked lines of typed_wrong.py.
+# mypy must accept typed.py and report exactly the marked lines of typed_wrong.py.
 mypy=("$tools/mypy" --strict --python-executable "$installed/bin/python")
 "${mypy[@]}" tests/clients/python/typed.py
 if "${mypy[@]}" tests/clients/python/typed_wrong.py >"$RUNYARD_CLIENTS/typed_wrong.log"; then

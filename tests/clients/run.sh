@@ -1,8 +1,6 @@
 #!/usr/bin/env bash
-# Tests clients in languages other than Rust against a real server: stubs generated from the .proto files, and the
-# clients of this repository. Each part is a separate script. RUNYARD_BIN is the path of the server.
-#
-# run.sh [PART...]: runs only the given parts. The default is all parts.
+# Tests clients in languages other than Rust against a real server: run.sh [PART...]. The default is all parts.
+# RUNYARD_BIN is the path of the server.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 

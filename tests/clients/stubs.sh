@@ -1,6 +1,5 @@
 #!/usr/bin/env bash
-# Tests the stubs that grpcio-tools generates from the .proto files, HTTP without a client library, and the command
-# line.
+# Tests generated gRPC stubs, HTTP without a client library, and the command line.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 

@@ -1,6 +1,5 @@
 #!/usr/bin/env bash
-# Builds the TypeScript client, checks its types, and tests both the source folder and the npm package against a real
-# server.
+# Builds the TypeScript client, and tests its source folder and its npm package against a real server.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -14,7 +13,7 @@ fi
 export RUNYARD_BIN
 
 cd clients/typescript
-# Runs npm ci only if the lock file has changed.
+# Runs npm ci only after a change of the lock file.
 wanted=$(sha256sum package-lock.json | cut -c1-16)
 if [ "$(cat node_modules/.ready 2>/dev/null)" != "$wanted" ]; then
     npm ci --no-audit --no-fund --loglevel=error

@@ -1,9 +1,8 @@
 #!/usr/bin/env bash
-# Tests the systemd unit of the Debian package under a real systemd: boot.sh PACKAGE FOLDER
+# Tests the Debian package under a real systemd: boot.sh PACKAGE FOLDER
 #
-# FOLDER is a Debian root filesystem from tests/dist/root.sh; the test modifies it. The test installs the package there,
-# boots the filesystem without a network, and expects runyard.service to run an agent, restart and stop. Only systemd
-# applies the restrictions of the unit, so no other test covers them. Needs root and systemd-nspawn.
+# FOLDER is a root filesystem from tests/dist/root.sh, which the test modifies. runyard.service must run an agent,
+# restart and stop under the restrictions of its systemd unit. Needs root and systemd-nspawn.
 set -euo pipefail
 package=$1
 folder=$(realpath "$2")
@@ -27,7 +26,7 @@ DEBIAN_FRONTEND=noninteractive chroot "$folder" sh -c 'apt-get update --quiet &&
 
 cat >"$folder/root/try" <<'END'
 #!/bin/bash
-# Tests the service inside the booted filesystem. The last line of the log is the result.
+# The rest of this file runs inside the booted filesystem. The last line of its log is the result.
 exec >/root/try.log 2>&1
 set -euo pipefail
 trap 'journalctl --unit=runyard --no-pager --output=cat | tail -n 30; systemctl --force --force poweroff' EXIT
@@ -69,7 +68,7 @@ END
 mkdir -p "$folder/etc/systemd/system/multi-user.target.wants"
 ln -sf ../try.service "$folder/etc/systemd/system/multi-user.target.wants/try.service"
 
-# By default, nspawn hides parts of /proc, and the kernel then does not let a sandbox mount its own /proc.
+# By default, nspawn hides parts of /proc. The kernel then does not let a sandbox mount its own /proc.
 SYSTEMD_NSPAWN_API_VFS_WRITABLE=1 SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1 timeout --kill-after=10 180 systemd-nspawn \
     --directory="$folder" --register=no --keep-unit --private-network --resolv-conf=off --timezone=off --console=pipe --boot \
     </dev/null >"$folder/root/boot.log" 2>&1 || {

@@ -1,12 +1,11 @@
 #!/usr/bin/env bash
 # Tests the installed Debian package: install.sh PACKAGE FOLDER
 #
-# Installs, runs, upgrades, removes and purges the package on top of the root filesystem in FOLDER. FOLDER is not
-# changed: it is the lower layer of an overlay in private namespaces, and the upper layer is in memory. Needs root.
-# systemd does not run inside. A fake systemctl records the calls of the package, and the test compares these calls with
-# the expected ones.
+# Installs, runs, upgrades, removes and purges the package. FOLDER is a root filesystem, which stays unchanged: it is
+# the lower layer of an overlay, and the upper layer is in memory. A fake systemctl records the calls of the package.
+# Needs root.
 #
-# install.sh can-mount: succeeds if root can mount an overlay here. Some containers forbid overlay mounts.
+# install.sh can-mount: succeeds if root can mount an overlay, which some containers forbid.
 set -euo pipefail
 
 fail() {
@@ -92,7 +91,7 @@ install_package() {
 shown() {
     stat --format='%U:%G %a' "$1"
 }
-# Like the systemd unit, runs a program as the unit's user, without capabilities and without a way to gain any.
+# Runs a program as the systemd unit does: as the unit's user, without capabilities.
 as_service() {
     setpriv --reuid=runyard --regid=runyard --init-groups --no-new-privs --bounding-set=-all --inh-caps=-all \
         env --ignore-environment PATH=/usr/local/bin:/usr/bin:/bin RUNYARD_SERVER="http://127.0.0.1:$PORT" "$@"
@@ -135,7 +134,7 @@ run_an_agent() {
 
 echo "install"
 ! command -v runyard >/dev/null || fail "runyard is already installed: $(command -v runyard)"
-# The fresh system has neither package lists nor the dependencies of the package.
+# The fresh system has no package lists.
 apt-get update --quiet -o APT::Sandbox::User=root -o Acquire::Retries=3 >/run/apt.log 2>&1 || fail "$(cat /run/apt.log)"
 install_package /tmp/first.deb
 asked daemon-reload
@@ -198,8 +197,7 @@ asked daemon-reload
 for file in passwd group shadow; do
     cmp "/etc/$file" "/run/$file"
 done
-# All changes are in the upper layer of the overlay, where a character device marks a deleted file. Files that the test
-# itself created do not count.
+# All changes are in the upper layer of the overlay. There, a character device marks a deleted file.
 rm /usr/local/sbin/systemctl
 left=$(find /run/upper -iname '*runyard*' ! -type c)
 [ -z "$left" ] || fail "left behind: $left"

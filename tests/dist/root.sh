@@ -1,9 +1,8 @@
 #!/usr/bin/env bash
 # Creates a minimal Debian root filesystem: root.sh FOLDER
 #
-# Unpacks the filesystem into FOLDER. It has the Debian release of this machine. Building it in memory takes half a
-# minute, and the result is cached in XDG_CACHE_HOME for a week. The package test uses this filesystem instead of a copy
-# of this machine, because the packages of the machine may change during the test. Needs root.
+# FOLDER gets the Debian release of this machine. The package test needs its own filesystem, because the packages of
+# this machine may change during the test. The result is cached in XDG_CACHE_HOME for a week. Needs root.
 set -euo pipefail
 folder=$1
 cd "$(dirname "$0")/../.."

@@ -1,8 +1,7 @@
 #!/usr/bin/env bash
-# Tests the output of `make dist`: the tarball is complete, the Debian package installs and uninstalls, and its program
-# works for an unprivileged user. RUNYARD_BIN is the program to package and may be a debug build. If RUNYARD_BIN is not
-# set, the test builds a release. As root, the test also installs the package into a fresh Debian, which needs a
-# network. For a release build, or with FULL=1, the test also boots this Debian with systemd.
+# Tests the tarball and the Debian package of `make dist`. RUNYARD_BIN is the program to package. Without RUNYARD_BIN,
+# the test builds a release. As root, the test also installs the package into a fresh Debian, which needs a network.
+# For a release build, or with FULL=1, the test also boots this Debian.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -40,7 +39,6 @@ for file in runyard LICENSE THIRD-PARTY README.md CHANGELOG.md runyard.toml runy
     completions/runyard completions/_runyard completions/runyard.fish; do
     [ -s "$unpacked/$file" ] || fail "$file is not in the tarball"
 done
-# THIRD-PARTY must list all dependencies and notices. The test checks some of them.
 for inside in "tokio 1" "libsqlite3-sys 0" "std 1" "Copyright (c) Tokio Contributors" "The Go Authors"; do
     grep -qF "$inside" "$unpacked/THIRD-PARTY" || fail "THIRD-PARTY does not list $inside"
 done
@@ -68,8 +66,7 @@ for script in postinst prerm postrm; do
     sh -n "$work/control/$script"
     [ -x "$work/control/$script" ] || fail "$script is not executable"
 done
-# If the unit had one of these settings, the sandbox would not work, and every command of an agent would fail.
-# tests/dist/boot.sh also detects this.
+# With any of these settings, the sandbox does not work, and every command of an agent fails.
 ! grep -nE '^(RestrictSUIDSGID|RestrictNamespaces|ProtectKernelTunables|ProtectKernelLogs|ProtectProc|ProcSubset|ProtectHostname)=' \
     "$root/usr/lib/systemd/system/runyard.service" || fail "the unit has settings that break the sandbox"
 if command -v systemd-analyze >/dev/null 2>&1; then
@@ -98,7 +95,7 @@ fi
 
 echo "── program as an unprivileged user"
 scripts/install.sh bwrap:bubblewrap curl:curl
-# Like the systemd unit, runs the program as a separate user, without capabilities and without a way to gain any.
+# Runs the program as the systemd unit does: as a separate user, without capabilities.
 as_service=(env)
 if [ "$(id -u)" = 0 ]; then
     as_service=(setpriv --reuid=64123 --regid=64123 --clear-groups --no-new-privs --bounding-set=-all --inh-caps=-all)
@@ -138,7 +135,7 @@ install -d -m 777 "$work/made"
     fail "the run failed"
 }
 [ -n "$(find "$work/made" -name '*.svg')" ] || fail "the run made no chart: $(cat "$work/run.log")"
-# Stores the page in a variable. In a pipe, grep may exit early, and curl would then fail.
+# The page is stored in a variable: in a pipe, grep may exit early, and curl would then fail.
 page=$(curl --silent --fail --max-time 5 "$url/")
 grep -qi '<!doctype html>' <<<"$page" || fail "/ does not serve a page"
 if [ -f clients/web/dist/index.html ] && [ -z "${RUNYARD_BIN:-}" ]; then

@@ -23,7 +23,7 @@ class Relay:
         return f"http://127.0.0.1:{self.port}"
 
     def accept(self):
-        # `close` closes the listener. accept() then fails and ends this loop.
+        # `close` closes the listener. accept() then fails, which ends this loop.
         with contextlib.suppress(OSError):
             while True:
                 client, _ = self.listener.accept()

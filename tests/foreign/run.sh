@@ -1,8 +1,7 @@
 #!/usr/bin/env bash
-# Plays the scenario of scenario.py with the client libraries of other projects against a real server. Builds the
-# clients in target/foreign, and installs Debian packages. RUNYARD_BIN is the path of the server.
-#
-# run.sh [LANGUAGE...]: plays only the clients of these languages: python, node, web, ruby, cpp, java, go, curl.
+# Plays the scenario of scenario.py with client libraries of other projects: run.sh [LANGUAGE...]. The languages are
+# python, node, web, ruby, cpp, java, go and curl. Builds the clients in target/foreign, and installs Debian packages.
+# RUNYARD_BIN is the path of the server.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -13,7 +12,6 @@ export RUNYARD_FOREIGN=$target/foreign
 mkdir -p "$RUNYARD_CLIENTS" "$RUNYARD_FOREIGN/bin"
 here=tests/foreign
 
-# Installs bubblewrap for the server's sandbox, and Debian's protoc with the common proto files.
 scripts/install.sh bwrap:bubblewrap protoc:protobuf-compiler libprotobuf-dev
 mapfile -t all_protos < <(cd proto && find . -name '*.proto' -printf '%P\n' | sort)
 
@@ -36,13 +34,12 @@ install_npm_packages() {
     wanted=$(sha256sum "$here/node/package-lock.json" | cut -c1-16)
     cp "$here"/node/* "$node"
     if [ "$(cat "$node/node_modules/.ready" 2>/dev/null)" != "$wanted" ]; then
-        # The packages include their programs, so npm does not need to run install scripts.
+        # The packages include their programs, so npm needs no install scripts.
         (cd "$node" && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error)
         echo "$wanted" >"$node/node_modules/.ready"
     fi
 }
 
-# Builds the clients for Node and Chromium. esbuild bundles each client with its stubs.
 prepare_node() {
     [ -z "${bundled:-}" ] || return 0
     bundled=1
@@ -120,7 +117,7 @@ prepare_go() {
     generate_java_and_go
     scripts/install.sh go:golang-go golang-google-grpc-dev golang-google-protobuf-dev golang-github-golang-protobuf-1-5-dev \
         golang-google-genproto-dev
-    # Debian installs Go packages into a GOPATH, so the generated code must be in a GOPATH, too.
+    # Debian installs Go packages into a GOPATH, so the generated code must also be in a GOPATH.
     fresh go/src/runyard
     fresh go/src/client
     cp -r target/generated/go "$RUNYARD_FOREIGN/go/src/runyard/generated"

@@ -35,7 +35,7 @@ from program import DEADLINE, ROOT, Server, free_port
 from relay import Relay
 
 HERE = os.path.join(ROOT, "tests", "foreign")
-# Folder for installed packages, generated stubs and compiled programs.
+# Folder of packages, generated stubs and compiled programs.
 BUILT = os.environ["RUNYARD_FOREIGN"]
 CUT, FROZEN = "cut", "frozen"
 
@@ -44,15 +44,15 @@ CUT, FROZEN = "cut", "frozen"
 class Client:
     language: str
     name: str
-    # Registry and package name, such as `npm:grpc-web`.
+    # Registry and name, such as `npm:grpc-web`.
     package: str
     command: tuple[str, ...]
-    # Codes that the client reports after a cut and for a frozen connection. `frozen` is None if the client cannot
+    # Codes that the client reports after a cut and for a frozen connection. `frozen` is None if the client does not
     # notice a frozen connection.
     cut: str = "UNAVAILABLE"
     frozen: str | None = "UNAVAILABLE"
     deadline: str = "DEADLINE_EXCEEDED"
-    # Code that the client reports after it cancels a stream. None if the client can cancel a stream only by exiting.
+    # Code that the client reports after it cancels a stream. None if the client can cancel only by exiting.
     cancelled: str | None = "CANCELLED"
 
 
@@ -95,8 +95,8 @@ CLIENTS = (
     web("connect-web, gRPC-Web", "@connectrpc/connect-web", "connect_web", "grpc-web", cut="UNKNOWN"),
     web("connect-web, Connect", "@connectrpc/connect-web", "connect_web", "connect", cut="UNKNOWN"),
     web("protobuf-ts, gRPC-Web", "@protobuf-ts/grpcweb-transport", "protobuf_ts_web", cut="INTERNAL", frozen="CANCELLED"),
-    # A cancelled stream calls no listener, so its code is "nothing". The client uses the format "text", because the
-    # format "binary" delivers events only at the end of the stream.
+    # A cancelled stream calls no listener, so its code is "nothing". The format "binary" delivers events only at the
+    # end of the stream, so this client uses "text".
     web("grpc-web, text", "grpc-web", "grpc_web", "text", cut="UNKNOWN", frozen="nothing", cancelled="nothing"),
     Client("ruby", "Ruby grpc", "deb:ruby-grpc", RUBY),
     Client("cpp", "C++ grpc", "deb:libgrpc++-dev", (os.path.join(BUILT, "cpp", "client"),)),

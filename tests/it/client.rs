@@ -1,4 +1,4 @@
-//! Tests of the Rust client and of `runyard run`, against a real server and over connections that break.
+//! Tests of the Rust client and of `runyard run` against a real server, over connections that break.
 
 mod example;
 mod golden;
@@ -46,8 +46,8 @@ async fn a_watch_survives_broken_connections() {
             let run = client.start_run(prompt("count")).await.unwrap();
             let mut watch = client.watch_run(&run.agent_run_id, 0);
             let mut events = Vec::new();
-            // Three of four cuts follow a short pause, so that they interrupt a client that connects, waits or reads.
-            // Every fourth cut waits for more events, so that the run makes progress even on a slow machine.
+            // Three of four cuts interrupt a client that connects, waits or reads. Every fourth cut waits for more
+            // events, so that the run makes progress even on a slow machine.
             let pauses = [5, 20, 70].map(Duration::from_millis);
             let mut cuts = 0;
             let mut seen_at_cut = 0;
@@ -117,7 +117,7 @@ async fn the_example_of_the_documentation_works() {
         |_| Script::function(|_| Turn::status(500)),
         |config| config.providers.clear(),
         async |server| {
-            // No provider is configured, so the built-in model answers. The tools that it calls write real files.
+            // No provider is configured, so the built-in model answers. Its tools write real files.
             let made = tempfile::tempdir().unwrap();
             let token = server.caller("ann").token;
             let answer = example::analyze(&server.url("/"), &token, made.path()).await.unwrap();

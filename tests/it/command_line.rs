@@ -1,4 +1,4 @@
-//! The command line. The tests run the real program, as a user or a script does.
+//! Tests that run the real program, as a user or a script does.
 
 mod configuration;
 mod doctor;
@@ -33,7 +33,7 @@ fn stdout(output: &Output) -> String {
     String::from_utf8(output.stdout.clone()).unwrap()
 }
 
-/// Checks that a command failed with one line on standard error and empty standard output; returns the line.
+/// Checks that a command failed with one line on standard error, and returns this line.
 fn complaint(output: &Output, code: i32) -> String {
     let message = String::from_utf8(output.stderr.clone()).unwrap();
     assert_eq!(output.status.code(), Some(code), "{message}");
@@ -107,7 +107,7 @@ fn completion_scripts_work() {
         runyard(folder.path(), &["completions", "csh"], &[]).status.code(),
         Some(2)
     );
-    // Prints the completions that bash offers for `runyard run --m`.
+    // The script prints the completions that bash offers for `runyard run --m`.
     let asked =
         "source /dev/stdin; COMP_WORDS=(runyard run --m); COMP_CWORD=2; _runyard runyard --m run; echo ${COMPREPLY[@]}";
     let mut bash = Command::new("bash")
@@ -189,8 +189,7 @@ fn the_token_command_names_the_secret_and_the_account() {
         message.contains("the local account") && message.contains(data.to_str().unwrap()),
         "{message}"
     );
-    // Without `--sub`, the command prints another token for the local account. With `--sub`, it prints a token for the
-    // named subject.
+    // Without `--sub`, the command prints another token for the local account.
     let again = runyard(folder.path(), &["token", "--data-dir", "elsewhere"], &[]);
     assert_eq!(
         verifier.verify(stdout(&again).trim_end(), now).unwrap().subject,
@@ -230,15 +229,15 @@ fn no_command_creates_a_data_folder_where_no_server_has_one() {
         );
         assert!(!data.exists(), "{command:?} created the folder");
     }
-    // The data folder exists, but no server has used it. A package installation leaves this state.
+    // A package installation leaves an empty data folder.
     std::fs::create_dir(&data).unwrap();
     for command in [&["token"][..], &["migrate"]] {
         let message = complaint(&runyard(folder.path(), command, &[]), 1);
         assert!(message.contains("there is no server data in"), "{message}");
     }
     assert_eq!(std::fs::read_dir(&data).unwrap().count(), 0);
-    // The lock file shows that a server has used the folder. The server had a configured secret, so the folder contains
-    // no secret.
+    // The lock file shows that a server has used the folder. That server had a configured secret, so the folder
+    // contains no secret.
     std::fs::write(data.join("lock"), "").unwrap();
     let message = complaint(&runyard(folder.path(), &["token"], &[]), 1);
     assert!(message.contains("set RUNYARD_JWT_SECRET"), "{message}");

@@ -16,7 +16,7 @@ use crate::test_server::{Answer, TestServer, on_every_database_with};
 const PAGE: &str = "<!doctype html><title>Console</title>";
 const SCRIPT: &str = "assets/index-B7x_5a-Z.js";
 
-/// Creates a folder with the files of a console, as Vite builds them.
+/// Creates the files of a console, as Vite builds them.
 fn built() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     let put = |name: &str, text: &str| {
@@ -41,12 +41,10 @@ async fn with_console(test: impl AsyncFn(&mut TestServer)) {
     on_every_database_with(|_| Script::function(|_| Turn::words(1)), change, test).await;
 }
 
-/// Returns a client that does not decompress responses, unlike the client of the test server.
 fn plain_client() -> reqwest::Client {
     reqwest::Client::builder().no_gzip().build().unwrap()
 }
 
-/// Sends a request without a token.
 async fn ask(server: &TestServer, method: Method, path: &str) -> Answer {
     Answer::of(plain_client().request(method, server.url(path)).send().await.unwrap()).await
 }
@@ -195,7 +193,7 @@ async fn only_get_and_head_of_console_files_are_allowed() {
 
 #[tokio::test]
 async fn a_program_without_a_console_still_serves_a_page() {
-    // These checks also pass if a console was built into the program before the tests.
+    // These checks pass whether or not the program contains a console.
     on_every_database_with(
         |_| Script::function(|_| Turn::words(1)),
         |_| {},

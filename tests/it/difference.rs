@@ -15,7 +15,7 @@ pub fn assert_same_list<T: Debug + PartialEq<U>, U: Debug>(found: &[T], expected
     );
 }
 
-/// Panics unless both lists contain each entry equally often. The order does not matter.
+/// Panics unless both lists contain each entry equally often, in any order.
 #[track_caller]
 pub fn assert_same_set<T: Debug + PartialEq<U>, U: Debug>(found: &[T], expected: &[U], what: &str) {
     if let Some(difference) = difference(found, expected) {
@@ -23,7 +23,6 @@ pub fn assert_same_set<T: Debug + PartialEq<U>, U: Debug>(found: &[T], expected:
     }
 }
 
-/// Describes the entries that only one of the two lists contains; `None` if there are none.
 fn difference<T: Debug + PartialEq<U>, U: Debug>(found: &[T], expected: &[U]) -> Option<String> {
     let mut missing: Vec<&U> = expected.iter().collect();
     let mut extra = Vec::new();

@@ -1,5 +1,4 @@
-//! Tests of the pages in docs/ that are generated from the code. A test fails if a page is out of date. `make docs`
-//! updates the pages.
+//! Tests of the generated pages in docs/. A test fails if a page is out of date. `make docs` updates the pages.
 
 use std::{fmt::Write, fs, path::Path};
 
@@ -63,7 +62,6 @@ fn the_page_of_errors_is_up_to_date() {
     check("errors.md", &page);
 }
 
-/// Converts a name such as `InvalidArgument` to `INVALID_ARGUMENT`.
 fn screaming(name: &str) -> String {
     let mut text = String::new();
     for letter in name.chars() {
@@ -239,7 +237,6 @@ fn field_comment(field: &FieldDescriptor) -> String {
     comment(parent.parent_file().file_descriptor_proto(), field.path())
 }
 
-/// Returns the comment of an element in the proto file, on one line.
 fn comment(file: &prost_types::FileDescriptorProto, path: &[i32]) -> String {
     let info = file.source_code_info.as_ref().unwrap();
     let location = info.location.iter().find(|location| location.path == path);

@@ -1,5 +1,5 @@
-//! Tests of the engine with a scripted model, scripted tools and a sink that records events. They check the events that
-//! the engine records, their order, and the requests that it sends to the model.
+//! Tests of the engine with a scripted model and scripted tools. The tests check the recorded events and the requests
+//! to the model.
 
 mod answers;
 mod budgets;

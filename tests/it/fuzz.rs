@@ -1,5 +1,4 @@
-//! Runs the checks of `make fuzz` on every input in `fuzz/seeds/`. The folder also contains every input that has
-//! revealed a bug.
+//! Runs the checks of `make fuzz` on `fuzz/seeds/`, which contains every input that has revealed a bug.
 
 use std::{fs, panic::catch_unwind, path::Path};
 

@@ -1,5 +1,4 @@
-//! Tests of the JSON codec. In the canonical dialect, its results equal those of prost-reflect. In Runyard's own
-//! dialect, it reproduces the examples of the API documentation. No input makes the codec panic.
+//! Tests of the JSON codec in its canonical dialect and in Runyard's own dialect.
 
 mod dialect;
 mod hostile;

@@ -1,4 +1,4 @@
-//! Models: providers, the model registry, and the built-in model.
+//! Tests of model providers, of the model registry and of the built-in model.
 
 mod demo;
 mod models;
@@ -27,7 +27,6 @@ pub struct Reply {
     pub deltas: usize,
 }
 
-/// Sends a request, and waits up to 20 s for the complete answer.
 pub async fn ask(llm: &dyn Llm, request: ModelRequest) -> Reply {
     let listening = async {
         let mut reply = Reply::default();

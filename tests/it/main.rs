@@ -1,4 +1,4 @@
-//! The integration tests, in one binary with one folder per subject. Tests of the API are in `service/`.
+//! The integration tests, in one binary. Tests of the API are in `service/`.
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,

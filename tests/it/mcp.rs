@@ -1,5 +1,5 @@
-//! Tests of runs that use MCP servers. Some servers use the library `rmcp`; others are written without it and can break
-//! the protocol.
+//! Tests of runs with MCP servers. Some servers use the library `rmcp`. Other servers are written without it, so that
+//! they can break the protocol.
 
 mod broken;
 mod offers;
@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 
 use crate::test_server::{Caller, SseEvent};
 
-/// Permits MCP servers on loopback addresses, and removes the limit on the number of agents.
+/// Permits MCP servers on loopback addresses, and any number of agents.
 fn permit_loopback(config: &mut Config) {
     config.mcp.allow_private_addresses = true;
     config.tiers[0].agents = None;
@@ -34,7 +34,7 @@ fn calls(name: &'static str, arguments: Value) -> Script {
     })
 }
 
-/// Starts a run of a new agent with these servers; returns its events.
+/// Starts a run of a new agent with these servers, and returns its events.
 async fn run_with(caller: &Caller, servers: Value) -> Vec<SseEvent> {
     let agent = caller
         .post("/agents", json!({"name": "An agent", "custom_mcps": servers}))

@@ -71,7 +71,7 @@ fn every_rule_has_one_operation_with_a_unique_id() {
     });
     let missing: Vec<String> = expected.filter(|id| !ids.contains(id.as_str())).collect();
     assert!(missing.is_empty(), "methods without an operation: {missing:?}");
-    // Each additional HTTP binding of a method is a separate operation.
+    // Each additional HTTP binding of a method has its own operation id.
     assert_eq!(
         at("/paths/~1agents~1{agent_id}/put/operationId"),
         "AgentService_UpdateAgent"
@@ -215,7 +215,6 @@ fn json_printed_by_the_codec_matches_its_schema() {
         checked += 1;
     }
     assert!(checked > 30, "{checked}");
-    // Control: a value that violates the schema is invalid.
     let mut agent = schemas["Agent"].clone();
     agent["components"] = document()["components"].clone();
     assert!(!jsonschema::is_valid(&agent, &serde_json::json!({"agent_id": 1})));

@@ -1,8 +1,8 @@
-//! Query plans: the cost of a statement must not grow with the number of finished runs or with other history.
+//! Tests of query plans: the cost of a statement must not grow with finished runs or other history.
 //!
 //! `plans/record.rs` records every SQL statement of every test. When a test server closes, [`check`] runs EXPLAIN on
-//! each statement that was not explained before. The test fails if a plan scans a table, sorts without a bound or reads
-//! all rows of an account. This file lists the exceptions, each with the reason why its rows are bounded.
+//! the new statements. The test fails if a plan scans a table, sorts without a bound or reads all rows of an account.
+//! This file lists the exceptions.
 
 mod history;
 mod postgres;
@@ -16,8 +16,8 @@ use serde_json::{Value, json};
 use crate::test_server::{TestServer, on_every_database};
 use runyard_upstream::Turn;
 
-/// Partial indexes that stay small, no matter how long the service runs. Each entry is the name of the index and a note
-/// on its rows.
+/// Partial indexes that stay small, no matter how long the service runs. Each entry is the index and a note on its
+/// rows.
 const SMALL: &[(&str, &str)] = &[
     ("skills_by_account", "up to 100 skills per account"),
     ("skills_by_name", "up to 100 skills per account"),
@@ -32,7 +32,7 @@ const SMALL: &[(&str, &str)] = &[
     ("agents_one_default", "one per account"),
 ];
 
-/// Partial indexes that are read page by page. Each entry is the name of the index and the SQL condition of its rows.
+/// Partial indexes that are read page by page. Each entry is the index and the SQL condition of its rows.
 const WALKED: &[(&str, &str)] = &[
     ("ledger_charges", "\"credited\" = (3)"),
     ("runs_completed", "\"status\" = (2)"),
@@ -45,7 +45,7 @@ const WALKED: &[(&str, &str)] = &[
 ];
 
 /// Statements that may read or sort more rows than they return. Each entry is a part of the SQL text, and the reason
-/// why the number of rows is bounded.
+/// why the rows are bounded.
 const EXCEPTIONS: &[(&str, &str)] = &[
     (
         "\"search_text\" LIKE",
@@ -74,7 +74,7 @@ const EXCEPTIONS: &[(&str, &str)] = &[
     ),
 ];
 
-/// Statements that may sort, because an IN list of ids bounds the number of rows. Each entry is a part of the SQL text.
+/// Parts of statements that may sort, because an IN list of ids bounds the number of rows.
 const SORTED: &[&str] = &["\"id\" IN (", "\"account_id\" IN ("];
 
 fn is_small(index: &str) -> bool {
@@ -89,8 +89,7 @@ fn may_sort(sql: &str) -> bool {
     SORTED.iter().any(|part| sql.contains(part))
 }
 
-/// Runs EXPLAIN on the recorded statements that this kind of database has not explained yet. Also checks the row
-/// counters that triggers update.
+/// Runs EXPLAIN on the recorded statements that are new for this kind of database. Also checks the row counters.
 pub async fn check(db: &DatabaseConnection) {
     schema::assert_counted(db).await;
     let backend = db.get_database_backend();
@@ -180,7 +179,7 @@ async fn ask_for_all_lists(server: &TestServer) {
     }
     caller.get("/billing/account-state").await.ok();
     for path in paths {
-        // Also request the second page: its SQL statement has one more condition, and another plan.
+        // The request for the second page has another plan, because its SQL statement has one more condition.
         let joined = if path.contains('?') { '&' } else { '?' };
         let first: Value = caller.get(&format!("{path}{joined}page_size=1")).await.ok();
         if let Some(token) = first["next_page_token"].as_str().filter(|token| !token.is_empty()) {

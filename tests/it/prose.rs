@@ -39,8 +39,7 @@ const EXEMPT: &[&str] = &[
     "tests/clients/GOLDEN.md",
 ];
 
-/// Returns the lines of prose in a file. Each entry has the line number, the text, and whether a comment or paragraph
-/// starts at this line.
+/// Returns the lines of prose in a file: line number, text, and true if a comment or paragraph starts at the line.
 fn prose(path: &str, text: &str) -> Vec<(usize, String, bool)> {
     let mark = match Path::new(path).extension().and_then(|name| name.to_str()) {
         Some("rs" | "proto" | "ts" | "tsx" | "mjs") => "//",
@@ -90,7 +89,6 @@ fn faults(path: &str, text: &str) -> Vec<String> {
     found
 }
 
-/// Folders of build output, generated code and a server's data.
 const SKIPPED: &[&str] = &[
     ".git",
     "target",
@@ -105,7 +103,7 @@ const SKIPPED: &[&str] = &[
     "artifacts",
 ];
 
-/// Lists the files of a folder and its subfolders. `prefix` is the path of the folder from the root of the repository.
+/// Lists the files of a folder. `prefix` is the path of the folder from the root of the repository.
 fn files(folder: &Path, prefix: &str, found: &mut Vec<String>) {
     for entry in std::fs::read_dir(folder).unwrap() {
         let entry = entry.unwrap();

@@ -1,8 +1,5 @@
-//! Tests of the sandbox with real bubblewrap. Every refusal has a positive control next to it, because a sandbox in
-//! which nothing works also refuses everything.
-//!
-//! The tests run as the current user. If the current user is root, the tests run a second time as an unprivileged user;
-//! see `without_root`.
+//! Tests of the sandbox with real bubblewrap. Every refusal has a positive control, because a broken sandbox also
+//! refuses everything. If root runs the tests, `without_root` repeats them as an unprivileged user.
 
 mod commands;
 mod files;
@@ -23,7 +20,7 @@ use runyard::{
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
-/// Sandboxes with a new data folder. Like every temporary folder, the data folder has mode 0700.
+/// Sandboxes with a new data folder, which has mode 0700 like every temporary folder.
 struct Yard {
     folder: TempDir,
     sandboxes: Sandboxes,
@@ -105,15 +102,14 @@ async fn run(sandbox: &ProjectSandbox, script: impl Into<String>) -> Execution {
     run_for(sandbox, 60.0, script).await
 }
 
-/// Runs a script that must succeed; returns its output.
 async fn say(sandbox: &ProjectSandbox, script: impl Into<String>) -> String {
     let execution = run(sandbox, script).await;
     assert_eq!(execution.ending, CommandEnd::Exited(0), "{}", execution.text);
     execution.text
 }
 
-/// Returns a sleep duration in seconds that also identifies a process. It contains the id of this test process, because
-/// two test runs may overlap.
+/// Returns a sleep duration in seconds that also identifies a process. The duration contains the id of this test
+/// process, because two test runs may overlap.
 fn mark(name: u32) -> String {
     format!("{name}0{}", std::process::id())
 }

@@ -1,6 +1,6 @@
 //! A complete server for a test: its own database, data folder, port and scripted model.
 //!
-//! [`on_every_database`] runs a test on SQLite, and also on PostgreSQL when `RUNYARD_TEST_POSTGRES_URL` is set.
+//! [`on_every_database`] runs a test on SQLite, and on PostgreSQL if `RUNYARD_TEST_POSTGRES_URL` is set.
 
 mod database;
 
@@ -27,7 +27,6 @@ use tonic::{Request, transport::Channel};
 
 const SECRET: &str = "a secret of the tests that is long enough";
 
-/// Timeout of every wait in a test.
 pub const TEST_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Runs a test on a new server for each database. `script` answers the requests to the model.
@@ -52,7 +51,7 @@ pub async fn on_every_database_with<S: Into<Script>>(
 
 pub struct TestServer {
     pub upstream: Upstream,
-    /// The gate that blocks the scripted model until the test opens it. The test gets a new gate for each database.
+    /// The gate that blocks the scripted model until the test opens it.
     pub gate: Gate,
     pub config: Config,
     pub address: SocketAddr,
@@ -156,7 +155,6 @@ impl TestServer {
         sea_orm::Database::connect(url).await.unwrap()
     }
 
-    /// Returns the single number that a query selects.
     pub async fn number(&self, sql: &str) -> i64 {
         use sea_orm::{ConnectionTrait, Statement};
         let db = self.outside().await;
@@ -239,7 +237,7 @@ impl Caller {
         parse_sse(&text)
     }
 
-    /// Waits until a run has ended; returns the run.
+    /// Waits until a run has ended. Returns the run.
     pub async fn ended(&self, run: &Value) -> Value {
         self.events(run, 0).await;
         self.get(&format!("/agent-run/{}", run["agent_run_id"].as_str().unwrap()))
@@ -293,13 +291,13 @@ impl Answer {
         serde_json::from_str(&self.text).unwrap_or_else(|_| panic!("no JSON: {}", self.text))
     }
 
-    /// Checks that the response is successful; returns its body.
+    /// Checks that the response is successful. Returns its body.
     pub fn ok(self) -> Value {
         assert_eq!(self.status, 200, "{}", self.text);
         self.json()
     }
 
-    /// Checks the status and the error code of an error response; returns its body.
+    /// Checks the status and the error code of an error response. Returns its body.
     pub fn refused(self, status: u16, code: &str) -> Value {
         assert_eq!(
             (self.status, self.header("x-error-code")),

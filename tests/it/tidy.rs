@@ -1,5 +1,4 @@
-//! Tests of the rules for source code: where code belongs, how long files are, and which other modules a module may
-//! use.
+//! Checks the rules for source code: where code belongs, how long files are, and which modules a module may use.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -12,8 +11,7 @@ use regex::Regex;
 
 const MAX_LINES: usize = 400;
 
-/// Files that may exceed [`MAX_LINES`]. Each entry is the path, the maximum number of lines, and the reason not to
-/// split the file.
+/// Files that may exceed [`MAX_LINES`]. Each entry is the path, the maximum number of lines, and the reason.
 const LONG: &[(&str, usize, &str)] = &[];
 
 /// File names that do not describe the content.
@@ -36,12 +34,12 @@ const EMPTY_NAMES: &[&str] = &[
     "core",
 ];
 
-/// The rings (module layers) from the innermost, ring 0, to the outermost. The modules of ring 1, such as `runs`, are
-/// called nouns.
+/// The module layers from the lowest, layer 0, to the highest. The modules of layer 1, such as `runs`, are called
+/// nouns.
 ///
-/// A module may use every module of an inner ring. Within its own ring, a module of ring 0 or 3 may use all modules; a
-/// module of ring 1 or 2 may use only `app` and the modules that are listed before it.
-const RINGS: &[&[&str]] = &[
+/// A module may use every module of a lower layer. In layers 0 and 3, it may also use all modules of its own layer. In
+/// layers 1 and 2, it may use only `app` and the modules listed before it.
+const LAYERS: &[&[&str]] = &[
     &[
         "addresses",
         "blocking",
@@ -82,8 +80,7 @@ const RINGS: &[&[&str]] = &[
     &["background", "server", "commands"],
 ];
 
-/// Crates that only certain rings may use. Each entry is the crate, the permitted rings, and the reason for the
-/// restriction.
+/// Crates that only certain layers may use. Each entry is the crate, the permitted layers, and the reason.
 const CRATES: &[(&str, &[usize], &str)] = &[
     ("tonic", &[2, 3], "nouns do not depend on a transport"),
     ("axum", &[2, 3], "nouns do not depend on a transport"),
@@ -173,8 +170,8 @@ const JOINS: &[(&str, &[&str], &str)] = &[
     ),
 ];
 
-/// The library crates. Each entry is the crate, the other crates of this repository that it may use, and crates that it
-/// must not use.
+/// The library crates. Each entry is the crate, the other crates of this repository that it may use, and crates that
+/// it must not use.
 const LIBRARIES: &[(&str, &[&str], &[&str])] = &[
     ("contract", &[], &["tokio", "tonic", "hyper", "axum", "sea-orm"]),
     ("client", &["runyard-contract"], &["axum", "sea-orm"]),
@@ -200,19 +197,19 @@ impl Source {
         below.split(['/', '.']).next().unwrap()
     }
 
-    fn ring(&self) -> Option<usize> {
-        ring_of(self.module())
+    fn layer(&self) -> Option<usize> {
+        layer_of(self.module())
     }
 
-    /// Returns the lines without `//` comments. Also cuts off a `//` in a string, which does not matter for a text
+    /// Returns the lines without `//` comments. A `//` in a string is also cut off, which does not matter for a text
     /// search.
     fn code(&self) -> impl Iterator<Item = &str> {
         self.text.lines().map(|line| line.split("//").next().unwrap_or(line))
     }
 }
 
-fn ring_of(module: &str) -> Option<usize> {
-    RINGS.iter().position(|ring| ring.contains(&module))
+fn layer_of(module: &str) -> Option<usize> {
+    LAYERS.iter().position(|layer| layer.contains(&module))
 }
 
 fn sources(folder: &str) -> Vec<Source> {
@@ -309,29 +306,29 @@ fn file_names_describe_their_content() {
 }
 
 #[test]
-fn modules_use_only_inner_rings() {
+fn modules_use_only_lower_layers() {
     let mut broken = Vec::new();
     for source in sources("src") {
         let module = source.module();
-        let Some(ring) = source.ring() else {
+        let Some(layer) = source.layer() else {
             assert!(
                 ["lib", "main"].contains(&module),
-                "{} belongs to no ring; add it to RINGS",
+                "{} belongs to no layer; add it to LAYERS",
                 source.path
             );
             continue;
         };
         for used in used_modules(&source.text) {
-            let Some(other) = ring_of(&used) else { continue };
-            let place = |name: &str| RINGS[ring].iter().position(|module| *module == name);
-            let beside = other == ring && place(&used) > place(module) && ![0, 3].contains(&ring) && used != "app";
-            if other > ring || beside {
+            let Some(other) = layer_of(&used) else { continue };
+            let place = |name: &str| LAYERS[layer].iter().position(|module| *module == name);
+            let beside = other == layer && place(&used) > place(module) && ![0, 3].contains(&layer) && used != "app";
+            if other > layer || beside {
                 broken.push(format!("{} uses {used}", source.path));
             }
         }
     }
     assert_none(
-        "modules that use an outer ring or a later module of their ring",
+        "modules that use a higher layer or a later module of their layer",
         &broken,
     );
 }
@@ -364,25 +361,25 @@ fn library_crates_know_nothing_of_the_server() {
 }
 
 #[test]
-fn crates_are_used_only_in_their_rings() {
+fn crates_are_used_only_in_their_layers() {
     let mut broken = Vec::new();
     for source in sources("src") {
-        let Some(ring) = source.ring() else { continue };
-        for (name, rings, why) in CRATES {
+        let Some(layer) = source.layer() else { continue };
+        for (name, layers, why) in CRATES {
             let word = format!("{name}::");
             let is_used = source
                 .code()
                 .any(|line| line.match_indices(&word).any(|(at, _)| starts_a_path(line, at)));
-            if is_used && !rings.contains(&ring) {
+            if is_used && !layers.contains(&layer) {
                 broken.push(format!("{} uses {name}: {why}", source.path));
             }
         }
     }
-    assert_none("crates used outside their rings", &broken);
+    assert_none("crates used outside their layers", &broken);
 }
 
-/// A noun, such as `runs`, exports its row types, but keeps its `table` modules private. A query needs these modules,
-/// so the compiler refuses a query for the rows of another noun.
+/// A noun, such as `runs`, exports its row types but not its `table` modules. Queries need these modules, so the
+/// compiler refuses a query for the rows of another noun.
 #[test]
 fn modules_with_tables_are_private() {
     let mut broken = Vec::new();
@@ -484,15 +481,14 @@ fn the_search_functions_find_what_they_look_for() {
     assert!(!starts_a_path("tower_http::cors", 6));
     assert!(starts_a_word("let x = std::env::var(name);", 13));
     assert!(!starts_a_word("operand::x", 3));
-    assert_eq!(ring_of("wire"), Some(2));
+    assert_eq!(layer_of("wire"), Some(2));
     let sql =
         "SELECT 1 FROM \\\n  runs r JOIN uploads u; q.from(\"agents\"); Expr::col((\"threads\", x)); from the list";
     let expected: BTreeSet<String> = ["agents", "runs", "threads", "uploads"].map(str::to_owned).into();
     assert_eq!(named_tables(sql), expected);
 }
 
-/// Returns true if a path starts at this position. For example, `http::` starts a path in `http::Uri`, but not in
-/// `wire::http::` or `tower_http::`.
+/// Returns true if a path starts at this position: `http::` starts a path in `http::Uri`, but not in `wire::http::`.
 fn starts_a_path(line: &str, at: usize) -> bool {
     !line[..at].ends_with(|letter: char| letter == ':' || letter == '_' || letter.is_alphanumeric())
 }

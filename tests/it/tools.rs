@@ -1,5 +1,4 @@
-//! Tests of the six core tools in a real sandbox: their answers and their limits. No tool can access anything outside
-//! the workspace.
+//! Tests of the six core tools in a real sandbox. No tool can access anything outside the workspace.
 
 mod bash;
 mod escape;
@@ -25,7 +24,7 @@ use runyard::{
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
-/// Each test uses its own project number, and therefore its own uid.
+/// Each test uses its own project number and therefore its own uid.
 static NEXT_PROJECT: AtomicU32 = AtomicU32::new(5_000);
 
 /// The sandbox of a project whose workspace is empty at first. Also collects the output that the tool calls stream.
@@ -85,7 +84,6 @@ impl Shop {
         }
     }
 
-    /// Calls a tool that must succeed; returns its text.
     #[track_caller]
     fn text(&self, tool: &str, arguments: Value) -> impl Future<Output = String> {
         let caller = std::panic::Location::caller();
@@ -97,7 +95,7 @@ impl Shop {
         }
     }
 
-    /// Calls a tool that must fail; returns the text that the model receives.
+    /// Calls a tool that must fail. Returns the text that the model receives.
     async fn error(&self, tool: &str, arguments: Value) -> String {
         match self.call(tool, arguments).await {
             Err(text) => text,
@@ -110,7 +108,6 @@ impl Shop {
         self.text("bash", json!({"command": command})).await
     }
 
-    /// Writes a file into the workspace, as the host.
     pub fn put(&self, path: &str, content: impl AsRef<[u8]>) {
         let path = self.workspace.join(path);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -136,7 +133,6 @@ fn there_are_six_core_tools_with_strict_schemas() {
         assert!(spec.description.len() < 800, "{}", spec.name);
         assert_eq!(spec.parameters["type"], "object");
         assert_eq!(spec.parameters["additionalProperties"], false, "{}", spec.name);
-        // The schema is valid and refuses an unknown argument.
         assert!(
             core.find(&spec.name).unwrap().check(&json!({"nonsense": 1})).is_err(),
             "{}",

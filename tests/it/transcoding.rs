@@ -1,4 +1,4 @@
-//! Tests of the transcoder over real sockets, in front of a tonic gRPC service with scripted answers.
+//! Tests of the transcoder over real sockets, in front of a gRPC service with scripted answers.
 
 mod connect;
 mod faults;

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Run by `make test-mcp`. Tests runs with the MCP servers of other projects, and the client with the protocol's conformance
-# suite. All packages come from PyPI and npm. RUNYARD_BIN is the path of the server.
+# Tests runs with MCP servers of other projects, and the client with the protocol's conformance suite. RUNYARD_BIN is
+# the path of the server.
 #
-# baseline.yaml lists the scenarios that the client does not pass, each with the reason. A scenario in this list that
-# passes is a failure, too.
+# baseline.yaml lists the scenarios that the client does not pass, each with the reason. If a listed scenario passes,
+# the test fails, too.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 

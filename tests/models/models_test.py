@@ -31,8 +31,7 @@ def exactly(value):
     return {"const": value}
 
 
-# The model's chat template does not support tools, so llama.cpp ignores the tools of a request. The schema forces the
-# model to write a tool call as text.
+# The model's chat template does not support tools. The schema forces the model to write a tool call as text.
 CALL = exactly({"name": "bash", "arguments": {"command": f"echo {SAID}"}})
 
 # Extra request fields of each model in Runyard's configuration. `ignore_eos` makes the answer as long as possible.

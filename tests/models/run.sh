@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Run by `make test-models`. Tests a real server with llama.cpp and SmolLM2 135M, directly and behind LiteLLM. The test
-# takes about five minutes on two cores. All packages come from PyPI.
+# Tests a real server with llama.cpp and SmolLM2 135M, directly and behind LiteLLM. The test takes about five minutes
+# on two cores.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 

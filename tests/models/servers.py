@@ -110,7 +110,7 @@ class LiteLLM(Process):
         super().__init__()
 
     def environment(self):
-        # The first setting prevents the download of the price table, the second turns off telemetry.
+        # The first setting prevents a download of the price table, the second turns off telemetry.
         return {
             "LITELLM_LOCAL_MODEL_COST_MAP": "True",
             "LITELLM_TELEMETRY": "False",

@@ -97,7 +97,7 @@ class Nginx(Proxy):
                 server {{
                     listen 127.0.0.1:{self.http};
                     location / {{ proxy_pass http://{self.server}; }}
-                    # Forwards to the same server, but with upstream keep-alive and without buffering request bodies.
+                    # Forwards to the same server, with upstream keep-alive and without buffering request bodies.
                     location /kept/ {{
                         proxy_pass http://kept/;
                         proxy_http_version 1.1;

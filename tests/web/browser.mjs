@@ -1,4 +1,4 @@
-// Starts Chromium for the console tests and checks the rules that every page must follow.
+// Starts Chromium for the console tests, and checks the rules that every page must follow.
 
 import assert from "node:assert/strict";
 import { mkdirSync, readFileSync } from "node:fs";

@@ -1,4 +1,4 @@
-// Tests the console in Chromium, against a real server.
+// Tests the console in Chromium with a real server.
 
 import assert from "node:assert/strict";
 import { readFileSync, writeFileSync } from "node:fs";
@@ -33,7 +33,7 @@ let demo;
 
 before(async () => {
   const place = `RUNYARD_CONSOLE_DIR=${CONSOLE_DIR}`;
-  // Stores the browser and the servers that did start even if another start failed, so that `after` closes them.
+  // If a start fails, the browser and the servers that did start are stored first, so that `after` closes them.
   const started = await Promise.allSettled([startBrowser(), Server.start(place), Server.start(place, "--demo")]);
   [browser, scripted, demo] = started.map(({ value }) => value);
   for (const { reason } of started.filter(({ status }) => status === "rejected")) {
@@ -213,7 +213,7 @@ test("tool output is live, edits are shown as diffs, and a failed task can be ed
   await visit(scripted, async (visited, page) => {
     await visited.signIn(token);
     // An observer records whether the first line was shown before the second line. On a slow machine, polling could
-    // miss the moment between the two lines.
+    // miss this moment.
     await page.evaluate(() => {
       window.wasLive = false;
       const look = () => {
@@ -277,7 +277,7 @@ test("a dropped file leads to a chart that can be downloaded", LIMIT, async () =
     assert.ok(Buffer.from(await stored.read()).equals(chart.content), "the download equals the stored file");
     assert.match(chart.content.toString(), /<svg/);
 
-    // The uploaded file is listed and previewed as a table.
+    // The uploaded file is previewed as a table.
     await page.getByRole("region", { name: "Files" }).getByRole("button", { name: /^data\.csv/ }).click();
     await page.getByRole("region", { name: "Preview of data.csv" }).getByRole("table").waitFor();
     await visited.screenshot("table");

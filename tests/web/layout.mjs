@@ -1,5 +1,5 @@
 // Checks the layout rules for every screen: no content is wider than the window, no large blank space follows the
-// content, and no element is positioned outside its scrolling container.
+// content, and no element is outside its scrolling container.
 
 import assert from "node:assert/strict";
 
@@ -42,7 +42,7 @@ function findFaults(maxBlank) {
   }
 
   // An absolutely positioned element follows its containing block. If this block is outside the scrolling container,
-  // the element does not scroll with the content, and makes the document as tall as the unscrolled content.
+  // the element does not scroll with the content, and makes the document too tall.
   for (const element of document.querySelectorAll("body *")) {
     if (!(element instanceof HTMLElement) || getComputedStyle(element).position !== "absolute" || !element.offsetParent) {
       continue;
@@ -68,8 +68,7 @@ function findFaults(maxBlank) {
   function lowestContent(element, clip) {
     const style = getComputedStyle(element);
     const box = element.getBoundingClientRect();
-    // Ignores fixed elements, and sticky elements as high as the window, because they do not mark the end of the
-    // document.
+    // Fixed elements, and sticky elements as high as the window, do not mark the end of the document.
     const stays = style.position === "fixed" || (style.position === "sticky" && box.height > innerHeight * 0.9);
     if (stays || style.visibility === "hidden" || style.display === "none") {
       return -Infinity;

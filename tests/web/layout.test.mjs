@@ -1,4 +1,4 @@
-// Layout of every console screen at every window size, in Chromium.
+// Tests the layout of every console screen at every window size, in Chromium.
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";

@@ -1,4 +1,4 @@
-// A TCP proxy between the browser and the server. It simulates a network outage.
+// A TCP proxy between browser and server that simulates a network outage.
 
 import { connect, createServer } from "node:net";
 

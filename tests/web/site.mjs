@@ -26,7 +26,7 @@ export class Site {
     mkdirSync(join(site.folder, "node_modules/@runyard"), { recursive: true });
     symlinkSync(join(ROOT, "clients/typescript"), join(site.folder, "node_modules/@runyard/client"));
     // A placeholder for the server's URL, which is not known yet: the server starts later, because its configuration
-    // needs the origin of the page.
+    // needs the origin of this page.
     const env = { ...process.env, VITE_RUNYARD_SERVER: "RUNYARD-SERVER" };
     await run(process.execPath, [join(ROOT, "clients/web/node_modules/vite/bin/vite.js"), "build", "--logLevel", "error"], {
       cwd: site.folder,

@@ -1,4 +1,4 @@
-//! The gRPC service of the minimal comparison server (`floor.rs`). It has only the methods that the benchmark calls.
+//! The gRPC service of the minimal comparison server (`floor.rs`).
 
 use std::{result::Result as Outcome, sync::Arc};
 
@@ -44,8 +44,8 @@ fn id(text: &str) -> Outcome<Uuid, Status> {
 }
 
 impl Floor {
-    /// Streams the events of a run after a sequence number. The events of an unfinished run come from memory, and the
-    /// events of a finished run from the database.
+    /// Streams the events of a run after a sequence number. Events of an unfinished run come from memory, others from
+    /// the database.
     fn follow(&self, run: &str, after: i64) -> Outcome<Events, Status> {
         let run = id(run)?;
         let Some(live) = lock(&self.runs).get(&run).map(Arc::clone) else {

@@ -1,4 +1,4 @@
-//! The database of the minimal comparison server (`floor.rs`). One thread writes. Jobs that are queued during a commit
+//! The database of the minimal comparison server (`floor.rs`). One thread writes. Jobs that arrive during a commit
 //! share the next transaction.
 
 use std::{
@@ -18,7 +18,6 @@ use uuid::Uuid;
 use super::{Run, Runs, lock};
 use crate::{Result, report};
 
-/// Maximum number of jobs in a transaction.
 const BATCH: usize = 1_000;
 const TABLES: &str = "
     PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA temp_store = MEMORY;
@@ -36,7 +35,6 @@ pub(super) struct Row {
 }
 
 pub(super) enum Work {
-    /// Inserts the rows of a new run, and reports the commit through `committed`.
     Start {
         run: Arc<Run>,
         of: (Uuid, Uuid),
@@ -82,7 +80,6 @@ impl Store {
         self.jobs.send(work).map_err(|_| "the floor's writer has ended".into())
     }
 
-    /// Inserts a new run with its thread, its project, its prompt and its first event, and waits for the commit.
     pub(super) async fn start(&self, run: &Arc<Run>, of: (Uuid, Uuid), prompt: String, first: Row) -> Result<()> {
         let (committed, done) = oneshot::channel();
         self.send(Work::Start {
@@ -170,8 +167,7 @@ impl Work {
         Ok(())
     }
 
-    /// Called after the commit. Publishes the events to the run's readers, and reports the commit of a new run to
-    /// [`Store::start`].
+    /// Publishes the committed events to the run's readers. For a new run, wakes the caller of [`Store::start`].
     fn committed(self, runs: &Runs) {
         let (run, rows, has_ended, starting) = match self {
             Self::Start {
@@ -185,7 +181,7 @@ impl Work {
             log.has_ended = has_ended;
         });
         if let Some(starting) = starting {
-            // Sending fails only if the call was cancelled. In this case, no task waits for the commit.
+            // Sending fails if the caller of `Store::start` was cancelled, which is harmless.
             let _ = starting.send(());
         }
         if has_ended {

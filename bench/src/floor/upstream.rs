@@ -1,5 +1,4 @@
-//! A client for the scripted models, used by the minimal comparison server (`floor.rs`). It uses a pool of plain HTTP
-//! connections, and extracts the text from streamed answers.
+//! An HTTP client for the scripted models, used by the minimal comparison server (`floor.rs`).
 
 use bytes::Bytes;
 use http::{Request, Uri, header::CONTENT_TYPE};
@@ -42,7 +41,6 @@ struct Delta {
 }
 
 impl Models {
-    /// Parses the model URLs in `line`, which `children::play_model` printed.
     pub(super) fn read(line: &str) -> Result<Self> {
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
@@ -59,7 +57,7 @@ impl Models {
         Ok(found.ok_or("an unknown model")?.1.clone())
     }
 
-    /// Calls a model, and returns as soon as the headers of the response have arrived.
+    /// Returns as soon as the response headers have arrived.
     pub(super) async fn call(&self, url: Uri, prompt: &str) -> Result<Answer> {
         let body = json!({"model": "scripted", "stream": true, "messages": [{"role": "user", "content": prompt}]});
         let request = Request::post(url)
@@ -74,7 +72,8 @@ impl Models {
 }
 
 impl Answer {
-    /// Returns the next chunks of text, or `None` at the end. The list is empty if no whole line with text has arrived.
+    /// Returns the next chunks of text, or `None` at the end. The list is empty if no complete line with text has
+    /// arrived.
     pub(super) async fn next(&mut self) -> Result<Option<Vec<String>>> {
         let Some(frame) = self.body.frame().await else {
             return Ok(None);
@@ -87,7 +86,7 @@ impl Answer {
     }
 }
 
-/// Removes the complete lines from `unread`, and returns the text of their deltas.
+/// Removes the complete lines from `unread`, and returns their text.
 fn take_text(unread: &mut Vec<u8>) -> Result<Vec<String>> {
     let whole = unread.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
     let mut found = Vec::new();

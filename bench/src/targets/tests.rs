@@ -26,7 +26,6 @@ fn compared<'a>(on: &'a Figures, off: &'a Figures) -> Compared<'a> {
     }
 }
 
-/// Returns the line of a row, with single spaces.
 fn line(compared: &Compared<'_>, name: &str) -> String {
     let table = compared.table();
     let line = table

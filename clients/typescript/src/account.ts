@@ -13,7 +13,6 @@ import {
 import { Listing } from "./pages.js";
 import type { Input, Plain } from "./plain.js";
 
-/** An account's credits, tier, limits and models. */
 export interface AccountState extends Plain<WireState> {}
 /** One model call with its tokens and cost. */
 export interface UsageEntry extends Plain<WireUsage> {}
@@ -66,7 +65,6 @@ export class ApiKeys {
     });
   }
 
-  /** Revokes an API key immediately. */
   revoke(keyId: string, options?: CallOptions): Promise<ApiKey> {
     return this.#channel.callSafely(AccountService.method.revokeApiKey, { keyId }, options);
   }

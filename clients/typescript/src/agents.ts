@@ -37,38 +37,37 @@ export interface AgentTool extends Plain<WireTool> {}
 export interface Mode extends Plain<WireMode> {}
 /** The result of testing an MCP server: its tools, or the reason why it cannot be used. */
 export interface McpServerTrial extends Plain<TestMcpServerResponse> {}
-/** The differences between two versions. */
 export interface AgentComparison extends Plain<CompareAgentVersionsResponse> {}
 /** An icon and its colours, suggested by the server. */
 export interface AgentIcon extends Plain<GenerateAgentIconResponse> {}
 
 export type NewAgent = Input<CreateAgentRequest> & { name: string };
-/** Changes to an agent. Omitted fields stay unchanged. Null or an empty list clears a field. */
+/** Changes to an agent. An omitted field stays unchanged. Null or an empty list clears a field. */
 export type AgentChanges = Changes<Omit<Input<UpdateAgentRequest>, "agentId" | "updateMask" | "expectedVersionId">> & {
   /**
-   * UUID of the version that the caller expects to be current. If another version is current, the server refuses the
-   * change.
+   * UUID of the version that the caller expects to be current. The server refuses the change if another version is
+   * current.
    */
   expectedVersionId?: string | undefined;
 };
-/** The fields of a new version. Omitted fields are copied from the current version. */
+/** The fields of a new version. An omitted field is copied from the current version. */
 export type NewAgentVersion = Omit<Input<CreateAgentVersionRequest>, "agentId">;
 
 export interface RunOptions extends Omit<Input<StartRunRequest>, "files" | "requestId" | "emitTiming"> {
-  /** Files that the server places in /workspace. Each entry is a file to upload or the id of a complete upload. */
+  /** Files that the server puts into /workspace: files to upload, or ids of complete uploads. */
   files?: readonly (FileInput | { uploadId: string })[] | undefined;
   /**
-   * The idempotency key. For 24 hours, a retry with the same key returns the same run. The default key is a new UUID
-   * or, if `optimistic` is set, the thread's UUID.
+   * The idempotency key. A retry with the same key within 24 hours returns the same run. By default, a new UUID; with
+   * `optimistic`, the thread's UUID.
    */
   idempotencyKey?: string | undefined;
-  /** Aborts the call, but does not stop a run that has started. */
+  /** Aborts the call. A run that has started continues. */
   signal?: AbortSignal | undefined;
   /** Timeout of one attempt of a call, in milliseconds. Overrides the timeout of the client. */
   timeoutMs?: number | undefined;
-  /** Called before the first chunk and after every chunk of each upload. */
+  /** Called before the first chunk and after every chunk of an upload. */
   onUploadProgress?: ((progress: UploadProgress) => void) | undefined;
-  /** Called when the connection of the run's stream changes its state. */
+  /** Called when the run's stream connects or disconnects. */
   onConnection?: OnConnection | undefined;
 }
 
@@ -85,7 +84,6 @@ export class Agents {
     this.#sandboxes = sandboxes;
   }
 
-  /** Creates an agent with its first version. */
   create(agent: NewAgent, options?: CallOptions): Promise<Agent> {
     return this.#channel.call(AgentService.method.createAgent, agent, options);
   }
@@ -104,7 +102,7 @@ export class Agents {
     });
   }
 
-  /** Changes an agent. A change of the prompt, model, MCP servers, tools, skills or memory creates a new version. */
+  /** Changes an agent. Changes of the prompt, model, MCP servers, tools, skills or memory create a new version. */
   update(agentId: string, changes: AgentChanges, options?: CallOptions): Promise<Agent> {
     const { expectedVersionId, ...changed } = changes;
     const updateMask = maskOf(UpdateAgentRequestSchema, changed);
@@ -112,7 +110,7 @@ export class Agents {
     return this.#channel.call(AgentService.method.updateAgent, request, options);
   }
 
-  /** Deletes an agent with its memories. Its runs and threads stay readable. */
+  /** Deletes an agent and its memories. Its runs and threads stay readable. */
   async delete(agentId: string, options?: CallOptions): Promise<void> {
     await this.#channel.call(AgentService.method.deleteAgent, { agentId }, options);
   }
@@ -127,12 +125,12 @@ export class Agents {
     return (await this.#channel.callSafely(AgentService.method.listAgentTools, { agentId }, options)).tools;
   }
 
-  /** Connects to an MCP server and lists its tools. `agentId` names the agent whose stored headers are used. */
+  /** Connects to an MCP server and lists its tools, with the stored headers of the agent `agentId`. */
   testMcpServer(server: Input<WireServer>, agentId = "", options?: CallOptions): Promise<McpServerTrial> {
     return this.#channel.callSafely(AgentService.method.testMcpServer, { server, agentId }, options);
   }
 
-  /** Lists the versions of an agent, newest first. */
+  /** Lists the versions, newest first. */
   listVersions(agentId: string, query: { pageSize?: number; pageToken?: string } & CallOptions = {}): Listing<AgentVersion> {
     const { signal, timeoutMs, pageSize, pageToken: first } = query;
     return new Listing(async (pageToken = first) => {
@@ -146,22 +144,21 @@ export class Agents {
     return this.#channel.callSafely(AgentService.method.getAgentVersion, { agentId, versionId }, options);
   }
 
-  /** Creates a version and makes it the current version. */
+  /** Creates the next version and makes it current. */
   createVersion(agentId: string, version: NewAgentVersion, options?: CallOptions): Promise<AgentVersion> {
     return this.#channel.call(AgentService.method.createAgentVersion, { ...version, agentId }, options);
   }
 
-  /** Makes an existing version the current version. */
   activateVersion(agentId: string, versionId: string, options?: CallOptions): Promise<Agent> {
     return this.#channel.callSafely(AgentService.method.activateAgentVersion, { agentId, versionId }, options);
   }
 
-  /** Copies an earlier version into a new version and makes the copy the current version. */
+  /** Copies an earlier version to a new version, which becomes current. */
   rollbackVersion(agentId: string, versionId: string, options?: CallOptions): Promise<Agent> {
     return this.#channel.call(AgentService.method.rollbackAgentVersion, { agentId, versionId }, options);
   }
 
-  /** Compares two versions of an agent and returns the changed fields. */
+  /** Returns the fields that differ between two versions. */
   compareVersions(
     agentId: string,
     versionId: string,
@@ -181,7 +178,7 @@ export class Agents {
   async run(options: RunOptions): Promise<Run> {
     const { files = [], idempotencyKey, signal, timeoutMs, onUploadProgress, onConnection, ...request } = options;
     const call = { signal, timeoutMs };
-    // Upload the files one after another. Parallel uploads over one connection would not be faster.
+    // Parallel uploads over one connection would not be faster.
     const sent: string[] = [];
     for (const file of files) {
       const upload = "uploadId" in file ? file : await this.#uploads.create(file, { ...call, onProgress: onUploadProgress });

@@ -1,5 +1,4 @@
-// Calls the server over one gRPC-Web transport. Adds the token and a timeout to each call, and retries calls that are
-// safe to repeat.
+// Calls the server over gRPC-Web. Adds the token and a timeout, and retries calls that are safe to repeat.
 
 import type { DescMessage, DescMethodServerStreaming, DescMethodUnary, MessageShape } from "@bufbuild/protobuf";
 import type { Transport } from "@connectrpc/connect";
@@ -9,19 +8,19 @@ import { fromTransport, invalid, isPassing, RunyardError } from "./error.js";
 import { fromPlain, toPlain, type Plain } from "./plain.js";
 
 /**
- * A token, or a function that returns one. The function is called before every call, and again if the server rejects
- * the token.
+ * A token, or a function that returns one. The function is called before every call, and again after the server
+ * rejected a token.
  */
 export type Token = string | (() => string | Promise<string>);
 
 export interface CallOptions {
-  /** Aborts the call. The call then rejects with the signal's reason, as `fetch` does. */
+  /** Aborts the call. Like `fetch`, the call then rejects with the signal's reason. */
   signal?: AbortSignal | undefined;
-  /** Timeout of one attempt in milliseconds. Overrides the timeout of the client. */
+  /** Timeout of one attempt in milliseconds. Overrides the client's timeout. */
   timeoutMs?: number | undefined;
 }
 
-/** The options of `Runyard` that affect calls. Omitted options have been replaced by their defaults. */
+/** The options of `Runyard` that affect calls, with defaults applied. */
 export interface ChannelOptions {
   baseUrl: string;
   token: Token | undefined;
@@ -30,7 +29,7 @@ export interface ChannelOptions {
   fetch: typeof globalThis.fetch | undefined;
 }
 
-/** A streamed response: the received headers, and the messages as they arrive. */
+/** A streamed response: its headers, and its messages as they arrive. */
 export interface Incoming<M> {
   header: Headers;
   messages: AsyncIterable<M>;
@@ -54,12 +53,12 @@ export class Channel {
     });
   }
 
-  /** Whether the token comes from a function, which can return a new token after the current token has expired. */
+  /** Whether the token comes from a function, which can replace an expired token. */
   get renewsTokens(): boolean {
     return typeof this.#token === "function";
   }
 
-  /** Calls a method without retries. The request and the response are plain objects. */
+  /** Calls a method once. The request and the response are plain objects. */
   async call<I extends DescMessage, O extends DescMessage>(
     method: DescMethodUnary<I, O>,
     input: object,
@@ -69,8 +68,8 @@ export class Channel {
   }
 
   /**
-   * Calls a method that is safe to repeat. If the server is unavailable or throttles the caller, retries the call a
-   * limited number of times.
+   * Calls a method that is safe to repeat. Makes up to `attempts` attempts while the server is unavailable or throttles
+   * the caller.
    */
   async callSafely<I extends DescMessage, O extends DescMessage>(
     method: DescMethodUnary<I, O>,
@@ -90,7 +89,7 @@ export class Channel {
     }
   }
 
-  /** Calls a method without retries. The request and the response are protobuf messages. */
+  /** Calls a method once. The request and the response are protobuf messages. */
   async ask<I extends DescMessage, O extends DescMessage>(
     method: DescMethodUnary<I, O>,
     request: MessageShape<I>,
@@ -102,7 +101,7 @@ export class Channel {
     return answer.message;
   }
 
-  /** Opens a stream. If the stream fails later, the iteration throws a `RunyardError`. */
+  /** Opens a stream. If the stream fails later, the iteration throws. */
   async stream<I extends DescMessage, O extends DescMessage>(
     method: DescMethodServerStreaming<I, O>,
     request: MessageShape<I>,
@@ -124,8 +123,8 @@ export class Channel {
     }
   }
 
-  // Makes a call with the current token. If the server rejects the token and the client has a token function, gets a
-  // new token and repeats the call once.
+  // Makes a call. If the server rejects the token, gets a new token from the token function and repeats the call
+  // once.
   async #admitted<A>(signal: AbortSignal | undefined, attempt: (header: Headers) => Promise<A>): Promise<A> {
     for (let refused = 0; ; refused += 1) {
       signal?.throwIfAborted();
@@ -146,7 +145,7 @@ export class Channel {
     const token = typeof this.#token === "function" ? await this.#token() : this.#token;
     const header = new Headers();
     if (token !== undefined && token !== "") {
-      // Check the token first: for an invalid token, `Headers` would throw an error that contains the token.
+      // For an invalid token, `Headers` would throw an error that contains the token.
       if (typeof token !== "string" || !/^[\x21-\x7e]+$/.test(token)) {
         throw new RunyardError({
           errorCode: "NOT_AUTHENTICATED",

@@ -1,4 +1,4 @@
-// The client: one instance per server and token.
+// The client for one server and one token.
 
 import type { DescMessage, DescMethodUnary, MessageInitShape, MessageShape } from "@bufbuild/protobuf";
 import { create } from "@bufbuild/protobuf";
@@ -16,30 +16,24 @@ import { Threads } from "./threads.js";
 import { Uploads } from "./uploads.js";
 
 export interface RunyardOptions {
-  /** URL of the server. Default in a browser: the page's origin. Required outside browsers. */
+  /** URL of the server. In a browser, the page's origin by default. */
   baseUrl?: string | undefined;
-  /** A token or an API key, or a function that returns one. Without this option, the client sends no credential. */
+  /** A token or API key, or a function that returns one. Without it, the client sends no credential. */
   token?: Token | undefined;
   /** Timeout of one attempt of a call in milliseconds; 30,000 by default. Streams have no timeout. */
   timeoutMs?: number | undefined;
-  /**
-   * Maximum number of attempts of a call; 5 by default. If the server is unavailable or throttles the caller, the
-   * client retries calls that are safe to repeat.
-   */
+  /** Maximum number of attempts of a call; 5 by default. Only calls that are safe to repeat are retried. */
   attempts?: number | undefined;
-  /**
-   * Time in milliseconds after which a stream stops trying to reconnect to an unavailable server; 5 minutes by default.
-   */
+  /** Milliseconds for which a stream tries to reconnect to an unavailable server; 5 minutes by default. */
   reconnectForMs?: number | undefined;
-  /** Time in milliseconds without data after which the client reopens a stream; one minute by default. */
+  /** Milliseconds without data after which the client reopens a stream; one minute by default. */
   silenceMs?: number | undefined;
-  /** Called when the connection of a stream changes its state. */
+  /** Called when a stream connects or disconnects. */
   onConnection?: OnConnection | undefined;
-  /** A function that the client calls instead of the global `fetch`. */
+  /** Replaces the global `fetch`. */
   fetch?: typeof globalThis.fetch | undefined;
 }
 
-/** A client for one server and one credential. */
 export class Runyard {
   readonly agents: Agents;
   readonly threads: Threads;
@@ -83,7 +77,7 @@ export class Runyard {
     this.apiKeys = new ApiKeys(this.#channel);
   }
 
-  /** Calls any unary method with protobuf messages. "@runyard/client/proto" exports the services. */
+  /** Calls a unary method with protobuf messages. "@runyard/client/proto" exports the services. */
   call<I extends DescMessage, O extends DescMessage>(
     method: DescMethodUnary<I, O>,
     request: MessageInitShape<I>,
@@ -92,7 +86,7 @@ export class Runyard {
     return this.#channel.ask(method, create(method.input, request), options);
   }
 
-  /** Closes all streams of this client. Their readers get an error. */
+  /** Closes all streams. Their readers get an error. */
   close(): void {
     this.#feed.close();
   }

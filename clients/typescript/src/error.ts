@@ -1,4 +1,4 @@
-// Errors from the server and from the connection. No error ever contains the token.
+// Errors from the server and the connection. No error contains the token.
 
 import { Code, ConnectError } from "@connectrpc/connect";
 import { BadRequestSchema, ErrorInfoSchema, RetryInfoSchema } from "./generated/google/rpc/error_details_pb.js";
@@ -39,22 +39,21 @@ export type ErrorKind =
   /** The server failed unexpectedly. Its log has the cause under `requestId`. */
   | "internal";
 
-/** Typed details of an error. Fields that do not apply to the error are missing. */
+/** Typed details of an error. Fields that do not apply are missing. */
 export interface ErrorDetails {
-  /** The threads with the caller's active runs. */
+  /** Threads with active runs of the caller. */
   readonly runningThreadIds?: readonly string[];
-  /** The number of the caller's active runs. */
+  /** Number of the caller's active runs. */
   readonly runningCount?: number;
-  /** The number of existing objects that count towards the limit. */
+  /** Number of existing objects that count towards the limit. */
   readonly currentCount?: number;
-  /** The maximum that the plan allows. */
+  /** Maximum that the plan allows. */
   readonly limit?: number;
   readonly tierName?: string;
-  /** The invalid fields of the request, with the reason for each. */
+  /** Invalid fields of the request, each with the reason. */
   readonly fieldViolations?: readonly { readonly field: string; readonly description: string }[];
 }
 
-/** Constructor arguments of `RunyardError`. */
 export interface ErrorParts {
   errorCode: string;
   kind: ErrorKind;
@@ -65,19 +64,19 @@ export interface ErrorParts {
   cause?: unknown;
 }
 
-/** An error from the server or the connection. `message` is for people; `errorCode` is stable. */
+/** An error from the server or the connection. `message` is for people; programs use `errorCode`. */
 export class RunyardError extends Error {
   /**
-   * The stable code, such as AGENT_RUN_LIMIT_EXCEEDED. docs/errors.md lists the server's codes. The client adds
-   * CONNECTION_LOST.
+   * A stable code, such as AGENT_RUN_LIMIT_EXCEEDED. docs/errors.md lists the codes. CONNECTION_LOST comes from the
+   * client.
    */
   readonly errorCode: string;
   readonly kind: ErrorKind;
   /** Typed details, such as the exceeded limit. */
   readonly details: ErrorDetails;
-  /** The id of the request in the server's log; undefined if the client received no id. */
+  /** Id of the request in the server's log; undefined if none was received. */
   readonly requestId: string | undefined;
-  /** The server's retry delay in seconds; undefined if the server sent none. */
+  /** The server's retry delay in seconds; undefined if none was sent. */
   readonly retryAfter: number | undefined;
 
   static {
@@ -98,12 +97,12 @@ export class RunyardError extends Error {
   }
 }
 
-/** Whether an error is a `RunyardError`, even if another copy of this package created it. */
+/** Whether an error is a `RunyardError`, even from another copy of this package. */
 export function isRunyardError(error: unknown): error is RunyardError {
   return error instanceof RunyardError || (error instanceof Error && error.name === "RunyardError" && "errorCode" in error);
 }
 
-/** Error code of a connection that broke or could not be established. */
+/** Error code of a connection that broke or could not be opened. */
 export const CONNECTION_LOST = "CONNECTION_LOST";
 
 const OVER_PLAN = new Set([
@@ -114,8 +113,7 @@ const OVER_PLAN = new Set([
   "AGENT_LIMIT_EXCEEDED",
 ]);
 
-// Kind and error code of errors without details, by gRPC code. A gRPC code that is missing here means an internal
-// error.
+// Kind and code of errors without details, by gRPC code. Other gRPC codes are internal errors.
 const BARE: Partial<Record<Code, [ErrorKind, string]>> = {
   [Code.Canceled]: ["cancelled", "CANCELLED"],
   [Code.InvalidArgument]: ["invalid", "INVALID_REQUEST"],
@@ -146,7 +144,7 @@ function kindOf(reason: string, bare: ErrorKind): ErrorKind {
   }
 }
 
-/** Converts any value that the channel throws to a `RunyardError`. */
+/** Converts any value thrown by a call to a `RunyardError`. */
 export function fromTransport(thrown: unknown, baseUrl: string): RunyardError {
   if (thrown instanceof RunyardError) {
     return thrown;
@@ -174,7 +172,7 @@ export function fromTransport(thrown: unknown, baseUrl: string): RunyardError {
   });
 }
 
-// Whether the connection failed: `fetch` threw, a proxy responded in place of the server, or the stream broke.
+// Whether the connection failed: `fetch` threw, a proxy answered, or the stream broke.
 function isLost(error: ConnectError): boolean {
   if (error.metadata.has("grpc-status")) {
     return false;
@@ -191,7 +189,7 @@ function isLost(error: ConnectError): boolean {
   }
 }
 
-// Whether an error means that the response was not a gRPC-Web response.
+// Whether another server answered: the response is not gRPC-Web.
 function isStranger(error: ConnectError): boolean {
   const codes = [Code.InvalidArgument, Code.Unknown, Code.Internal, Code.Unimplemented];
   return !error.metadata.has("grpc-status") && codes.includes(error.code);
@@ -211,12 +209,12 @@ function detailsOf(error: ConnectError): ErrorDetails {
   };
 }
 
-/** Whether an error is temporary: a later retry may succeed. */
+/** Whether an error is temporary, so that a retry may succeed. */
 export function isPassing(error: unknown): error is RunyardError {
   return error instanceof RunyardError && (error.kind === "unavailable" || error.kind === "throttled");
 }
 
-/** Returns the error for an invalid argument that the client detects before it calls the server. */
+/** Returns the error for an invalid argument that is found before the call. */
 export function invalid(message: string): RunyardError {
   return new RunyardError({ errorCode: "INVALID_REQUEST", kind: "invalid", message });
 }

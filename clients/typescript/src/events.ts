@@ -1,4 +1,4 @@
-// The events of a run as plain objects, discriminated by `type`; docs/events.md describes them.
+// The events of a run as plain objects with a `type`; see docs/events.md.
 
 import type { DescMessage } from "@bufbuild/protobuf";
 import { timestampDate } from "@bufbuild/protobuf/wkt";
@@ -25,10 +25,9 @@ import {
 } from "./generated/runyard/v1/events_pb.js";
 import { toPlain, type Plain } from "./plain.js";
 
-/** The fields that events of every type have. */
 export interface EventBase {
   agentRunId: string;
-  /** The position of the event in the run, counted from 1 without gaps. A stream can resume after this position. */
+  /** Position of the event in the run: 1, 2, 3 and so on. A stream can resume after this position. */
   sequence: number;
   createdAt: Date;
 }
@@ -51,9 +50,7 @@ export type ToolResultEvent = EventBase & { type: "tool_result" } & Plain<ToolRe
 export type UsageEvent = EventBase & { type: "usage" } & Plain<ModelUsage>;
 /** A notice for the user, for example that another worker resumed the run. */
 export type NoticeEvent = EventBase & { type: "notice" } & Plain<Notice>;
-/**
- * An event of a kind that this version of the package does not support. It has a sequence number like any other event.
- */
+/** An event of a kind that this version of the package does not know. */
 export type UnknownEvent = EventBase & { type: "unknown" };
 
 export type RunEvent =
@@ -80,7 +77,6 @@ const KINDS: Record<NonNullable<WireEvent["event"]["case"]>, [RunEvent["type"], 
   notice: ["notice", NoticeSchema],
 };
 
-/** Converts a protobuf event to a plain object. */
 export function fromWire(wire: WireEvent): RunEvent {
   const base: EventBase = {
     agentRunId: wire.agentRunId,
@@ -94,7 +90,6 @@ export function fromWire(wire: WireEvent): RunEvent {
   return { ...base, type, ...(toPlain(schema, wire.event.value) as object) } as RunEvent;
 }
 
-/** Whether an event is the last event of its run. */
 export function isTerminal(event: RunEvent): event is StatusEvent {
   return event.type === "status" && event.status !== "running" && event.status !== "unspecified";
 }

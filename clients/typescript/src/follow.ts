@@ -1,4 +1,4 @@
-// Assigns the readers of run events to shared streams. group.ts opens and reopens these streams.
+// Assigns readers of run events to shared streams, which group.ts opens and reopens.
 
 import type { Channel } from "./channel.js";
 import { RunyardError } from "./error.js";
@@ -19,32 +19,31 @@ export type ConnectionState =
 
 export type OnConnection = (state: ConnectionState) => void;
 
-/** Options for streaming the events of runs. */
 export interface FollowOptions {
-  /** Sequence number of the last event that the reader has received. The default 0 requests all events. */
+  /** Sequence number of the last event that the reader has. The default 0 requests all events. */
   afterSequence?: number | undefined;
-  /** Aborts the iteration. The iteration then rejects with the signal's reason. */
+  /** Aborts the iteration, which then rejects with the signal's reason. */
   signal?: AbortSignal | undefined;
-  /** Called when the stream opens, breaks and closes. */
+  /** Called when the stream connects or disconnects. */
   onConnection?: OnConnection | undefined;
 }
 
-/** A run, and the sequence number of the last event that the reader has received. The default 0 requests all events. */
+/** A run, and the sequence number of the last event that the reader has. The default 0 requests all events. */
 export interface RunCursor {
   agentRunId: string;
   afterSequence?: number | undefined;
 }
 
 export interface FeedOptions {
-  /** Time in milliseconds after which a stream stops trying to reconnect and its readers get an error. */
+  /** Milliseconds for which a stream tries to reconnect before its readers get an error. */
   reconnectForMs: number;
-  /** Time in milliseconds without data after which a stream is reopened, because its connection may be dead. */
+  /** Milliseconds without data after which a stream is reopened, because its connection may be dead. */
   silenceMs: number;
-  /** Called when the connection of any stream changes its state. */
+  /** Called when a stream connects or disconnects. */
   onConnection: OnConnection | undefined;
 }
 
-/** The streams of a client. Several readers may share a stream. */
+/** The streams of a client, which readers share. */
 export class Feed {
   readonly #channel: Channel;
   readonly #options: FeedOptions;
@@ -56,8 +55,8 @@ export class Feed {
   }
 
   /**
-   * Streams the events of runs. Each event is delivered exactly once, and the events of one run are in order. The
-   * stream ends when all runs have ended.
+   * Streams the events of runs until all of them have ended. Each event arrives once, and the events of a run arrive
+   * in order.
    */
   follow(cursors: readonly RunCursor[], options: FollowOptions = {}): AsyncIterableIterator<RunEvent> {
     const inbox = new Inbox();
@@ -149,7 +148,7 @@ export class Feed {
     const group = new Group(this.#channel, this.#options, isAlone, (left) => this.#alone(left, true));
     this.#groups.add(group);
     group.join(follower);
-    // The group reports its failures to the readers, so ignore the promise's result here.
+    // `run` reports failures to the readers, so its promise is ignored.
     void group.run().finally(() => this.#groups.delete(group));
   }
 }

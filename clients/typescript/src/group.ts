@@ -1,10 +1,12 @@
-// Runs that share one stream. Over HTTP/1.1, a browser opens up to six connections per origin, so the client uses as
-// few streams as possible. One StreamRuns call streams the events of up to 100 runs.
+// A group of runs whose events arrive over one stream. Browsers limit HTTP/1.1 connections to six per origin, so up
+// to 100 runs share a stream.
 //
-// Each reader has an inbox (inbox.ts). The cursor of a run is the sequence number of the last event that was added to
-// the inbox. A broken stream is reopened at the cursors, so every event is delivered exactly once and in order. A slow
-// reader does not block other readers: while its inbox is full, the client drops the events of its run. When the inbox
-// has room again, the stream is reopened at the cursors and delivers the dropped events again.
+// Each reader has an inbox, a queue of events (inbox.ts). The cursor of a run is the sequence number of the last
+// event in the inbox. A broken stream is reopened at the cursors, so every event arrives once and in order.
+//
+// A slow reader does not block other readers. While the inbox is full, the client drops the events of the slow
+// reader's run. Once the inbox has room, the client reopens the stream at the cursor and receives the dropped events
+// again.
 
 import { backoffMs, onOnline, sleep } from "./backoff.js";
 import type { Channel } from "./channel.js";
@@ -17,30 +19,27 @@ import { roomIn, type Inbox } from "./inbox.js";
 import { fromPlain } from "./plain.js";
 
 const RUNS_PER_STREAM = 100;
-// Delay before a stream is reopened to add a run, so that several new runs cause only one reopening.
+// Delay before a stream is reopened to add runs, so that several new runs cause one reopening.
 const GATHER_MS = 15;
-// A run may already have ended at the cursor from which a reader resumes. If the run has no event for this time, the
-// client checks whether the run has ended.
+// If a run has no event for this time, the client checks whether the run had already ended at the reader's cursor.
 const QUIET_MS = 500;
-// A stream that stays open for this time resets the number of failures, even if it delivers no events.
+// A stream that stays open for this time resets the number of failures, even without events.
 const STEADY_MS = 5_000;
 
-/** A run and the inbox that receives its events. */
 export interface Follower {
   readonly runId: string;
   cursor: number;
   readonly inbox: Inbox;
   readonly onConnection: OnConnection | undefined;
-  /** Whether the run is omitted from the stream until its inbox has room. Set only if other runs share the stream. */
+  /** Whether the stream omits the run until the inbox has room. Only possible if other runs share the stream. */
   parked: boolean;
   /**
-   * Whether the client drops the run's events from the open stream. The next stream starts at the cursor, so it
-   * delivers the dropped events again.
+   * Whether the client drops the run's events. The next stream starts at the cursor and delivers the dropped events.
    */
   behind: boolean;
-  /** Whether the open stream has delivered an event for the run. */
+  /** Whether the open stream has delivered an event of the run. */
   hasReceived: boolean;
-  /** Whether the run may already have ended at the cursor from which the reader resumes. */
+  /** Whether the run may have ended at the reader's cursor. */
   mayBeAtEnd: boolean;
 }
 
@@ -48,7 +47,7 @@ export class Group {
   readonly #channel: Channel;
   readonly #options: FeedOptions;
   readonly #members = new Set<Follower>();
-  /** Runs for which the next stream repeats the event at the cursor. If this event is terminal, the run has ended. */
+  /** Runs whose last event is requested again, to find out whether it is terminal. */
   readonly #atEnd = new Set<Follower>();
   readonly #isAlone: boolean;
   readonly #expel: (follower: Follower) => void;
@@ -72,7 +71,7 @@ export class Group {
     if (this.#ended || this.#isAlone || this.#members.size >= RUNS_PER_STREAM) {
       return false;
     }
-    // A stream can contain a run only once. A second reader of the same run needs a second stream.
+    // A stream contains a run only once, so a second reader of the run needs another stream.
     return ![...this.#members].some((member) => member.runId === follower.runId);
   }
 
@@ -109,7 +108,7 @@ export class Group {
   async run(): Promise<void> {
     const stopListening = onOnline(() => this.#reopen());
     try {
-      // Wait one microtask, so that the first stream includes all runs that are added in the same task.
+      // Wait one microtask, so that the first stream includes all runs that were added in the same task.
       await Promise.resolve();
       while (this.#members.size > 0) {
         await this.#once();
@@ -140,7 +139,7 @@ export class Group {
       await this.#read(present, opened);
       await this.#cleanEnd(present);
     } catch (error) {
-      // This class aborts a stream to reopen it, or because no reader is left. Such an abort is not a failure.
+      // An abort is no failure: this class aborts a stream to reopen it, or because no reader is left.
       if (!opened.signal.aborted) {
         await this.#recover(error);
       }
@@ -159,7 +158,7 @@ export class Group {
     let quiet: ReturnType<typeof setTimeout> | undefined;
     let heardAt = Date.now();
     let isHeldBack = false;
-    // Use one interval instead of a timer per event, because a fast stream delivers thousands of events per second.
+    // One timer per event would be slow: a stream can deliver thousands of events per second.
     const { silenceMs } = this.#options;
     const silence = setInterval(() => {
       if (!isHeldBack && Date.now() - heardAt >= silenceMs) {
@@ -179,14 +178,14 @@ export class Group {
         if (member && this.#members.has(member)) {
           this.#deliver(member, event);
         }
-        // The inbox is full, and no other run shares the stream. Stop reading until the inbox has room.
+        // No other run shares the stream. Stop reading until the inbox has room.
         if (member && this.#members.has(member) && !member.parked && member.inbox.isFull) {
           isHeldBack = true;
           await roomIn(member.inbox, opened.signal);
           isHeldBack = false;
           heardAt = Date.now();
         }
-        // No run is left in this group, so do not wait until the server closes the stream.
+        // No run is left, so do not wait until the server closes the stream.
         if (this.#members.size === 0) {
           return;
         }
@@ -197,8 +196,8 @@ export class Group {
     }
   }
 
-  // A stream that starts at the newest event of a run delivers no events. The run has ended or is only idle. To find
-  // out, the client requests the event at the cursor again: if this event is terminal, the run has ended.
+  // A stream that starts after a run's newest event is silent, whether the run has ended or not. Therefore the client
+  // requests the newest event again and checks whether it is terminal.
   #askForEnds(present: readonly Follower[]): void {
     for (const member of present) {
       if (member.mayBeAtEnd && !member.hasReceived && !member.parked && this.#members.has(member)) {
@@ -248,8 +247,8 @@ export class Group {
     member.inbox.close();
   }
 
-  // Called after the stream ended without an error. If a run's terminal event did not arrive, the run had already ended
-  // at its cursor, or the connection broke in a way that looks like a normal end.
+  // Called when a stream ends without an error. If a run's terminal event is missing, either the run had ended before
+  // the cursor, or a broken connection looked like a normal end.
   async #cleanEnd(present: readonly Follower[]): Promise<void> {
     for (const member of present) {
       if (!this.#members.has(member) || member.parked || member.hasReceived) {
@@ -269,14 +268,14 @@ export class Group {
     if (this.#openSince !== undefined && Date.now() - this.#openSince >= STEADY_MS) {
       this.#failures = 0;
     }
-    // The token may have expired during the stream. The next attempt gets a new token from the token function.
+    // The token may have expired. The next attempt gets a new token from the token function.
     const isRenewable = isRunyardError(error) && error.kind === "unauthenticated" && this.#channel.renewsTokens;
     if (!isPassing(error) && !(isRenewable && this.#failures === 0)) {
       if (this.#members.size <= 1) {
         throw error;
       }
-      // The server may have refused the stream because of one run. Each run gets its own stream, so that only the
-      // reader of the refused run gets the error.
+      // One run may have caused the refusal. Each run now gets its own stream, so that only that run's reader gets
+      // the error.
       const members = [...this.#members];
       this.#members.clear();
       for (const member of members) {
@@ -295,7 +294,7 @@ export class Group {
     const retryInMs = backoffMs(this.#failures, error.retryAfter);
     this.#tell({ state: "waiting", attempt: this.#failures, retryInMs, error });
     this.#pause = new AbortController();
-    // The sleep ends early when the last reader leaves or a full inbox has room again.
+    // The pause ends early if the last reader leaves or a full inbox has room again.
     await sleep(retryInMs, this.#pause.signal).catch(() => {});
   }
 
@@ -323,7 +322,7 @@ export class Group {
   }
 }
 
-// Calls a listener. An exception of the listener is rethrown asynchronously, so that it does not break the stream.
+// Calls a listener. An error from the listener must not break the stream, so it is rethrown later.
 function tell(listener: OnConnection | undefined, state: ConnectionState): void {
   try {
     listener?.(state);

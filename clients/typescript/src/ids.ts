@@ -1,6 +1,6 @@
-// Generates UUIDs: idempotency keys, and the ids of threads and projects that a client creates with `optimistic`.
+// Generates UUIDs.
 
-/** Returns a random UUID. Does not require `crypto.randomUUID`, which is missing outside a secure context. */
+/** Returns a random UUID. `crypto.randomUUID` is missing outside a secure context. */
 export function newId(): string {
   if (typeof crypto.randomUUID === "function") {
     return crypto.randomUUID();

@@ -1,11 +1,9 @@
-// A queue of events between a stream and its reader. When the queue is full, the stream (group.ts) stops reading, or
-// drops events and requests them again later.
+// A queue of events between a stream (group.ts) and its reader.
 
 import type { RunEvent } from "./events.js";
 
 const INBOX_EVENTS = 1_024;
 
-/** The events that the reader has not consumed yet. */
 export class Inbox {
   readonly #events: RunEvent[] = [];
   #taken = 0;
@@ -34,7 +32,7 @@ export class Inbox {
     this.#wake?.();
   }
 
-  /** Drops all events because the reader has left. */
+  /** Drops all events, because the reader has left. */
   end(): void {
     this.#events.length = 0;
     this.#taken = 0;
@@ -43,9 +41,7 @@ export class Inbox {
     this.#wake?.();
   }
 
-  /**
-   * Registers a callback that is called once, when the number of queued events has dropped to a quarter of the maximum.
-   */
+  /** Calls back once, when the queue has shrunk to a quarter of its maximum. */
   whenRoom(callback: () => void): void {
     this.#waiting.push(callback);
   }
@@ -90,7 +86,7 @@ export class Inbox {
   }
 }
 
-/** Waits until a full inbox has room. If the signal aborts, rejects with the signal's reason. */
+/** Waits until a full inbox has room. Rejects with the signal's reason on abort. */
 export function roomIn(inbox: Inbox, signal: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {
     const abort = () => reject(signal.reason);

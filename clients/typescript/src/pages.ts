@@ -1,21 +1,20 @@
-// Lists. `await` on a list returns its first page. Iterating over a list returns all items, page by page.
+// Lists. `await` returns the first page; iteration returns all items.
 
 export interface Page<T> {
   items: T[];
-  /** The token that requests the next page; empty on the last page. */
+  /** Requests the next page; empty on the last page. */
   nextPageToken: string;
 }
 
-/** A lazy list: it sends no request until it is awaited or iterated. */
+/** A list that sends no request until it is awaited or iterated. */
 export class Listing<T> implements PromiseLike<Page<T>>, AsyncIterable<T> {
   readonly #load: (pageToken: string | undefined) => Promise<Page<T>>;
 
-  /** `load` fetches a page. The list methods of the client call this constructor. */
   constructor(load: (pageToken: string | undefined) => Promise<Page<T>>) {
     this.#load = load;
   }
 
-  /** Resolves to the first page. If a `pageToken` was passed to the list method, resolves to the page of this token. */
+  /** Resolves to the first page, or to the page of the given `pageToken`. */
   then<A = Page<T>, B = never>(
     resolved?: ((page: Page<T>) => A | PromiseLike<A>) | null,
     rejected?: ((error: unknown) => B | PromiseLike<B>) | null,
@@ -23,9 +22,7 @@ export class Listing<T> implements PromiseLike<Page<T>>, AsyncIterable<T> {
     return this.#load(undefined).then(resolved, rejected);
   }
 
-  /**
-   * Iterates over all items of the list, page by page. If a `pageToken` was passed, starts at the page of this token.
-   */
+  /** Iterates over all items from the first page, or from the page of the given `pageToken`. */
   async *[Symbol.asyncIterator](): AsyncGenerator<T, void, undefined> {
     let pageToken: string | undefined;
     do {
@@ -35,7 +32,7 @@ export class Listing<T> implements PromiseLike<Page<T>>, AsyncIterable<T> {
     } while (pageToken);
   }
 
-  /** Returns the items as an array: up to `most` items, by default 10,000. */
+  /** Returns up to `most` items. */
   async all(most = 10_000): Promise<T[]> {
     const items: T[] = [];
     for await (const item of this) {

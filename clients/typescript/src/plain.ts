@@ -1,8 +1,5 @@
-// Converts between protobuf messages and plain objects. An int64 becomes a number, a time becomes a `Date`, and an enum
-// value becomes its lower-case name.
-//
-// Fields have the names of the JSON API in camelCase. Plain objects can be copied, compared, printed and stored in any
-// UI store.
+// Converts between protobuf messages and plain objects with camelCase keys. An int64 becomes a number, a time a
+// `Date`, and an enum value its lower-case name.
 
 import { create, ScalarType, type DescEnum, type DescField, type DescMessage, type JsonObject, type Message, type MessageShape } from "@bufbuild/protobuf";
 import { timestampDate, timestampFromDate, type Timestamp } from "@bufbuild/protobuf/wkt";
@@ -31,7 +28,7 @@ type Word<T> = T extends RunStatus
 
 type Numeric<T extends number> = `${number}` extends `${T}` ? number : Word<T>;
 
-/** The plain-object type of a protobuf message. */
+/** A protobuf message as a plain object. */
 export type Plain<T> = T extends undefined | null | string | boolean | Uint8Array
   ? T
   : T extends bigint
@@ -48,7 +45,7 @@ export type Plain<T> = T extends undefined | null | string | boolean | Uint8Arra
               ? Plain<Item>[]
               : { [K in keyof T]: Plain<T[K]> };
 
-/** The plain-object type of a request. All fields are optional. */
+/** A request as a plain object. All fields are optional. */
 export type Input<T> = T extends undefined | null | string | boolean | Uint8Array
   ? T
   : T extends bigint
@@ -67,7 +64,6 @@ export type Input<T> = T extends undefined | null | string | boolean | Uint8Arra
 
 type Fields = Record<string, unknown>;
 
-/** Converts a message to a plain object. */
 export function toPlain<D extends DescMessage>(schema: D, message: MessageShape<D>): Plain<MessageShape<D>> {
   return fieldsOf(schema, message as unknown as Fields) as Plain<MessageShape<D>>;
 }
@@ -112,7 +108,7 @@ function messageValueOf(schema: DescMessage, value: unknown): unknown {
   switch (schema.typeName) {
     case "google.protobuf.Timestamp":
       return timestampDate(value as Timestamp);
-    // protobuf-es already represents a Struct as a plain object.
+    // protobuf-es represents a Struct as a plain object.
     case "google.protobuf.Struct":
       return value;
     default:
@@ -120,12 +116,12 @@ function messageValueOf(schema: DescMessage, value: unknown): unknown {
   }
 }
 
-/** Returns the lower-case name of an enum value, or "unspecified" if this package does not support the value. */
+/** Returns the lower-case name of an enum value, or "unspecified" for an unknown value. */
 export function wordOf(schema: DescEnum, value: number): string {
   return (schema.value[value] ?? schema.values[0])?.localName.toLowerCase() ?? "unspecified";
 }
 
-/** Builds a message from a plain object. Skips keys with the value undefined or null. An unknown key is an error. */
+/** Builds a message from a plain object. Skips undefined and null values. An unknown key is an error. */
 export function fromPlain<D extends DescMessage>(schema: D, input: object): MessageShape<D> {
   return create(schema, initOf(schema, input) as never) as MessageShape<D>;
 }

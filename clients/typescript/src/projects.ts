@@ -5,7 +5,6 @@ import { ProjectService, type Project as WireProject } from "./generated/runyard
 import { Listing } from "./pages.js";
 import type { Plain } from "./plain.js";
 
-/** A workspace with its threads. */
 export interface Project extends Plain<WireProject> {}
 
 export class Projects {
@@ -29,7 +28,7 @@ export class Projects {
     });
   }
 
-  /** Deletes a project with its threads, runs and files. */
+  /** Deletes a project, its threads, runs and files. */
   async delete(projectId: string, options?: CallOptions): Promise<void> {
     await this.#channel.call(ProjectService.method.deleteProject, { projectId }, options);
   }

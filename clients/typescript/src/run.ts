@@ -1,4 +1,4 @@
-// A handle on one run, with methods to stream its events, wait for its end, stop it and read its files.
+// A handle on one run.
 
 import type { CallOptions, Channel } from "./channel.js";
 import { RunyardError } from "./error.js";
@@ -8,7 +8,6 @@ import { RunService } from "./generated/runyard/v1/runs_pb.js";
 import type { RunRecord } from "./runs.js";
 import type { FileEntry, Sandboxes } from "./sandboxes.js";
 
-/** The fields from which a handle on a run is created. */
 export interface RunInfo {
   agentRunId: string;
   threadId: string;
@@ -17,12 +16,12 @@ export interface RunInfo {
   onConnection?: OnConnection | undefined;
 }
 
-/** A file in the run's workspace, with methods to read its content. */
+/** A file in the run's workspace. */
 export interface RunFile extends FileEntry {
   read(options?: CallOptions): Promise<Uint8Array>;
-  /** Returns the content, decoded as UTF-8. */
+  /** Returns the content as UTF-8 text. */
   text(options?: CallOptions): Promise<string>;
-  /** Returns the content as a Blob with its content type. */
+  /** Returns the content and its content type. */
   blob(options?: CallOptions): Promise<Blob>;
 }
 
@@ -48,27 +47,27 @@ export class Run implements AsyncIterable<RunEvent> {
     this.#onConnection = info.onConnection;
   }
 
-  /** Equal to `id`; the API uses this name. */
+  /** The name of `id` in the API. */
   get agentRunId(): string {
     return this.id;
   }
 
-  /** The UUID of the run's sandbox; undefined until a response has contained it. */
+  /** UUID of the run's sandbox; undefined until a response has contained it. */
   get sandboxId(): string | undefined {
     return this.#sandboxId;
   }
 
-  /** The sequence number of the newest event that this handle has received. */
+  /** Sequence number of the newest received event. */
   get cursor(): number {
     return this.#cursor;
   }
 
-  /** Streams all events of the run until it ends. */
+  /** Streams all events of the run. */
   [Symbol.asyncIterator](): AsyncIterableIterator<RunEvent> {
     return this.events();
   }
 
-  /** Streams the events of the run after a cursor until the run ends. If the connection breaks, the stream resumes. */
+  /** Streams the events after a cursor until the run ends. Resumes after a broken connection. */
   events(options: FollowOptions = {}): AsyncIterableIterator<RunEvent> {
     const onConnection = options.onConnection ?? this.#onConnection;
     const cursors = [{ agentRunId: this.id, afterSequence: options.afterSequence }];
@@ -83,7 +82,6 @@ export class Run implements AsyncIterable<RunEvent> {
     return { ...events, next };
   }
 
-  /** Fetches the record of the run. */
   async get(options?: CallOptions): Promise<RunRecord> {
     const record: RunRecord = await this.#channel.callSafely(RunService.method.getRun, { agentRunId: this.id }, options);
     this.#sandboxId ??= record.sandboxId;
@@ -91,8 +89,8 @@ export class Run implements AsyncIterable<RunEvent> {
   }
 
   /**
-   * Waits for the run to end and returns its record, whose status is "completed", "failed" or "stopped". Rejects with a
-   * TimeoutError after `timeoutMs` milliseconds; by default, waits without a limit.
+   * Waits for the run to end and returns its record. Rejects with a TimeoutError after `timeoutMs` milliseconds; by
+   * default, waits without a limit.
    */
   async wait(options: { signal?: AbortSignal; timeoutMs?: number } = {}): Promise<RunRecord> {
     const signal = within(options);
@@ -101,13 +99,13 @@ export class Run implements AsyncIterable<RunEvent> {
       if (record.status !== "running") {
         return record;
       }
-      // Only the end of the run matters here, so the loop ignores the events.
+      // The events do not matter here.
       for await (const _ of this.events({ signal, afterSequence: this.#cursor })) {
       }
     }
   }
 
-  /** Waits for the run to end and returns the model's messages, joined by newlines. Throws if the run fails. */
+  /** Waits for the run to end and returns the model's messages, joined by newlines. Throws if the run failed. */
   async text(options: { signal?: AbortSignal; timeoutMs?: number } = {}): Promise<string> {
     const answers: string[] = [];
     let end: StatusEvent | undefined;
@@ -129,12 +127,12 @@ export class Run implements AsyncIterable<RunEvent> {
     return answers.join("\n");
   }
 
-  /** Requests that the run stops. Has no effect on a run that has ended. */
+  /** Asks the run to stop. Has no effect on a run that has ended. */
   stop(options?: CallOptions): Promise<RunRecord> {
     return this.#channel.callSafely(RunService.method.stopRun, { agentRunId: this.id }, options);
   }
 
-  /** Returns all files below a workspace folder, by default the folder "output". */
+  /** Returns all files in a workspace folder and its subfolders. */
   async files(options: CallOptions & { path?: string } = {}): Promise<RunFile[]> {
     const { path = "output", ...call } = options;
     const sandboxId = this.#sandboxId ?? (await this.get(call)).sandboxId;
@@ -145,7 +143,7 @@ export class Run implements AsyncIterable<RunEvent> {
       const listed = await this.#sandboxes.list(sandboxId, { path, recursive: true, ...call }).all();
       return listed.filter((entry) => !entry.isDir).map((entry) => this.#file(sandboxId, entry));
     } catch (error) {
-      // If the run created no files, the folder does not exist.
+      // The run may have created no files.
       if (error instanceof RunyardError && error.errorCode === "FILE_NOT_FOUND") {
         return [];
       }

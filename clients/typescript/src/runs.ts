@@ -23,7 +23,6 @@ export class Runs {
     this.#sandboxes = sandboxes;
   }
 
-  /** Returns the record of a run. */
   get(agentRunId: string, options?: CallOptions): Promise<RunRecord> {
     return this.#channel.callSafely(RunService.method.getRun, { agentRunId }, options);
   }
@@ -38,23 +37,23 @@ export class Runs {
     });
   }
 
-  /** Returns a handle on an existing run, to stream it, wait for it or read its files. */
+  /** Returns a handle on an existing run. */
   async open(agentRunId: string, options: CallOptions & { onConnection?: OnConnection | undefined } = {}): Promise<Run> {
     const { onConnection, ...call } = options;
     return new Run(this.#channel, this.#feed, this.#sandboxes, { ...(await this.get(agentRunId, call)), onConnection });
   }
 
-  /** Streams the events of a run after a cursor until the run ends. If the connection breaks, the stream resumes. */
+  /** Streams the events of a run after a cursor until the run ends. Resumes after a broken connection. */
   stream(agentRunId: string, options: FollowOptions = {}): AsyncIterableIterator<RunEvent> {
     return this.#feed.follow([{ agentRunId, afterSequence: options.afterSequence }], options);
   }
 
-  /** Streams the events of many runs until all of them have ended. The events of one run are in order. */
+  /** Streams the events of several runs until all of them have ended. The events of a run arrive in order. */
   streamMany(cursors: readonly RunCursor[], options: Omit<FollowOptions, "afterSequence"> = {}): AsyncIterableIterator<RunEvent> {
     return this.#feed.follow(cursors, options);
   }
 
-  /** Requests that a run stops. Has no effect on a run that has ended. */
+  /** Asks a run to stop. Has no effect on a run that has ended. */
   stop(agentRunId: string, options?: CallOptions): Promise<RunRecord> {
     return this.#channel.callSafely(RunService.method.stopRun, { agentRunId }, options);
   }

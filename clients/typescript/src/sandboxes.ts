@@ -21,23 +21,21 @@ export interface Sandbox extends Plain<WireSandbox> {}
 export interface FileEntry extends Plain<WireFile> {}
 
 export interface ListFilesOptions extends CallOptions {
-  /** The path of the folder relative to /workspace. The default is /workspace itself. */
+  /** Path of the folder, relative to /workspace. */
   path?: string | undefined;
-  /** Whether to list the content of subfolders recursively. */
   recursive?: boolean | undefined;
   pageSize?: number | undefined;
   pageToken?: string | undefined;
 }
 
-/** A file's content as a stream. */
 export interface FileStream {
   /** The content type, derived from the file name; application/x-tar for a folder. */
   contentType: string;
-  /** The content. If the connection breaks, the download resumes after the last received byte. */
+  /** The content. After a broken connection, the download resumes after the last received byte. */
   chunks: AsyncIterable<Uint8Array>;
 }
 
-/** Maximum number of consecutive attempts of a download that receive no data. */
+/** Maximum consecutive attempts of a download that receive no data. */
 const ATTEMPTS = 6;
 
 export class Sandboxes {
@@ -53,7 +51,7 @@ export class Sandboxes {
     return this.#channel.callSafely(SandboxService.method.getSandbox, { sandboxId }, options);
   }
 
-  /** Lists the files and subfolders of a folder, ordered by path. */
+  /** Lists the files and folders of a folder, ordered by path. */
   list(sandboxId: string, options: ListFilesOptions = {}): Listing<FileEntry> {
     const { path, recursive, pageSize, pageToken: first, ...call } = options;
     return new Listing(async (pageToken = first) => {
@@ -66,7 +64,7 @@ export class Sandboxes {
   /** Opens a file as a stream. A folder is streamed as a tar archive. */
   async open(sandboxId: string, path: string, options: CallOptions = {}): Promise<FileStream> {
     const content = this.#content(sandboxId, path, options.signal);
-    // The first item that `#content` yields is the content type.
+    // `#content` yields the content type first.
     const first = await content.next();
     const contentType = first.done ? "" : (first.value as string);
     async function* rest() {
@@ -77,18 +75,17 @@ export class Sandboxes {
     return { contentType, chunks: rest() };
   }
 
-  /** Returns the whole content of a file. */
   async read(sandboxId: string, path: string, options?: CallOptions): Promise<Uint8Array> {
     const { chunks } = await this.open(sandboxId, path, options);
     return joined(chunks);
   }
 
-  /** Returns the whole content of a file, decoded as UTF-8. */
+  /** Returns a file's content as UTF-8 text. */
   async readText(sandboxId: string, path: string, options?: CallOptions): Promise<string> {
     return new TextDecoder().decode(await this.read(sandboxId, path, options));
   }
 
-  /** Returns the whole content of a file as a Blob with its content type. */
+  /** Returns a file's content and its content type. */
   async readBlob(sandboxId: string, path: string, options?: CallOptions): Promise<Blob> {
     const { contentType, chunks } = await this.open(sandboxId, path, options);
     const parts: Uint8Array[] = [];
@@ -98,7 +95,7 @@ export class Sandboxes {
     return new Blob(parts as BlobPart[], { type: contentType });
   }
 
-  /** Uploads a file and writes it to a path. */
+  /** Uploads a file to a path in the workspace. */
   async write(sandboxId: string, path: string, data: FileContent, options: UploadOptions = {}): Promise<FileEntry> {
     const name = path.split("/").pop() || "file";
     const { uploadId } = await this.#uploads.create({ name, data }, options);
@@ -111,8 +108,8 @@ export class Sandboxes {
     await this.#channel.call(SandboxService.method.deleteFile, { sandboxId, path }, options);
   }
 
-  // Yields the content type, then the bytes of a file. After a broken connection, resumes after the last received byte.
-  // Throws if the file has changed in the meantime.
+  // Yields the content type and then the bytes. Resumes after a broken connection. Throws if the file has changed
+  // since the first byte.
   async *#content(sandboxId: string, path: string, signal: AbortSignal | undefined): AsyncGenerator<string | Uint8Array> {
     let received = 0;
     let etag: string | null = null;
@@ -150,8 +147,8 @@ export class Sandboxes {
         return;
       } catch (error) {
         failures += 1;
-        // Without an ETag, a download cannot resume. The archive of a folder has no ETag, because two archives of the
-        // same folder may differ.
+        // A download without an ETag cannot resume. A folder's archive has no ETag, because two archives of one
+        // folder may differ.
         if (!isPassing(error) || failures >= ATTEMPTS || (received > 0 && etag === null)) {
           throw error;
         }

@@ -18,7 +18,7 @@ export class Skills {
     this.#uploads = uploads;
   }
 
-  /** Creates a skill from a zip archive. If the name exists, creates the next version of the existing skill. */
+  /** Creates a skill from a zip archive, or the next version of the skill with this name. */
   async create(
     archive: FileInput | { uploadId: string },
     options: CallOptions & { onUploadProgress?: ((progress: UploadProgress) => void) | undefined } = {},
@@ -28,7 +28,7 @@ export class Skills {
     return this.#channel.call(SkillService.method.createSkill, { files: [upload.uploadId] }, call);
   }
 
-  /** Returns a skill with the instructions and files of one version, by default the current version. */
+  /** Returns a skill with the instructions and files of a version, by default the current version. */
   get(skillId: string, query: { version?: number | undefined } & CallOptions = {}): Promise<Skill> {
     const { version, ...call } = query;
     return this.#channel.callSafely(SkillService.method.getSkill, { skillId, version }, call);
@@ -44,7 +44,7 @@ export class Skills {
     });
   }
 
-  /** Deletes a skill with all its versions. If `version` is set, deletes only this version. */
+  /** Deletes one version of a skill or, without `version`, the whole skill. */
   async delete(skillId: string, query: { version?: number | undefined } & CallOptions = {}): Promise<void> {
     const { version, ...call } = query;
     await this.#channel.call(SkillService.method.deleteSkill, { skillId, version }, call);

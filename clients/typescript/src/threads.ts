@@ -26,7 +26,7 @@ export class Threads {
     this.#channel = channel;
   }
 
-  /** Creates an empty thread, in a new project by default. */
+  /** Creates an empty thread, by default in a new project. */
   create(thread: Input<CreateThreadRequest> = {}, options?: CallOptions): Promise<Thread> {
     return this.#channel.call(ThreadService.method.createThread, thread, options);
   }
@@ -51,7 +51,7 @@ export class Threads {
     return this.#channel.call(ThreadService.method.updateThread, request, options);
   }
 
-  /** Deletes a thread with its messages and runs. */
+  /** Deletes a thread, its messages and its runs. */
   async delete(threadId: string, options?: CallOptions): Promise<void> {
     await this.#channel.call(ThreadService.method.deleteThread, { threadId }, options);
   }

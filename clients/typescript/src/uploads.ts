@@ -1,5 +1,4 @@
-// File uploads. A file is uploaded in chunks, and its progress is reported. After a failure, the upload resumes after
-// the last byte that the server has received.
+// File uploads in chunks. After a failure, an upload resumes after the last byte that the server has received.
 
 import { backoffMs, sleep } from "./backoff.js";
 import type { CallOptions, Channel } from "./channel.js";
@@ -7,20 +6,18 @@ import { invalid, isPassing, isRunyardError } from "./error.js";
 import { FileService, type Upload as WireUpload } from "./generated/runyard/v1/files_pb.js";
 import type { Plain } from "./plain.js";
 
-/** A file upload and its state. */
 export interface Upload extends Plain<WireUpload> {}
 
-/** The content of a file. A Blob is read in chunks, never as a whole. */
+/** The content of a file. A Blob is never read as a whole. */
 export type FileContent = Blob | Uint8Array | ArrayBuffer | string;
 
-/** A file to upload: a File, or a name with data. In Node, `openAsBlob` from node:fs opens a file on disk as a Blob. */
+/** A File, or a name with data. In Node, `openAsBlob` from node:fs opens a file as a Blob. */
 export type FileInput = File | { name: string; data: FileContent };
 
 export interface UploadProgress {
   name: string;
   /** Number of bytes that the server has received. */
   sent: number;
-  /** Size of the file in bytes. */
   size: number;
 }
 
@@ -41,7 +38,7 @@ export class Uploads {
     this.#channel = channel;
   }
 
-  /** Uploads a file. Use the `uploadId` of the result to attach the file to a run or write it to a workspace. */
+  /** Uploads a file. The `uploadId` of the result attaches the file to a run or writes the file to a workspace. */
   async create(file: FileInput, options: UploadOptions = {}): Promise<Upload> {
     const source = sourceOf(file);
     const upload = await this.#channel.callSafely(
@@ -52,7 +49,7 @@ export class Uploads {
     return this.#send(upload, source, options);
   }
 
-  /** Resumes an incomplete upload of the file after the last byte that the server has received. */
+  /** Resumes an incomplete upload after the last byte that the server has received. */
   async resume(uploadId: string, file: FileInput, options: UploadOptions = {}): Promise<Upload> {
     return this.#send(await this.#state(uploadId, options), sourceOf(file), options);
   }
@@ -89,8 +86,7 @@ export class Uploads {
     return upload;
   }
 
-  // Returns the state of an upload, with the number of received bytes. The request is an empty chunk, which changes
-  // nothing.
+  // Returns the state of an upload by sending an empty chunk, which changes nothing.
   #state(uploadId: string, options: CallOptions): Promise<Upload> {
     return this.#channel.callSafely(FileService.method.uploadChunk, { uploadId, offset: 0, data: new Uint8Array() }, options);
   }

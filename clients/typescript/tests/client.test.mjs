@@ -1,5 +1,4 @@
-// Tests for cases that tests/clients/golden.json does not cover: broken connections, many runs in one stream, aborts,
-// large files, secrets.
+// Tests of cases that tests/clients/golden.json does not cover, such as broken connections and aborts.
 
 import assert from "node:assert/strict";
 import { openAsBlob } from "node:fs";
@@ -24,7 +23,6 @@ before(async () => {
 });
 after(() => server?.close());
 
-/** Returns a `fetch` that counts how many streams have been opened and how many are open. */
 function counting() {
   const seen = { opened: 0, open: 0, most: 0 };
   const counted = async (url, init) => {
@@ -130,7 +128,7 @@ test("repeatable calls are retried until the server is back", LIMIT, async () =>
 test("an unavailable server is an error after the last attempt", LIMIT, async () => {
   const states = [];
   const client = new Runyard({
-    // Port 9 belongs to the discard service. No program listens on it.
+    // No program listens on port 9.
     baseUrl: "http://127.0.0.1:9",
     token: "secret-token",
     attempts: 2,
@@ -146,8 +144,8 @@ test("an unavailable server is an error after the last attempt", LIMIT, async ()
 
 /**
  * Starts a TCP proxy in front of the server. When the server sends data, the proxy calls `onBytes(connection, count)`
- * with the number of bytes that it has received on the connection so far. `onBytes` may freeze the connection, or
- * return the number of bytes after which the proxy resets the connection.
+ * with the total bytes received on the connection. `onBytes` may freeze the connection, or return a number of bytes
+ * after which the proxy resets it.
  */
 async function proxied(onBytes) {
   const connections = new Set();
@@ -192,7 +190,7 @@ async function proxied(onBytes) {
 test("a connection that is cut at any byte loses no events", LIMIT, async () => {
   let cuts = 0;
   const proxy = await proxied((_, count) => {
-    // The proxy cuts each connection after a different number of bytes, inside a frame or between two frames.
+    // Cuts each connection after a different number of bytes, within a frame or between frames.
     const most = 900 + cuts * 37;
     if (count <= most || cuts >= 12) {
       return undefined;
@@ -270,14 +268,14 @@ test("an error of one run does not affect the others", LIMIT, async () => {
 test("a slow reader does not block others and loses no events", LIMIT, async () => {
   const client = await server.client({ tier: "pro" });
   const [slow, fast] = await Promise.all([
-    // With less than 8 ms between the words, several words could share an event.
+    // With a shorter pause, several words could arrive in one event.
     client.agents.run({ prompt: "slow: 2000 8" }),
     client.agents.run({ prompt: "slow: 10 50\nsay: Done." }),
   ]);
   const seen = [];
   const reader = slow[Symbol.asyncIterator]();
   seen.push((await reader.next()).value);
-  // Read the fast run completely without reading the slow one.
+  // Read the fast run to its end without reading the slow run.
   assertWhole(await all(fast));
   while ((await slow.get()).status === "running") {
     await pause(100);
@@ -335,7 +333,7 @@ test("a run continues without a reader and ends when stopped", LIMIT, async () =
 });
 
 test("wait resumes from the reader's cursor", LIMIT, async () => {
-  // The cursor of each opened stream, read from the request body: a frame header of five bytes, then the message.
+  // The cursor of each opened stream. In the request body, a frame header of five bytes precedes the message.
   const cursors = [];
   const looking = async (url, init) => {
     if (String(url).endsWith("/StreamRuns")) {
@@ -361,8 +359,8 @@ test("wait resumes from the reader's cursor", LIMIT, async () => {
   await run.stop();
   assert.equal((await waited).status, "stopped");
   assert.deepEqual(cursors.slice(0, 2), [0, seen]);
-  // To check whether the run has ended at the cursor, the client requests the event at the cursor again. Such a stream
-  // starts one event earlier.
+  // To check whether a run has ended, the client requests the last event again, so such a stream starts one event
+  // earlier.
   assert.ok(cursors.slice(1).every((cursor) => cursor >= seen - 1), String(cursors));
 });
 
@@ -559,7 +557,7 @@ test("the token appears in no error and no printed object", LIMIT, async () => {
   const short = { attempts: 1, reconnectForMs: 1 };
   await collect(new Runyard({ baseUrl: server.url, token, ...short }));
   await collect(new Runyard({ baseUrl: "http://127.0.0.1:9", token, ...short }));
-  // If this invalid token were passed to `Headers`, the error would contain the token.
+  // If `Headers` received this invalid token, its error would contain the token.
   await collect(new Runyard({ baseUrl: server.url, token: `${token}\nnext`, ...short }));
   for (const text of said) {
     assert.ok(!text?.includes("c2VjcmV0"), text);

@@ -1,4 +1,4 @@
-// Repeats the exchanges of tests/clients/golden.json through this package. GOLDEN.md describes the format.
+// Repeats the requests of tests/clients/golden.json through this package; see GOLDEN.md.
 
 import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
@@ -11,7 +11,6 @@ const exchanges = JSON.parse(readFileSync(new URL("../../../tests/clients/golden
 
 const { FileService, SandboxService } = proto;
 
-/** Maps the API methods in golden.json to calls of the client. */
 const CALLS = {
   "AgentService.CreateAgent": (client, asked) => client.agents.create(asked),
   "AgentService.GetAgent": (client, { agentId }) => client.agents.get(agentId),
@@ -38,7 +37,7 @@ const CALLS = {
       files: sent,
       idempotencyKey: requestId,
     });
-    // The client's run handle has no status. A started run always has the status "running".
+    // The run handle has no status. A started run is always "running".
     return { agentRunId, threadId, projectId, sandboxId, status: "running" };
   },
   "RunService.ListModes": async (client) => ({ modes: await client.agents.listModes() }),
@@ -75,7 +74,7 @@ const CALLS = {
   "AccountService.CreateApiKey": (client, asked) => client.apiKeys.create(asked),
   "AccountService.ListApiKeys": (client, asked) => page("apiKeys", client.apiKeys.list(asked)),
   "AccountService.RevokeApiKey": (client, { keyId }) => client.apiKeys.revoke(keyId),
-  // The client's `write` makes several API calls. The test makes each of these calls separately, through `call`.
+  // The client's `write` makes several API calls, so the test makes each call separately.
   "SandboxService.WriteFile": (client, asked) => client.call(SandboxService.method.writeFile, asked),
   "FileService.CreateUpload": (client, { name, size }) =>
     client.call(FileService.method.createUpload, { name, size: BigInt(size) }),
@@ -102,7 +101,7 @@ const CODES = {
   too_large: "RESOURCE_EXHAUSTED",
 };
 
-/** Map fields. The keys of a map come from the caller, so they are not renamed. */
+/** Maps whose keys come from the caller and are not renamed. */
 const MAPS = new Set(["agentpress_tools", "agentpressTools", "headers", "arguments", "metadata"]);
 
 function renamed(value, rename) {
@@ -173,7 +172,7 @@ class Player {
         fields: error.details.fieldViolations?.map(({ field }) => field),
       };
       for (const [key, wanted] of Object.entries(step.error)) {
-        // The expected HTTP status does not apply to gRPC-Web.
+        // gRPC-Web has no HTTP status to compare.
         if (key !== "http") {
           this.match(wanted, seen[key], key);
         }
@@ -339,10 +338,7 @@ for (const exchange of exchanges) {
   test(exchange.name, { timeout: 240_000 }, () => new Player(server).play(exchange));
 }
 
-/**
- * Services and methods that the client does not wrap, each with the reason. Programs call such methods with
- * `client.call`.
- */
+/** Methods that the client does not wrap, each with the reason. */
 const NOT_WRAPPED = {
   AdminService: "for administrators, who use the generated stubs or the command line",
   "RunService.StreamRun": "StreamRuns carries the events of one run as well",

@@ -1,4 +1,4 @@
-// Tests the package as users get it: the package is packed, installed into an empty folder, type-checked and run.
+// Packs the package, installs it into an empty folder, type-checks it and runs it.
 
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
@@ -161,8 +161,7 @@ test("the snippets of the README run", LIMIT, async () => {
   assert.match(stdout, /Here\./);
   assert.match(stdout, /output\/data\.csv 27 27/);
 
-  // The second snippet catches the error of an exceeded run limit. The plan allows one concurrent run; `busy` is this
-  // run.
+  // The second snippet handles an exceeded run limit. The plan allows one concurrent run: `busy`.
   const { token } = await server.ask({ do: "token" });
   const { Runyard } = await import(join(folder, "node_modules/@runyard/client/dist/index.js"));
   const client = new Runyard({ baseUrl: server.url, token });

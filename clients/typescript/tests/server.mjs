@@ -1,4 +1,4 @@
-// A real server with the scripted model, started through tests/clients/serve.py.
+// Starts a server with the scripted model through tests/clients/serve.py.
 
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -13,7 +13,6 @@ export class Server {
   #lines;
   #last = Promise.resolve();
 
-  /** Starts a server. `args` are the arguments of serve.py. */
   static async start(...args) {
     const server = new Server();
     server.#child = spawn("python3", [SERVE, ...args], {
@@ -37,7 +36,7 @@ export class Server {
     return answer;
   }
 
-  // Sends the next command only after the response to the previous one, because a response does not name its command.
+  // Responses do not name their command, so each command waits for the previous response.
   ask(command) {
     this.#last = this.#last
       .catch(() => {})
@@ -48,7 +47,6 @@ export class Server {
     return this.#last;
   }
 
-  /** Returns a client for a new account. */
   async client(wanted = {}, options = {}) {
     const { token } = await this.ask({ do: "token", ...wanted });
     return new Runyard({ baseUrl: this.url, token, ...options });

@@ -1,4 +1,4 @@
-// The frame around every screen: navigation, recent threads, the command palette, screen reader announcements.
+// The frame around every screen.
 import { BookOpen, Bot, Brain, Command, LogOut, MessagesSquare, Monitor, Moon, Package, Plus, Rows3, Sun, UserRound } from "lucide";
 import type { IconNode } from "lucide";
 import { lazy, Suspense } from "./parts/lazy";
@@ -32,7 +32,7 @@ const Board = lazy(() => import("./screens/board").then((module) => module.Board
 const MemoryScreen = lazy(() => import("./screens/memory").then((module) => module.MemoryScreen));
 const Account = lazy(() => import("./screens/account").then((module) => module.Account));
 
-/** The console: the sign-in form, or the frame with the current screen. */
+/** The sign-in form, or the frame with the current screen. */
 export function App() {
   const signedIn = token.value !== null;
   useEffect(() => {
@@ -61,8 +61,8 @@ function Frame() {
   const where = place.value;
   const first = useRef(true);
   useEffect(() => {
-    // After navigation, the new screen gets the focus, so that a screen reader starts at the top of the content. The
-    // first screen after a page load and the home screen do not get the focus.
+    // The new screen gets the focus, so that screen readers start at its top. The home screen and the first screen
+    // after a page load do not get the focus.
     if (first.current) first.current = false;
     else if (where.screen !== "home") main.current?.focus({ preventScroll: true });
     scrollTo(0, 0);

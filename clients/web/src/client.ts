@@ -8,9 +8,7 @@ const current = computed(() => {
   return value === null ? null : new Runyard({ baseUrl: location.origin, token: value });
 });
 
-/**
- * Returns the client. Throws if the user is signed out, so only screens behind the sign-in form may call this function.
- */
+/** Throws if the user is signed out, so only screens behind the sign-in form may call this function. */
 export function runyard(): Runyard {
   const client = current.value;
   if (!client) throw new Error("not signed in");

@@ -1,16 +1,16 @@
-// Converts errors to messages for the user. If the server rejected the token, also signs the user out.
+// Explains errors to the user. If the server rejected the token, signs the user out.
 import { isRunyardError } from "@runyard/client";
 import { signOut, token } from "./session";
 import { type Explained, explain } from "./view/refusal";
 
 let planName: string | null = null;
 
-/** Sets the account's plan name, which `explainError` uses when an error does not name the plan. */
+/** Sets the plan name for errors that contain none. */
 export function setPlanName(name: string): void {
   planName = name;
 }
 
-/** Explains a thrown value. Returns null for an aborted request. */
+/** Returns null for an aborted request. */
 export function explainError(error: unknown): Explained | null {
   if (error instanceof DOMException && error.name === "AbortError") return null;
   if (isRunyardError(error)) {
@@ -21,7 +21,6 @@ export function explainError(error: unknown): Explained | null {
     return explain({
       errorCode: error.errorCode,
       message: error.message,
-      // The plan's name is added because not every error contains it.
       details: { ...(planName === null ? {} : { tierName: planName }), ...error.details },
       ...(error.requestId ? { requestId: error.requestId } : {}),
       ...(error.retryAfter !== undefined ? { retryAfter: error.retryAfter } : {}),

@@ -8,8 +8,8 @@ import "./styles/index.css";
 resume();
 readAddress();
 followAddress();
-// If the user opens a sign-in link in a tab that already shows the console, only the URL fragment changes. The browser
-// does not load the page again, so the token is read here.
+// Opening a sign-in link in a tab with the console changes only the URL fragment. The page is not loaded again, so
+// the token is read here.
 addEventListener("hashchange", () => {
   if (location.hash.includes("token=")) {
     resume();

@@ -1,4 +1,4 @@
-// Routing: turns the URL fragment, such as `#/threads/UUID`, into a `Place`.
+// Converts the URL fragment, such as `#/threads/UUID`, to a `Place`.
 import { computed, signal } from "@preact/signals";
 
 export type Place =
@@ -17,7 +17,6 @@ const path = signal(readPath());
 
 export const place = computed(() => parse(path.value));
 
-/** Parses a path such as `/threads/UUID`. */
 export function parse(text: string): Place {
   const [first, second, third, ...rest] = text.split("?")[0]!.split("/").filter(Boolean).map(decoded);
   if (rest.length > 0) return { screen: "missing" };
@@ -66,7 +65,7 @@ export function followAddress(): void {
   });
 }
 
-/** Reads the URL again. Call it after `history.replaceState`, which fires no event. */
+/** Reads the URL again. `history.replaceState` fires no event, so its callers must call this function. */
 export function readAddress(): void {
   path.value = readPath();
 }

@@ -1,18 +1,18 @@
-// The session: the sign-in token and where it is stored.
+// The sign-in token and its storage.
 //
-// A token comes from the form or from the URL fragment (`/#token=…`). The console removes the fragment from the address
-// bar immediately. It stores the token in session storage, or in local storage if the user selects "Keep me signed in
-// on this device". Only the API client receives the token; the console never shows it.
+// A token comes from the form or the URL fragment (`/#token=…`), which is removed from the address bar immediately.
+// The token is kept in session storage, or in local storage if the user wants to stay signed in. The console never
+// shows the token.
 import { signal } from "@preact/signals";
 
 const KEY = "runyard.token";
 
 /** The token, or null when signed out. */
 export const token = signal<string | null>(null);
-/** The reason why the user was signed out, which the sign-in screen shows; null if there is nothing to show. */
+/** Reason of the sign-out, for the sign-in screen. */
 export const signOutReason = signal<string | null>(null);
 
-/** Restores the session from the URL fragment or from storage. Call it before the first render. */
+/** Restores the token from the URL fragment or from storage. Must be called before the first render. */
 export function resume(): void {
   const linkToken = fromFragment(location.hash);
   if (linkToken) {
@@ -23,9 +23,7 @@ export function resume(): void {
   token.value = read(sessionStorageOrNull()) ?? read(localStorageOrNull());
 }
 
-/**
- * Signs in with a token. If `remember` is set, the token is stored for the whole browser, otherwise only for this tab.
- */
+/** If `remember` is set, the token is stored for the whole browser, otherwise for this tab. */
 export function signIn(value: string, remember: boolean): void {
   forget();
   write(remember ? localStorageOrNull() : sessionStorageOrNull(), value);
@@ -33,21 +31,22 @@ export function signIn(value: string, remember: boolean): void {
   token.value = value;
 }
 
-/** Signs out. The sign-in screen shows `why` as the reason. */
+/** The sign-in screen shows `why`. */
 export function signOut(why: string | null = null): void {
   forget();
   signOutReason.value = why;
   token.value = null;
 }
 
-/** Extracts the token from a fragment such as `#token=…`. */
+/** Returns the token in a fragment such as `#token=…`. */
 export function fromFragment(hash: string): string | null {
   const found = new URLSearchParams(hash.replace(/^#\/?\??/, "")).get("token")?.trim();
   return found ? found : null;
 }
 
 /**
- * Extracts the token from pasted text: strips `Bearer `, `RUNYARD_TOKEN=` and quotes, and accepts whole sign-in links.
+ * Extracts the token from pasted text: a token, a sign-in link, or text with `Bearer ` or `RUNYARD_TOKEN=` before the
+ * token.
  */
 export function fromPaste(text: string): string {
   const trimmed = text.trim().replace(/^["']|["']$/g, "");
@@ -61,7 +60,7 @@ function forget(): void {
     try {
       store?.removeItem(KEY);
     } catch {
-      // Storage is unavailable, so nothing was stored.
+      // Storage is unavailable, so it holds no token.
     }
   }
 }
@@ -78,7 +77,7 @@ function write(store: Storage | null, value: string): void {
   try {
     store?.setItem(KEY, value);
   } catch {
-    // Storage is unavailable: the token lasts until the page closes.
+    // Storage is unavailable, so the token is lost when the page closes.
   }
 }
 

@@ -1,5 +1,5 @@
-// Tests incremental markdown. Every split of a text must give the same blocks, and finished blocks must stay the same
-// objects.
+// Tests of incremental markdown. Every split of a text must give the same blocks, and finished blocks must stay the
+// same objects.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { type Block, Growing, isSafeLink } from "../src/view/markdown";
@@ -53,7 +53,7 @@ test("after every character the blocks cover the text so far", () => {
   const growing = new Growing();
   for (let end = 1; end <= TEXT.length; end += 1) {
     const blocks = growing.blocks(TEXT.slice(0, end));
-    // The last block is not compared, because the lexer changes its source: "- " becomes an empty item with a newline.
+    // The lexer changes the source of the last block: "- " becomes an empty item with a newline.
     const finished = blocks.slice(0, -1).map(({ token }) => token.raw).join("");
     assert.equal(finished, TEXT.slice(0, finished.length));
     assert.equal(blocks.at(-1)?.at, finished.length);

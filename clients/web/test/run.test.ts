@@ -1,4 +1,4 @@
-// Tests the view of a run. The result must not depend on the batches in which events arrive.
+// Tests of the view of a run.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { RunEvent } from "@runyard/client";
@@ -6,7 +6,7 @@ import { MAX_LIVE_OUTPUT, type RunView, advance, hasEnded, emptyView } from "../
 
 const RUN = "01a20050-c1be-76d7-b592-ba985a8be29d";
 
-// An event without the fields that all events share.
+// An event without the fields that all events have.
 type What = RunEvent extends infer E ? (E extends RunEvent ? Omit<E, "agentRunId" | "sequence" | "createdAt"> : never) : never;
 
 function events(...list: What[]): RunEvent[] {

@@ -48,7 +48,7 @@ test("both texts can be rebuilt from their difference", () => {
     if (left === right) continue;
     const lines = difference(left, right);
     const rebuild = (side: "removed" | "added") => lines.filter(({ kind }) => kind === "same" || kind === side).map(({ text }) => text).join("\n");
-    // The texts cannot be rebuilt from a diff that skips unchanged lines.
+    // A diff with skipped lines does not contain the whole texts.
     if (lines.some(({ kind }) => kind === "place")) continue;
     assert.equal(rebuild("removed"), left);
     assert.equal(rebuild("added"), right);

@@ -1,4 +1,4 @@
-//! Client methods for the caller's account and for the administration of all accounts.
+//! Methods for the caller's account, and for the administration of all accounts.
 
 use tonic::Response;
 
@@ -12,7 +12,7 @@ use crate::{
 };
 
 impl Client {
-    /// Returns the tier of the caller's account, the account's limits, and their current usage.
+    /// Returns the tier, the limits and the usage of the caller's account.
     ///
     /// # Errors
     /// The server's error, or UNAVAILABLE if the server cannot be reached.

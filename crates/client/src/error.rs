@@ -7,8 +7,7 @@ pub use runyard_contract::error::{Code, ErrorDetails, Kind};
 /// A result whose error type defaults to [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// A failed call: the server returned an error, the server cannot be reached, or an argument or a local file is
-/// invalid.
+/// A failed call, or an invalid argument or local file.
 #[derive(Debug)]
 pub struct Error {
     inner: Box<Inner>,
@@ -62,32 +61,32 @@ impl Error {
         self
     }
 
-    /// Returns the error code, which does not change between versions of the API.
+    /// Returns the error code, which stays the same in all versions of the API.
     pub fn code(&self) -> Code {
         self.inner.code
     }
 
-    /// Returns the category of the error code. Each category maps to one gRPC code.
+    /// Returns the category of the error code.
     pub fn kind(&self) -> Kind {
         self.inner.code.kind()
     }
 
-    /// Returns the message for people. Programs should use [`Error::code`], because the text may change.
+    /// Returns the message for people. Its text may change, so programs should use [`Error::code`].
     pub fn message(&self) -> &str {
         &self.inner.message
     }
 
-    /// Returns the name of the first invalid request field; `None` if the error names no field.
+    /// Returns the name of the first invalid request field, if the error names one.
     pub fn field(&self) -> Option<&str> {
         self.inner.field.as_deref()
     }
 
-    /// Returns the typed details; `None` unless the request exceeded a limit of the account's plan.
+    /// Returns the limit that the request exceeded; `None` for other errors.
     pub fn details(&self) -> Option<&ErrorDetails> {
         self.inner.details.as_ref()
     }
 
-    /// Returns the time to wait before a retry; `None` if the server suggests none.
+    /// Returns the time to wait before a retry, if the server suggests one.
     pub fn retry_after_hint(&self) -> Option<Duration> {
         self.inner.retry_after
     }

@@ -1,5 +1,4 @@
-//! Uploads and downloads files. An upload is sent in chunks of 1 MiB, and each chunk can be retried. A download is a
-//! single stream.
+//! Uploads and downloads files. An upload is sent in chunks of 1 MiB, and each chunk can be retried.
 
 use std::path::Path;
 
@@ -19,8 +18,7 @@ use crate::{
 const CHUNK_BYTES: u64 = 1024 * 1024;
 
 impl Client {
-    /// Uploads a local file. To give the file to an agent, add the `upload_id` of the result to
-    /// `StartRunRequest.files`.
+    /// Uploads a local file. `StartRunRequest.files` passes the result's `upload_id` to an agent.
     ///
     /// # Errors
     /// INVALID_REQUEST if the file cannot be read or becomes smaller during the upload; otherwise the server's error,
@@ -63,7 +61,7 @@ impl Client {
         Ok(upload)
     }
 
-    /// Lists all files and folders below a folder of a sandbox, ordered by path.
+    /// Lists all files and folders in a sandbox folder and its subfolders, ordered by path.
     ///
     /// # Errors
     /// The server's error, or UNAVAILABLE if the server cannot be reached.
@@ -85,8 +83,8 @@ impl Client {
         }
     }
 
-    /// Downloads a file of a sandbox to a local path, and returns the size of the file in bytes. Missing parent folders
-    /// of the local path are created. If the download fails, an existing local file is unchanged.
+    /// Downloads a file of a sandbox, and returns its size in bytes. Creates missing local folders. A failed download
+    /// leaves an existing local file unchanged.
     ///
     /// # Errors
     /// INVALID_REQUEST if the local path cannot be written; otherwise the server's error, or UNAVAILABLE if the server

@@ -1,14 +1,10 @@
-//! A Rust client for the gRPC API. The `runyard` command-line tool uses this client.
+//! A Rust client for the gRPC API.
 //!
-//! [`Client::task`] prepares a run. Starting the task returns a [`Running`], which provides the run's events, result
-//! and files. While the server is unavailable, the client retries idempotent calls, up to five attempts per call. After
-//! a broken connection or a server restart, the client reopens the event stream of a run. For methods that this client
-//! does not wrap, use [`Client::channel`] with the generated clients in [`v1`], and convert their errors with
-//! [`from_status`].
+//! [`Client::task`] prepares a run. A started task is a [`Running`], which has the run's events, result and files.
+//! While the server is unavailable, the client retries idempotent calls and reopens event streams.
 //!
-//! A failed call returns an [`Error`]. [`Error::code`] is stable, and [`Error::message`] is for people. If the request
-//! exceeded a limit of the account's plan, [`Error::details`] has the limit. [`Error::retry_after_hint`] is the time to
-//! wait before a retry.
+//! [`Client::channel`] and the generated clients in [`v1`] provide all other methods. [`from_status`] converts the
+//! errors of these methods.
 //!
 //! ```rust
 
@@ -23,7 +19,7 @@ mod status;
 mod task;
 mod watch;
 
-/// The messages of the API, and the generated gRPC clients of its services.
+/// The messages of the API, and the generated gRPC clients.
 pub mod v1 {
     #![expect(clippy::allow_attributes_without_reason, reason = "generated code")]
     pub use runyard_contract::v1::*;
@@ -57,17 +53,17 @@ const KEEP_ALIVE: Duration = Duration::from_secs(20);
 const MAX_MESSAGE_BYTES: usize = 16 * 1024 * 1024;
 const ATTEMPTS: u32 = 5;
 
-/// A gRPC channel that adds the client's token or API key to every call.
+/// A gRPC channel that sends the client's token or API key.
 pub type Signed = InterceptedService<Channel, Bearer>;
 
-/// A connection to one server. Every call sends the same token or API key.
+/// A connection to one server.
 #[derive(Clone, Debug)]
 pub struct Client {
     channel: Signed,
     server: String,
 }
 
-/// An interceptor that adds the client's token or API key to the `authorization` metadata of every call.
+/// Adds the token or API key to the `authorization` metadata of every call.
 #[derive(Clone, Debug)]
 pub struct Bearer(MetadataValue<Ascii>);
 
@@ -79,11 +75,10 @@ impl Interceptor for Bearer {
 }
 
 impl Client {
-    /// Connects to a server with a token or an API key. `server` is a URL such as `http://127.0.0.1:8080` or
-    /// `https://runyard.example`.
+    /// Connects to a server, such as `https://runyard.example`, with a token or an API key.
     ///
-    /// For an `https` URL, the certificate store of the operating system must trust the server's certificate. If the
-    /// environment variable `SSL_CERT_FILE` is set, the client trusts the certificates in that file instead.
+    /// The certificate store of the operating system must trust an `https` server. If `SSL_CERT_FILE` is set, the
+    /// client trusts the certificates in that file instead.
     ///
     /// # Errors
     /// INVALID_REQUEST if the URL or the token is malformed; UNAVAILABLE if the connection cannot be established.
@@ -91,7 +86,7 @@ impl Client {
         let server = server.trim_end_matches('/');
         let channel = endpoint(server)?.connect().await.map_err(|error| {
             let advice = match root_cause(&error) {
-                // The innermost error describes the TLS failure, such as an untrusted certificate.
+                // The innermost error describes the TLS failure.
                 Some(cause) if server.starts_with("https:") => cause,
                 _ => "start one with `runyard serve`".to_owned(),
             };
@@ -108,17 +103,17 @@ impl Client {
         })
     }
 
-    /// Returns the channel. Use it with the generated clients in [`v1`], which cover every method of the API.
+    /// Returns the channel for the generated clients in [`v1`].
     pub fn channel(&self) -> Signed {
         self.channel.clone()
     }
 
-    /// Creates a task with a prompt. [`Task::start`] sends the task to the server.
+    /// Creates a task. [`Task::start`] sends it to the server.
     pub fn task(&self, prompt: impl Into<String>) -> Task {
         Task::new(self.clone(), prompt.into())
     }
 
-    /// Attaches to an existing run. The events start after the sequence number `after_sequence`; 0 returns all events.
+    /// Attaches to an existing run. Events start after the sequence number `after_sequence`; 0 returns all events.
     ///
     /// # Errors
     /// The server's error, such as RUN_NOT_FOUND, or UNAVAILABLE if the server cannot be reached.
@@ -139,8 +134,8 @@ impl Client {
         &self.server
     }
 
-    /// Starts a run. The server starts only one run for each `request_id`. If the `request_id` is empty, the client
-    /// generates one, so a retry does not start a second run.
+    /// Starts one run per `request_id`. An empty `request_id` is replaced by a new UUID, so that a retry does not
+    /// start a second run.
     ///
     /// # Errors
     /// The server's error, or UNAVAILABLE if the server cannot be reached.
@@ -151,7 +146,7 @@ impl Client {
         repeat(async || self.runs().start_run(call(request.clone())).await).await
     }
 
-    /// Requests that a run stops. The run has stopped when its last event is received.
+    /// Asks a run to stop. The run has stopped when its last event arrives.
     ///
     /// # Errors
     /// The server's error, or UNAVAILABLE if the server cannot be reached.
@@ -173,8 +168,7 @@ impl Client {
         repeat(async || self.runs().get_run(call(request.clone())).await).await
     }
 
-    /// Watches a run until its last event. The events start after the sequence number `after_sequence`; 0 returns all
-    /// events.
+    /// Returns the events of a run after the sequence number `after_sequence`; 0 returns all events.
     pub fn watch_run(&self, agent_run_id: &str, after_sequence: i64) -> Watch {
         Watch::new(self.runs(), agent_run_id, after_sequence)
     }
@@ -195,7 +189,7 @@ impl Client {
         .await
     }
 
-    /// Creates an agent. The client does not retry this call, because a retry could create a second agent.
+    /// Creates an agent. Not retried, because a retry could create a second agent.
     ///
     /// # Errors
     /// The server's error, or UNAVAILABLE if the server cannot be reached.
@@ -290,8 +284,7 @@ fn call<T>(message: T) -> Request<T> {
     request
 }
 
-/// Makes an idempotent call. The call is retried if the server is unavailable or the connection breaks, up to
-/// [`ATTEMPTS`] attempts in total.
+/// Makes an idempotent call, with up to [`ATTEMPTS`] attempts while the server is unavailable.
 async fn repeat<T>(mut call: impl AsyncFnMut() -> Result<tonic::Response<T>, Status>) -> Result<T> {
     let mut attempt = 1;
     loop {
@@ -306,8 +299,8 @@ async fn repeat<T>(mut call: impl AsyncFnMut() -> Result<tonic::Response<T>, Sta
     }
 }
 
-/// Returns the delay before the next attempt: 100 ms after the first attempt, doubled after each further attempt, up to
-/// 3.2 s. Random jitter shortens the delay by up to half, so that clients do not retry at the same moment.
+/// Returns the delay after an attempt: 100 ms, doubled each time up to 3.2 s. Up to half is subtracted at random, so
+/// that clients do not retry all at once.
 fn backoff(attempt: u32) -> Duration {
     let full = Duration::from_millis(100) * 2_u32.pow(attempt.saturating_sub(1).min(5));
     full.mul_f64(1.0 - rand::random::<f64>() / 2.0)

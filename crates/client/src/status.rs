@@ -5,19 +5,17 @@ use tonic::{Code as Grpc, Status};
 
 use crate::error::{Code, Error, ErrorDetails};
 
-/// Returns true if the server was unavailable or the connection broke. In these cases, a retry may succeed.
+/// Returns true if a retry may succeed: the server was unavailable, or the connection broke.
 pub(super) fn is_passing(status: &Status) -> bool {
     match status.code() {
         Grpc::Unavailable => true,
-        // A Status for a broken connection has a source, which is an error of hyper or h2. A Status from the server has
-        // none.
+        // tonic sets the source only if the connection broke. A Status from the server has no source.
         Grpc::Unknown | Grpc::Internal | Grpc::Cancelled => std::error::Error::source(status).is_some(),
         _ => false,
     }
 }
 
-/// Converts a Status to an error. A newer server may send an error code that this client does not define. In this case,
-/// the error has a defined code of the same kind.
+/// Converts a Status to an error. An unknown code of a newer server becomes a known code of the same kind.
 pub fn from_status(status: Status) -> Error {
     let grpc = status.code();
     let read = StatusDetails::read(grpc as i32, status.message(), grpc.description(), status.details());

@@ -1,4 +1,4 @@
-//! A task for an agent, and the run that executes the task.
+//! Tasks for agents, and the runs that execute the tasks.
 
 use std::path::{Path, PathBuf};
 
@@ -8,7 +8,7 @@ use crate::{
     v1::{File, Run, RunEvent, StartRunRequest, StartRunResponse},
 };
 
-/// A prompt and files for an agent, not yet sent to the server. [`Client::task`] creates a task.
+/// A prompt and files for an agent, not yet sent. Created by [`Client::task`].
 #[derive(Clone, Debug)]
 #[must_use = "a task does nothing until it is started"]
 pub struct Task {
@@ -30,19 +30,19 @@ impl Task {
         }
     }
 
-    /// Adds a local file for the agent. [`Task::start`] uploads the file. Call this method once for each file.
+    /// Adds a local file, which [`Task::start`] uploads.
     pub fn file(mut self, path: impl Into<PathBuf>) -> Self {
         self.files.push(path.into());
         self
     }
 
-    /// Continues the thread with this UUID. By default, the run starts a new thread.
+    /// Continues this thread instead of starting a new one.
     pub fn thread(mut self, thread_id: impl Into<String>) -> Self {
         self.request.thread_id = thread_id.into();
         self
     }
 
-    /// Runs the agent with this UUID instead of the default agent.
+    /// Uses this agent instead of the default agent.
     pub fn agent(mut self, agent_id: impl Into<String>) -> Self {
         self.request.agent_id = agent_id.into();
         self
@@ -60,13 +60,13 @@ impl Task {
         self
     }
 
-    /// Calls `change` with the request, to set fields for which [`Task`] has no method.
+    /// Calls `change` with the request, to set other fields.
     pub fn with(mut self, change: impl FnOnce(&mut StartRunRequest)) -> Self {
         change(&mut self.request);
         self
     }
 
-    /// Uploads the files, and starts the run.
+    /// Uploads the files and starts the run.
     ///
     /// # Errors
     /// INVALID_REQUEST if a file cannot be read; otherwise the server's error, or UNAVAILABLE if the server cannot be
@@ -80,9 +80,7 @@ impl Task {
     }
 }
 
-/// A started run. [`Running::next`] returns its events in order.
-///
-/// Dropping this value does not stop the run. To access the run again, call [`Client::attach`].
+/// A started run. Dropping this value does not stop the run. [`Client::attach`] creates a new handle on the run.
 #[derive(Debug)]
 pub struct Running {
     client: Client,
@@ -101,7 +99,7 @@ impl Running {
         &self.started.agent_run_id
     }
 
-    /// Returns the UUID of the run's thread. To continue the thread, pass the UUID to [`Task::thread`].
+    /// Returns the UUID of the run's thread, which [`Task::thread`] can continue.
     pub fn thread_id(&self) -> &str {
         &self.started.thread_id
     }
@@ -111,14 +109,13 @@ impl Running {
         &self.started.project_id
     }
 
-    /// Returns the sequence number of the last received event. To continue after this event, pass the number to
-    /// [`Client::attach`].
+    /// Returns the sequence number of the last received event. [`Client::attach`] can continue after this event.
     pub fn cursor(&self) -> i64 {
         self.watch.cursor()
     }
 
-    /// Returns the next event; `None` after the last event of the run. The method reconnects after a broken connection
-    /// or a server restart. If the future is dropped before it completes, no event is lost.
+    /// Returns the next event; `None` after the run's last event. Reconnects after failures. A dropped future loses
+    /// no event.
     ///
     /// # Errors
     /// The server's error, or UNAVAILABLE if all attempts to reconnect fail.
@@ -126,8 +123,8 @@ impl Running {
         self.watch.next().await
     }
 
-    /// Waits until the run has ended, and returns the run. A failed run is also returned as `Ok`; its `status` and
-    /// `error` describe the failure.
+    /// Waits for the end of the run and returns the run. A failed run is also `Ok`; its `status` and `error` describe
+    /// the failure.
     ///
     /// # Errors
     /// The server's error, or UNAVAILABLE if all attempts to reconnect fail.
@@ -136,7 +133,7 @@ impl Running {
         self.client.load_run(&self.started.agent_run_id).await
     }
 
-    /// Requests that the run stops. The run has stopped when its last event is received.
+    /// Asks the run to stop. The run has stopped when its last event arrives.
     ///
     /// # Errors
     /// The server's error, or UNAVAILABLE if the server cannot be reached.
@@ -144,8 +141,8 @@ impl Running {
         self.client.stop_run(&self.started.agent_run_id).await
     }
 
-    /// Lists all files and folders below `folder` in the run's workspace, ordered by path. If the folder does not
-    /// exist, the list is empty. Agents write their results to the folder `output`.
+    /// Lists all files and folders in a workspace folder and its subfolders, ordered by path. The list is empty if
+    /// the folder does not exist. Agents write results to the folder `output`.
     ///
     /// # Errors
     /// The server's error, or UNAVAILABLE if the server cannot be reached.
@@ -159,8 +156,8 @@ impl Running {
         }
     }
 
-    /// Downloads a file of the run's workspace to a local path, and returns the size of the file in bytes. If the
-    /// download fails, an existing local file is unchanged.
+    /// Downloads a workspace file and returns its size in bytes. A failed download leaves an existing local file
+    /// unchanged.
     ///
     /// # Errors
     /// INVALID_REQUEST if the local path cannot be written; otherwise the server's error, or UNAVAILABLE if the server
@@ -170,8 +167,7 @@ impl Running {
         self.client.download(&sandbox_id, path, to.as_ref()).await
     }
 
-    /// Returns the UUID of the run's sandbox; `None` if the server has not created the sandbox yet. The server may
-    /// create the sandbox after the start of the run.
+    /// Returns the UUID of the run's sandbox; `None` until the server has created the sandbox.
     ///
     /// # Errors
     /// The server's error, or UNAVAILABLE if the server cannot be reached.

@@ -1,7 +1,7 @@
-//! Receives the events of a run, and reconnects after a failure.
+//! Receives the events of a run, and reconnects after failures.
 //!
-//! The cursor is the sequence number of the last returned event. After a failure, a new stream starts after the cursor,
-//! so every event is returned exactly once and in order.
+//! The cursor is the sequence number of the last returned event. A new stream starts after the cursor, so every event
+//! is returned exactly once and in order.
 
 use tonic::{Status, Streaming};
 
@@ -11,7 +11,7 @@ use crate::{
     v1::{RunEvent, RunStatus, StreamRunRequest, run_event::Event, run_service_client::RunServiceClient},
 };
 
-/// Receives the events of one run, in order.
+/// The events of one run, in order.
 #[derive(Debug)]
 pub struct Watch {
     runs: RunServiceClient<Signed>,
@@ -41,8 +41,7 @@ impl Watch {
         self.request.after_sequence
     }
 
-    /// Returns the next event; `None` after the last event of the run. If the future is dropped before it completes, no
-    /// event is lost.
+    /// Returns the next event; `None` after the run's last event. A dropped future loses no event.
     ///
     /// # Errors
     /// The server's error, or UNAVAILABLE if all attempts to reconnect fail.
@@ -56,8 +55,8 @@ impl Watch {
                     self.ended = is_terminal(&event);
                     return Ok(Some(event));
                 }
-                // The stream skipped events, or it ended before the last event of the run, for example because the
-                // server shut down.
+                // The stream skipped events, or ended before the run's last event, for example because the server
+                // shut down.
                 Ok(_) => self.retry(None).await?,
                 Err(status) if status::is_passing(&status) => self.retry(Some(status)).await?,
                 Err(status) => return Err(status::from_status(status)),
@@ -96,7 +95,7 @@ impl Watch {
     }
 }
 
-/// Returns true if the event is the last event of its run.
+/// Returns true for the last event of a run.
 pub fn is_terminal(event: &RunEvent) -> bool {
     match &event.event {
         Some(Event::Status(changed)) => match changed.status() {

@@ -1,4 +1,4 @@
-//! The error codes of the API, their categories, and the details of errors that plan limits cause.
+//! The error codes of the API, their categories, and the details of exceeded plan limits.
 
 /// The category of an error. Each category maps to one gRPC code and one HTTP status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -140,16 +140,16 @@ codes! {
     Internal = "INTERNAL" => Internal,
 }
 
-/// Details of an error that a plan limit causes. A field is empty if it does not apply to the limit.
+/// Details of an exceeded plan limit. A field that does not apply is empty.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ErrorDetails {
-    /// UUIDs of the threads in which the caller has active runs.
+    /// UUIDs of the threads with active runs of the caller.
     pub running_thread_ids: Vec<String>,
     /// Number of the caller's active runs.
     pub running_count: Option<i32>,
-    /// Current number of items that count towards the limit, such as threads.
+    /// Number of items, such as threads, that count towards the limit.
     pub current_count: Option<i32>,
-    /// The plan's maximum for `running_count` or `current_count`.
+    /// Maximum of `running_count` or `current_count`.
     pub limit: Option<i32>,
     /// Name of the caller's tier.
     pub tier_name: Option<String>,

@@ -1,7 +1,7 @@
-//! The protobuf contract of Runyard: the messages, the descriptors and the error codes of its API.
+//! The messages, descriptors and error codes of the API.
 //!
-//! The crate depends on no async runtime and no transport. The gRPC clients are generated in `runyard-client`, and the
-//! gRPC services in the server.
+//! The crate has no async runtime and no transport. `runyard-client` generates the gRPC clients, and the server
+//! generates the gRPC services.
 
 #![warn(missing_docs)]
 
@@ -9,10 +9,10 @@ pub mod error;
 pub mod status;
 pub mod structs;
 
-/// The encoded `FileDescriptorSet` of the API, with options, comments and imported files.
+/// The encoded `FileDescriptorSet` of the API, with options, comments and imports.
 pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
 
-/// The encoded `FileDescriptorSet` of the gRPC error model (`google.rpc.Status` and its details), with imported files.
+/// The encoded `FileDescriptorSet` of the gRPC error model, such as `google.rpc.Status`, with imports.
 pub const ERROR_DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/error_model.bin"));
 
 mod generated {

@@ -1,4 +1,4 @@
-//! Reads the error that a gRPC Status describes: its code, its message and its details.
+//! Reads the error from a gRPC Status.
 
 use std::{borrow::Cow, time::Duration};
 
@@ -13,29 +13,28 @@ use crate::{
 /// The `ErrorInfo.domain` of all Runyard errors.
 pub const DOMAIN: &str = "runyard";
 
-/// The error that a gRPC Status describes.
+/// The error in a gRPC Status.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StatusDetails {
     /// The category of the error.
     pub kind: Kind,
     /// The stable error code, such as `AGENT_NOT_FOUND`.
     pub reason: Cow<'static, str>,
-    /// The message for people, or the standard text for the gRPC code if the Status has no message.
+    /// The message for people. Never empty: the standard text of the gRPC code replaces a missing message.
     pub message: String,
-    /// Details of the plan limit that the request exceeded; `None` for other errors.
+    /// The exceeded plan limit; `None` for other errors.
     pub refusal: Option<Refusal>,
     /// The time to wait before a retry, if the server suggests one.
     pub retry_after: Option<Duration>,
-    /// The name of the first invalid field of the request; `None` if the error names no field.
+    /// The name of the first invalid request field, if the error names one.
     pub field: Option<String>,
 }
 
 impl StatusDetails {
-    /// Reads a Status. A Status that tonic created has no `ErrorInfo` in its details. The kind and the reason of such a
-    /// Status are derived from the gRPC code and the message.
+    /// Reads a Status. tonic itself creates Status values without `ErrorInfo`; their kind and reason follow from the
+    /// gRPC code and the message.
     ///
-    /// `code` is the gRPC code. `description` is the standard text for the code; it is used if `message` is empty.
-    /// `details` is an encoded `google.rpc.Status`.
+    /// `description` is the standard text of `code`. `details` is an encoded `google.rpc.Status`.
     pub fn read(code: i32, message: &str, description: &str, details: &[u8]) -> Self {
         let message = if message.is_empty() { description } else { message };
         let mut info = None;
@@ -111,7 +110,7 @@ fn bare_kind(code: i32, message: &str) -> (Kind, &'static str) {
     }
 }
 
-/// Returns true if tonic or tonic-web 0.14 sends this message when it cannot decode a request.
+/// Returns true if tonic or tonic-web 0.14 sends this message for a request that cannot be decoded.
 fn is_undecodable(message: &str) -> bool {
     const SENTENCES: &[&str] = &[
         "failed to decode Protobuf message",
@@ -119,7 +118,7 @@ fn is_undecodable(message: &str) -> bool {
         "Unexpected EOF decoding stream",
         "protocol error: received message with",
         "Error decompressing",
-        // Prefix of the gRPC-Web decoder's messages.
+        // Messages of the gRPC-Web decoder start with this prefix.
         "tonic-web: ",
     ];
     SENTENCES.iter().any(|sentence| message.starts_with(sentence))

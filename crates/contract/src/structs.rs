@@ -1,15 +1,14 @@
-//! Converts JSON objects, such as the arguments of a tool call, to `google.protobuf.Struct`.
+//! Converts JSON objects to `google.protobuf.Struct`.
 
 use prost_types::{ListValue, Struct, Value, value::Kind};
 use serde_json::{Map, Value as Json};
 
-/// Maximum nesting depth of a JSON object. Protobuf readers accept up to 100 nested messages. A Struct needs up to
-/// three messages for each JSON level: 72 for 24 levels. The other 28 are left for the messages that contain the
-/// Struct.
+/// Maximum nesting depth of a JSON object. Protobuf readers accept 100 nested messages, and a Struct needs three per
+/// JSON level. 24 levels need 72 messages, which leaves 28 for the messages around the Struct.
 const MAX_DEPTH: usize = 24;
 
-/// Converts a JSON object. Returns `None` if the value is not an object, or if the Struct would be nested too deeply
-/// for protobuf readers. NUL characters are replaced with U+FFFD, because PostgreSQL cannot store them.
+/// Converts a JSON object. Returns `None` for other values and for objects that are nested too deeply. Replaces NUL
+/// characters, because PostgreSQL cannot store them.
 pub fn object(json: &Json) -> Option<Struct> {
     match json {
         Json::Object(fields) if depth(json) <= MAX_DEPTH => Some(convert(fields)),
@@ -17,8 +16,7 @@ pub fn object(json: &Json) -> Option<Struct> {
     }
 }
 
-/// Parses a JSON text and converts it with [`object`]. Returns `None` if the text is not valid JSON, or if [`object`]
-/// returns `None`.
+/// Parses a JSON text and converts it with [`object`]. Returns `None` if either step fails.
 pub fn parse_object(text: &str) -> Option<Struct> {
     object(&serde_json::from_str(text).ok()?)
 }

@@ -1,6 +1,5 @@
-//! Receives one answer from the model.
+//! Receives one answer from the model and forwards its text and reasoning to the sink.
 //!
-//! The main loop (`turn`) calls [`Listener::hear`]. Text and reasoning are forwarded to the sink as they arrive.
 //! Invariants: the size of an answer is bounded, and cancellation or the deadline ends an answer immediately.
 
 use futures::StreamExt;
@@ -18,32 +17,31 @@ use crate::{
     llm::{Carried, EndReason, Llm, LlmError, ModelEvent, ModelRequest, TokenUsage, ToolRequest},
 };
 
-/// Maximum size of an answer's text in bytes. A longer text is cut, and the answer ends.
+/// Maximum bytes of text. A longer text is cut, and the answer ends.
 pub const MAX_TEXT_BYTES: usize = 1 << 20;
-/// Maximum size of an answer's reasoning in bytes. Longer reasoning is cut, and the answer ends.
+/// Maximum bytes of reasoning. Longer reasoning is cut, and the answer ends.
 pub const MAX_REASONING_BYTES: usize = 1 << 20;
-/// Maximum size of a tool call's arguments in bytes. A call with larger arguments is not run.
+/// Maximum bytes of a tool call's arguments. A call with longer arguments is not run.
 pub const MAX_ARGUMENT_BYTES: usize = 1 << 20;
-/// Maximum total size in bytes of the tool arguments in one answer. A call that exceeds the total is not run.
+/// Maximum bytes of all tool arguments in an answer. Calls beyond this limit are not run.
 pub const MAX_ALL_ARGUMENT_BYTES: usize = 4 << 20;
-/// Maximum number of tool calls that are run per answer. Further calls get an error result.
+/// Maximum number of calls that are run per answer. Further calls get an error result.
 pub const MAX_CALLS: usize = 32;
-/// Maximum number of tool calls that are kept per answer, including calls that are not run. Further calls are dropped,
-/// and a notice reports their number.
+/// Maximum number of calls that are kept per answer, including calls that are not run. A notice reports the number of
+/// dropped calls.
 pub const MAX_RECEIVED_CALLS: usize = 64;
-/// Maximum size in bytes of a tool name or a call id. Longer values are cut.
+/// Maximum bytes of a tool name or a call id. Longer values are cut.
 const MAX_NAME_BYTES: usize = 128;
-/// Size in bytes to which oversized arguments are cut.
+/// Oversized arguments are cut to this number of bytes.
 const KEPT_ARGUMENT_BYTES: usize = 1024;
 
 #[derive(Debug)]
 pub(super) enum Ended {
     Done(EndReason),
-    /// The text or the reasoning exceeded its size limit and was cut.
+    /// The text or the reasoning was cut at its size limit.
     Cut,
     Broken(LlmError),
     TimedOut,
-    /// The run was cancelled.
     Stopped,
 }
 
@@ -51,7 +49,7 @@ pub(super) enum Ended {
 pub(super) struct ReceivedCall {
     /// Oversized arguments are cut.
     pub(super) request: ToolRequest,
-    /// Text that tells the model why the call is not run; `None` if the call may run.
+    /// Tells the model why the call is not run; `None` if the call may run.
     pub(super) refusal: Option<String>,
 }
 
@@ -61,10 +59,10 @@ pub(super) struct Answer {
     pub(super) message_id: Uuid,
     pub(super) text: String,
     pub(super) calls: Vec<ReceivedCall>,
-    /// Number of calls that were dropped because the answer had more than [`MAX_RECEIVED_CALLS`].
+    /// Number of dropped calls beyond [`MAX_RECEIVED_CALLS`].
     pub(super) left_out: usize,
     pub(super) reasoning_bytes: usize,
-    /// Provider data to send back with the answer in later requests; `None` if the answer has none.
+    /// Provider data to send back with the answer in later requests.
     pub(super) carried: Option<Carried>,
     /// `None` if the provider reported no usage.
     pub(super) usage: Option<TokenUsage>,
@@ -129,7 +127,6 @@ impl Answer {
     }
 }
 
-/// Receives an answer, and ends it early when the run is cancelled or times out.
 pub(super) struct Listener<'a> {
     pub(super) sink: &'a dyn Sink,
     pub(super) cancel: &'a CancellationToken,
@@ -152,8 +149,7 @@ impl Listener<'_> {
     async fn follow(&self, llm: &dyn Llm, request: ModelRequest, answer: &mut Answer) -> Ended {
         let mut stream = llm.stream(request).await;
         while let Some(item) = stream.next().await {
-            // Without this call, a stream that is always ready would block the checks of the cancel token and the
-            // deadline.
+            // A stream that is always ready would otherwise block the checks of the cancel token and the deadline.
             tokio::task::coop::consume_budget().await;
             match item {
                 Ok(ModelEvent::End(reason)) => return Ended::Done(reason),
@@ -170,7 +166,7 @@ impl Listener<'_> {
         ))
     }
 
-    /// Handles one event. Fails if the text or the reasoning of the answer exceeds its size limit.
+    /// Fails if the text or the reasoning exceeds its size limit.
     fn take(&self, event: ModelEvent, answer: &mut Answer) -> Result<(), Full> {
         let message_id = answer.message_id.to_string();
         match event {
@@ -217,10 +213,10 @@ impl Listener<'_> {
     }
 }
 
-/// Error: the text or the reasoning of an answer exceeds its size limit.
+/// The text or the reasoning exceeds its size limit.
 struct Full;
 
-/// Returns the longest prefix of up to `max_bytes` bytes that does not end inside a character.
+/// Returns the longest prefix that does not end inside a character.
 fn prefix(text: &str, max_bytes: usize) -> &str {
     &text[..text.floor_char_boundary(max_bytes)]
 }

@@ -1,15 +1,12 @@
-//! Tracks how much of its budget a run has used.
-//!
-//! The main loop (`turn`) checks the budget before each model call and updates the counters afterwards. Invariant:
-//! counters never decrease, and they saturate instead of overflowing.
+//! Tracks how much of its budget a run has used. Counters never decrease, and saturate instead of overflowing.
 
 use tokio::time::Instant;
 
 use super::{Budget, ModelLimits};
 use crate::llm::TokenUsage;
 
-/// Maximum plausible number of input tokens, and of output tokens, of one model call, as a multiple of the model's
-/// context window. A report of higher usage is ignored.
+/// Maximum plausible input or output of a model call, as a multiple of the context window. Higher reports of
+/// providers are ignored.
 const PLAUSIBLE_WINDOWS: u64 = 4;
 
 #[derive(Debug)]
@@ -22,11 +19,10 @@ pub(super) struct Meter {
 }
 
 impl Meter {
-    /// `steps_done` and `tokens_used` are the usage of earlier workers of the same run. The time limit is measured from
-    /// now.
+    /// `steps_done` and `tokens_used` come from earlier workers of the same run. The time limit starts now.
     pub(super) fn new(budget: &Budget, steps_done: u32, tokens_used: u64) -> Self {
         let now = Instant::now();
-        // If the deadline would overflow the clock, use one year from now, which no run reaches.
+        // If the deadline would overflow the clock, one year replaces the limit. No run takes that long.
         let deadline = now
             .checked_add(budget.max_duration)
             .unwrap_or_else(|| now + std::time::Duration::from_hours(24 * 365));
@@ -43,12 +39,11 @@ impl Meter {
         self.deadline
     }
 
-    /// Returns whether the next model call may use tools.
     pub(super) fn has_steps(&self) -> bool {
         self.steps < self.max_steps
     }
 
-    /// Returns the number of tokens left in the budget; 0 if the last model call exceeded the budget.
+    /// Returns 0 if the last model call exceeded the budget.
     pub(super) fn tokens_left(&self) -> u64 {
         self.max_tokens.saturating_sub(self.tokens)
     }
@@ -59,9 +54,8 @@ impl Meter {
     }
 }
 
-/// Validates the token usage that the provider reported, and caps `cached_input` at `input`. Returns `None` if the
-/// usage is missing or implausible: no tokens at all, or more than [`PLAUSIBLE_WINDOWS`] context windows of input or
-/// output.
+/// Checks the usage that a provider reported, and caps `cached_input` at `input`. Returns `None` if the usage is
+/// missing, zero or implausibly high.
 pub(super) fn plausible(usage: Option<TokenUsage>, model: &ModelLimits) -> Option<TokenUsage> {
     let most = model.context_window.saturating_mul(PLAUSIBLE_WINDOWS);
     usage

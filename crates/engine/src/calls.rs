@@ -1,9 +1,8 @@
-//! Runs the tool calls of one answer.
+//! Runs the tool calls of one answer. Read-only calls run in parallel. Calls that may change the workspace run one at
+//! a time, in order.
 //!
-//! The main loop (`turn`) plans the calls, records them and passes them to [`CallRunner::run`]. Read-only calls run in
-//! parallel. Calls that may change the workspace run one at a time, in order. Invariants: every call gets exactly one
-//! recorded result, and no tool starts after the run was stopped. If failed calls turn the tools off, the other calls
-//! of the same parallel group are still run.
+//! Invariants: every call gets exactly one recorded result, and no tool starts after the run was stopped. If failures
+//! turn the tools off, the remaining calls of the same parallel group still run.
 
 mod failures;
 mod plan;
@@ -38,12 +37,11 @@ pub(super) use failures::Failures;
 pub use failures::MAX_MISTAKES;
 pub(super) use plan::{Decision, Planned};
 
-/// Maximum size of a tool result in bytes. The built-in tools have lower limits.
+/// Maximum bytes of a tool result. The built-in tools have lower limits.
 pub const MAX_RESULT_BYTES: usize = 256 << 10;
-/// Maximum size in bytes of a call's live output, which is sent to clients while the tool runs. The limit does not
-/// apply to the result.
+/// Maximum bytes of live output per call that clients receive while the tool runs. Does not limit the result.
 pub const MAX_SHOWN_BYTES: usize = 512 << 10;
-/// Grace period in which cancelled tools can finish. Tools that still run after this period are dropped.
+/// Time for cancelled tools to finish. Tools that still run afterwards are dropped.
 const GRACE: Duration = Duration::from_secs(5);
 
 /// A call and its result. A call that was not run has an error result.
@@ -54,22 +52,20 @@ struct Done {
     fatal: Option<Error>,
 }
 
-/// Reason why no further calls are run.
 #[derive(Debug)]
 pub(super) enum WorkEnd {
-    /// Tools were turned off because calls kept failing. The text states the reason.
+    /// Tools were turned off because calls kept failing; the text is the reason.
     ToolsEnded(String),
-    /// A tool failed with a fatal error, which ends the run.
+    /// A tool failed with an error that ends the run.
     Fatal(Error),
     /// The run reached its time limit.
     TimedOut,
-    /// The run was cancelled.
     Stopped,
 }
 
 #[derive(Debug, Default)]
 pub(super) struct Worked {
-    /// Results, as messages for the model.
+    /// Results as messages for the model.
     pub(super) messages: Vec<ChatMessage>,
     /// Reason why no further calls are run; `None` if the model may call tools again.
     pub(super) end: Option<WorkEnd>,
@@ -115,8 +111,7 @@ impl CallRunner<'_> {
         Ok(worked)
     }
 
-    /// Removes the next group of calls from `rest` and returns it. The group contains the leading calls that cannot
-    /// change the workspace. If the first call may change the workspace, the group contains only that call.
+    /// Removes the next group of calls from `rest`: the leading read-only calls or, if there are none, one call.
     fn next_group(&self, rest: &mut VecDeque<Planned>) -> Vec<Planned> {
         let looking = rest.iter().take_while(|call| !self.may_change(call)).count();
         rest.drain(..looking.max(1)).collect()
@@ -129,7 +124,7 @@ impl CallRunner<'_> {
         worked: &mut Worked,
     ) -> Result<(), Outcome> {
         let token = CancellationToken::new();
-        // Cancels the tools when this function returns, including on an error.
+        // Cancels the tools when this function returns, even with an error.
         let _ends_tools = token.clone().drop_guard();
         let mut waiting: VecDeque<ToolRequest> = group.iter().map(|call| call.request.clone()).collect();
         let performed = group.into_iter().map(|call| self.perform(call, token.clone()));
@@ -194,7 +189,7 @@ impl CallRunner<'_> {
         }
     }
 
-    /// Runs one call. A panic in the tool becomes an error result.
+    /// A panic in the tool becomes an error result.
     async fn perform(&self, mut call: Planned, cancel: CancellationToken) -> Done {
         match &mut call.plan {
             Decision::Run => {}
@@ -246,7 +241,7 @@ impl CallRunner<'_> {
         }
     }
 
-    /// Returns the callback for a tool's live output. It forwards up to [`MAX_SHOWN_BYTES`] bytes to the sink.
+    /// Returns the callback for a tool's live output, which forwards up to [`MAX_SHOWN_BYTES`] bytes.
     fn output(&self, tool_call_id: &str) -> OutputSink {
         let sink = Arc::clone(&self.sink);
         let tool_call_id = tool_call_id.to_owned();
@@ -269,8 +264,7 @@ impl CallRunner<'_> {
         })
     }
 
-    /// Records the results of calls, followed by the notice `closing`, if any. Returns the first fatal error among the
-    /// results.
+    /// Records results, followed by the notice `closing`. Returns the first fatal error.
     async fn record(
         &self,
         done: Vec<Done>,
@@ -300,7 +294,7 @@ impl CallRunner<'_> {
 }
 
 impl Done {
-    /// Creates an error result for a call that was not run or did not end in time.
+    /// Creates an error result for a call that was not run or did not finish in time.
     fn told(call: Planned, text: String) -> Self {
         let answer = ToolAnswer {
             text,

@@ -1,10 +1,9 @@
 //! Shortens a conversation to fit the model's context window.
 //!
-//! The main loop (`turn`) calls [`compact`] when the conversation is too long, and records a notice. [`compact`] takes
-//! these steps until the conversation fits:
+//! [`compact`] takes these steps until the conversation fits:
 //! 1. Shorten old assistant messages and old tool results.
-//! 2. Replace old turns by a note. A turn is one message and the tool results that follow it. The last turn and the
-//!    turns of the first and the last user message are kept.
+//! 2. Replace old turns by a note. A turn is a message and the tool results that follow. The last turn stays, and so
+//!    do the turns of the first and the last user message.
 //! 3. Shorten all messages.
 //!
 //! A shortened assistant message loses its provider data ([`Carried`]), which is valid only for the complete message.
@@ -19,28 +18,25 @@ use crate::{
     tools::excerpt::{excerpt, opening},
 };
 
-/// Estimated number of bytes per token.
 const BYTES_PER_TOKEN: u64 = 4;
-/// Estimated overhead per message in tokens, in addition to the text.
+/// Estimated tokens per message in addition to its text.
 const MESSAGE_TOKENS: u64 = 8;
-/// Number of newest messages that are shortened only as a last resort.
+/// Number of newest messages that only step 3 shortens.
 const NEWEST: usize = 6;
-/// Size in bytes to which each text and each string argument of an old message is shortened.
+/// Step 1 shortens each text and string argument to this number of bytes.
 const SHORTENED_BYTES: usize = 600;
-/// Size limits in bytes for the texts and string arguments of all messages, as a last resort. The limits are applied
-/// one after another until the conversation fits.
+/// Bytes per text and string argument in step 3, tried in this order until the conversation fits.
 const LAST_RESORT_BYTES: [usize; 8] = [65_536, 32_768, 16_384, 8_192, 4_096, 2_048, 1_024, 512];
-/// Maximum number of user messages quoted in the note that replaces dropped turns.
+/// Maximum number of user messages that the note quotes.
 const QUOTED: usize = 5;
-/// Maximum size in bytes of each quoted user message.
 const QUOTED_BYTES: usize = 160;
 
-/// A shortened conversation, and how much was removed.
+/// A shortened conversation.
 #[derive(Debug)]
 pub struct Compacted {
-    /// The conversation after shortening.
+    /// The shortened conversation.
     pub messages: Vec<ChatMessage>,
-    /// Number of shortened messages. Dropped messages and the last user message are not counted.
+    /// Number of shortened messages, without dropped messages and the last user message.
     pub shortened: usize,
     /// Number of dropped messages.
     pub dropped: usize,
@@ -70,12 +66,12 @@ impl Entry {
     }
 }
 
-/// Estimates the number of tokens in a text of `bytes` bytes.
+/// Estimates the tokens of a text of `bytes` bytes.
 pub fn estimate_bytes(bytes: usize) -> u64 {
     (bytes as u64).div_ceil(BYTES_PER_TOKEN)
 }
 
-/// Estimates the number of tokens of the messages, including their tool calls and provider data.
+/// Estimates the tokens of messages, with their tool calls and provider data.
 pub fn estimate_all(messages: &[ChatMessage]) -> u64 {
     messages.iter().map(estimate).sum()
 }
@@ -107,7 +103,6 @@ fn carried_bytes(carried: &Carried) -> usize {
     json_bytes(&carried.value)
 }
 
-/// Returns the approximate size in bytes of a value as JSON.
 fn json_bytes(value: &Value) -> usize {
     match value {
         Value::String(text) => text.len() + 2,
@@ -123,8 +118,7 @@ fn json_bytes(value: &Value) -> usize {
     }
 }
 
-/// Shortens and drops messages until the conversation fits into `max_tokens` estimated tokens or cannot be shortened
-/// further.
+/// Shortens a conversation to `max_tokens` estimated tokens, or as far as possible.
 pub fn compact(messages: Vec<ChatMessage>, max_tokens: u64) -> Compacted {
     let mut entries: Vec<Entry> = messages.into_iter().map(Entry::from).collect();
     let mut total = estimate_entries(&entries);
@@ -172,12 +166,12 @@ impl From<ChatMessage> for Entry {
     }
 }
 
-/// Returns whether the message came from the user. The engine's notes have the user role, but do not count.
+/// Returns whether the user wrote the message. Notes of the engine also have the user role.
 fn is_prompt(message: &ChatMessage) -> bool {
     matches!(message, ChatMessage::User { .. }) && !is_note(message)
 }
 
-/// Shortens the texts and arguments of a message. Returns whether the message was changed.
+/// Returns whether the message changed.
 fn shorten(message: &mut ChatMessage, max_bytes: usize) -> bool {
     match message {
         ChatMessage::User { text } | ChatMessage::Tool { text, .. } => shorten_text(text, max_bytes),
@@ -188,7 +182,7 @@ fn shorten(message: &mut ChatMessage, max_bytes: usize) -> bool {
         } => {
             let mut changed = shorten_text(text, max_bytes);
             for call in tool_calls.iter_mut().filter(|call| call.arguments.len() > max_bytes) {
-                // Providers require valid JSON, so only the strings in the arguments are cut, not the JSON text itself.
+                // Providers require valid JSON, so only strings inside the arguments are cut.
                 let mut arguments = serde_json::from_str(&call.arguments).unwrap_or(Value::Null);
                 shorten_strings(&mut arguments, max_bytes);
                 let shorter = arguments.to_string();
@@ -228,9 +222,8 @@ fn shorten_strings(value: &mut Value, max_bytes: usize) {
     }
 }
 
-/// Drops turns, oldest first, until the conversation fits into `max_tokens` or no further turn can be dropped. The last
-/// turn and the turns of the first and the last user message are kept. A note replaces the dropped turns. Returns the
-/// conversation and the number of dropped messages.
+/// Replaces turns, oldest first, by a note until the conversation fits. The last turn stays, and so do the turns of
+/// the first and the last user message. Also returns the number of dropped messages.
 fn drop_turns(entries: Vec<Entry>, max_tokens: u64) -> (Vec<Entry>, usize) {
     let mut turns = split(entries);
     let is_users = |turn: &Vec<Entry>| turn.first().is_some_and(Entry::is_prompt);
@@ -268,8 +261,8 @@ fn split(entries: Vec<Entry>) -> Vec<Vec<Entry>> {
     turns
 }
 
-/// Returns the text of the note that replaces dropped turns: the number of dropped messages, the called tools, and
-/// quotes of the newest dropped user messages.
+/// Returns the text of the note: the number of dropped messages, the called tools, and quotes of the newest dropped
+/// user messages.
 fn summary(gone: &[ChatMessage]) -> String {
     let mut tools: BTreeMap<&str, usize> = BTreeMap::new();
     let mut asked = Vec::new();

@@ -1,4 +1,4 @@
-//! Configuration of model providers, and of the public models that they serve.
+//! Configuration of model providers and public models.
 
 mod capabilities;
 
@@ -13,18 +13,18 @@ pub use capabilities::{
     CallIds, Capabilities, EffortStyle, KeyHeader, MaxTokensField, ReasoningReturn, SystemRole, ThinkTags,
 };
 
-/// Name of the provider that serves models whose configuration sets no provider.
+/// The provider of models whose configuration names none.
 pub const DEFAULT_PROVIDER: &str = "default";
 
-/// Name of the built-in demo provider, which needs no configuration.
+/// The built-in demo provider, which needs no configuration.
 pub const DEMO_PROVIDER: &str = "demo";
 
-/// Configuration of the engine: the model providers and the public models.
+/// Configuration of the engine.
 #[derive(Clone, Debug, Default)]
 pub struct Config {
     /// Model providers by name.
     pub providers: BTreeMap<String, Provider>,
-    /// Models that clients can name in requests.
+    /// Models that requests can name.
     pub models: Vec<Model>,
 }
 
@@ -33,15 +33,15 @@ pub struct Config {
 pub struct Model {
     /// The public name, such as `kortix/basic`.
     pub name: String,
-    /// Other public names of the same model.
+    /// Other public names of the model.
     pub aliases: Vec<String>,
-    /// Name of the provider. [`DEMO_PROVIDER`] selects the built-in demo model.
+    /// Name of the provider, or [`DEMO_PROVIDER`].
     pub provider: String,
-    /// Name under which the provider offers the model.
+    /// Name of the model at the provider.
     pub upstream: String,
-    /// Reasoning effort for requests that set none; `None` for the provider's default.
+    /// Reasoning effort of requests that set none; by default, the provider decides.
     pub reasoning_effort: Option<ReasoningEffort>,
-    /// Fields added to the body of every request for this model. They override [`Provider::extra_body`].
+    /// Fields added to every request body for this model. They override [`Provider::extra_body`].
     pub extra_body: Map<String, Value>,
 }
 
@@ -49,13 +49,13 @@ pub struct Model {
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "lowercase")]
 pub enum ProviderKind {
-    /// OpenAI Chat Completions, offered by OpenAI, `OpenRouter`, Ollama, llama.cpp, vLLM and others.
+    /// OpenAI Chat Completions, also offered by OpenRouter, Ollama, llama.cpp, vLLM and others.
     OpenAi,
-    /// Anthropic Messages (`POST messages`), offered by Anthropic and compatible servers.
+    /// Anthropic Messages (`POST messages`).
     Anthropic,
     /// Gemini `generateContent`, offered by the Gemini API and Vertex AI.
     Gemini,
-    /// OpenAI Responses (`POST responses`), offered by OpenAI and compatible servers.
+    /// OpenAI Responses (`POST responses`).
     Responses,
 }
 
@@ -65,44 +65,40 @@ pub enum ProviderKind {
 pub struct Provider {
     /// Wire protocol of the provider.
     pub kind: ProviderKind,
-    /// Base URL, such as `http://127.0.0.1:11434/v1/`; the vendor's URL by default. The path and the query of
-    /// the base URL are part of every request URL.
+    /// Base URL, such as `http://127.0.0.1:11434/v1/`; the vendor's URL by default. The path and the query are part
+    /// of every request URL.
     pub base_url: Option<String>,
-    /// API key; `None` for a provider without authentication, such as a local server.
+    /// API key; `None` for a provider without authentication.
     pub api_key: Option<SecretString>,
-    /// The provider's model name for all public models of this provider. It overrides [`Model::upstream`]. `None` keeps
-    /// the name of each model.
+    /// Model name in all requests to this provider. Overrides [`Model::upstream`].
     pub model: Option<String>,
-    /// Headers added to every request. They override headers of the same name that the protocol sets. Their values are
-    /// treated as secrets.
+    /// Headers added to every request. They override the protocol's headers. Their values are secrets.
     #[serde(default)]
     pub headers: BTreeMap<String, SecretString>,
-    /// Query parameters added to every request URL, such as Azure's `api-version`.
+    /// Query parameters added to every URL, such as Azure's `api-version`.
     #[serde(default)]
     pub query: BTreeMap<String, String>,
-    /// URL of an HTTP proxy for all requests to the provider. It may contain a user name and a password.
+    /// URL of an HTTP proxy. It may contain a user name and a password.
     pub proxy: Option<SecretString>,
-    /// Name of the request field that limits the number of output tokens. By default, the built-in table of providers
-    /// determines the name.
+    /// Request field that limits the output tokens. The default comes from the built-in table of providers.
     pub max_tokens_field: Option<MaxTokensField>,
-    /// If false, the field `stream_options` is not sent. The field makes the provider report token usage in a stream.
+    /// Whether to send `stream_options`, which requests token usage in a stream.
     pub stream_options: Option<bool>,
-    /// If false, answers are requested as one JSON document instead of a stream.
+    /// Whether to request a stream. If false, an answer is one JSON document.
     pub stream: Option<bool>,
-    /// Fields added to the body of every request. They replace fields of the same name that the protocol sets.
+    /// Fields added to every request body. They override the protocol's fields.
     #[serde(default)]
     pub extra_body: Map<String, Value>,
-    /// Default reasoning effort for all models of this provider. A model or a run can override the default.
+    /// Reasoning effort that models and runs can override.
     pub reasoning_effort: Option<ReasoningEffort>,
-    /// Maximum time in seconds without data from the provider before the first token. Keep-alives count as data. The
-    /// default is 120, or 600 for a provider with a private address or without streaming.
+    /// Maximum seconds without data before the first token. Keep-alives count as data. The default is 120, or 600 for
+    /// a provider with a private address or without streaming.
     pub first_token_seconds: Option<u64>,
-    /// Maximum time in seconds without data from the provider after the first token; 60 by default. Keep-alives count
-    /// as data.
+    /// Maximum seconds without data after the first token; 60 by default. Keep-alives count as data.
     pub silence_seconds: Option<u64>,
-    /// Maximum duration of a model call in seconds, including retries. By default, only the run's time limit applies.
+    /// Maximum seconds of a model call, including retries. By default, only the run's time limit applies.
     pub total_seconds: Option<u64>,
-    /// Maximum time in seconds from the first attempt of a model call to its last retry; 300 by default.
+    /// Maximum seconds from the first attempt of a model call to its last retry; 300 by default.
     pub retry_seconds: Option<u64>,
     /// Properties that override the built-in provider table.
     #[serde(default)]
@@ -110,7 +106,7 @@ pub struct Provider {
 }
 
 impl Provider {
-    /// Creates settings for a provider at the vendor's URL, without an API key and with default values.
+    /// Creates default settings for the vendor's URL, without an API key.
     pub fn new(kind: ProviderKind) -> Self {
         Self {
             kind,

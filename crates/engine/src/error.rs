@@ -7,9 +7,8 @@ use runyard_contract::error::Code;
 /// A result whose error type defaults to [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// An error of the engine, of the sink or of the sandbox source.
-///
-/// If the error ends a run, clients receive its code and its message. The cause is only logged.
+/// An error of the engine, the sink or the sandbox source. If the error ends a run, clients receive its code and
+/// message, but not its cause.
 #[derive(Debug)]
 pub struct Error {
     inner: Box<Inner>,
@@ -34,24 +33,24 @@ impl Error {
         }
     }
 
-    /// Creates an `INVALID_REQUEST` error, for example for an invalid setting of a model provider.
+    /// Creates an `INVALID_REQUEST` error.
     pub fn invalid(message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(Code::InvalidRequest, message)
     }
 
-    /// Creates an `INTERNAL` error. Clients may receive the message; the cause is only logged.
+    /// Creates an `INTERNAL` error. Clients may receive the message, but not the cause.
     pub fn internal(message: impl Into<Cow<'static, str>>, cause: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         Self::new(Code::Internal, message).caused_by(cause)
     }
 
-    /// Adds a cause, which is logged and never sent to the client.
+    /// Adds a cause, which is logged and never sent to clients.
     #[must_use]
     pub fn caused_by(mut self, cause: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         self.inner.cause = Some(cause.into());
         self
     }
 
-    /// Returns the stable code, such as `INVALID_REQUEST`.
+    /// Returns the stable code.
     pub fn code(&self) -> Code {
         self.inner.code
     }
@@ -61,7 +60,7 @@ impl Error {
         &self.inner.message
     }
 
-    /// Removes the cause and returns it. The caller can attach the cause to another error.
+    /// Removes and returns the cause.
     pub fn take_cause(&mut self) -> Option<Box<dyn StdError + Send + Sync>> {
         self.inner.cause.take()
     }

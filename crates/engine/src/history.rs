@@ -1,8 +1,6 @@
-//! Repairs a conversation so that providers accept it: each tool call is followed by exactly one result.
+//! Repairs a conversation so that providers accept it: exactly one result follows each tool call.
 //!
-//! The main loop (`turn`) repairs the history once, at the start of a run. The messages that the loop adds later are
-//! already valid. This module also creates the engine's notes to the model: user messages that start with [`NOTE`] and
-//! are never stored.
+//! Also creates notes: user messages that the engine sends to the model and never stores.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +9,7 @@ use crate::llm::{ChatMessage, ToolRequest};
 /// Prefix of the engine's notes to the model.
 pub const NOTE: &str = "[note from Runyard] ";
 
-/// Result text for a call that was interrupted before its result was recorded.
+/// Result of a call that was interrupted before its result was recorded.
 pub const INTERRUPTED: &str = "interrupted, outcome unknown: the worker stopped while this call was running. The call may \
                                have done all, some or none of its work. Check before you repeat it.";
 
@@ -25,8 +23,8 @@ pub(super) fn is_note(message: &ChatMessage) -> bool {
     matches!(message, ChatMessage::User { text } if text.starts_with(NOTE))
 }
 
-/// Moves each result directly after the message with its call, and adds missing results. Drops empty assistant messages
-/// and results without a call.
+/// Moves each result directly after its call, and adds missing results. Drops empty assistant messages and results
+/// without a call.
 pub(super) fn mend(messages: Vec<ChatMessage>) -> Vec<ChatMessage> {
     let mut mended = Vec::with_capacity(messages.len());
     let mut open: Vec<ToolRequest> = Vec::new();

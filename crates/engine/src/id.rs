@@ -1,4 +1,4 @@
-//! Random values: the ids of stored messages, and the jitter of retry pauses.
+//! Generates message ids, and the jitter of retry pauses.
 
 use uuid::Uuid;
 

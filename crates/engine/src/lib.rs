@@ -1,11 +1,11 @@
-//! The agent loop: executes one run, from its message history to its outcome, and reports events.
+//! The agent loop: executes one run and reports its events.
 //!
-//! The service calls [`run`] with a [`Job`] and a [`Sink`]. The engine calls the model, runs the requested tools, and
-//! repeats until the model requests no more tools or a budget is used up. The engine does not depend on accounts,
-//! database tables or API protocols: it accesses models through [`llm::Llm`] and sandboxes through
-//! [`runyard_sandbox::Sandbox`]. Invariant: a tool starts only after its call has been recorded, and each recorded call
-//! gets exactly one recorded result. If the worker stops before it records a result, the worker that resumes the run
-//! records one.
+//! The service calls [`run`] with a [`Job`] and a [`Sink`]. The engine calls the model and runs the requested tools,
+//! in turn. The run ends when the model requests no tools or a budget is used up. [`llm::Llm`] provides the models,
+//! and [`runyard_sandbox::Sandbox`] the sandboxes. The engine knows no accounts, database tables or API protocols.
+//!
+//! Invariant: a tool starts only after its call is recorded, and each recorded call gets exactly one recorded result.
+//! If the worker stops before it records a result, the run's next worker records one.
 
 #![warn(missing_docs)]
 
@@ -39,12 +39,10 @@ use llm::{ChatMessage, ReasoningEffort, ToolRequest};
 use tools::Toolbox;
 pub use turn::run;
 
-/// Source of a run's sandbox. The engine opens the sandbox only for tool calls, so a run without tool calls
-/// needs no sandbox.
+/// Opens a run's sandbox. A run without tool calls needs no sandbox.
 #[async_trait]
 pub trait SandboxSource: Send + Sync {
-    /// Returns the sandbox, which the first invocation may create. The engine invokes this function before each tool
-    /// call.
+    /// Returns the sandbox, and creates it if necessary. Called before each tool call.
     ///
     /// # Errors
     /// Fails if the sandbox cannot be created. The error ends the run, and clients receive its code and message.
@@ -131,10 +129,9 @@ pub struct Job {
     pub model: ModelLimits,
     /// The complete system prompt, assembled by [`prompt::Prompt`].
     pub system_prompt: String,
-    /// Reasoning effort of the model. `None` selects the configured default or, without one, the provider's default.
+    /// Reasoning effort of the model; by default, the configured effort or else the provider's default.
     pub reasoning_effort: Option<ReasoningEffort>,
-    /// Messages of the thread, oldest first, including those of earlier steps of this run. Incomplete answers of this
-    /// run are excluded.
+    /// Messages of the thread, oldest first. Includes earlier steps of this run, but not its incomplete answers.
     pub history: Vec<ChatMessage>,
     /// Tools that the model may call; empty in the mode "chat".
     pub tools: Arc<Toolbox>,
@@ -142,12 +139,11 @@ pub struct Job {
     pub workplace: Arc<dyn SandboxSource>,
     /// Limits on steps, time, tokens and parallel tool calls.
     pub budget: Budget,
-    /// Tool calls that the last assistant message requested and the previous worker did not finish. Their outcome is
-    /// unknown.
+    /// Tool calls of the last assistant message that the previous worker did not finish.
     pub interrupted: Vec<ToolRequest>,
     /// Number of model calls that earlier workers made for this run; 0 for a new run.
     pub steps_done: u32,
-    /// Number of input and output tokens used by the model calls that `steps_done` counts.
+    /// Tokens used by the model calls in `steps_done`.
     pub tokens_used: u64,
 }
 
@@ -156,7 +152,7 @@ pub struct Job {
 pub struct ModelLimits {
     /// Public name of the model; used in requests and usage events.
     pub name: String,
-    /// Size of the context window in tokens. The prompt and the answer together must fit into it.
+    /// Size of the context window in tokens, which prompt and answer share.
     pub context_window: u64,
     /// Maximum number of tokens of one answer.
     pub max_output_tokens: u32,
@@ -165,68 +161,65 @@ pub struct ModelLimits {
 /// Limits of a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Budget {
-    /// Maximum number of model calls that offer tools. When the limit is reached, a final call without tools requests a
-    /// summary.
+    /// Maximum number of model calls with tools. A final call without tools then requests a summary.
     pub max_steps: u32,
     /// Maximum duration of the run, measured from the call of [`run`].
     pub max_duration: Duration,
-    /// Maximum number of input and output tokens of all model calls together. The limit is checked before each model
-    /// call, so the last call can exceed the limit.
+    /// Maximum input and output tokens of all model calls. The limit is checked before each call, so the last call
+    /// can exceed the limit.
     pub max_tokens: u64,
     /// Maximum number of read-only tool calls that run in parallel.
     pub max_parallel_calls: usize,
 }
 
-/// Receives the events of a run. The service implements this trait and stores the events.
+/// Receives and stores the events of a run.
 #[async_trait]
 pub trait Sink: Send + Sync {
-    /// Receives a chunk of text, reasoning or tool output, or a notice about a delay or retry of a model call.
-    /// Implementations must not block. They may merge adjacent chunks.
+    /// Receives a chunk of text, reasoning or tool output, or a notice about a retry. Must not block. May merge
+    /// adjacent chunks.
     fn say(&self, event: Event);
 
-    /// Records events and their thread messages in one transaction, and returns after the commit. The events are stored
-    /// after all events that [`Sink::say`] received earlier.
+    /// Records events and their messages in one transaction, and returns after the commit. All events that
+    /// [`Sink::say`] received earlier are recorded first.
     ///
     /// # Errors
-    /// Fails if the events cannot be recorded, for example because the worker lost its lease on the run. The engine
-    /// then stops and returns [`Outcome::Abandoned`].
+    /// The events cannot be recorded, for example because the worker lost its lease on the run. The engine then
+    /// returns [`Outcome::Abandoned`].
     async fn record(&self, events: Vec<Recorded>) -> Result<()>;
 
-    /// Queues events for recording and returns without waiting for the commit. The events keep their order relative to
-    /// [`Sink::record`]. They are committed with the next `record`, or when the caller records the end of the run. The
-    /// engine uses this function for the final answer of a run.
+    /// Queues events and returns before the commit; used for the final answer. The next `record` or the end of the
+    /// run commits the events. `leave` and `record` keep the order of events.
     fn leave(&self, events: Vec<Recorded>);
 
-    /// Reserves credits for a model call with a prompt of about `input_tokens` tokens. Returns the maximum number of
-    /// output tokens, which may be lower than `max_output_tokens`.
+    /// Reserves credits for a model call with about `input_tokens` input tokens. Returns the allowed output tokens,
+    /// up to `max_output_tokens`.
     ///
     /// # Errors
-    /// `INSUFFICIENT_CREDITS` fails the run. On any other error, the engine stops and returns [`Outcome::Abandoned`].
+    /// `INSUFFICIENT_CREDITS` fails the run. After any other error, the engine returns [`Outcome::Abandoned`].
     async fn reserve(&self, input_tokens: u64, max_output_tokens: u32) -> Result<u32>;
 }
 
 /// An event to record, and the thread message to store with it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Recorded {
-    /// The event. In usage events, the engine sets `credits` to zero; the [`Sink`] implementation computes the credits
-    /// from the model's prices.
+    /// The event. The [`Sink`] sets `credits` in usage events, because only the service knows prices.
     pub event: Event,
-    /// Message to store in the same transaction; `None` if the event has no message.
+    /// Message to store in the same transaction.
     pub message: Option<StoredMessage>,
 }
 
 /// A message to store in the thread.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StoredMessage {
-    /// Id of the message. The delta events and the `MessageFinished` event of an answer contain the same id.
+    /// Id of the message, which the events of an answer contain.
     pub message_id: Uuid,
     /// The message: [`ChatMessage::Assistant`] or [`ChatMessage::Tool`].
     pub message: ChatMessage,
-    /// True if the answer is incomplete because its stream failed, or because the run was cancelled or timed out.
+    /// True if the answer is incomplete: the stream failed, or the run was cancelled or timed out.
     pub partial: bool,
 }
 
-/// How a run ended. The caller records the run's final state, except after `Abandoned`.
+/// The end of a run. The caller records the run's final state, except after `Abandoned`.
 #[derive(Debug)]
 pub enum Outcome {
     /// The model gave its final answer.
@@ -238,8 +231,8 @@ pub enum Outcome {
         /// Error text for the user.
         message: String,
     },
-    /// The cancel token that the caller passed to [`run`] was cancelled.
+    /// The caller of [`run`] cancelled the token.
     Stopped,
-    /// The sink failed to record events or to reserve credits. This worker must not write anything more about the run.
+    /// The sink failed. This worker must not write anything more about the run.
     Abandoned(Error),
 }

@@ -1,8 +1,8 @@
 //! The interface to model providers.
 //!
-//! The engine calls models only through the trait [`Llm`]. `llm/upstream.rs` implements the trait for real providers
-//! over HTTP, and `llm/demo.rs` for the built-in demo model. `llm/models.rs` maps public model names to these
-//! implementations. Dropping the stream of a call cancels the call.
+//! The engine calls models only through the trait [`Llm`]. `llm/upstream.rs` implements the trait over HTTP, and
+//! `llm/demo.rs` for the built-in demo model. `llm/models.rs` selects the implementation by model name. Dropping the
+//! stream of a call cancels the call.
 
 pub mod demo;
 pub mod models;
@@ -19,31 +19,30 @@ pub use upstream::{Retries, Timeouts, Upstream};
 /// A request to a model, independent of the provider's protocol.
 #[derive(Clone, Debug)]
 pub struct ModelRequest {
-    /// Name of the model. The engine sets the public name, and `Models` replaces it with the name under which the
-    /// provider offers the model.
+    /// Name of the model: the public name or, in requests to a provider, the provider's name.
     pub model: String,
-    /// The system prompt; empty for none.
+    /// The system prompt; may be empty.
     pub system: String,
-    /// The conversation so far, oldest first.
+    /// The conversation, oldest message first.
     pub messages: Vec<ChatMessage>,
-    /// Tools that the model may call. If the list is empty, the model cannot call tools.
+    /// Tools that the model may call.
     pub tools: Vec<ToolSpec>,
-    /// Maximum number of tokens of the answer.
+    /// Maximum tokens of the answer.
     pub max_output_tokens: u32,
-    /// Reasoning effort of the model. `None` selects the configured default or, without one, the provider's default.
+    /// Reasoning effort of the model; by default, the configured effort or else the provider's default.
     pub reasoning_effort: Option<ReasoningEffort>,
-    /// Fields added to the request body. They replace fields of the same name that the protocol or the provider's
-    /// configuration sets.
+    /// Fields added to the request body. They override the fields of the protocol and of the provider's
+    /// configuration.
     pub extra_body: serde_json::Map<String, Value>,
 }
 
-/// Amount of reasoning that a model does before it answers.
+/// The amount of reasoning before an answer.
 #[derive(Clone, Copy, Debug, serde::Deserialize, serde::Serialize, PartialEq, Eq)]
 #[serde(rename_all = "lowercase")]
 pub enum ReasoningEffort {
     /// No reasoning.
     None,
-    /// The smallest amount of reasoning that the model supports.
+    /// The least reasoning that the model supports.
     Minimal,
     /// A small amount of reasoning.
     Low,
@@ -54,7 +53,7 @@ pub enum ReasoningEffort {
 }
 
 impl ReasoningEffort {
-    /// All efforts, from none to high.
+    /// All efforts, in ascending order.
     pub const ALL: [Self; 5] = [Self::None, Self::Minimal, Self::Low, Self::Medium, Self::High];
 
     /// Returns the name of the effort in requests and in the configuration.
@@ -74,43 +73,42 @@ impl ReasoningEffort {
     }
 }
 
-/// Provider data: the reasoning, signatures and call ids that a provider attached to an answer. Later requests send
-/// this data back together with the answer.
+/// Provider data: reasoning, signatures and call ids that a provider attached to an answer. Later requests send this
+/// data back with the answer.
 ///
-/// The data is stored with the message and sent only to the provider and model family from which it came. Only the
-/// implementation of that provider's protocol interprets the data.
+/// Only the same provider and model family receive the data. The engine does not interpret it.
 #[derive(Clone, Debug, serde::Deserialize, serde::Serialize, PartialEq)]
 pub struct Carried {
     /// Name of the provider in the configuration.
     pub provider: String,
     /// Family of the provider's model, such as `gemini-3`.
     pub family: String,
-    /// The data, in the format of the protocol.
+    /// The data, in the protocol's format.
     pub value: Value,
 }
 
-/// A message of the conversation. The system prompt is not a message.
+/// A message of the conversation, which does not include the system prompt.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ChatMessage {
-    /// A message from the user, or a note of the engine (`history.rs`).
+    /// A message from the user, or a note from the engine (`history.rs`).
     User {
-        /// Text of the message. A note of the engine starts with `history::NOTE`.
+        /// Text of the message. A note starts with `history::NOTE`.
         text: String,
     },
     /// A message from the model.
     Assistant {
-        /// Text of the message; empty if the model only called tools.
+        /// Text of the message; may be empty if the model called tools.
         text: String,
         /// Tools that the model called.
         tool_calls: Vec<ToolRequest>,
-        /// Provider data to send back with this message; `None` if the message has none.
+        /// Provider data to send back with this message.
         carried: Option<Carried>,
     },
     /// The result of a tool call.
     Tool {
         /// [`ToolRequest::id`] of the call.
         tool_call_id: String,
-        /// Name of the called tool. Some protocols require the name in the result.
+        /// Name of the called tool, which some protocols require.
         name: String,
         /// Text of the result.
         text: String,
@@ -119,14 +117,14 @@ pub enum ChatMessage {
     },
 }
 
-/// A tool call as the model sent it, before validation.
+/// A tool call as the model sent it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ToolRequest {
-    /// Id of the call. The engine makes the id unique within the run.
+    /// Id of the call, unique within the run.
     pub id: String,
-    /// Name of the tool; the tool may not exist.
+    /// Name of the tool, which may not exist.
     pub name: String,
-    /// Arguments as the model sent them; they may not be valid JSON.
+    /// Arguments, which may be invalid JSON.
     pub arguments: String,
 }
 
@@ -135,7 +133,7 @@ pub struct ToolRequest {
 pub struct ToolSpec {
     /// Name of the tool, unique among the tools of a request.
     pub name: String,
-    /// Explains to the model what the tool does.
+    /// Tells the model what the tool does.
     pub description: String,
     /// JSON schema of the arguments.
     pub parameters: Value,
@@ -144,22 +142,22 @@ pub struct ToolSpec {
 /// One event of a model's answer.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ModelEvent {
-    /// An attempt failed before the first token, and another attempt follows.
+    /// An attempt failed before the first token, and another attempt will follow.
     Retried {
-        /// Text that tells the user about the failure and the next attempt.
+        /// Tells the user about the failure and the next attempt.
         message: String,
     },
     /// A chunk of the answer's text.
     Text(String),
-    /// A chunk of reasoning, which is not part of the answer's text.
+    /// A chunk of reasoning.
     Reasoning(String),
     /// A complete tool call.
     ToolCall(ToolRequest),
-    /// Token usage of the call. The event is missing if the provider does not report the usage.
+    /// Token usage of the call. Missing if the provider reports no usage.
     Usage(TokenUsage),
-    /// Provider data to send back with this answer. Each answer has up to one such event, before `End`.
+    /// Provider data of the answer. Up to one such event, before `End`.
     Carried(Carried),
-    /// End of the answer; always the last event of a complete stream.
+    /// End of the answer; the last event of a complete stream.
     End(EndReason),
 }
 
@@ -179,21 +177,21 @@ pub enum EndReason {
 pub struct TokenUsage {
     /// Tokens of the prompt, including `cached_input`.
     pub input: u64,
-    /// Tokens of the answer, including reasoning.
+    /// Tokens of the answer and its reasoning.
     pub output: u64,
-    /// Tokens of the prompt that the provider read from its cache.
+    /// Tokens of the prompt that were read from the provider's cache.
     pub cached_input: u64,
 }
 
-/// Reason why a model call failed. The error fails the run, with two exceptions. After `TooLong`, the engine shortens
-/// the conversation and calls the model again. After `Broken`, the engine calls the model again if retries are left and
-/// the incomplete answer contains no tool calls.
+/// Reason why a model call failed. Two errors do not always fail the run. After `TooLong`, the engine shortens the
+/// conversation and calls the model again. After `Broken`, the engine calls the model again if retries are left and
+/// the answer has no tool calls.
 #[derive(Debug, thiserror::Error)]
 pub enum LlmError {
-    /// The provider refused the API key, for example with status 401 or 403. A retry does not help.
+    /// The provider refused the API key, for example with status 401 or 403.
     #[error("the model provider refused the server's API key; check it in the server's configuration: {0}")]
     Credentials(String),
-    /// The provider refused the request, for example with status 400, 404 or 413. A retry does not help.
+    /// The provider refused the request, for example with status 400, 404 or 413.
     #[error("the model provider refused the request: {0}")]
     Refused(String),
     /// The provider or its moderation blocked the prompt.
@@ -205,27 +203,26 @@ pub enum LlmError {
     /// The provider does not offer the model.
     #[error("the model provider does not know the model: {0}")]
     UnknownModel(String),
-    /// The provider reports that the conversation exceeds the model's context window.
+    /// The conversation exceeds the model's context window.
     #[error(
         "the conversation does not fit the model's context window; start a new thread or use a model with a larger window: {message}"
     )]
     TooLong {
-        /// Text that tells the user which error the provider reported.
+        /// The provider's error, for the user.
         message: String,
-        /// Size of the window in tokens; `None` if the provider does not report it.
+        /// Size of the window in tokens. Missing if the provider does not report it.
         window: Option<u64>,
     },
-    /// The provider was unreachable, kept failing or sent invalid answers, and no retries are left.
+    /// No retries are left: the provider was unreachable, kept failing or sent invalid answers.
     #[error("the model provider is unavailable: {0}")]
     Unavailable(String),
-    /// The answer broke off: the stream failed after the first token, or several attempts ended in the middle of a tool
-    /// call.
+    /// The stream failed after the first token, or several attempts ended in the middle of a tool call.
     #[error("the model's answer broke off: {0}")]
     Broken(String),
 }
 
 impl LlmError {
-    /// Returns a short name of the error for log lines, which must not contain messages from the provider.
+    /// Returns a short name for log lines, which must not contain a provider's messages.
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Credentials(_) => "credentials",
@@ -240,13 +237,12 @@ impl LlmError {
     }
 }
 
-/// Stream of the events of one answer. A failure is the last item of the stream.
+/// The events of one answer. An error is the last item.
 pub type ModelStream = BoxStream<'static, Result<ModelEvent, LlmError>>;
 
-/// Access to models: the built-in demo model, one provider, or all configured models.
+/// Access to models.
 #[async_trait]
 pub trait Llm: Send + Sync {
-    /// Starts a model call and returns immediately. The call and its retries run while the stream is polled, and each
-    /// retry appears as [`ModelEvent::Retried`]. An error is the last item of the stream.
+    /// Starts a model call and returns immediately. Polling the stream drives the call and its retries.
     async fn stream(&self, request: ModelRequest) -> ModelStream;
 }

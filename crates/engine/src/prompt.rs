@@ -1,11 +1,9 @@
-//! The system prompt: the agent's own prompt or the built-in default, followed by rules and information for the run.
-//!
-//! The worker calls [`Prompt::assemble`] once per run. The result depends only on the fields of [`Prompt`].
+//! The system prompt: the agent's own prompt or the default, followed by rules and information for the run.
 
 use chrono::NaiveDate;
 use std::fmt::Write as _;
 
-/// Default system prompt, used if the agent's own prompt is empty.
+/// System prompt of an agent that has none.
 pub const DEFAULT_SYSTEM_PROMPT: &str = "\
 You are Runyard, an agent that completes tasks on a computer for a user.
 
@@ -22,16 +20,15 @@ work.";
 /// Parts of a system prompt.
 #[derive(Clone, Debug)]
 pub struct Prompt<'a> {
-    /// The agent's own system prompt. If this prompt is missing or blank, the built-in default is used.
+    /// The agent's own system prompt; the default if missing or blank.
     pub agent: Option<&'a str>,
-    /// Description of the sandbox; `None` for a run that cannot use the sandbox (mode "chat").
+    /// Description of the sandbox; `None` for a run without a sandbox (mode "chat").
     pub sandbox: Option<&'a str>,
-    /// True if the run has tools.
+    /// Whether the run has tools.
     pub has_tools: bool,
-    /// Further sections, such as the instructions of the run's mode and the list of its skills. Empty sections are
-    /// skipped.
+    /// Further sections, such as the mode's instructions and the list of skills. Empty sections are skipped.
     pub sections: &'a [String],
-    /// Today's date, for the model.
+    /// Today's date, which the prompt states.
     pub today: NaiveDate,
 }
 
@@ -47,8 +44,8 @@ const CHAT_RULES: &str =
 const NO_SANDBOX: &str = "You have no sandbox in this conversation: you cannot run commands or access files.";
 
 impl Prompt<'_> {
-    /// Returns the agent's own prompt or the default, then the rules for files or for chat, the sandbox's description,
-    /// the further sections and the date.
+    /// Joins the agent's prompt (or the default), the rules for files or for chat, the sandbox, the further sections
+    /// and the date.
     pub fn assemble(&self) -> String {
         let agent = self.agent.map(str::trim).filter(|text| !text.is_empty());
         let mut text = agent.unwrap_or(DEFAULT_SYSTEM_PROMPT).to_owned();

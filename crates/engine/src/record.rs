@@ -1,7 +1,5 @@
-//! Builds the events that the engine records.
-//!
-//! `turn`, `answer` and `calls` use this module. Invariants: no text contains NUL, which PostgreSQL cannot store, and
-//! no event is nested more deeply than protobuf readers accept.
+//! Builds the events that the engine records. Invariants: no text contains NUL, which PostgreSQL cannot store, and no
+//! event is nested more deeply than protobuf readers accept.
 
 use std::time::Duration;
 
@@ -21,7 +19,7 @@ use crate::{
 pub(super) fn notice_event(kind: NoticeKind, message: impl Into<String>) -> Event {
     Event::Notice(Notice {
         kind: kind.into(),
-        // The message may quote the provider, so it may contain NUL, which the database cannot store.
+        // The message may quote the provider and thus contain NUL.
         message: structs::without_nul(&message.into()),
     })
 }
@@ -33,12 +31,11 @@ pub(super) fn notice(kind: NoticeKind, message: impl Into<String>) -> Recorded {
     }
 }
 
-/// Builds the event and the thread message for a complete answer and its tool calls.
 pub(super) fn message(answer: &Answer, calls: Vec<ToolRequest>) -> Recorded {
     recorded(answer, calls, answer.carried.clone(), false)
 }
 
-/// Builds the event and the thread message for the text of an incomplete answer; `None` if no text arrived.
+/// Returns `None` for an answer without text.
 pub(super) fn partial_message(answer: &Answer) -> Option<Recorded> {
     (!answer.text.is_empty()).then(|| recorded(answer, Vec::new(), None, true))
 }
@@ -76,7 +73,7 @@ pub(super) fn usage(model_name: &str, usage: TokenUsage, estimated: bool) -> Rec
     Recorded { event, message: None }
 }
 
-/// Builds the event for a tool call. The event is recorded before the tool starts.
+/// Builds the event for a tool call, which is recorded before the tool starts.
 pub(super) fn tool_call(request: &ToolRequest, arguments: &Value) -> Recorded {
     let arguments = structs::object(arguments);
     let event = Event::ToolCall(ToolCall {
@@ -88,7 +85,6 @@ pub(super) fn tool_call(request: &ToolRequest, arguments: &Value) -> Recorded {
     Recorded { event, message: None }
 }
 
-/// Builds the event for a tool result, and the message that passes the result to the model.
 pub(super) fn tool_result(request: &ToolRequest, answer: &ToolAnswer, took: Duration) -> (Recorded, ChatMessage) {
     let message = ChatMessage::Tool {
         tool_call_id: request.id.clone(),

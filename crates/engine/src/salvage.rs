@@ -1,9 +1,8 @@
-//! Extracts tool calls from plain text, for models without native tool calls.
+//! Finds tool calls in plain text, for models without native tool calls.
 //!
-//! The main loop (`turn`) and the Chat Completions protocol use this module. Calls are extracted from an answer that
-//! consists only of JSON, or that ends with fenced JSON or `<tool_call>` tags. Each JSON value must contain the name of
-//! a known tool and its arguments. Invariant: an answer that only mentions a tool, or that contains JSON in its middle,
-//! is ordinary text.
+//! An answer contains calls if it is JSON, or ends with fenced JSON or `<tool_call>` tags. Each JSON value must have
+//! a known tool's name and arguments. Invariant: an answer that only mentions a tool, or has JSON in its middle, is
+//! ordinary text.
 
 pub(crate) mod markup;
 
@@ -11,16 +10,14 @@ use serde_json::{Map, Value};
 
 use crate::llm::ToolRequest;
 
-/// Maximum number of calls that are extracted from one answer.
+/// Maximum number of calls from one answer.
 const MAX_SALVAGED: usize = 16;
 
 const NAME_KEYS: [&str; 3] = ["name", "tool", "tool_name"];
 const ARGUMENT_KEYS: [&str; 4] = ["arguments", "parameters", "args", "input"];
-/// Keys that the JSON object of a call may contain besides [`NAME_KEYS`] and [`ARGUMENT_KEYS`].
 const OTHER_KEYS: [&str; 2] = ["id", "type"];
 
-/// Extracts the calls from `text`, which must consist of calls or end with them. Returns an empty list for any other
-/// text. The calls have empty ids.
+/// Returns the calls in `text`, which must consist of calls or end with them. The calls have empty ids.
 pub fn calls(text: &str, is_known: impl Fn(&str) -> bool) -> Vec<ToolRequest> {
     let text = text.trim();
     let blocks = if text.starts_with(['{', '[']) {
@@ -40,7 +37,7 @@ pub fn calls(text: &str, is_known: impl Fn(&str) -> bool) -> Vec<ToolRequest> {
         for value in values {
             match call_of(value).filter(|call| is_known(&call.name)) {
                 Some(call) if calls.len() < MAX_SALVAGED => calls.push(call),
-                // If any value is not a call, the whole text is an ordinary answer.
+                // One value that is not a call makes the whole text an ordinary answer.
                 _ => return Vec::new(),
             }
         }
@@ -48,8 +45,7 @@ pub fn calls(text: &str, is_known: impl Fn(&str) -> bool) -> Vec<ToolRequest> {
     calls
 }
 
-/// Returns the fenced or tagged blocks at the end of `text`, in order. Other text may precede the blocks, but must not
-/// follow them.
+/// Returns the fenced or tagged blocks at the end of `text`.
 fn closing_blocks(text: &str) -> Vec<&str> {
     let mut blocks = Vec::new();
     let mut rest = text;
@@ -83,7 +79,7 @@ fn closing_tag(text: &str) -> Option<(&str, &str)> {
 
 fn call_of(value: Value) -> Option<ToolRequest> {
     let Value::Object(mut fields) = value else { return None };
-    // The format of OpenAI's API: {"type": "function", "function": {…}}.
+    // OpenAI's format: {"type": "function", "function": {…}}.
     if let Some(Value::Object(function)) = fields.remove("function") {
         if fields.keys().any(|key| !OTHER_KEYS.contains(&key.as_str())) {
             return None;

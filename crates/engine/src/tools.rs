@@ -1,8 +1,7 @@
-//! The tools that an agent can call: one file per tool, each with its JSON schema and limits.
+//! The tools that an agent can call.
 //!
-//! The caller of the engine builds a [`Toolbox`] for each run: the core tools ([`core`]) or none ([`none`]), and the
-//! run's own tools. The engine validates the arguments against the tool's schema before each call. No argument passes
-//! through a shell, except the command of the `bash` tool.
+//! The caller of the engine builds a [`Toolbox`] for each run. The engine checks arguments against the tool's schema
+//! before each call. Only the command of the `bash` tool passes through a shell.
 
 pub mod bash;
 mod diff;
@@ -27,25 +26,25 @@ use crate::{error::Error, llm::ToolSpec};
 
 pub use toolbox::{Toolbox, core, none};
 
-/// Effect of a tool on the workspace. After an interruption, only read-only calls are repeated automatically.
+/// Effect of a tool on the workspace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Effect {
-    /// The tool only reads. Its calls may run in parallel with other read-only calls, and may be repeated.
+    /// The tool only reads. Calls may run in parallel, and are repeated after an interruption.
     ReadOnly,
-    /// The tool may change the workspace. Its calls run one at a time, and are not repeated after an interruption.
+    /// The tool may change the workspace. Calls run one at a time, and are not repeated after an interruption.
     Changes,
 }
 
-/// Callback for the output of a running tool, called once per chunk. The callback must not block.
+/// Callback for chunks of output while a tool runs. Must not block.
 pub type OutputSink = Arc<dyn Fn(String) + Send + Sync>;
 
-/// Resources that the engine passes to a tool call.
+/// Resources for a tool call.
 pub struct ToolContext {
     /// Sandbox of the run.
     pub sandbox: Arc<dyn Sandbox>,
-    /// Receives the output while the tool runs.
+    /// Receives output while the tool runs.
     pub output: OutputSink,
-    /// Token that cancels the call and everything that the call started.
+    /// Cancels the call and everything that the call started.
     pub cancel: CancellationToken,
 }
 
@@ -54,18 +53,18 @@ pub struct ToolContext {
 pub struct ToolAnswer {
     /// Text for the model.
     pub text: String,
-    /// True if the call failed, for example if a command exited with a non-zero status.
+    /// Whether the call failed, for example because a command exited with a non-zero status.
     pub is_error: bool,
-    /// True if `text` is incomplete because output was left out.
+    /// Whether output was left out of `text`.
     pub truncated: bool,
 }
 
 /// Reason why a tool returned no [`ToolAnswer`].
 #[derive(Debug)]
 pub enum ToolFailure {
-    /// The call failed. The model receives this text and may try something else.
+    /// The call failed. The model receives this text.
     Reported(String),
-    /// The error ends the run.
+    /// An error that ends the run.
     Fatal(Error),
 }
 
@@ -75,9 +74,9 @@ pub trait Tool: Send + Sync {
     /// Returns the name, the description and the JSON schema for the model.
     fn spec(&self) -> ToolSpec;
 
-    /// Returns the effect on the workspace. It does not depend on the arguments of a call.
+    /// Returns the tool's effect, which does not depend on the arguments.
     fn effect(&self) -> Effect;
 
-    /// Runs the tool. The caller has validated the arguments against the schema.
+    /// Runs the tool. The arguments match the schema.
     async fn call(&self, arguments: Value, context: &ToolContext) -> Result<ToolAnswer, ToolFailure>;
 }

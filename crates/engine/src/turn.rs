@@ -1,7 +1,7 @@
 //! The main loop: call the model, run its tool calls, repeat.
 //!
-//! The worker calls [`run`] each time it claims a run. Invariants: An answer and its tool calls are recorded before any
-//! of the calls starts. If an event cannot be recorded, the loop stops.
+//! Invariants: an answer and its tool calls are recorded before any of the calls starts. If an event cannot be
+//! recorded, the loop stops.
 
 mod again;
 mod fit;
@@ -24,7 +24,7 @@ use super::{
 };
 use crate::llm::{ChatMessage, Llm, LlmError, ModelRequest, ReasoningEffort, ToolRequest, ToolSpec};
 
-/// Executes a run until it ends. All events go to the sink; the caller records the run's final state.
+/// Executes a run until it ends. The caller records the run's final state.
 pub async fn run(llm: &dyn Llm, job: Job, sink: Arc<dyn Sink>, cancel: &CancellationToken) -> Outcome {
     let span = tracing::info_span!("run", run_id = %job.run_id);
     let mut turn = RunLoop::new(llm, job, sink, cancel);
@@ -52,18 +52,18 @@ struct RunLoop<'a> {
     ids: HashSet<String>,
     meter: Meter,
     failures: Failures,
-    /// Text for the model, appended to the next request.
+    /// Note to the model, added to the next request.
     note: Option<String>,
-    /// True if the next model call is the last one and offers no tools.
+    /// Whether the next model call is the last one, without tools.
     is_last: bool,
     was_empty: bool,
     is_taken_up: bool,
-    /// Number of answers that broke off in the current step.
+    /// Number of incomplete answers in the current step.
     broken: u32,
-    /// Raised output token limit, set after an answer reached the normal limit without any text.
+    /// Raised output token limit, set after an answer without text reached the normal limit.
     larger_answer: Option<u32>,
-    /// Maximum size of the conversation in estimated tokens. The value is lowered when the provider rejects a
-    /// conversation whose estimated size fits the context window.
+    /// Maximum estimated tokens of the conversation. Lowered after the provider rejects a conversation that should
+    /// fit.
     ceiling: u64,
 }
 
@@ -110,7 +110,7 @@ impl<'a> RunLoop<'a> {
             Some(ChatMessage::User { .. } | ChatMessage::Tool { .. })
         ) {
             if self.is_taken_up && !self.messages.is_empty() {
-                // The previous worker recorded the last answer but stopped before it recorded the end of the run.
+                // The previous worker recorded the last answer, but not the end of the run.
                 return Ok(Outcome::Completed);
             }
             self.messages.push(note("Continue."));
@@ -125,8 +125,8 @@ impl<'a> RunLoop<'a> {
         }
     }
 
-    /// Records results for the calls that the previous worker did not finish. Read-only calls are run again. All other
-    /// calls get an error result that explains the interruption.
+    /// Handles the calls that the previous worker did not finish. Read-only calls run again. Other calls get a result
+    /// that explains the interruption.
     async fn settle_interrupted(&mut self) -> Result<(), Outcome> {
         let answered: HashSet<&str> = self
             .messages
@@ -153,8 +153,7 @@ impl<'a> RunLoop<'a> {
         self.work(planned).await
     }
 
-    /// Checks the cancel token and the token budget before a model call. If no steps are left, makes the next answer
-    /// the last one.
+    /// Makes the next answer the last one if no steps are left.
     async fn check_budget(&mut self) -> Result<(), Outcome> {
         if self.cancel.is_cancelled() {
             return Err(Outcome::Stopped);
@@ -179,7 +178,7 @@ impl<'a> RunLoop<'a> {
         Ok(())
     }
 
-    /// Makes the next answer the last one of the run, without tools.
+    /// The next answer is the last one, without tools.
     fn end_tools(&mut self, why: &str) {
         self.is_last = true;
         self.note = Some(format!(
@@ -188,8 +187,7 @@ impl<'a> RunLoop<'a> {
         ));
     }
 
-    /// Calls the model. If the provider rejects the conversation as too long, shortens the conversation and calls
-    /// again.
+    /// If the provider finds the conversation too long, shortens the conversation and calls the model again.
     async fn ask(&mut self) -> Result<Answer, Outcome> {
         let mut rejections = 0;
         loop {
@@ -229,8 +227,7 @@ impl<'a> RunLoop<'a> {
         }
     }
 
-    /// Reserves credits for the next model call. Returns the maximum number of output tokens, which may be lower than
-    /// `max_output_tokens`.
+    /// Returns the allowed output tokens, up to `max_output_tokens`.
     async fn reserve(&self, max_output_tokens: u32) -> Result<u32, Outcome> {
         let input_tokens = self.fixed_tokens().saturating_add(estimate_all(&self.messages));
         self.sink
@@ -242,7 +239,6 @@ impl<'a> RunLoop<'a> {
             })
     }
 
-    /// Runs tool calls and adds their results to the conversation. Turns tools off if calls keep failing.
     async fn work(&mut self, calls: Vec<Planned>) -> Result<(), Outcome> {
         let worked = self.bench.run(calls, &mut self.failures).await?;
         self.messages.extend(worked.messages);
@@ -253,7 +249,7 @@ impl<'a> RunLoop<'a> {
                 Ok(())
             }
             Some(WorkEnd::Fatal(error)) => {
-                // The run's error contains only the message, so log the cause for the operator.
+                // The run's error omits the cause, so the cause is logged here.
                 tracing::warn!(%error, "a fatal tool error ended the run");
                 Err(failed(error.code().as_str(), error.message()))
             }
@@ -285,7 +281,7 @@ impl<'a> RunLoop<'a> {
 fn failed(code: &str, message: &str) -> Outcome {
     Outcome::Failed {
         code: code.to_owned(),
-        // The message may quote the provider, so it may contain NUL, which the database cannot store.
+        // The message may quote the provider and thus contain NUL, which the database cannot store.
         message: without_nul(message),
     }
 }

@@ -1,6 +1,5 @@
-//! The client that the protocol's conformance suite runs (tests/mcp/run.sh). The last argument is the URL of a server.
-//! The client lists the server's tools and calls them with the arguments in `MCP_CONFORMANCE_CONTEXT`. Without that
-//! variable, it passes simple values for the required arguments.
+//! The client for the protocol's conformance suite (tests/mcp/run.sh). The last argument is a server's URL.
+//! `MCP_CONFORMANCE_CONTEXT` has the arguments of the tool calls; by default, required arguments get simple values.
 #![expect(
     clippy::expect_used,
     clippy::print_stdout,
@@ -13,7 +12,7 @@ use runyard_mcp::{Address, Connection, Http, Limits, ListedTool, Outcome};
 use serde_json::{Map, Value, json};
 use tokio_util::sync::CancellationToken;
 
-/// Name of the argument that gets another tool's schema as its value.
+/// The value of this argument is another tool's schema.
 const ECHOED: &str = "schema";
 
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]

@@ -1,7 +1,7 @@
 //! One call of a tool, from its request to its outcome.
 //!
-//! In the protocol of 2026-07-28, a server may answer a call with questions instead of a result. No person can answer
-//! them, so the client declines every question and sends the request again. The server then continues the same call.
+//! In the protocol of 2026-07-28, a server may answer a call with questions. No person is there to answer, so
+//! the client declines each question and sends the request again. The server then continues the call.
 
 use std::{
     collections::BTreeMap,
@@ -32,9 +32,9 @@ use crate::{
     rendering::Rendered,
 };
 
-/// Maximum number of times that a server may answer one call with questions.
+/// Maximum number of times that a server may ask questions during a call.
 const MAX_ROUNDS: usize = 10;
-/// Maximum time to tell the server that a call is cancelled.
+/// Maximum time to notify the server of a cancellation.
 const NOTICE_TIMEOUT: Duration = Duration::from_secs(1);
 const NO_LONGER_NEEDED: &str = "the answer is no longer needed";
 
@@ -45,7 +45,6 @@ pub(crate) struct Call<'a> {
     pub(crate) cancel: &'a CancellationToken,
 }
 
-/// The connection and the limits of a call.
 pub(crate) struct Line<'a> {
     pub(crate) peer: &'a Peer<RoleClient>,
     pub(crate) listener: &'a Listener,
@@ -92,7 +91,6 @@ pub(crate) async fn perform(line: &Line<'_>, call: Call<'_>) -> Outcome {
     Outcome::NotStarted("the server kept asking for input, which was declined".to_owned())
 }
 
-/// Sends the request and waits for its answer.
 async fn round(
     line: &Line<'_>,
     call: &Call<'_>,
@@ -123,7 +121,7 @@ async fn round(
             biased;
             () = call.cancel.cancelled() => "the call was cancelled while it ran".to_owned(),
             answer = pending.answer() => {
-                // The task that forwards progress may not have delivered the last messages yet.
+                // The task that forwards progress may still have messages.
                 yield_now().await;
                 while let Ok(message) = progress.messages.try_recv() {
                     (call.output)(line_of(message));
@@ -144,7 +142,6 @@ async fn round(
     }
 }
 
-/// Waits for the next progress message and passes it to `output`.
 async fn shown(progress: &mut Progress, output: &(dyn Fn(String) + Send + Sync)) {
     let Some(message) = progress.messages.recv().await else {
         return std::future::pending().await;
@@ -164,7 +161,7 @@ fn line_of(message: ProgressNotificationParam) -> String {
     line
 }
 
-/// A request without an answer yet. Dropping it tells the server that the answer is no longer needed.
+/// A request without an answer yet. Dropping it notifies the server of the cancellation.
 struct Pending(Option<RequestHandle<RoleClient>>);
 
 impl Pending {
@@ -179,11 +176,11 @@ impl Pending {
 }
 
 impl Pending {
-    /// Tells the server that the answer is no longer needed. Waits until the notice is sent, because the caller may
-    /// close the connection next.
+    /// Notifies the server of the cancellation. Waits until the notice is sent, because the caller may close the
+    /// connection next.
     async fn cancel(&mut self) {
         if let Some(handle) = self.0.take() {
-            // The notice is optional, so errors and timeouts are ignored.
+            // The notice is optional, so failures are ignored.
             let _ = timeout(NOTICE_TIMEOUT, handle.cancel(Some(NO_LONGER_NEEDED.to_owned()))).await;
         }
     }
@@ -197,11 +194,10 @@ impl Drop for Pending {
     }
 }
 
-/// The answers to questions, and the state that the server wants back.
+/// Answers to questions, and the state that the server wants back.
 type Answers = (Option<BTreeMap<String, Value>>, Option<String>);
 
-/// Declines every question. Returns `None` if the server asks nothing, or if it asks for anything that this client does
-/// not support.
+/// Declines every question. Returns `None` if there are no questions, or for an unsupported request.
 fn answered(asked: InputRequiredResult) -> Option<Answers> {
     let questions = asked.input_requests.unwrap_or_default();
     if questions.is_empty() && asked.request_state.is_none() {

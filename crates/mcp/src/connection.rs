@@ -1,7 +1,4 @@
-//! A connection to one server.
-//!
-//! The protocol revision is negotiated with each server. If a connection has lost its session,
-//! [`Connection::is_usable`] returns false, and the caller opens a new connection.
+//! A connection to one server. The protocol revision is negotiated.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -48,7 +45,7 @@ impl Connection {
         let last = if address.may_be_sse { part(8) } else { part(10) };
         let mut result = Self::serve(http.transport(&target, limits), automatic(), part(6), limits).await;
         if result.as_ref().is_err_and(|refusal| refusal.may_be_old) {
-            // Some old servers never answer an unknown request, or answer it with an empty result.
+            // Some old servers do not answer an unknown request, or send an empty result.
             let transport = http.transport(&target, limits);
             result = Self::serve(transport, ClientLifecycleMode::Initialize, last, limits).await;
         }
@@ -73,7 +70,7 @@ impl Connection {
         stdout: impl AsyncRead + Send + Unpin + 'static,
         limits: &Limits,
     ) -> Result<Self> {
-        // A line that is not a message, such as a debug print, is skipped.
+        // A line that is not a message is skipped, for example a debug print.
         let transport = AsyncRwTransport::<RoleClient, _, _>::new(stdout, stdin);
         let transport = transport.with_max_line_length(limits.message_bytes);
         let served = Self::serve(transport, automatic(), Instant::now() + limits.connect, limits).await;
@@ -129,8 +126,8 @@ impl Connection {
             .map_err(|_| Error::TimedOut(limit))?
     }
 
-    /// Calls a tool. While the tool runs, `output` receives its progress messages. The server is notified if the call
-    /// is cancelled, if it reaches a time limit, or if the returned future is dropped.
+    /// Calls a tool. `output` receives progress messages. The server is notified if the call is cancelled or times
+    /// out, or if the future is dropped.
     pub async fn call(
         &self,
         tool: &str,
@@ -153,27 +150,33 @@ impl Connection {
         call::perform(&line, call).await
     }
 
-    /// Returns whether the next call can use this connection.
+    /// Returns whether the connection still has its session. If not, the caller opens a new connection.
     pub fn is_usable(&self) -> bool {
         !self.is_broken.load(Ordering::Relaxed) && !self.service.is_transport_closed()
     }
 
-    /// Returns whether the server has reported a change of its tools. An earlier list is then out of date.
+    /// Returns whether the server keeps state for this connection. Since revision 2026-07-28 of the protocol, servers
+    /// keep none.
+    pub fn has_session(&self) -> bool {
+        let server = self.service.peer().peer_info();
+        server.is_none_or(|server| server.protocol_version < ProtocolVersion::V_2026_07_28)
+    }
+
+    /// Returns whether the server has reported a change of its tools. Earlier lists are then out of date.
     pub fn tools_changed(&self) -> bool {
         self.listener.tools_changed()
     }
 
-    /// Ends the session, and waits up to `limit` for the server to confirm it.
+    /// Ends the session. Waits up to `limit` for the server's confirmation.
     pub async fn close(mut self, limit: Duration) {
-        // The session ends even if this call fails: an error only means that the session's task panicked.
+        // An error only means that the session's task panicked. The session ends anyway.
         let _ = self.service.close_with_timeout(limit).await;
     }
 }
 
-/// A failed handshake.
 struct Refusal {
     error: Error,
-    /// True if the server may understand only the handshake of earlier revisions.
+    /// True if the server may only know the handshake of earlier revisions.
     may_be_old: bool,
 }
 
@@ -191,7 +194,7 @@ impl Refusal {
     }
 }
 
-/// Requests the newest protocol revision. Older servers get the handshake of earlier revisions instead.
+/// Requests the newest revision, and falls back to the handshake of earlier revisions.
 fn automatic() -> ClientLifecycleMode {
     ClientLifecycleMode::Auto {
         preferred_versions: vec![ProtocolVersion::LATEST],

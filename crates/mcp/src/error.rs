@@ -1,4 +1,4 @@
-//! The error type of the crate. The failure of a single tool call is a [`crate::Outcome`] instead.
+//! The error type of the crate. A failed tool call is a [`crate::Outcome`] instead.
 
 use std::{error::Error as StdError, io, time::Duration};
 
@@ -10,18 +10,17 @@ use rmcp::{
 /// A result whose error type defaults to [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Maximum size in bytes of a server's text that an error quotes.
+/// Maximum bytes of a server's text in an error.
 const MAX_QUOTED: usize = 500;
 const CLOSED: &str = "the server closed the connection";
 
-/// Reason why a server cannot be used. The text is for the owner of the server's configuration. It contains no header
-/// and no URL.
+/// Reason why a server cannot be used, for the owner of its configuration. The text contains no header and no URL.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The configuration of the server is invalid, or its address is not permitted.
+    /// The configuration is invalid, or the address is not permitted.
     #[error("{0}")]
     Refused(String),
-    /// The server could not be reached, or it did not complete the handshake or the tool list.
+    /// The server was unreachable, or did not complete the handshake or the tool list.
     #[error("{0}")]
     Failed(String),
     /// The server did not answer in time.
@@ -47,7 +46,6 @@ impl Error {
     }
 }
 
-/// Describes a failed request without the URL and without headers.
 pub(crate) fn described(error: &ServiceError) -> String {
     match error {
         ServiceError::McpError(error) => format!("the server reported: {}", quoted(&error.message)),
@@ -58,7 +56,7 @@ pub(crate) fn described(error: &ServiceError) -> String {
     }
 }
 
-/// Returns the innermost cause. Outer errors of the HTTP client contain the URL, which may contain a key.
+/// Returns the innermost cause, because outer errors of the HTTP client contain the URL, which may contain a key.
 pub(crate) fn root(error: &(dyn StdError + 'static)) -> String {
     let mut innermost = error;
     while let Some(cause) = cause(innermost) {
@@ -71,7 +69,7 @@ pub(crate) fn root(error: &(dyn StdError + 'static)) -> String {
             None => "the request failed".to_owned(),
         };
     }
-    // If a server process has ended, a write to its standard input may fail before its closed output is noticed.
+    // When a server process has ended, a write to it can fail before its closed output is noticed.
     let is_closed = |error: &io::Error| error.kind() == io::ErrorKind::BrokenPipe;
     if innermost.downcast_ref().is_some_and(is_closed) {
         return CLOSED.to_owned();
@@ -79,7 +77,7 @@ pub(crate) fn root(error: &(dyn StdError + 'static)) -> String {
     quoted(&innermost.to_string())
 }
 
-/// Returns the cause of an error. The protocol library's error for a failed request does not implement `source`.
+/// Returns the cause of an error. `StreamableHttpError` does not implement `source`.
 pub(crate) fn cause<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a (dyn StdError + 'static)> {
     match error.downcast_ref::<StreamableHttpError<reqwest::Error>>() {
         Some(StreamableHttpError::Client(error)) => Some(error),
@@ -87,7 +85,7 @@ pub(crate) fn cause<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a (dyn 
     }
 }
 
-/// Cuts a server's text to [`MAX_QUOTED`] bytes and replaces control characters with spaces.
+/// Cuts a server's text and replaces control characters with spaces.
 pub(crate) fn quoted(text: &str) -> String {
     let cut = &text[..text.floor_char_boundary(MAX_QUOTED)];
     let mut line: String = cut

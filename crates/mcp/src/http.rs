@@ -1,8 +1,8 @@
 //! The HTTP client of all servers, and the rules for addresses and headers.
 //!
-//! All servers share one client, because each additional client costs 130 kB and 13 ms. Invariants: Connections go only
-//! to permitted addresses; the resolver checks host names, and `target` checks literal addresses. Redirects are not
-//! followed. Proxies are not used, because a proxy would resolve host names itself.
+//! All servers share one client, because each additional client costs 130 kB and 13 ms. Invariant: connections go
+//! only to permitted addresses. The resolver checks host names, and `target` checks IP addresses in URLs. Redirects
+//! are not followed. Proxies are not used, because a proxy would resolve host names itself.
 
 use std::{
     collections::HashMap,
@@ -39,16 +39,13 @@ use crate::{
     error::{Error, Result},
 };
 
-/// Maximum time to open a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// Time after which an idle connection is closed. Common servers close idle connections after five seconds, and a
-/// request that is sent at that moment is lost.
+/// Time until an idle connection is closed. Common servers close idle connections after five seconds, and a request
+/// at that moment would be lost.
 const IDLE_CONNECTION: Duration = Duration::from_secs(2);
-/// Maximum time to send a notice to a server, such as a cancellation.
+/// Maximum time to send a notice, such as a cancellation.
 const NOTICE_TIMEOUT: Duration = Duration::from_secs(1);
-/// Maximum size in bytes of an error body.
 const MAX_ERROR_BYTES: usize = 4 * 1024;
-/// Number of attempts to resume a broken stream.
 const RESUMPTIONS: usize = 2;
 
 /// Headers that the protocol or the HTTP client sets.
@@ -66,13 +63,13 @@ const RESERVED: [&str; 10] = [
 ];
 const RESERVED_PREFIXES: [&str; 4] = ["content-", "mcp-", "proxy-", "transfer-"];
 
-/// Returns whether the protocol or the HTTP client sets a header. A configuration must not set such a header.
+/// Returns whether the protocol or the HTTP client sets this header. A configuration must not set such a header.
 pub fn is_reserved_header(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     RESERVED.contains(&name.as_str()) || RESERVED_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
 }
 
-/// A function that returns whether connections to an address are permitted.
+/// Returns whether connections to an address are permitted.
 type AddressRule = fn(IpAddr) -> bool;
 
 /// The HTTP client of all servers. Cheap to clone.
@@ -82,15 +79,15 @@ pub struct Http {
     permits: AddressRule,
 }
 
-/// The URL of a server, and the headers of each request to it.
+/// A server's URL, and the headers of each request.
 #[derive(Clone)]
 pub struct Address {
-    /// The URL: http or https.
+    /// An http or https URL.
     pub url: String,
-    /// The headers. Their values are secret.
+    /// The headers, whose values are secret.
     pub headers: Vec<(String, SecretString)>,
-    /// True if the server may use the transport of 2024, HTTP with server-sent events. The client tries it if the
-    /// current transport fails.
+    /// Whether the server may use the transport of 2024, HTTP with server-sent events. The client tries this
+    /// transport if the current transport fails.
     pub may_be_sse: bool,
 }
 
@@ -102,10 +99,10 @@ pub(crate) struct Target {
 }
 
 impl Http {
-    /// Creates the client. It connects only to addresses that `permits` accepts.
+    /// Creates a client that connects only to addresses that `permits` accepts.
     ///
     /// # Errors
-    /// [`Error::Client`] if the TLS library cannot be set up.
+    /// [`Error::Client`] if the TLS library fails.
     pub fn new(permits: fn(IpAddr) -> bool) -> Result<Self> {
         let client = Client::builder()
             .no_proxy()
@@ -124,7 +121,7 @@ impl Http {
         let refused = |why: &str| Error::Refused(why.to_owned());
         let url = Url::parse(&address.url).map_err(|_| refused("the address is not a URL"))?;
         let host = url.host_str().ok_or_else(|| refused("the URL names no host"))?;
-        // The resolver checks only host names, so an IP address in the URL is checked here.
+        // The resolver checks only host names, so IP addresses are checked here.
         let literal = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
         if literal.is_ok_and(|address| !(self.permits)(address)) {
             return Err(refused(NOT_PERMITTED));
@@ -155,7 +152,7 @@ impl Http {
             .max_json_response_size(limits.message_bytes)
             .max_error_response_size(MAX_ERROR_BYTES)
             .control_request_timeout(NOTICE_TIMEOUT)
-            // By default, the library would repeat a call whose session has ended, although the tool may have run.
+            // By default, the library repeats a call after its session has ended, although the tool may have run.
             .reinit_on_expired_session(false);
         config.retry_config = Arc::new(retries);
         StreamableHttpClientTransport::with_client(Checked(self.client.clone()), config)
@@ -177,7 +174,6 @@ impl fmt::Debug for Address {
 const NOT_PERMITTED: &str =
     "the address is private; only the operator can permit private addresses (mcp.allow_private_addresses)";
 
-/// Resolves host names to permitted addresses only.
 struct PermittedHosts(AddressRule);
 
 impl Resolve for PermittedHosts {
@@ -194,8 +190,8 @@ impl Resolve for PermittedHosts {
     }
 }
 
-/// An HTTP client that rejects two kinds of responses after which a request would wait forever: an acceptance of the
-/// request without an answer, and an error that names no request.
+/// Rejects responses after which a request would wait forever: an acceptance without an answer, and an error that
+/// names no request.
 #[derive(Clone)]
 pub(crate) struct Checked(Client);
 

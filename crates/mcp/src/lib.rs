@@ -1,9 +1,8 @@
 //! A client of Model Context Protocol (MCP) servers.
 //!
-//! The service connects to a server with [`Connection::http`] or [`Connection::stdio`], lists its tools and calls them.
-//! The crate uses no database and no sandbox: the caller starts the process of a stdio server, and decides which
-//! addresses may be reached ([`Http::new`]). Invariants: All messages of a server are limited in size and time. A call
-//! is sent at most once. Errors contain no header and no URL of the configuration.
+//! The service opens a [`Connection`], lists the tools and calls them. The caller starts the process of a stdio
+//! server, and decides which addresses may be reached ([`Http::new`]). Invariants: a server's messages are limited in
+//! size and time. A call is sent at most once. Errors contain no header and no URL of the configuration.
 
 #![warn(missing_docs)]
 
@@ -30,17 +29,17 @@ pub use rendering::{Attachment, Rendered};
 pub use schema::adapted;
 pub use tools::{ListedTool, ToolList};
 
-/// Limits on time and size, which apply to each server separately.
+/// Limits for each server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Maximum time to connect, including the handshake. Listing the tools may take an additional half of this time.
+    /// Maximum time to connect, including the handshake. The tool list may take half of this time in addition.
     pub connect: Duration,
-    /// Idle timeout of a call: the maximum time between two messages of the server about the call.
+    /// Maximum time between two messages of the server about a call.
     pub idle: Duration,
     /// Maximum time of a call.
     pub call: Duration,
-    /// Maximum size in bytes of one message of a server.
+    /// Maximum bytes of a message.
     pub message_bytes: usize,
-    /// Maximum size in bytes of the text of a result.
+    /// Maximum bytes of a result's text.
     pub result_bytes: usize,
 }

@@ -1,4 +1,4 @@
-//! Receives the messages that a server sends on its own: progress of calls, changes of its tools, and questions.
+//! Receives messages that a server sends on its own: progress, changes of its tools, and questions.
 
 use std::{
     collections::HashMap,
@@ -17,11 +17,11 @@ use rmcp::{
 };
 use tokio::sync::mpsc;
 
-/// Maximum number of progress messages that wait for the reader of a call. Further messages are dropped.
+/// Maximum number of progress messages that wait per call. Further messages are dropped.
 const QUEUE: usize = 32;
 
-/// Handler of a server's messages. The client announces no capabilities, so a server should not ask any questions. If
-/// it does, the handler's default methods decline them.
+/// Handles a server's messages. The client announces no capabilities, so the trait's default methods decline
+/// questions.
 #[derive(Clone, Default)]
 pub(crate) struct Listener {
     calls: Arc<Mutex<HashMap<ProgressToken, mpsc::Sender<ProgressNotificationParam>>>>,
@@ -40,7 +40,6 @@ impl Listener {
         }
     }
 
-    /// Returns whether the server has reported a change of its tools.
     pub(crate) fn tools_changed(&self) -> bool {
         self.tools_changed.load(Ordering::Relaxed)
     }
@@ -53,7 +52,6 @@ impl Listener {
     }
 }
 
-/// The progress messages of one call.
 pub(crate) struct Progress {
     pub(crate) messages: mpsc::Receiver<ProgressNotificationParam>,
     token: ProgressToken,
@@ -69,7 +67,7 @@ impl Drop for Progress {
 impl ClientHandler for Listener {
     fn get_info(&self) -> ClientConfig {
         let this = Implementation::new("runyard", env!("CARGO_PKG_VERSION"));
-        // The newest revision has no handshake, so the handshake must name an earlier revision.
+        // The newest revision has no handshake, so a handshake names an earlier revision.
         ClientConfig::new(ClientCapabilities::default(), this)
             .with_protocol_version(ProtocolVersion::LATEST_WITH_INITIALIZE)
     }
@@ -77,7 +75,7 @@ impl ClientHandler for Listener {
     async fn on_progress(&self, params: ProgressNotificationParam, _: NotificationContext<RoleClient>) {
         let sender = self.with(|calls| calls.get(&params.progress_token).cloned());
         if let Some(sender) = sender {
-            // If the queue is full, the message is dropped, because the reader of the connection must not wait.
+            // A full queue drops the message, because the reader of the connection must not wait.
             let _ = sender.try_send(params);
         }
     }

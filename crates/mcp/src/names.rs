@@ -1,28 +1,26 @@
-//! Gives each tool of a server the name that the model sees: `server__tool`.
+//! Gives each tool of a server a name for the model: `server__tool`.
 //!
-//! Model providers accept 1 to 64 letters, digits, `_` and `-`, and some require a letter or `_` at the start. Servers
-//! may use any characters. A name that is too long or already taken is shortened and gets a hash of the original names.
-//! Tools that are added in the same order always get the same names.
+//! Model providers accept 1 to 64 letters, digits, `_` and `-`, and some require a letter or `_` at the start.
+//! Servers may use any characters. A name that is too long or already used is shortened and gets a hash. Tools in the
+//! same order always get the same names.
 
 use std::collections::BTreeSet;
 
-/// Maximum length that all model providers accept.
 const MAX_LENGTH: usize = 64;
-/// Number of hexadecimal digits of the hash.
 const HASH_LENGTH: usize = 8;
 
-/// Number of characters of a server's name that are never cut.
+/// Characters of a server's name that are never cut.
 const MIN_SERVER: usize = 16;
 const SEPARATOR: &str = "__";
 
-/// The names that a run has given to tools.
+/// The names of a run's tools.
 #[derive(Debug, Default)]
 pub struct Names {
     taken: BTreeSet<String>,
 }
 
 impl Names {
-    /// Returns the name for a tool of a server. The name differs from all names that this value has returned before.
+    /// Returns a new name for a tool of a server.
     pub fn give(&mut self, server: &str, tool: &str) -> String {
         let (server_name, tool_name) = (first_safe(&safe(server)), safe(tool));
         let mut name = format!("{server_name}{SEPARATOR}{tool_name}");
@@ -48,8 +46,8 @@ fn first_safe(name: &str) -> String {
     if is_safe { name.to_owned() } else { format!("_{name}") }
 }
 
-/// Shortens a name so that a separator and a hash fit behind it. Cuts the server's name first, because the tool's name
-/// tells the model more. Safe names are ASCII, so they can be cut at any byte.
+/// Leaves room for a separator and a hash. The server's name is cut first, because the tool's name tells the model
+/// more. Names are ASCII here, so they can be cut at any byte.
 fn shortened(server: &str, tool: &str) -> String {
     let room = MAX_LENGTH - HASH_LENGTH - 1 - SEPARATOR.len();
     let server = &server[..server.len().min(room.saturating_sub(tool.len()).max(MIN_SERVER))];

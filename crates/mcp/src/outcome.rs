@@ -11,14 +11,14 @@ use crate::{
     rendering::Rendered,
 };
 
-/// How a tool call ended. The tool may have had an effect, except after [`Outcome::NotStarted`].
+/// The end of a tool call. Except after [`Outcome::NotStarted`], the tool may have had an effect.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// The tool returned a result.
     Answered(Rendered),
-    /// The tool ran, and it or its server reported an error.
+    /// The tool ran and failed, or its server reported an error.
     Reported(Rendered),
-    /// The answer was lost, so the tool may or may not have had its effect. Do not repeat the call.
+    /// The answer was lost, and the effect is unknown. Do not repeat the call.
     Unknown(String),
     /// The server never started the tool.
     NotStarted(String),
@@ -51,8 +51,8 @@ fn is_refusal(code: ErrorCode) -> bool {
     .contains(&code)
 }
 
-/// Returns whether a request cannot have reached a tool: the connection was refused, or the server refused the request
-/// before reading it.
+/// Returns whether a request cannot have reached a tool: the connection was refused, or the server refused the
+/// request before reading it.
 fn never_arrived(error: &(dyn std::error::Error + 'static)) -> bool {
     let mut current = Some(error);
     while let Some(error) = current {

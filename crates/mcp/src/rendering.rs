@@ -1,4 +1,4 @@
-//! Turns the result of a tool call into text for the model, plus the files that the result contains.
+//! Converts the result of a tool call to text and files.
 
 use std::fmt::Write as _;
 
@@ -6,7 +6,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use rmcp::model::{CallToolResult, ContentBlock, Resource, ResourceContents};
 use serde_json::Value;
 
-/// Maximum number of files that one result may contain. Further files are only counted.
+/// Maximum number of files per result. Further files are only counted.
 const MAX_ATTACHMENTS: usize = 16;
 
 /// The result of a tool call, for the model.
@@ -14,18 +14,18 @@ const MAX_ATTACHMENTS: usize = 16;
 pub struct Rendered {
     /// Text for the model; never empty.
     pub text: String,
-    /// True if the text is incomplete because the result is too large.
+    /// True if part of a large result was left out.
     pub truncated: bool,
-    /// The images, sounds and other files of the result. The text mentions each of them.
+    /// Images, sounds and other files. The text mentions each of them.
     pub attachments: Vec<Attachment>,
 }
 
-/// A file in the result of a tool call.
+/// A file in a result.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Attachment {
-    /// Number by which the text refers to the file.
+    /// Number by which the text mentions the file.
     pub number: usize,
-    /// The media type that the server states, such as `image/png`.
+    /// The server's media type, such as `image/png`.
     pub mime_type: String,
     /// The content of the file.
     pub content: Vec<u8>,
@@ -71,8 +71,8 @@ impl Rendered {
     }
 }
 
-/// Returns whether a text of the result repeats the structured content. Servers send such a text for clients that read
-/// only text.
+/// Returns whether a text of the result repeats the structured content. Servers send such a text for clients that
+/// read only text.
 fn repeats(content: &[ContentBlock], structured: &Value) -> bool {
     let texts = content.iter().filter_map(ContentBlock::as_text);
     let unwrapped = match structured {
@@ -84,7 +84,7 @@ fn repeats(content: &[ContentBlock], structured: &Value) -> bool {
         if parsed.as_ref() == Some(structured) {
             return true;
         }
-        // The Python libraries wrap a plain value as {"result": value}. A wrapped string is compared without parsing,
+        // Python libraries wrap a plain value as {"result": value}. A wrapped string is compared without parsing,
         // because the text is not JSON.
         let is_wrapped = match unwrapped {
             Some(Value::String(plain)) => *plain == text.text,

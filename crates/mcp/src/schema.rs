@@ -1,17 +1,16 @@
-//! Adapts the input schemas of tools to model providers.
+//! Adapts the argument schemas of tools to model providers.
 //!
-//! Providers accept an object with properties at the top, and refuse `$defs`, `$ref` and top-level `anyOf`. An adapted
-//! schema contains the definitions instead of references, and top-level alternatives are merged into one object. It may
-//! permit more arguments than the original, never fewer; the server itself checks the arguments. Invariant: no
-//! reference is ever fetched.
+//! Providers require an object with properties, and refuse `$defs`, `$ref` and top-level `anyOf`. Therefore
+//! definitions replace references, and top-level alternatives become one object. An adapted schema permits at least
+//! the arguments of the original; the server itself checks the arguments. Invariant: references are never fetched.
 
 use serde_json::{Map, Value, json};
 
-/// Maximum size in bytes of an adapted schema. A larger schema is replaced by "any object".
+/// Maximum bytes of an adapted schema. A larger schema becomes "any object".
 const MAX_BYTES: usize = 64 * 1024;
-/// Maximum depth of nested schemas, and of references within references.
+/// Maximum depth of nested schemas and references.
 const MAX_DEPTH: usize = 32;
-/// Maximum number of schemas to visit. A few definitions that refer to each other can expand to a huge schema.
+/// Maximum number of visited schemas. A few definitions can expand to a huge schema.
 const MAX_NODES: usize = 10_000;
 
 /// Top-level keywords that providers refuse.
@@ -33,7 +32,7 @@ const DROPPED_AT_TOP: [&str; 15] = [
     "const",
 ];
 
-/// Returns a schema that model providers accept and that permits all arguments that `schema` permits.
+/// Returns a schema for model providers that permits all arguments that `schema` permits.
 pub fn adapted(schema: &Map<String, Value>) -> Value {
     let root = Value::Object(schema.clone());
     let mut resolver = Resolver { root: &root, nodes: 0 };
@@ -68,7 +67,7 @@ struct Resolver<'a> {
 }
 
 impl<'a> Resolver<'a> {
-    /// Replaces all references. A reference that is external, unknown or recursive becomes "any value".
+    /// Replaces references. An external, unknown or recursive reference becomes "any value".
     fn resolved(&mut self, schema: &Value, depth: usize) -> Value {
         self.nodes += 1;
         if depth > MAX_DEPTH || self.nodes > MAX_NODES {
@@ -93,7 +92,7 @@ impl<'a> Resolver<'a> {
             let value = match key.as_str() {
                 "$ref" | "$dynamicRef" => continue,
                 "$defs" | "definitions" if depth == 0 => continue,
-                // The values of these keywords are data, not schemas.
+                // The values of these keywords are not schemas.
                 "default" | "const" | "enum" | "examples" | "required" => value.clone(),
                 _ => self.resolved(value, depth + 1),
             };
@@ -108,7 +107,7 @@ impl<'a> Resolver<'a> {
     }
 }
 
-/// Merges the alternatives of an object into the object itself.
+/// Merges the alternatives into the object.
 fn flat(mut object: Map<String, Value>, depth: usize) -> Map<String, Value> {
     let mut properties = taken_object(&mut object, "properties");
     let mut required = taken_names(&mut object, "required");
@@ -147,7 +146,7 @@ fn flat(mut object: Map<String, Value>, depth: usize) -> Map<String, Value> {
                 }
             }
         }
-        // A merged part may permit properties that the object forbids, so the result must permit them.
+        // A merged alternative may permit properties that the object itself forbids.
         if object.get("additionalProperties") == Some(&Value::Bool(false)) && is_open {
             object.remove("additionalProperties");
         }
@@ -232,7 +231,7 @@ mod tests {
         }));
         assert_eq!(adapted["properties"]["far"], json!({}));
         assert!(!adapted.to_string().contains("$ref"), "{adapted}");
-        // Each definition names the next one four times, so the number of schemas quadruples at each level.
+        // Each definition names the next one four times, so 30 levels expand to 4^30 schemas.
         let mut definitions = Map::new();
         for level in 0..30 {
             let next = json!({"$ref": format!("#/$defs/L{}", level + 1)});

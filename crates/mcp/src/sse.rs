@@ -1,8 +1,8 @@
 //! The transport of 2024, HTTP with server-sent events, which the protocol library no longer supports.
 //!
-//! A GET request opens a stream of events. The first event, `endpoint`, names the URL to which the client posts its
-//! messages; the answers arrive on the stream. Invariant: that URL has the same origin as the stream, because the
-//! client sends the configured headers to it.
+//! A GET request opens a stream of events. The first event, `endpoint`, names the URL to which the client posts
+//! messages. Invariant: this URL has the same origin as the stream, because the client sends the configured headers
+//! to it.
 
 use std::sync::Arc;
 
@@ -25,12 +25,11 @@ use crate::{
 
 pub(crate) struct SseTransport {
     client: Client,
-    /// URL and headers of the requests that post messages.
+    /// URL and headers of posted messages.
     endpoint: Target,
     events: BoxStream<'static, Result<Sse, SseError>>,
 }
 
-/// Reason why a message could not be posted.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum PostError {
     #[error("the request failed")]
@@ -111,7 +110,7 @@ impl Transport<RoleClient> for SseTransport {
             let event = self.events.next().await?.ok()?;
             let is_message = event.event.as_deref().is_none_or(|kind| kind == "message");
             let data = event.data.unwrap_or_default();
-            // An unreadable message is skipped. The call that it answers then ends at its time limit.
+            // An unreadable message is skipped. A call that waits for this message then times out.
             if is_message && let Ok(message) = serde_json::from_str(&data) {
                 return Some(message);
             }

@@ -10,14 +10,14 @@ use rmcp::{
 
 use crate::error::{Error, Result};
 
-/// Maximum number of pages of one server's tool list.
+/// Maximum number of pages of a tool list.
 const MAX_PAGES: usize = 50;
 const MAX_TOOLS: usize = 1_000;
-/// Maximum total size in bytes of the names, descriptions and schemas of one server's tools.
+/// Maximum bytes of all names, descriptions and schemas of a server.
 const MAX_BYTES: usize = 4 * 1024 * 1024;
-/// Maximum size in bytes of a description for the model.
+/// Maximum bytes of a description for the model.
 const MAX_DESCRIPTION: usize = 8 * 1024;
-/// Maximum size in bytes of a tool's name.
+/// Maximum bytes of a name.
 const MAX_NAME: usize = 1_024;
 
 /// A tool of a server.
@@ -27,12 +27,12 @@ pub struct ListedTool {
     pub name: String,
     /// Description for the model.
     pub description: String,
-    /// The schema of the arguments, as the server states it. See [`adapted`](crate::adapted).
+    /// The server's schema of the arguments. [`adapted`](crate::adapted) converts it for model providers.
     pub schema: Arc<JsonObject>,
 }
 
 impl ListedTool {
-    /// Returns the size in bytes of the name, the description and the schema.
+    /// Returns the bytes of the name, the description and the schema.
     pub fn size(&self) -> usize {
         // Serialization cannot fail, because all keys are strings.
         let schema = serde_json::to_string(&*self.schema).unwrap_or_default();
@@ -43,9 +43,9 @@ impl ListedTool {
 /// The tools of a server.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ToolList {
-    /// The tools, in the order of the server. Each name appears once.
+    /// The tools in the server's order. Each name occurs once.
     pub tools: Vec<ListedTool>,
-    /// How long the server permits clients to reuse the list; `None` if it must not be reused.
+    /// Time for which the server permits reuse of the list, if at all.
     pub fresh_for: Option<Duration>,
     /// True if the server has more tools than the limits permit.
     pub is_cut: bool,
@@ -80,7 +80,7 @@ pub(crate) async fn list(peer: &Peer<RoleClient>) -> Result<ToolList> {
                 list.tools.push(tool);
             }
         }
-        // If a cursor appears twice, the server would repeat its pages forever.
+        // A server that repeats a cursor would repeat its pages forever.
         match page.next_cursor {
             Some(next) if cursors.insert(next.clone()) => cursor = Some(next),
             _ => return Ok(list),

@@ -1,4 +1,4 @@
-//! Explains why bubblewrap cannot create a sandbox on this host, and how to fix the problem.
+//! Explains why bubblewrap cannot create a sandbox on this host, and how to solve this.
 
 use std::{fs, path::Path};
 

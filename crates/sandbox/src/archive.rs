@@ -1,8 +1,7 @@
 //! Creates a tar archive of a workspace folder, chunk by chunk.
 //!
-//! The file service requests a chunk only after the client has received the previous chunk, so a slow client neither
-//! blocks a thread nor increases memory use. Links, pipes and devices are skipped. An archive that would be incomplete
-//! ends with an error.
+//! The file service requests a chunk after the client has received the previous one, so a slow client blocks no
+//! thread. Links, pipes and devices are skipped. An archive that would be incomplete ends with an error.
 
 use std::{
     fs::File,
@@ -17,15 +16,14 @@ use super::{
 };
 use crate::error::{Error, ErrorKind, Result};
 
-/// Approximate size of a chunk in bytes.
+/// Approximate bytes of a chunk.
 const CHUNK_BYTES: usize = 64 * 1024;
-/// Block size of the tar format in bytes.
 const BLOCK: usize = 512;
-/// Maximum length of a name in a tar header, in bytes.
+/// Maximum bytes of a name in a tar header.
 const SHORT_NAME: usize = 100;
-/// Smallest file size in bytes that does not fit into the eleven octal digits of a tar header.
+/// Smallest file size that exceeds the eleven octal digits of a tar header.
 const LARGE: u64 = 1 << 33;
-/// The time limit is long because the client may be slow.
+/// Clients may be slow, so the time limit is long.
 const LIMITS: WalkLimits = WalkLimits {
     entries: 100_000,
     depth: 64,
@@ -33,14 +31,14 @@ const LIMITS: WalkLimits = WalkLimits {
     names: 16_384,
 };
 
-/// A tar archive of a workspace folder, read chunk by chunk.
+/// A tar archive that is read chunk by chunk.
 pub struct Archive {
     walk: Walk,
     name: String,
-    /// Number of bytes to remove from the start of each path: the path of the archived folder and a slash.
+    /// Number of bytes to remove from the start of each path: the archived folder and a slash.
     above: usize,
     file: Option<(File, u64)>,
-    /// Path of the file that was opened last, for error texts.
+    /// The last opened file, for error texts.
     path: String,
     chunk: Vec<u8>,
     ended: bool,
@@ -50,7 +48,7 @@ impl Workspace {
     /// Starts an archive of a folder.
     ///
     /// # Errors
-    /// `FILE_NOT_FOUND` when the folder does not exist; `INVALID_REQUEST` for a path outside the workspace or through a
+    /// `FILE_NOT_FOUND` if the folder does not exist; `INVALID_REQUEST` for a path outside the workspace or through a
     /// link.
     pub fn archive(&self, path: &str) -> Result<Archive> {
         let metadata = self.metadata(path)?;
@@ -77,11 +75,11 @@ impl Archive {
         &self.name
     }
 
-    /// Returns the next chunk; `None` after the last chunk. Blocks on file reads.
+    /// Returns the next chunk, if any. Blocks on file reads.
     ///
     /// # Errors
-    /// `INVALID_REQUEST` when the permissions of a file do not allow reading it; `INTERNAL` when reading fails;
-    /// `TOO_LARGE` when the folder exceeds the limits of an archive.
+    /// `INVALID_REQUEST` if a file's permissions forbid reading; `INTERNAL` if reading fails; `TOO_LARGE` if the
+    /// folder exceeds the limits.
     pub fn next_chunk(&mut self) -> Result<Option<Vec<u8>>> {
         while self.chunk.len() < CHUNK_BYTES && !self.ended {
             match self.file.take() {
@@ -111,7 +109,7 @@ impl Archive {
                     self.file = Some((file, size));
                 }
                 Err(error) if self.walk.is_file(found) => return Err(error),
-                // Skip the file: it was removed or replaced after the walk read its name.
+                // The file was removed or replaced after the walk read its name.
                 Err(_) => {}
             },
             FileKind::Link | FileKind::Other => {}
@@ -119,8 +117,7 @@ impl Archive {
         Ok(())
     }
 
-    // The header already contains the size of the file. If the file has grown since then, the additional content is
-    // left out. If the file has shrunk, zeros replace the missing bytes.
+    // The header already states the file's size. Content added since then is left out; zeros replace removed content.
     fn copy(&mut self, mut file: File, left: u64) -> Result<()> {
         let before = self.chunk.len();
         let wanted = left.min(CHUNK_BYTES as u64);
@@ -159,7 +156,7 @@ impl Archive {
 
     fn header(&mut self, name: &[u8], kind: u8, size: u64, metadata: &Metadata) {
         if name.len() > SHORT_NAME {
-            // GNU extension: a long name is stored as the content of an extra entry before the file's own entry.
+            // GNU extension: an extra entry before the file's own entry contains the long name.
             let length = name.len() as u64 + 1;
             self.chunk.extend(block(b"././@LongLink", b'L', length, metadata));
             self.chunk.extend_from_slice(name);
@@ -170,7 +167,7 @@ impl Archive {
         self.chunk.extend(block(short, kind, size, metadata));
     }
 
-    // All earlier chunks are multiples of the block size, so padding this chunk also aligns the archive.
+    // Earlier chunks are whole blocks, so padding this chunk aligns the archive.
     fn pad(&mut self) {
         let full = self.chunk.len().next_multiple_of(BLOCK);
         self.chunk.resize(full, 0);
@@ -184,7 +181,6 @@ fn block(name: &[u8], kind: u8, size: u64, metadata: &Metadata) -> [u8; BLOCK] {
     let mut put = |at: usize, bytes: &[u8]| block[at..at + bytes.len()].copy_from_slice(bytes);
     put(0, name);
     put(100, format!("{:07o}\0", metadata.mode & 0o777).as_bytes());
-    // Owner and group are always 0.
     put(108, b"0000000\0");
     put(116, b"0000000\0");
     if size < LARGE {

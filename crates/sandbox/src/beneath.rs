@@ -1,8 +1,7 @@
 //! Opens files inside a workspace and nowhere else.
 //!
-//! Every module that accesses files of a workspace uses this module. The kernel resolves every path with
-//! `RESOLVE_BENEATH`, `NO_SYMLINKS` and `NO_MAGICLINKS`. Checking a path first and opening it afterwards would be a
-//! race: a command could replace a folder with a link in between.
+//! The kernel resolves every path with `RESOLVE_BENEATH`, `NO_SYMLINKS` and `NO_MAGICLINKS`. A separate check of the
+//! path would be a race. Between the check and the open, a command could replace a folder with a link.
 
 use std::{
     fs::File,
@@ -27,16 +26,16 @@ use crate::{
 
 /// Path of the workspace inside the sandbox.
 pub const GUEST_FOLDER: &str = "/workspace";
-/// Maximum path length in bytes: the kernel's limit of 4096 bytes, minus a reserve.
+/// Maximum bytes of a path: the kernel's limit of 4096 bytes, minus a reserve.
 pub const MAX_PATH_BYTES: usize = 4000;
-/// Maximum number of retries of `openat2`. With `RESOLVE_BENEATH`, the call can fail with EAGAIN if anything on the
-/// system was renamed during the call.
+/// Maximum number of attempts of `openat2`. With `RESOLVE_BENEATH`, any concurrent rename on the host can cause
+/// EAGAIN.
 const TRIES: usize = 64;
 
-/// Returns the path relative to the workspace, without leading or repeated slashes; empty for the workspace itself.
+/// Returns the path relative to the workspace, without extra slashes; empty for the workspace itself.
 ///
 /// # Errors
-/// `INVALID_REQUEST` for a path that is outside the workspace, is too long, or contains `..` or NUL.
+/// `INVALID_REQUEST` for a path that leaves the workspace, is too long, or contains `..` or NUL.
 pub fn relative(path: &str) -> Result<String> {
     if path.contains('\0') {
         return Err(Error::invalid_field("path", "a path must not contain NUL"));
@@ -72,14 +71,14 @@ pub fn relative(path: &str) -> Result<String> {
     Ok(joined)
 }
 
-/// An open workspace folder. All paths are resolved from this folder.
+/// An open workspace folder, from which paths are resolved.
 #[derive(Debug)]
 pub struct Root {
     folder: OwnedFd,
 }
 
 impl Root {
-    /// Opens the workspace at a trusted path. Its last component must not be a link.
+    /// Opens the workspace at a trusted path whose last component is not a link.
     pub fn open(folder: &Path) -> Result<Self> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         match rustix::fs::openat(CWD, folder, flags, Mode::empty()) {
@@ -101,7 +100,7 @@ impl Root {
         open_folder(&self.folder, path.as_ref())
     }
 
-    /// Opens a regular file for reading. Never blocks on a pipe without a writer or on a file lease.
+    /// Opens a regular file for reading, without blocking on pipes or file leases.
     pub fn open_regular(&self, path: impl AsRef<[u8]>) -> Result<File> {
         let path = path.as_ref();
         let file = self
@@ -116,7 +115,7 @@ impl Root {
     }
 }
 
-/// Opens a path inside a folder. Links are not followed, and the path cannot lead out of the folder.
+/// Opens a path inside a folder, without following links.
 pub fn open_beneath(folder: impl AsFd, path: &[u8], flags: OFlags) -> rustix::io::Result<OwnedFd> {
     let path = if path.is_empty() { b".".as_slice() } else { path };
     let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
@@ -129,9 +128,8 @@ pub fn open_beneath(folder: impl AsFd, path: &[u8], flags: OFlags) -> rustix::io
     }
 }
 
-/// Opens a folder for reading. If the folder's mode denies access to its owner, the mode is first set to 0700. A
-/// command therefore cannot use `chmod 000` to hide files from the measurement of disk usage (module `tree`) or to
-/// prevent the removal of the workspace.
+/// Opens a folder for reading. If the folder's mode denies reading, the mode becomes 0700. Without this change,
+/// `chmod 000` would hide files from the measurement of disk usage and prevent the removal of the workspace.
 pub fn open_folder(folder: impl AsFd, path: &[u8]) -> rustix::io::Result<OwnedFd> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NONBLOCK;
     match open_beneath(&folder, path, flags) {
@@ -143,13 +141,14 @@ pub fn open_folder(folder: impl AsFd, path: &[u8]) -> rustix::io::Result<OwnedFd
     }
 }
 
-/// Sets the mode of a folder to 0700. The folder is opened first, because a command could replace the path with a link.
+/// Sets the mode of a folder to 0700. The folder is opened first, because a command could replace the path with a
+/// link.
 pub fn open_up(folder: impl AsFd, path: &[u8]) -> rustix::io::Result<()> {
     let closed = open_beneath(&folder, path, OFlags::PATH | OFlags::DIRECTORY)?;
     rustix::fs::chmod(format!("/proc/self/fd/{}", closed.as_raw_fd()), Mode::RWXU)
 }
 
-/// Returns the status of a file. For a link, the status describes the link itself.
+/// For a link, returns the status of the link itself.
 pub fn look(folder: impl AsFd, name: &[u8]) -> rustix::io::Result<Stat> {
     rustix::fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW)
 }
@@ -169,7 +168,7 @@ pub fn names(folder: impl AsFd, limit: usize) -> rustix::io::Result<Vec<Vec<u8>>
     Ok(names)
 }
 
-/// Converts a file status to metadata. A modification time before 1970 becomes 1970-01-01.
+/// A modification time before 1970 becomes 1970-01-01.
 #[expect(
     clippy::cast_sign_loss,
     clippy::unnecessary_cast,
@@ -195,7 +194,6 @@ pub fn metadata(stat: &Stat) -> Metadata {
     }
 }
 
-/// Formats a path for an error text.
 pub fn shown(path: &[u8]) -> String {
     let text = spelling::text_of(path);
     if text.is_empty() {
@@ -209,7 +207,7 @@ fn irregular(path: &[u8]) -> Error {
     Error::invalid_field("path", format!("{} is not a regular file", shown(path)))
 }
 
-/// Converts the error of a system call to an [`Error`]. The message names the path unless the disk is the cause.
+/// The message names the path unless the disk is the cause.
 pub fn refusal(path: &[u8], errno: Errno) -> Error {
     let name = shown(path);
     match errno {

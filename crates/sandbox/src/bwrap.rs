@@ -1,8 +1,7 @@
-//! Builds the invocation of bubblewrap. The arguments define what a sandboxed command can access.
+//! Builds bubblewrap's arguments, which define what a sandboxed command can access.
 //!
-//! `start` and the probe in `host` use this module. bubblewrap reads its arguments from a descriptor, because the
-//! sandboxed command could read a command line in `/proc/1/cmdline`. The command can also read bubblewrap's
-//! environment, which therefore contains only the variables that `environment` lists.
+//! A command could read bubblewrap's arguments in `/proc/1/cmdline`, so bubblewrap reads them from a descriptor. A
+//! command can also read bubblewrap's environment, so bubblewrap gets only the variables of `environment`.
 
 use std::{
     ffi::{CString, OsStr},
@@ -28,56 +27,54 @@ use super::{
     settings,
 };
 
-/// Uid and gid of a command inside the sandbox; `settings` defines their names.
+/// Uid and gid of a command inside the sandbox. `settings` defines their names.
 const GUEST_ID: &str = "1000";
-/// Folders of the root file system that contain programs. If the root file system has a symbolic link instead of such a
-/// folder (merged /usr), the sandbox gets the same link.
+/// Folders of programs. If one is a symbolic link in the root file system (merged /usr), the sandbox gets the same
+/// link.
 const PROGRAMS: &[&str] = &["usr", "bin", "sbin", "lib", "lib32", "lib64", "libx32"];
-/// End of the script of the sandbox's first process (pid 1). It runs the command's shell. bubblewrap's own pid 1 is not
-/// used, because it would keep open a descriptor that the command should not have.
+/// End of the first process's script: runs the command's shell. bubblewrap's own first process would keep open a
+/// descriptor that the command should not have.
 const FIRST_PROCESS: &str = "\"$0\" -c -- \"$1\"; exit $?";
 
 pub struct Layout<'a> {
     pub bwrap: &'a Path,
-    /// Root file system whose programs are bind-mounted read-only into the sandbox.
+    /// Root file system whose programs the sandbox gets, read-only.
     pub root: &'a Path,
-    /// Folder of the workspace on the host; `None` gives the command an empty tmpfs instead.
+    /// Workspace folder on the host; `None` for an empty tmpfs.
     pub workspace: Option<&'a Path>,
-    /// Folder that every uid can traverse. The workspace is first mounted there, because the project's uid may be
-    /// unable to traverse the workspace's own path. `None` if the workspace is used at its own path.
+    /// Mount point of the workspace that every uid can traverse. `None` if the workspace is used at its own path.
     pub carry_over: Option<&'a Path>,
-    /// Further folders of the host, mounted read-only.
+    /// More folders of the host, mounted read-only.
     pub folders: &'a [ReadOnlyFolder],
-    /// Maximum size in bytes of each tmpfs: /tmp, /dev/shm, and the workspace of a command without a project.
+    /// Maximum bytes of each tmpfs: /tmp, /dev/shm, and the workspace of a command without a project.
     pub tmp_bytes: u64,
     pub room: Room,
     pub input: Input,
-    /// Maximum number of processes; `None` if the first process sets no such limit.
+    /// Maximum number of processes that the first process sets, if any.
     pub max_processes: Option<u64>,
-    /// Process name of bubblewrap on the host; the command cannot read it.
+    /// Process name of bubblewrap on the host, which the command cannot read.
     pub mark: &'a str,
     pub filters: &'a Filters,
 }
 
-/// Write access of the command to its workspace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Room {
-    /// The workspace is within its limit, so the command may write.
+    /// The command may write.
     Free,
-    /// The workspace exceeds its limit. The command can remove files, but cannot write content to any file.
+    /// The command may remove files, but not write content.
     Full,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Input {
     Empty,
-    /// The command's standard input is the socket of the gate (module `gate`), over which the service sends input.
+    /// The socket of the gate (`gate.rs`), over which the service sends input.
     Gate,
 }
 
 pub struct Prepared {
     pub command: Command,
-    /// Read end of the pipe over which bubblewrap reports the first process and the exit status.
+    /// bubblewrap reports the first process and the exit status through this pipe.
     pub status: OwnedFd,
     pub gate: Gate,
     /// Files that must stay open until bubblewrap is spawned.
@@ -85,7 +82,7 @@ pub struct Prepared {
 }
 
 impl Layout<'_> {
-    /// Prepares the invocation. `output` and `errors` become the script's standard output and standard error.
+    /// `output` and `errors` become the script's standard output and standard error.
     pub fn prepare(
         &self,
         script: &str,
@@ -137,9 +134,9 @@ impl Layout<'_> {
         })
     }
 
-    /// Returns the script of the first process. It sets two limits that cannot be set earlier. An earlier file-size
-    /// limit would apply to bubblewrap, which itself writes small files. The process limit must be set inside the
-    /// sandbox's user namespace, because it then counts only the processes of this command.
+    /// Returns the script of the first process, which sets two limits. The file-size limit must not apply to
+    /// bubblewrap, which writes small files. The process limit counts only this command's processes if it is set
+    /// inside the sandbox's user namespace.
     fn first_process(&self) -> String {
         let wait = match self.input {
             Input::Empty => gate::WAIT,
@@ -150,7 +147,7 @@ impl Layout<'_> {
             script.push_str("ulimit -f 0; ");
         }
         if let Some(processes) = self.max_processes {
-            // bash has the option `-u`, dash has the option `-p`.
+            // bash has `ulimit -u`, dash has `ulimit -p`.
             script = format!("{script}ulimit -u {processes} 2>/dev/null || ulimit -p {processes}; ");
         }
         script + FIRST_PROCESS
@@ -192,7 +189,6 @@ impl Layout<'_> {
         }
     }
 
-    /// Adds /etc and /var: settings of the programs in /usr, and a few small files that the service creates.
     fn settings(&self, line: &mut Line, files: &mut Files) -> io::Result<()> {
         for folder in ["/etc", "/var"] {
             line.add(["--dir", folder, "--chmod", "0755", folder]);
@@ -224,7 +220,6 @@ impl Layout<'_> {
         line.tmpfs("/tmp", self.tmp_bytes);
     }
 
-    /// Adds the workspace and the read-only folders.
     fn workspace(&self, line: &mut Line, workspace: &Path, confinement: &mut Confinement) -> io::Result<()> {
         let mut sources: Vec<PathBuf> = vec![workspace.to_owned()];
         let mut folders: Vec<&ReadOnlyFolder> = self.folders.iter().collect();
@@ -248,8 +243,7 @@ impl Layout<'_> {
     }
 }
 
-/// Prepares the mounts of folders at `target`. A single folder is mounted at `target` itself. Several folders are
-/// mounted inside an empty file system at `target`.
+/// Mounts a single folder at `target`, and several folders inside an empty file system at `target`.
 fn carry(folders: &[PathBuf], target: &Path) -> io::Result<Carry> {
     let name = |path: &Path| CString::new(path.as_os_str().as_bytes());
     if let [folder] = folders {
@@ -285,8 +279,8 @@ impl Line {
     }
 }
 
-/// Descriptors for bubblewrap. They are close-on-exec, so that no other child of the service inherits them. The
-/// confinement clears the flag in bubblewrap's process.
+/// Descriptors for bubblewrap. Each is close-on-exec, so that no other child inherits it. The confinement clears this
+/// flag in bubblewrap's process.
 #[derive(Default)]
 struct Files {
     open: Vec<OwnedFd>,

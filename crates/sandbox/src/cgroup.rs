@@ -1,8 +1,7 @@
-//! Control groups, which limit the memory and the number of processes of a command and all its child processes.
+//! Control groups, which limit the memory and the processes of each command.
 //!
-//! `host` detects the cgroup version at start: version 2 if its memory and pids controllers are available, otherwise
-//! version 1. If neither version is available, only resource limits (`start`) and the meter (`meter`) limit a command.
-//! Each command gets its own group, which is removed after the command ends.
+//! Version 2 is used if its memory and pids controllers are available, otherwise version 1. Without control groups,
+//! only resource limits (`start`) and the meter (`meter`) limit a command.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -17,10 +16,10 @@ use rustix::process::{Pid, Signal};
 
 use super::hierarchy;
 
-/// CPU shares of every group in version 1. The value is half of the kernel's default, so that commands get less
-/// processor time than other groups.
+/// CPU shares of every group in version 1: half of the kernel's default, so that other processes get more processor
+/// time.
 const V1_CPU_SHARES: u64 = 512;
-/// CPU weight of every group in version 2, which is half of the kernel's default.
+/// CPU weight of every group in version 2: half of the kernel's default.
 const V2_CPU_WEIGHT: u64 = 50;
 /// Maximum number of attempts to remove a group. Removal fails until the killed processes have ended.
 const REMOVAL_TRIES: u32 = 200;
@@ -35,9 +34,9 @@ pub struct Cgroups {
 
 #[derive(Debug)]
 pub(super) enum Kind {
-    /// The service's folder. The controllers are enabled for the groups in this folder.
+    /// The service's folder, in which groups have the controllers.
     V2(PathBuf),
-    /// The service's folder for each controller; `None` for a controller that is not available.
+    /// The service's folder for each available controller.
     V1 {
         memory: Option<PathBuf>,
         pids: Option<PathBuf>,
@@ -49,9 +48,9 @@ pub(super) enum Kind {
 
 #[derive(Clone, Copy, Debug)]
 pub struct Bounds {
-    /// Maximum memory in bytes of all processes of the group, including their share of the page cache and of /tmp.
+    /// Maximum bytes of memory, including page cache and /tmp.
     pub memory: u64,
-    /// Maximum number of processes and threads of the group.
+    /// Maximum number of processes and threads.
     pub processes: u64,
 }
 
@@ -61,12 +60,12 @@ pub struct Group {
     folders: Vec<PathBuf>,
     procs: Vec<File>,
     kills: Option<PathBuf>,
-    /// File that lists the processes of the group.
+    /// File that lists the group's processes.
     list: PathBuf,
 }
 
 impl Cgroups {
-    /// Finds the folders in which groups can be created, and removes the groups that a killed service left behind.
+    /// Finds the folders for groups, and removes groups that a killed service left behind.
     pub fn detect() -> Self {
         let kind = match (
             fs::read_to_string("/proc/self/mountinfo"),
@@ -115,7 +114,7 @@ impl Cgroups {
         }
     }
 
-    /// Creates a group for one command; returns `None` if the service cannot use control groups.
+    /// Returns `None` if the service cannot use control groups.
     pub fn make(&self, bounds: Bounds) -> io::Result<Option<Group>> {
         let name = format!("c{}", self.next.fetch_add(1, Ordering::Relaxed));
         let mut group = Unfinished::default();
@@ -125,7 +124,7 @@ impl Cgroups {
                 let folder = group.add(parent, &name)?;
                 fs::write(folder.join("memory.max"), bounds.memory.to_string())?;
                 fs::write(folder.join("pids.max"), bounds.processes.to_string())?;
-                // The following files do not exist on every host. The limits work without them, so errors are ignored.
+                // These files do not exist on every host, and the limits work without them.
                 let _ = fs::write(folder.join("memory.swap.max"), "0");
                 let _ = fs::write(folder.join("memory.oom.group"), "1");
                 let _ = fs::write(folder.join("cpu.weight"), V2_CPU_WEIGHT.to_string());
@@ -163,15 +162,14 @@ impl Cgroups {
 impl Drop for Cgroups {
     fn drop(&mut self) {
         for folder in self.folders() {
-            // Removal fails if the folder still contains a group. The next start of the service then removes the
-            // folder.
+            // This fails while the folder contains a group. The next start of the service then removes the folder.
             let _ = fs::remove_dir(folder);
         }
     }
 }
 
 impl Group {
-    /// Descriptors of the group's `cgroup.procs` files. A process joins the group by writing `0` to each of them.
+    /// A process joins the group by writing `0` to each of these descriptors.
     pub fn joins(&self) -> impl Iterator<Item = RawFd> {
         self.procs.iter().map(AsRawFd::as_raw_fd)
     }
@@ -180,7 +178,7 @@ impl Group {
         &self.list
     }
 
-    /// Number of processes that the kernel killed because the group was out of memory; 0 if the number is unknown.
+    /// Number of processes that the kernel killed because the group was out of memory; 0 if unknown.
     pub fn kills(&self) -> u64 {
         let Some(text) = self.kills.as_ref().and_then(|file| fs::read_to_string(file).ok()) else {
             return 0;
@@ -189,7 +187,7 @@ impl Group {
         count.and_then(|count| count.trim().parse().ok()).unwrap_or(0)
     }
 
-    /// Kills the remaining processes of the group and removes the group. Blocks for up to two seconds.
+    /// Kills the group's processes and removes the group. Blocks for up to two seconds.
     pub fn remove(self) {
         let mut folders = self.folders;
         drop(self.procs);
@@ -207,7 +205,7 @@ impl Group {
     }
 }
 
-/// A group that is being created. Dropping this value removes the folders that were already created.
+/// A group that is being created. Dropping this value removes its folders.
 #[derive(Default)]
 struct Unfinished {
     folders: Vec<PathBuf>,

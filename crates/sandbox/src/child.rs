@@ -1,4 +1,4 @@
-//! A child process whose end can be awaited without blocking a thread.
+//! Processes whose end can be awaited without blocking a thread.
 
 use std::{
     io,
@@ -9,7 +9,7 @@ use std::{
 use rustix::process::{Pid, PidfdFlags};
 use tokio::io::{Interest, unix::AsyncFd};
 
-/// A child process. Dropping this value kills and reaps the child, unless `wait` has already returned its status.
+/// A child process. Dropping this value kills and reaps the child, unless `wait` has returned its status.
 #[derive(Debug)]
 pub struct Process {
     child: Child,
@@ -17,7 +17,7 @@ pub struct Process {
     ended: bool,
 }
 
-/// A process, not necessarily a child of the service, whose end can be awaited.
+/// Any process whose end can be awaited, not necessarily a child.
 #[derive(Debug)]
 pub struct Watched {
     exit: AsyncFd<OwnedFd>,
@@ -74,8 +74,8 @@ impl Watched {
     pub fn open(number: i32) -> io::Result<Self> {
         let pid = Pid::from_raw(number).ok_or_else(|| io::Error::from_raw_os_error(libc::ESRCH))?;
         let descriptor = rustix::process::pidfd_open(pid, PidfdFlags::NONBLOCK)?;
-        // SAFETY: an `OwnedFd` keeps its descriptor number until it is dropped, and it is dropped only after the
-        // registration has ended.
+        // SAFETY: an `OwnedFd` keeps its descriptor number until it is dropped, which happens after the registration
+        // has ended.
         let exit = unsafe { AsyncFd::register_with_interest(descriptor, Interest::READABLE) }?;
         Ok(Self { exit })
     }
@@ -85,8 +85,8 @@ impl Watched {
         let _ = rustix::process::pidfd_send_signal(self.exit.get_ref(), rustix::process::Signal::KILL);
     }
 
-    /// Waits for the end of the process. If it is the first process of a pid namespace, all other processes of the
-    /// namespace have also ended.
+    /// Waits for the end of the process. When the first process of a pid namespace ends, all its other processes have
+    /// ended.
     pub async fn wait(&self) -> io::Result<()> {
         self.exit.readable().await?.retain_ready();
         Ok(())

@@ -1,8 +1,7 @@
-//! Sets up the child process between fork and exec, so that bubblewrap starts with only the access that it needs.
+//! Sets up bubblewrap's process between fork and exec, so that bubblewrap gets only the access that it needs.
 //!
-//! `bwrap` and `host` apply this setup to every bubblewrap process. The child joins the control groups, sets the
-//! resource limits, switches to the project's uid and closes all descriptors that bubblewrap should not inherit. The
-//! calling module clears the environment.
+//! The child joins the control groups, sets resource limits, switches to the project's uid and closes all other
+//! descriptors.
 
 use std::{
     ffi::{CStr, CString, OsStr},
@@ -17,35 +16,34 @@ use rustix::{
     mount::{MountFlags, MoveMountFlags, OpenTreeFlags, move_mount, open_tree},
 };
 
-/// Setup of a child process. All values are created before the fork, because the child must not allocate memory.
+/// Setup of a child process. All values exist before the fork, because the child must not allocate memory.
 #[derive(Clone, Debug, Default)]
 pub struct Confinement {
-    /// Descriptors of the `cgroup.procs` files of the control groups that the child joins, open for writing.
+    /// Open `cgroup.procs` files of the groups to join.
     pub join: Vec<RawFd>,
-    /// Uid and gid to which the child switches; `None` when the service is not root.
+    /// Uid and gid of the child; `None` if the service is not root.
     pub become_user: Option<u32>,
     /// Bind mounts of the workspace and of read-only folders; `None` if the project's uid can traverse their paths.
     pub carry: Option<Carry>,
-    /// Each entry is a resource and the value of both its soft and its hard limit.
+    /// Resources, each with the value of its soft and hard limit.
     pub limits: Vec<(libc::__rlimit_resource_t, u64)>,
-    /// Descriptors that bubblewrap inherits in addition to stdin, stdout and stderr.
+    /// Descriptors that bubblewrap inherits besides stdin, stdout and stderr.
     pub keep: Vec<RawFd>,
 }
 
-/// Maximum number of mounts of a command: the workspace and its read-only folders.
+/// Maximum number of mounts: the workspace and read-only folders.
 const MAX_MOUNTS: usize = 64;
 
-/// Bind mounts that are visible only in the child's mount namespace.
+/// Bind mounts in the child's own mount namespace.
 #[derive(Clone, Debug)]
 pub struct Carry {
-    /// Folder on which an empty file system for the mount points is mounted. `None` if there is only one mount, whose
-    /// mount point exists.
+    /// Where an empty file system for the mount points is mounted; `None` for a single mount.
     pub below: Option<CString>,
-    /// Pairs of a folder and its mount point.
+    /// Folders and their mount points.
     pub mounts: Vec<(CString, CString)>,
 }
 
-/// OOM score of commands. When the host runs out of memory, the kernel kills commands before the service.
+/// OOM score of commands, so that the kernel kills commands before the service.
 const OOM_SCORE: &[u8] = b"600";
 /// Nice value of commands, so that the service gets processor time first.
 const NICENESS: i32 = 5;
@@ -53,12 +51,11 @@ const NICENESS: i32 = 5;
 impl Confinement {
     pub fn apply_to(self, command: &mut Command) {
         use std::os::unix::process::CommandExt as _;
-        // The child exits if its parent has another pid than the service, because the child must not outlive the
-        // service.
+        // A child with another parent must exit, because the service has ended.
         let parent = std::process::id();
         let apply = move || self.apply(parent);
-        // SAFETY: `apply` runs in the forked child of a multi-threaded program, where only async-signal-safe functions
-        // may be called. It only makes system calls on values created before the fork; it neither allocates nor locks.
+        // SAFETY: in the forked child of a multi-threaded program, only async-signal-safe functions may be called.
+        // `apply` makes system calls on values that exist since before the fork. It neither allocates nor locks.
         unsafe { command.pre_exec(apply) };
     }
 
@@ -83,16 +80,14 @@ impl Confinement {
             libc::prctl(libc::PR_SET_THP_DISABLE, 0, 0, 0, 0);
         }
         if let Some(id) = self.become_user {
-            // SAFETY: plain system calls of this single-threaded child; the group list is empty, so its pointer is not
-            // read.
+            // SAFETY: system calls of a single-threaded child; the group list is empty, so its pointer is not read.
             unsafe {
                 checked(libc::setgroups(0, std::ptr::null()))?;
                 checked(libc::setresgid(id, id, id))?;
                 checked(libc::setresuid(id, id, id))?;
             }
         }
-        // A change of uid clears the parent-death signal, so the signal is set after the change. bubblewrap sets the
-        // signal again later.
+        // A change of uid clears the parent-death signal, so the signal is set afterwards.
         unsafe {
             checked(libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL))?;
             if libc::getppid().unsigned_abs() != parent {
@@ -103,7 +98,7 @@ impl Confinement {
     }
 
     fn close_others(&self) -> io::Result<()> {
-        // SAFETY: the call marks descriptors to be closed at exec. It closes none of them now.
+        // SAFETY: the call only marks descriptors, which exec then closes.
         let marked = unsafe { libc::syscall(libc::SYS_close_range, 3, libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC) };
         checked(marked)?;
         for descriptor in &self.keep {
@@ -115,7 +110,6 @@ impl Confinement {
 }
 
 impl Carry {
-    /// Returns the mount points.
     pub fn targets(&self) -> Vec<PathBuf> {
         let path = |target: &CString| PathBuf::from(OsStr::from_bytes(target.as_bytes()));
         self.mounts.iter().map(|(_, target)| path(target)).collect()
@@ -147,8 +141,8 @@ impl Carry {
         Ok(())
     }
 
-    /// Mounts the folders inside a new file system at `below`. The new file system can hide the source folders, so they
-    /// are opened first. If a read-only folder no longer exists, its mount point stays empty.
+    /// Mounts the folders inside a new file system at `below`. The new file system can hide the folders, so they are
+    /// opened first. If a read-only folder is missing, its mount point stays empty.
     fn mount_below(&self, below: &CStr) -> io::Result<()> {
         let mut opened = [const { None }; MAX_MOUNTS];
         if self.mounts.len() > opened.len() {
@@ -175,8 +169,7 @@ impl Carry {
     }
 }
 
-/// Lowers the child's priority for CPU and memory. Errors are ignored, because a command may run even if the host
-/// forbids the change.
+/// Lowers the child's priority for CPU and memory, if the host permits this.
 fn stand_back() {
     // SAFETY: the strings are NUL-terminated, the buffer is valid for its length, and the descriptor is closed once.
     unsafe {
@@ -189,7 +182,7 @@ fn stand_back() {
     }
 }
 
-/// Sets the soft and the hard limit. If the service itself has a lower hard limit, that limit is used.
+/// Sets the soft and the hard limit. The service's own hard limit is the maximum.
 fn set_limit(resource: libc::__rlimit_resource_t, limit: u64) -> io::Result<()> {
     let mut current = libc::rlimit {
         rlim_cur: 0,

@@ -1,6 +1,4 @@
-//! Describes the sandbox to the model: its limits and the installed programs.
-//!
-//! The service's worker puts this description into the system prompt. Without the description, models try to install
+//! Describes the sandbox to the model, as part of the system prompt. Without this description, models try to install
 //! packages and fetch web pages.
 
 use std::{sync::Arc, time::Duration};
@@ -14,19 +12,18 @@ use crate::{config, error::Error};
 const PROGRAMS_TIMEOUT: Duration = Duration::from_secs(30);
 
 impl Sandboxes {
-    /// Returns the limits and the installed programs as text for the system prompt. If commands cannot run on this
-    /// host, the text says so instead.
+    /// Returns the limits and the installed programs. If commands cannot run on this host, the text says so instead.
     pub async fn describe_for_model(&self) -> String {
         let programs = self.programs().await;
-        // `programs` has already run the probe, so `layout` does not block.
+        // `programs` has already started bubblewrap once, so `layout` does not block.
         match self.host.layout(None) {
             Ok(_) => format!("{}\n{programs}", limits(&self.host.config)),
             Err(_) => "Commands cannot be run on this server: bash always fails. The other tools work.".to_owned(),
         }
     }
 
-    /// Lists the programs that are installed in the sandbox. The first call runs a script in a sandbox; later calls
-    /// return the same list. If the script fails, the list is empty and the next call tries again.
+    /// Lists the programs in the sandbox. The first call runs a script in a sandbox, and later calls return its
+    /// result. If the script fails, the list is empty and the next call tries again.
     pub async fn programs(&self) -> &str {
         let asked = self.programs.get_or_try_init(|| async {
             let cell = Cell {
@@ -79,8 +76,8 @@ fn limits(config: &config::Config) -> String {
     )
 }
 
-/// Formats a size in the largest binary unit that gives a whole number. Other sizes are in megabytes if they are at
-/// least 10 MiB, and in bytes if they are smaller.
+/// Uses the largest binary unit that gives a whole number. Other sizes from 10 MiB are in megabytes, and smaller
+/// sizes in bytes.
 fn size(bytes: u64) -> String {
     let units = [("GiB", 30), ("MiB", 20), ("KiB", 10)];
     let unit = units

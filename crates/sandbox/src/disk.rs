@@ -1,4 +1,4 @@
-//! Free space on the disk of a folder, and errors that the disk causes.
+//! Free space on a folder's disk, and errors that the disk causes.
 
 use std::{
     borrow::Cow,
@@ -10,11 +10,11 @@ use rustix::io::Errno;
 
 use crate::error::{Error, ErrorKind};
 
-/// The reserve of free space never exceeds the disk size divided by this number.
+/// The reserve is at most the disk size divided by this number.
 const LARGEST_PART: u64 = 20;
 
 /// Converts an I/O error. If the disk is the cause, the kind is `Unavailable`, because a later retry may succeed.
-/// Otherwise the kind is `Internal`, and `what` is the message.
+/// Otherwise, the kind is `Internal`.
 pub fn fault(what: impl Into<Cow<'static, str>>, error: io::Error) -> Error {
     let is_disk = matches!(
         error.kind(),
@@ -28,8 +28,8 @@ pub fn fault(what: impl Into<Cow<'static, str>>, error: io::Error) -> Error {
     }
 }
 
-/// Returns whether the reserve is still free on the disk of a folder after a write of `more` bytes; true if the free
-/// space is unknown. The reserve is `min_free_bytes`, or 5 % of the disk if that is less.
+/// Returns whether the reserve stays free after a write of `more` bytes. The reserve is `min_free_bytes`, or 5 % of
+/// the disk if that is less. If the free space is unknown, returns true.
 pub fn has_room(folder: &Path, min_free_bytes: u64, more: u64) -> bool {
     let Ok(disk) = rustix::fs::statvfs(folder) else {
         return true;

@@ -1,11 +1,8 @@
-//! The complete environment of a command.
+//! The complete environment of a command, without the service's own variables.
 //!
-//! `bwrap` sets these variables. The service's own environment never reaches a command. HOME is the workspace, so that
-//! files that a program saves in `~` are kept. Caches and downloads go to /tmp, so that they are not stored among the
-//! project's files.
-//!
-//! Commands have no network. By default, some package managers retry a failed download for a minute, so the variables
-//! limit the number of retries.
+//! HOME is the workspace, so that files in `~` are kept. Caches and downloads go to /tmp, so that they are not kept.
+//! Commands have no network, so some variables limit the retries of package managers, which can otherwise take a
+//! minute.
 
 use super::beneath::GUEST_FOLDER;
 
@@ -64,8 +61,7 @@ pub const ENVIRONMENT: &[(&str, &str)] = &[
     ("DOTNET_CLI_HOME", "/tmp"),
     ("DOTNET_CLI_TELEMETRY_OPTOUT", "1"),
     ("DOTNET_NOLOGO", "1"),
-    // Without this variable, a git program that was built for /usr/local reads its system configuration from another
-    // folder.
+    // By default, a git program that was built for /usr/local reads its configuration from another folder.
     ("GIT_CONFIG_SYSTEM", "/etc/gitconfig"),
     ("GIT_TERMINAL_PROMPT", "0"),
 ];

@@ -1,32 +1,32 @@
-//! The error type of this crate. The server converts it to the error type of the API.
+//! The error type of this crate, which the server converts to API errors.
 
 use std::{borrow::Cow, error::Error as StdError, fmt};
 
 /// A result whose error type defaults to [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// The category of an error. The service translates each category to an error code of the API.
+/// The category of an error. Each category becomes an error code of the API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ErrorKind {
-    /// An argument is invalid; [`Error::field`] names the argument, if it is known.
+    /// An argument is invalid. [`Error::field`] may name the argument.
     Invalid,
     /// The file or folder does not exist.
     FileNotFound,
     /// The upload does not exist.
     UploadNotFound,
-    /// The current state of a file or of the sandbox does not allow the operation.
+    /// The state of a file or of the sandbox does not allow the operation.
     Conflict,
-    /// Another operation changed the same file first; a retry may succeed.
+    /// Another operation changed the file first; a retry may succeed.
     Contended,
     /// A size or a number exceeds its limit.
     TooLarge,
-    /// The disk, bubblewrap or the host cannot be used now.
+    /// The disk, bubblewrap or the host cannot be used at the moment.
     Unavailable,
     /// An unexpected failure, such as a failed system call.
     Internal,
 }
 
-/// An error with its category, its message and, if known, its cause.
+/// An error with its category and message.
 #[derive(Debug)]
 pub struct Error {
     inner: Box<Inner>,
@@ -80,17 +80,17 @@ impl Error {
         self.inner.kind
     }
 
-    /// Returns the message, without the cause.
+    /// Returns the message, which omits the cause.
     pub fn message(&self) -> &str {
         &self.inner.message
     }
 
-    /// Returns the name of the invalid argument; `None` if the error is not about one argument.
+    /// Returns the name of the invalid argument, if one argument is the cause.
     pub fn field(&self) -> Option<&str> {
         self.inner.field.as_deref()
     }
 
-    /// Removes and returns the cause, so that the caller can attach it to another error.
+    /// Removes and returns the cause.
     pub fn take_cause(&mut self) -> Option<Box<dyn StdError + Send + Sync>> {
         self.inner.cause.take()
     }

@@ -1,8 +1,7 @@
 //! Runs one command, from its start to the end of its last process.
 //!
 //! `ProjectSandbox::execute` calls [`run`] in a separate task. If the caller drops the future of `execute`, the task
-//! cancels the command and cleans up. When `run` returns, all processes of the command have ended. `spawned` uses
-//! [`Running`] for long-lived processes.
+//! cancels the command and cleans up. `spawned` uses [`Running`] for long-lived processes.
 
 use std::{os::unix::process::ExitStatusExt, process::ExitStatus, sync::Arc, time::Duration};
 
@@ -36,18 +35,18 @@ use crate::error::{Error, ErrorKind, Result};
 const TIMEOUT_GRACE: Duration = Duration::from_secs(2);
 /// Time between SIGTERM and SIGKILL after a cancellation. It is short, because the caller is waiting.
 const CANCEL_GRACE: Duration = Duration::from_millis(500);
-/// Maximum time to wait for killed processes to end.
+/// Maximum time until killed processes have ended.
 const DEATH: Duration = Duration::from_secs(10);
-/// Maximum time to wait for bubblewrap to report the sandbox's first process before the command is killed.
+/// Maximum time until bubblewrap has reported the sandbox's first process.
 const REPORT: Duration = Duration::from_secs(2);
-/// Maximum time to wait for the exit status, and then for the rest of the output, after all processes have ended.
+/// Maximum time for the exit status after all processes have ended, and then again for the rest of the output.
 const DRAIN: Duration = Duration::from_secs(2);
-/// Maximum size of bubblewrap's report in bytes. A report normally has a few hundred bytes.
+/// Maximum bytes of bubblewrap's report, which normally has a few hundred bytes.
 const MAX_REPORT_BYTES: u64 = 8192;
-/// Numbers of the standard signals. If signal N kills a program, the shell exits with status 128 + N.
+/// If one of these signals, N, kills a program, the shell exits with status 128 + N.
 const SIGNALS: std::ops::RangeInclusive<i32> = 1..=31;
 
-/// Runs a command until it ends. `live` receives chunks of the command's output while the channel has room.
+/// `live` receives output while the channel has room.
 pub async fn run(
     cell: Cell,
     command: Command,
@@ -74,9 +73,9 @@ pub struct Running {
     process: Process,
     group: Option<Group>,
     at_start: Usage,
-    /// The part of bubblewrap's report that has been received so far.
+    /// The part of bubblewrap's report that has arrived.
     report: watch::Receiver<String>,
-    /// Task that records the command and then lets it run. Its result is `None` if the command was not recorded.
+    /// Records the command and then lets it run. Returns `None` if the command was not recorded.
     opening: JoinHandle<Option<Record>>,
     pump: JoinHandle<Clip>,
     /// Makes `pump` stop before the end of the output.
@@ -112,8 +111,7 @@ impl Running {
         })
     }
 
-    /// Waits until all processes of the command have ended. Ends them at the time `until`, when `cancel` is cancelled,
-    /// or when the command exceeds a limit.
+    /// Returns when all processes have ended. Ends them at `until`, on `cancel`, or when the command exceeds a limit.
     pub async fn finish(mut self, until: Instant, cancel: &CancellationToken) -> Result<Execution> {
         let watched = watch_limits(
             self.meter(),
@@ -136,8 +134,8 @@ impl Running {
         let exit_code = self.exit_code().await;
         let status = match status {
             Ok(status) if status.signal().is_some() && ended.is_none() => {
-                // Bubblewrap itself was killed, by the kernel or by a user of the host. Kill the remaining processes of
-                // the sandbox, and wait until they have ended.
+                // bubblewrap was killed by the kernel or by a user of the host. The sandbox's other processes must
+                // end as well.
                 self.end(CommandEnd::OutOfMemory).await.or(Ok(status))
             }
             status => status,
@@ -176,18 +174,18 @@ impl Running {
         }
     }
 
-    /// Ends all processes with SIGKILL. After a timeout or a cancellation, SIGTERM is sent first.
+    /// Ends all processes with SIGKILL. After a timeout or a cancellation, SIGTERM comes first.
     async fn end(&mut self, why: CommandEnd) -> Result<ExitStatus> {
-        // First wait until bubblewrap has reported the sandbox's first process. Shortly after its creation, the first
-        // process requests that the kernel kill it when bubblewrap ends. If bubblewrap were killed before this request,
-        // the first process would keep running.
+        // Wait until bubblewrap has reported the sandbox's first process. Soon after its creation, the first process
+        // asks the kernel to be killed when bubblewrap ends. If bubblewrap were killed earlier, the first process
+        // would keep running.
         let reported = self.report.wait_for(|report| parse_scope(report, None).is_some());
         let _ = timeout(REPORT, reported).await;
         let list = self.group.as_ref().map(|group| group.list().into());
         let scope = parse_scope(&self.report.borrow(), list);
         let first = scope.as_ref().and_then(|scope| Watched::open(scope.first).ok());
-        // A later process may have reused the pid before the pidfd was opened. If the first process is still in the
-        // sandbox now, the pidfd certainly refers to it; if not, the pidfd is discarded.
+        // Another process may have got the first process's pid before the pidfd was opened. If the first process is
+        // still in the sandbox now, the pidfd refers to it. Otherwise the pidfd is discarded.
         let first = first.filter(|_| scope.as_ref().is_some_and(Scope::holds_first));
         let grace = match why {
             CommandEnd::TimedOut => TIMEOUT_GRACE,
@@ -195,7 +193,7 @@ impl Running {
             _ => Duration::ZERO,
         };
         if let Some(scope) = scope.filter(|_| !grace.is_zero()) {
-            // Errors are ignored: processes that did not get SIGTERM are killed below.
+            // Processes that did not get SIGTERM are killed below.
             let _ = spawn_blocking(move || scope.terminate()).await;
             let _ = timeout(grace, self.process.wait()).await;
         }
@@ -216,8 +214,7 @@ impl Running {
         }
     }
 
-    /// Waits for the exit status in bubblewrap's report. bubblewrap reports no status if it has not executed the
-    /// command.
+    /// Returns the exit status from bubblewrap's report. There is none if bubblewrap has not executed the command.
     async fn exit_code(&mut self) -> Option<i32> {
         let reported = self.report.wait_for(|report| field(report, "exit-code").is_some());
         let report = timeout(DRAIN, reported).await.ok()?.ok()?;
@@ -236,7 +233,7 @@ impl Running {
             .map_err(|error| Error::internal("reading the command's output failed", error))
     }
 
-    /// Removes the control group. Returns whether the kernel killed a process of the group because memory had run out.
+    /// Returns whether the kernel killed a process because memory had run out.
     async fn clear_away(&mut self) -> bool {
         let Some(group) = self.group.take() else { return false };
         let removed = spawn_blocking(move || {
@@ -251,14 +248,14 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         self.enough.cancel();
-        // Abort the task that owns the command's record, so that the record is removed even if `finish` was not
+        // The task owns the command's record. Aborting the task removes the record, even if `finish` was not
         // completed.
         self.opening.abort();
     }
 }
 
-/// Records the sandbox and then lets the command run. If the service is killed, its next start uses the record to kill
-/// the sandbox. A command that cannot be found in bubblewrap's report does not run.
+/// Records the sandbox and then lets the command run. After the service was killed, its next start uses the record to
+/// kill the sandbox. If the command is missing in bubblewrap's report, the command does not run.
 async fn open(
     host: Arc<Host>,
     gate: Gate,
@@ -268,7 +265,7 @@ async fn open(
     let reported = report.wait_for(|report| parse_scope(report, None).is_some()).await;
     let scope = reported.ok().and_then(|report| parse_scope(&report, None))?;
     let guard = || scope.holds_first().then(|| host.remains.record(scope.first));
-    // The guard returns `None` if the first process has already ended. Then the command does not run.
+    // If the first process has already ended, the guard returns `None`, and the command does not run.
     let (record, socket) = gate.open_when_ready(guard).await.ok()?;
     opened(socket);
     match record? {
@@ -280,12 +277,12 @@ async fn open(
     }
 }
 
-/// Returns the result of a command without an exit status: bubblewrap was killed, or it ended before it executed the
-/// command.
+/// Returns the result of a command without an exit status. In this case, bubblewrap was killed, or ended before it
+/// executed the command.
 fn lost(status: ExitStatus, said: &str) -> Result<CommandEnd> {
     match status.signal() {
         Some(signal) => Ok(CommandEnd::Signalled(signal)),
-        // bubblewrap's message contains paths of the host, so it is written only to the log.
+        // bubblewrap's message contains paths of the host, so the message is only logged.
         None => {
             Err(Error::new(ErrorKind::Unavailable, "the sandbox could not be set up").caused_by(said.trim().to_owned()))
         }
@@ -317,7 +314,8 @@ async fn read_report(mut status: pipe::Receiver, reported: watch::Sender<String>
     }
 }
 
-/// Returns a number from bubblewrap's report. Each line is a JSON object; an incomplete last line is ignored.
+/// Returns a number from bubblewrap's report, in which each line is a JSON object. An incomplete last line is
+/// ignored.
 fn field(report: &str, name: &str) -> Option<i64> {
     let complete = &report[..=report.rfind('\n')?];
     let mut lines = complete

@@ -1,43 +1,40 @@
-//! The gate at which each command waits until the service is ready for it.
+//! The gate: a socket on which each command waits until the service is ready.
 //!
-//! When the service is killed, the kernel kills bubblewrap. When bubblewrap ends, the kernel kills the sandbox's first
-//! process, but only if the first process has already requested this (`PR_SET_PDEATHSIG`). If the service were killed
-//! before the request, the sandbox would keep running. After the request, the first process therefore reports that it
-//! is ready, and waits for an answer from the service. If the service has ended, the first process reads end-of-file
-//! and exits without running the command.
+//! If the service is killed, the kernel kills bubblewrap and then the sandbox's first process. But the first process
+//! must first ask the kernel for this (`PR_SET_PDEATHSIG`). If the service were killed before, the sandbox would keep
+//! running. Therefore the first process reports over the socket that it has asked, and waits for an answer. If the
+//! service has ended, the first process reads end-of-file and exits without running the command.
 
 use std::{
     io::{self, Write},
     os::{fd::OwnedFd, unix::net::UnixStream},
 };
 
-/// Script that the first process runs before the command. The standard input of the first process is its end of the
-/// gate's socket.
+/// Script that the first process runs before the command. Its standard input is the gate's socket.
 pub const WAIT: &str = "echo >&0 && read -r go && exec </dev/null || exit 125; ";
-/// Variant of [`WAIT`] for a command that keeps the gate's socket as its standard input.
+/// Like [`WAIT`], but the socket stays the command's standard input.
 pub const WAIT_WITH_INPUT: &str = "echo >&0 && read -r go || exit 125; ";
 
-/// The service's end of the gate. If this value is dropped before the gate is opened, the command does not run.
+/// The service's end of the socket. If this value is dropped before the gate is opened, the command does not run.
 #[derive(Debug)]
 pub struct Gate(UnixStream);
 
 impl Gate {
-    /// Creates a gate. Also returns the other end of its socket, which becomes the standard input of the first process.
-    /// Other child processes inherit neither end.
+    /// Creates a gate. Also returns the other end of the socket, for the standard input of the first process. Other
+    /// child processes inherit neither end.
     pub fn new() -> io::Result<(Self, OwnedFd)> {
         let (ours, theirs) = UnixStream::pair()?;
         Ok((Self(ours), theirs.into()))
     }
 
-    /// Lets the command run as soon as the first process is ready. Use this method for a command that needs no record
-    /// (module `records`), such as the probe in `host`.
+    /// Lets the command run as soon as the first process is ready. For commands that need no record (module
+    /// `records`).
     pub fn open_ahead(&self) -> io::Result<()> {
         (&self.0).write_all(b"\n")
     }
 
-    /// Waits until the first process is ready, runs `guard`, and then lets the command run. Returns the result of
-    /// `guard` and the service's end of the socket. With [`WAIT_WITH_INPUT`], the other end is the command's standard
-    /// input. Must be called within the tokio runtime.
+    /// Waits until the first process is ready, runs `guard`, and lets the command run. Also returns the service's end
+    /// of the socket, through which [`WAIT_WITH_INPUT`] commands get input. Must be called within the tokio runtime.
     pub async fn open_when_ready<T>(self, guard: impl FnOnce() -> T) -> io::Result<(T, tokio::net::UnixStream)> {
         self.0.set_nonblocking(true)?;
         let socket = tokio::net::UnixStream::from_std(self.0)?;

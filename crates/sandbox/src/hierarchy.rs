@@ -1,7 +1,5 @@
-//! Finds, for each cgroup hierarchy, the folder in which the service may create groups.
-//!
-//! `cgroup` uses this module at start. If a killed service left groups behind, their processes are killed and the
-//! groups are removed.
+//! Finds the folders in which the service may create control groups. Also kills the processes in groups that a killed
+//! service left behind, and removes these groups.
 
 use std::{
     ffi::OsStr,
@@ -18,8 +16,7 @@ use super::{
 /// In tests, several services run in one process, and each service needs its own folders.
 static INSTANCES: AtomicU64 = AtomicU64::new(0);
 
-/// Detects the cgroup version. `mounts` is the text of `/proc/self/mountinfo`, and `own` is the text of
-/// `/proc/self/cgroup`.
+/// `mounts` is the text of `/proc/self/mountinfo`, and `own` of `/proc/self/cgroup`.
 pub fn detect(mounts: &str, own: &str) -> Kind {
     let v2 = own_folder(mounts, own, "");
     let mut why = "no cgroup file system is mounted".to_owned();
@@ -48,9 +45,9 @@ pub fn detect(mounts: &str, own: &str) -> Kind {
     Kind::V1 { memory, pids, cpu }
 }
 
-/// Returns a folder in which new groups get the memory and pids controllers. A group that contains processes cannot
-/// pass controllers on to the groups below it. Therefore, if the service is the only process in a delegated group
-/// (systemd: `Delegate=yes`), it moves itself into a leaf group.
+/// Returns a folder whose groups get the memory and pids controllers. A group that contains processes cannot pass
+/// controllers on. Therefore, if the service is alone in a delegated group (systemd: `Delegate=yes`), the service
+/// moves itself into a new group below.
 fn v2_parent(top: &Path, own: &Path) -> Result<PathBuf, String> {
     const NEEDED: [&str; 2] = ["memory", "pids"];
     let has = |folder: &Path, file: &str| {
@@ -91,8 +88,8 @@ fn v2_parent(top: &Path, own: &Path) -> Result<PathBuf, String> {
     Err("no cgroup v2 group is delegated to the service".into())
 }
 
-/// Creates the service's folder `runyard.<process>.<instance>`. First cleans up after service processes that have
-/// ended: kills the processes in their groups, and removes their folders.
+/// Creates the folder `runyard.<process>.<instance>`. Before that, kills the remaining processes of services that
+/// have ended, and removes their folders.
 fn make_parent(folder: &Path) -> io::Result<PathBuf> {
     for entry in fs::read_dir(folder)?.flatten() {
         let name = entry.file_name();
@@ -122,8 +119,8 @@ fn own_name() -> String {
     format!("{}-{process}-{started}", records::own_namespace())
 }
 
-/// Returns whether the process with this name has ended. Processes of another pid namespace, such as another container,
-/// are not visible and count as running.
+/// Returns whether the process with this name has ended. A process of another pid namespace is not visible and counts
+/// as running.
 fn is_over(name: &str) -> bool {
     let numbers: Option<Vec<u64>> = name.split('-').map(|number| number.parse().ok()).collect();
     match numbers.as_deref() {
@@ -131,14 +128,14 @@ fn is_over(name: &str) -> bool {
             let process = u32::try_from(*process).ok();
             *namespace == records::own_namespace() && process.and_then(records::start_time) != Some(*started)
         }
-        // Earlier versions of the service used only the pid as the name.
+        // Earlier versions of the service used only the pid.
         Some([process]) => !Path::new("/proc").join(process.to_string()).exists(),
         _ => false,
     }
 }
 
-/// Returns the mount point of the hierarchy with this controller, and the folder of the service's own group in that
-/// hierarchy. `controller` is empty for version 2. Returns `None` if the hierarchy is not mounted.
+/// Returns the mount point of the hierarchy with this controller, and the folder of the service's own group. Version
+/// 2 has an empty `controller`. Returns `None` if the hierarchy is not mounted.
 fn own_folder(mounts: &str, own: &str, controller: &str) -> Option<(PathBuf, PathBuf)> {
     let (root, top) = mounts.lines().find_map(|line| {
         let (before, after) = line.split_once(" - ")?;

@@ -1,8 +1,7 @@
-//! Detects once which sandbox features this host supports.
+//! Detects which sandbox features this host supports.
 //!
-//! `Sandboxes` owns the [`Host`]. If bubblewrap is missing or cannot create sandboxes, every command fails, and the
-//! error explains the problem. The service refuses to start only for a problem that would make commands unsafe or files
-//! unreachable.
+//! If bubblewrap cannot create sandboxes, every command fails with an error that explains the problem. The service
+//! itself refuses to start only if commands would be unsafe or files unreachable.
 
 use std::{
     fs, io,
@@ -38,40 +37,40 @@ use crate::{
     error::{Error, ErrorKind, Result},
 };
 
-/// Oldest supported version of bubblewrap: major and minor number.
+/// Major and minor number of the oldest supported bubblewrap.
 const OLDEST: (u32, u32) = (0, 8);
 /// Lowest permitted `uid_base`. Lower uids belong to users and services of the host.
 const LOWEST_UID_BASE: u32 = 1000;
 const PROBE_TIMEOUT: Duration = Duration::from_secs(10);
-/// Candidates for the mount point of a workspace: folders that exist on most hosts and that every uid can traverse. The
-/// first existing folder is used. The mount is visible only to bubblewrap.
+/// Possible mount points of a workspace. They exist on most hosts, and every uid can traverse them. The mount is
+/// visible only to bubblewrap.
 const CARRY_TARGETS: &[&str] = &["/mnt", "/media", "/srv", "/opt"];
 
 pub struct Host {
     pub config: config::Config,
     pub cgroups: Cgroups,
     pub spawner: Spawner,
-    /// Records of running commands. If the service is killed, its next start kills the recorded commands.
+    /// Records of running commands. If the service is killed, its next start kills these commands.
     pub remains: CommandRecords,
     /// The service's own program, for conversions.
     pub program: Option<Arc<OwnedFd>>,
     /// Slots of running conversions.
     pub conversions: Semaphore,
-    /// Uid of the first project. `None` when the service is not root: all projects then share the service's uid.
+    /// Uid of the first project. `None` if the service is not root, so that all projects share its uid.
     uid_base: Option<u32>,
     filters: Filters,
-    /// The host's bubblewrap, or the reason why it cannot be used. Bubblewrap is detected on first use, so that the
-    /// detection does not delay the start of the service.
+    /// The host's bubblewrap, or the reason why it cannot be used. Detected on first use, because detection would
+    /// delay the start of the service.
     bwrap: OnceLock<Result<Bwrap, String>>,
-    /// Result of the probe: `Ok` if bubblewrap can create a sandbox on this host.
+    /// Whether bubblewrap can create a sandbox on this host.
     works: OnceLock<Result<(), String>>,
 }
 
-/// A bubblewrap program that can be run and is not older than [`OLDEST`].
+/// A bubblewrap program that runs and is not older than [`OLDEST`].
 struct Bwrap {
     path: PathBuf,
     version: String,
-    /// Mount point of workspaces, one of [`CARRY_TARGETS`]; `None` when the service cannot mount.
+    /// Mount point of workspaces; `None` if the service cannot mount.
     carry_over: Option<PathBuf>,
 }
 
@@ -109,12 +108,12 @@ impl Host {
         Ok(host)
     }
 
-    /// Uid of the commands and files of the project with this number; `None` when the service is not root.
+    /// Returns `None` if the service is not root.
     pub fn owner(&self, number: u32) -> Option<u32> {
         self.uid_base.map(|base| base.saturating_add(number).min(u32::MAX - 2))
     }
 
-    /// Checks that the uid range has a uid for the project with this number.
+    /// Checks that there is a uid for the project with this number.
     pub fn check_number(&self, number: u32) -> Result<()> {
         match self
             .uid_base
@@ -135,19 +134,18 @@ impl Host {
         }
     }
 
-    /// Returns the layout of a command if bubblewrap works. The first call probes bubblewrap and blocks for some
-    /// milliseconds.
+    /// Returns the layout of a command. The first call tests bubblewrap and blocks for some milliseconds.
     ///
     /// # Errors
-    /// UNAVAILABLE when bubblewrap does not work. The message describes the problem and its solution.
+    /// UNAVAILABLE if bubblewrap does not work. The message describes the problem and its solution.
     pub fn layout<'a>(&'a self, workspace: Option<&'a Path>) -> Result<Layout<'a>> {
         let broken = |why: &String| Error::new(ErrorKind::Unavailable, format!("commands cannot be run: {why}"));
         self.works.get_or_init(|| self.probe()).as_ref().map_err(broken)?;
         self.untried_layout(workspace).map_err(broken)
     }
 
-    /// Value of RLIMIT_NPROC for a command: the maximum number of its processes. `None` if a control group limits the
-    /// processes. Also `None` on kernels before 5.14, where the count would include the service's own processes.
+    /// Value of RLIMIT_NPROC for a command. `None` if a control group limits the processes, and on kernels before
+    /// 5.14, where the count would include the service's own processes.
     fn max_processes(&self) -> Option<u64> {
         let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
         let counted_apart = parse_version(&release).is_some_and(|version| version >= (5, 14));
@@ -223,8 +221,7 @@ impl Host {
                 OLDEST.1
             )
         })?;
-        // Run `bwrap --version` with a project's uid and after a bind mount. If the program runs, the service can
-        // mount.
+        // If bubblewrap runs with a project's uid after a bind mount, the service can mount.
         let target = CARRY_TARGETS.iter().map(PathBuf::from).find(|target| target.is_dir());
         let target = target.filter(|_| self.uid_base.is_some());
         let carried = target
@@ -291,7 +288,7 @@ impl Host {
         }
     }
 
-    /// Checks that the projects' uids can traverse the paths to their workspaces and programs.
+    /// Checks that projects' uids can traverse the paths to their workspaces and programs.
     fn check_reach(&self, data_dir: &Path) -> Result<()> {
         let Some(base) = self.uid_base else { return Ok(()) };
         if let Some(closed) = closed_folder(data_dir)
@@ -321,8 +318,8 @@ impl Host {
     }
 }
 
-/// Checks that `openat2` works, because the service uses only this call to open files in workspaces. Old kernels lack
-/// the call, and some containers block it.
+/// Checks that `openat2` works, because files in workspaces are opened only with `openat2`. Old kernels lack this
+/// call, and some containers block it.
 fn check_openat2() -> Result<()> {
     match open_beneath(CWD, b"", OFlags::PATH | OFlags::DIRECTORY) {
         Err(errno @ (Errno::NOSYS | Errno::PERM)) => Err(Error::new(
@@ -336,7 +333,7 @@ fn check_openat2() -> Result<()> {
     }
 }
 
-/// Finds a program. A bare name is looked up in the service's PATH.
+/// A bare name is searched in PATH.
 fn find_program(name: &Path) -> Option<PathBuf> {
     if name.components().count() > 1 {
         return name.is_file().then(|| name.to_owned());
@@ -347,8 +344,8 @@ fn find_program(name: &Path) -> Option<PathBuf> {
         .find(|program| program.is_file())
 }
 
-/// Waits for a short-lived program to end, and kills it after [`PROBE_TIMEOUT`]. Returns whether the program succeeded,
-/// and its output.
+/// Waits for a short-lived program, and kills the program after [`PROBE_TIMEOUT`]. Returns whether it succeeded, and
+/// its output.
 fn finish(mut child: Child) -> io::Result<(bool, String)> {
     let until = Instant::now() + PROBE_TIMEOUT;
     while child.try_wait()?.is_none() {
@@ -365,7 +362,7 @@ fn finish(mut child: Child) -> io::Result<(bool, String)> {
     ))
 }
 
-/// Returns the first folder on the path that other users may not traverse; the check includes the last component.
+/// Returns the first folder of the path that other users may not traverse. The path itself is included.
 fn closed_folder(path: &Path) -> Option<PathBuf> {
     let path = std::path::absolute(path).ok()?;
     let path = path.ancestors().find_map(|folder| folder.canonicalize().ok())?;

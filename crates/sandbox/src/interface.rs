@@ -1,7 +1,4 @@
-//! The traits through which the engine and the tools use a sandbox.
-//!
-//! The traits are object-safe, so that a run can use any implementation. The methods of [`Files`] block: call them
-//! through `spawn_blocking`.
+//! The traits through which the engine and the tools use a sandbox. All traits are object-safe.
 
 use std::{fs::File, io::Read, sync::Arc, time::Duration};
 
@@ -13,7 +10,7 @@ use super::{
 };
 use crate::error::Result;
 
-/// Receives chunks of a command's output.
+/// Receives a command's output in chunks.
 pub type OutputListener<'a> = dyn for<'t> FnMut(&'t str) + Send + 'a;
 
 /// An environment that runs commands and stores files.
@@ -25,13 +22,12 @@ pub trait Sandbox: Send + Sync {
     /// Maximum time limit of a command that `execute` runs; `spawn` has no maximum.
     fn max_timeout(&self) -> Duration;
 
-    /// Runs a command until it ends. While the command runs, `output` receives chunks of the command's output; their
-    /// rate and their total size are bounded. The command is stopped when `cancel` is cancelled or the future is
-    /// dropped.
+    /// Runs a bash script until it ends. `output` receives chunks at a bounded rate, up to a maximum total size. The
+    /// script is killed when `cancel` is cancelled or the future is dropped.
     ///
     /// # Errors
-    /// UNAVAILABLE when this host cannot run commands; `INVALID_REQUEST` for a script that cannot be passed to bash;
-    /// `FILE_NOT_FOUND` when the workspace does not exist.
+    /// UNAVAILABLE when this host cannot run commands; `INVALID_REQUEST` for a script that contains NUL or is too
+    /// long; `FILE_NOT_FOUND` when the workspace does not exist.
     async fn execute(
         &self,
         command: Command,
@@ -39,9 +35,8 @@ pub trait Sandbox: Send + Sync {
         cancel: &CancellationToken,
     ) -> Result<Execution>;
 
-    /// Starts a long-lived process with standard input and standard output, such as a tool server. The time limit of
-    /// the process is not capped. The process is killed at its time limit, when the returned value is dropped, or when
-    /// the sandbox is dropped, whichever comes first.
+    /// Starts a long-lived process, such as a tool server. Its time limit has no maximum. The process is killed at
+    /// its time limit, or when the returned [`Spawned`] or the sandbox is dropped.
     ///
     /// # Errors
     /// The errors of `execute`, and CONFLICT when the sandbox already runs the maximum number of long-lived processes.
@@ -54,17 +49,18 @@ pub trait Sandbox: Send + Sync {
     /// UNAVAILABLE when this host cannot run commands: nothing is converted outside a sandbox.
     async fn convert(&self, conversion: Conversion, input: OpenFile, max_output_bytes: usize) -> Result<Converted>;
 
-    /// Returns a handle to the sandbox's files. The handle accesses the files without running a command.
+    /// Returns the sandbox's files. File access starts no command.
     fn files(&self) -> Arc<dyn Files>;
 }
 
-/// The files of a sandbox. The paths `/workspace/x`, `./x` and `x` name the same file. No method follows a link.
+/// The files of a sandbox. The paths `/workspace/x`, `./x` and `x` name the same file. No method follows a symbolic
+/// link. All methods block; async code must call them through `spawn_blocking`.
 pub trait Files: Send + Sync {
     /// Opens a regular file for reading.
     ///
     /// # Errors
     /// `FILE_NOT_FOUND` when the file does not exist; `INVALID_REQUEST` when the path is outside the workspace, leads
-    /// through a link, or is not a regular file.
+    /// through a symbolic link, or is not a regular file.
     fn open(&self, path: &str) -> Result<OpenFile>;
 
     /// Reads a whole file.
@@ -73,39 +69,39 @@ pub trait Files: Send + Sync {
     /// The errors of `open`, and `TOO_LARGE` when the file is larger than `max_bytes`.
     fn read(&self, path: &str, max_bytes: u64) -> Result<Vec<u8>>;
 
-    /// Writes a whole file atomically. Missing parent folders are created.
+    /// Writes a whole file atomically, and creates missing parent folders.
     ///
     /// # Errors
     /// `INVALID_REQUEST` for a path that cannot be a file; UNAVAILABLE when the disk is full.
     fn write(&self, path: &str, content: &[u8]) -> Result<()>;
 
-    /// Returns the metadata of a path. If the path names a link, the metadata describes the link itself.
+    /// Returns the metadata of a path. A symbolic link is described itself, not its target.
     ///
     /// # Errors
     /// `FILE_NOT_FOUND` when the path does not exist; `INVALID_REQUEST` for a path outside the workspace.
     fn metadata(&self, path: &str) -> Result<Metadata>;
 
-    /// Lists up to `max_entries` entries of a folder, sorted by path. The list starts at the beginning of the folder,
-    /// or after `behind`, the last path of an earlier page.
+    /// Lists up to `max_entries` entries of a folder, sorted by path. `behind` is the last path of the previous page;
+    /// `None` for the first page.
     ///
     /// # Errors
     /// `FILE_NOT_FOUND` when the folder does not exist.
     fn list(&self, path: &str, depth: Depth, max_entries: usize, behind: Option<&[u8]>) -> Result<Listing>;
 
-    /// Starts a walk over all files and folders below a folder.
+    /// Starts a walk over everything below a folder.
     ///
     /// # Errors
     /// `FILE_NOT_FOUND` when the folder does not exist.
     fn walk(&self, path: &str, limits: WalkLimits) -> Result<Box<dyn FileWalk>>;
 
-    /// Removes a file, a link, or a folder with everything in it.
+    /// Removes a file, a link, or a folder with its content.
     ///
     /// # Errors
     /// `FILE_NOT_FOUND` when the path does not exist; `INVALID_REQUEST` for the workspace itself.
     fn remove(&self, path: &str) -> Result<()>;
 }
 
-/// A walk over the files of a sandbox. It returns each file and folder once, and a folder before its content.
+/// An iterator over files and folders. A folder comes before its content.
 pub trait FileWalk: Iterator<Item = Found> {
     /// Opens a file that the walk returned.
     ///
@@ -113,13 +109,13 @@ pub trait FileWalk: Iterator<Item = Found> {
     /// The errors of [`Files::open`].
     fn open(&self, found: &Found) -> Result<OpenFile>;
 
-    /// Returns the reason why the walk is incomplete; `None` if the walk has left nothing out so far.
+    /// Returns why the walk omitted entries; `None` if it has omitted none so far.
     fn cut(&self) -> Option<&'static str>;
 }
 
 /// A file that is open for reading.
 pub struct OpenFile {
-    /// Reads the content from the start of the file.
+    /// Reader of the content, at the start of the file.
     pub content: Box<dyn Read + Send>,
     /// Size in bytes when the file was opened.
     pub size: u64,
@@ -127,7 +123,7 @@ pub struct OpenFile {
 
 impl From<File> for OpenFile {
     fn from(file: File) -> Self {
-        // If the size cannot be read, it is set to 0. Reading the content then reports the error.
+        // If the size cannot be read, 0 is used, because reading the content then reports the error.
         let size = file.metadata().map_or(0, |metadata| metadata.len());
         Self {
             content: Box::new(file),

@@ -1,9 +1,7 @@
-//! Sandboxes in which tools run.
+//! Runs tools in sandboxes built with bubblewrap. No command runs outside bubblewrap.
 //!
-//! The engine and the tools use only the traits [`Sandbox`] and [`Files`] (`interface.rs`). [`ProjectSandbox`]
-//! implements both traits with bubblewrap (`bwrap.rs`). [`Sandboxes`] is created once at start and records which
-//! features the host supports. The [`Workspace`] of a project gives the service access to the project's files and opens
-//! only paths inside the workspace. No command ever runs outside bubblewrap.
+//! The engine and the tools use only the traits [`Sandbox`] and [`Files`]; [`ProjectSandbox`] implements `Sandbox`.
+//! The service creates one [`Sandboxes`] at start, and accesses a project's files through its [`Workspace`].
 
 #![warn(missing_docs)]
 
@@ -68,20 +66,20 @@ pub use start::MAX_SCRIPT_BYTES;
 pub use walk::{Found, Walk, WalkLimits};
 pub use workspace::{Depth, Entry, FileKind, Listing, Metadata, Usage, Workspace};
 
-/// Location and owner of a project's workspace.
+/// Folder and owner of a project's workspace.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
-    /// Folder of the workspace on the host.
+    /// The workspace folder on the host.
     pub folder: PathBuf,
-    /// Number of the project, counted from 0. If the service runs as root, the uid of the project's commands is
+    /// Number of the project, counted from 0. If the service runs as root, the project's commands run as uid
     /// `uid_base` + `number`.
     pub number: u32,
 }
 
-/// A folder of the host that the commands of a sandbox can read and cannot change.
+/// A host folder that the commands of a sandbox can read but not change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReadOnlyFolder {
-    /// The folder on the host. A command starts without the folder if it does not exist.
+    /// Path on the host. If this folder does not exist, commands start without it.
     pub folder: PathBuf,
     /// Absolute path inside the sandbox, outside `/workspace`.
     pub inside: String,
@@ -92,24 +90,24 @@ pub struct ReadOnlyFolder {
 pub struct Command {
     /// Text of the script: up to [`MAX_SCRIPT_BYTES`] bytes, without NUL.
     pub script: String,
-    /// Time limit. [`Sandbox::execute`] reduces a longer limit to the configured maximum; [`Sandbox::spawn`] does not.
+    /// Time limit. [`Sandbox::execute`] applies the configured maximum; [`Sandbox::spawn`] does not.
     pub timeout: Duration,
 }
 
-/// Output of a command, and how the command ended.
+/// Result of a command.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Execution {
-    /// The output as UTF-8, without escape sequences. If the output exceeds the configured maximum, only its head and
-    /// tail are kept. [`Sandbox::execute`] interleaves standard output and standard error. For a [`Spawned`] process,
-    /// the text contains only standard error.
+    /// Output as UTF-8, without escape sequences. [`Sandbox::execute`] merges standard output and standard error. A
+    /// [`Spawned`] process returns only its standard error. Of output above the configured maximum, the head and the
+    /// tail are kept.
     pub text: String,
-    /// True if the middle of the output was left out.
+    /// True if the middle of the output was omitted.
     pub truncated: bool,
-    /// How the command ended. A non-zero exit status is not an error.
+    /// The reason why the command ended.
     pub ending: CommandEnd,
 }
 
-/// How a command ended. In every case, all processes of the command have ended.
+/// The reason why a command ended. All processes of the command have then ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CommandEnd {
     /// The command exited with this status.
@@ -122,7 +120,7 @@ pub enum CommandEnd {
     Cancelled,
     /// The command exceeded its memory limit.
     OutOfMemory,
-    /// The workspace grew beyond its maximum size or number of files, or it grew while the host's disk was almost full.
+    /// The workspace exceeded its maximum size or number of files, or grew while the host's disk was almost full.
     DiskFull,
 }
 
@@ -131,17 +129,17 @@ pub enum CommandEnd {
 pub struct Sandboxes {
     host: Arc<Host>,
     programs: Arc<OnceCell<String>>,
-    /// Long-lived processes without a project.
+    /// Long-lived processes that belong to no project.
     trials: Arc<LongLived>,
 }
 
 impl Sandboxes {
-    /// Detects which sandbox features the host supports. Succeeds even if bubblewrap is missing; commands then fail
-    /// with UNAVAILABLE.
+    /// Detects which sandbox features the host supports. If bubblewrap is missing, this succeeds, and commands later
+    /// fail with UNAVAILABLE.
     ///
     /// # Errors
-    /// `INVALID_REQUEST` or UNAVAILABLE for a problem that must stop the service from starting, such as a data folder
-    /// that the projects' uids cannot traverse; INTERNAL for an unexpected failure.
+    /// `INVALID_REQUEST`, UNAVAILABLE or INTERNAL for a problem with which the service must not start. An example is
+    /// a data folder that the projects' uids cannot traverse.
     pub fn detect(config: &Config, data_dir: &Path) -> Result<Self> {
         Ok(Self {
             host: Arc::new(Host::detect(config, data_dir)?),
@@ -150,7 +148,8 @@ impl Sandboxes {
         })
     }
 
-    /// Checks that commands can run on this host. The first call probes bubblewrap and blocks for some milliseconds.
+    /// Checks that commands can run on this host. The first call starts a test sandbox and blocks for some
+    /// milliseconds.
     ///
     /// # Errors
     /// UNAVAILABLE when commands cannot run. The message describes the problem and its solution.
@@ -158,14 +157,14 @@ impl Sandboxes {
         self.host.layout(None).map(drop)
     }
 
-    /// Describes the sandbox and its weaknesses for the service's start-up log and for `doctor`, one sentence per item.
-    /// The first call probes bubblewrap and blocks for some milliseconds.
+    /// Describes the sandbox and its weaknesses, one sentence per item. The first call starts a test sandbox and
+    /// blocks for some milliseconds.
     pub fn describe(&self) -> Vec<String> {
         self.host.describe()
     }
 
-    /// Creates the workspace and its `output/` folder. The workspace gets mode 0700 and belongs to the project's uid.
-    /// Existing files are kept.
+    /// Creates the workspace and its `output/` folder, and keeps existing files. The workspace gets mode 0700 and the
+    /// project's uid.
     ///
     /// # Errors
     /// CONFLICT when the uid range has no uid for the project's number; INTERNAL when the folder cannot be created.
@@ -174,7 +173,7 @@ impl Sandboxes {
         self.open(place.clone()).workspace().make()
     }
 
-    /// Removes the workspace and everything in it.
+    /// Removes the workspace and its content.
     ///
     /// # Errors
     /// INTERNAL when a file or folder cannot be removed.
@@ -182,9 +181,9 @@ impl Sandboxes {
         self.open(place.clone()).workspace().discard()
     }
 
-    /// Returns the sandbox of a project without accessing the file system.
+    /// Returns the sandbox of a project. Does not access the file system.
     pub fn open(&self, place: Place) -> ProjectSandbox {
-        // bubblewrap starts in `/`, not in the service's working directory, so the path must be absolute.
+        // bubblewrap starts in `/`, so a relative path would be wrong.
         let folder = std::path::absolute(&place.folder).unwrap_or_else(|_| place.folder.clone());
         let workspace = Workspace::at(folder, self.host.owner(place.number));
         ProjectSandbox::new(place, workspace, Arc::clone(&self.host))
@@ -203,7 +202,7 @@ impl CommandEnd {
         self == Self::Exited(0)
     }
 
-    /// Describes the ending for the model; `None` for status 0.
+    /// Describes the ending for the model; `None` for exit status 0.
     pub fn describe(self) -> Option<String> {
         match self {
             Self::Exited(0) => None,

@@ -1,8 +1,7 @@
-//! Measures the memory use of a command on hosts without a memory control group.
+//! Measures a command's memory on hosts without a memory control group.
 //!
-//! The meter (`meter`) measures the memory four times a second. The result may be too high, but it must include all
-//! memory of the command. The seccomp filter (`seccomp`) refuses system calls that create memory which this module
-//! cannot count.
+//! The result may be too high, but never too low. System calls whose memory this module cannot count are refused by
+//! the seccomp filter (`seccomp`).
 
 use std::{
     collections::HashSet,
@@ -14,21 +13,20 @@ use super::processes::Scope;
 
 /// The tmpfs mounts in a sandbox, relative to its root folder.
 const TMPFS: &[&str] = &["tmp", "dev/shm"];
-/// Kernel memory in bytes per file on a tmpfs, besides the content of the file: inode, directory entry and name.
+/// Kernel memory in bytes per tmpfs file, besides its content: inode, directory entry and name.
 const INODE_BYTES: u64 = 2 * 1024;
-/// Maximum unread data in a socket, in bytes. By default, a program can request a send buffer of up to 208 KiB
-/// (`net.core.wmem_max`), and the kernel doubles the request.
+/// Maximum unread data in a socket, in bytes. The kernel doubles the largest send buffer that a program can request,
+/// 208 KiB (`net.core.wmem_max`).
 const SOCKET_BYTES: u64 = 416 * 1024;
-/// Capacity in bytes that is counted for each pipe. New pipes have this capacity after the user's pipes have reached
-/// the kernel's soft limit (`pipe-user-pages-soft`).
+/// Capacity counted for each pipe, in bytes. New pipes have this capacity once the user's pipes exceed
+/// `pipe-user-pages-soft`.
 const PIPE_BYTES: u64 = 8 * 1024;
-/// Number of sockets that are not counted. Ordinary programs have up to a few hundred sockets, and most of these are
-/// empty.
+/// Number of sockets that are not counted. Ordinary programs have up to a few hundred sockets, most of them empty.
 const FREE_SOCKETS: u64 = 256;
 
 impl Scope {
-    /// Returns the memory that the processes use together, in bytes; `u64::MAX` when they have too many open files to
-    /// count. If a quick, high estimate exceeds `limit`, a slower and more exact sum is returned.
+    /// Returns the memory that all processes use together, in bytes. If a quick, high estimate exceeds `limit`, a
+    /// slower and more exact sum is returned. `u64::MAX` means that there are too many open files to count.
     pub fn memory_bytes(&self, limit: u64) -> u64 {
         let members = self.members();
         let beside = self.tmpfs_bytes().saturating_add(Self::buffer_bytes(&members));
@@ -36,7 +34,7 @@ impl Scope {
         if quick.saturating_add(beside) <= limit {
             return quick + beside;
         }
-        // The quick estimate counts a shared page once per process. The exact sum counts proportional shares.
+        // The quick estimate counts a shared page once per process that maps it.
         let fair: u64 = members.iter().map(|process| proportional_bytes(*process)).sum();
         fair.saturating_add(beside)
     }
@@ -49,12 +47,12 @@ impl Scope {
             Some(content.saturating_add(inodes))
         };
         let bytes = TMPFS.iter().filter_map(used).sum();
-        // If the first process has ended, its pid may belong to another process, so the sum is not used.
+        // If the first process has ended, another process may have its pid, so the sum is not used.
         if self.holds_first() { bytes } else { 0 }
     }
 
-    /// Maximum memory in bytes that the sockets and pipes of the processes can use; `u64::MAX` when there are too many
-    /// open files to count.
+    /// Maximum memory of the processes' sockets and pipes in bytes; `u64::MAX` if there are too many open files to
+    /// count.
     fn buffer_bytes(members: &[i32]) -> u64 {
         let (mut sockets, mut pipes) = (HashSet::new(), HashSet::new());
         let is_complete = Self::each_open_file(members, |file| {
@@ -72,21 +70,20 @@ impl Scope {
     }
 }
 
-/// Memory of a process in bytes. Shared pages count in full.
+/// Memory of a process in bytes. A shared page counts in full.
 fn resident_bytes(process: i32) -> u64 {
     let names = ["RssAnon:", "RssShmem:", "VmSwap:", "VmPTE:", "HugetlbPages:"];
     figures(&format!("/proc/{process}/status"), &names).unwrap_or_default()
 }
 
-/// Memory of a process in bytes. Of a shared page, only the process's proportional share counts.
+/// Memory of a process in bytes. A shared page is divided by the number of processes that map it.
 fn proportional_bytes(process: i32) -> u64 {
     let names = ["Pss_Anon:", "Pss_Shmem:", "SwapPss:"];
     let shares = figures(&format!("/proc/{process}/smaps_rollup"), &names);
     shares.unwrap_or_else(|| resident_bytes(process))
 }
 
-/// Sum in bytes of the lines that start with one of the names; `None` when there is no such line or the file cannot be
-/// read.
+/// Sum in bytes of the lines that start with one of the names; `None` if the file has no such line or cannot be read.
 fn figures(path: &str, names: &[&str]) -> Option<u64> {
     let text = fs::read_to_string(path).ok()?;
     let kilobytes = text.lines().filter_map(|line| {

@@ -1,8 +1,7 @@
 //! Enforces disk and memory limits that the kernel does not enforce.
 //!
-//! Each command has a meter. It counts the blocks and files of the workspace once a second, or less often if counting
-//! takes long. Between two measurements, a command can write more than the limit allows; only disk quotas could prevent
-//! this. On hosts without a memory control group, the meter also measures memory four times a second.
+//! Each command has a meter, which measures disk use once a second and memory four times a second. Disk use is
+//! measured less often if this takes long. Between two measurements, a command can exceed the limit.
 
 use std::time::{Duration, Instant};
 
@@ -15,7 +14,7 @@ use crate::disk;
 
 const DISK_PERIOD: Duration = Duration::from_secs(1);
 const MEMORY_PERIOD: Duration = Duration::from_millis(250);
-/// Minimum pause after a measurement, as a multiple of the duration of the measurement.
+/// Minimum pause after a measurement, as a multiple of its duration.
 const MOST_OF_THE_TIME: u32 = 4;
 
 #[derive(Clone, Debug)]
@@ -24,7 +23,7 @@ pub struct Meter {
     pub at_start: Usage,
     pub limit: Usage,
     pub min_free_bytes: u64,
-    /// Maximum memory of all processes together; `None` if a control group limits the memory.
+    /// Maximum memory of all processes together in bytes; `None` if a control group enforces the limit.
     pub max_memory_bytes: Option<u64>,
 }
 
@@ -55,7 +54,7 @@ impl Meter {
                 (check(&meter, &scope), start.elapsed())
             });
             let Ok((ending, took)) = measured.await else {
-                // The runtime is shutting down, which also ends this command.
+                // The runtime is shutting down, which ends the command too.
                 return CommandEnd::Cancelled;
             };
             if let Some(ending) = ending {
@@ -65,8 +64,8 @@ impl Meter {
         }
     }
 
-    /// Returns `DiskFull` if the workspace has grown and exceeds its limit, or has grown while the host's disk is
-    /// almost full. A command that frees space in a full workspace may continue.
+    /// Returns `DiskFull` if the workspace has grown since the command started, and the workspace or the host's disk
+    /// is full. A command that frees space in a full workspace may therefore continue.
     fn disk_is_full(&self, scope: &Scope) -> Option<CommandEnd> {
         let workspace = self.workspace.as_ref()?;
         let mut usage = workspace.usage_until(self.limit.max(self.at_start)).ok()?;

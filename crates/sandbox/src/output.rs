@@ -1,7 +1,6 @@
-//! Bounds the size of a command's output.
+//! Bounds the size of a command's output, in memory that does not depend on this size.
 //!
-//! `reading` passes all output of a command to this module. Memory use does not depend on the size of the output.
-//! `Clip` keeps the head and the tail for the model. `Live` returns chunks for the live view while the command runs.
+//! [`Clip`] keeps the head and the tail for the model. [`Live`] returns chunks while the command runs.
 
 use std::mem;
 
@@ -16,7 +15,7 @@ pub struct Clip {
 }
 
 impl Clip {
-    /// Creates a clip that keeps up to `max_bytes` of text, plus a line with the number of omitted bytes.
+    /// Keeps up to `max_bytes` of text, plus a line with the number of omitted bytes.
     pub fn new(max_bytes: usize) -> Self {
         Self {
             max_bytes,
@@ -26,7 +25,7 @@ impl Clip {
         }
     }
 
-    /// Fills the head up to half of the limit. All further text is added to the tail.
+    /// Fills the head up to half of the limit, then the tail.
     pub fn push(&mut self, text: &str) {
         let room = (self.max_bytes / 2).saturating_sub(self.head.len());
         let into_head = if self.tail.is_empty() {
@@ -37,13 +36,12 @@ impl Clip {
         let (first, rest) = text.split_at(into_head);
         self.head.push_str(first);
         self.tail.push_str(rest);
-        // Cut only when the tail is twice as long as the part to keep, so that each byte is moved about once.
+        // Cut only when the tail is twice the size to keep, so that each byte is moved about once.
         if self.tail.len() > self.max_bytes {
             self.cut();
         }
     }
 
-    /// Returns the text, and whether its middle was left out.
     pub fn finish(mut self) -> (String, bool) {
         self.cut();
         if self.left_out == 0 {
@@ -66,7 +64,6 @@ impl Clip {
     }
 }
 
-/// Collects output into chunks for a live view. The size of a chunk and the total size are bounded.
 #[derive(Debug)]
 pub struct Live {
     pending: String,
@@ -80,7 +77,7 @@ pub struct Live {
 const PIECE_BYTES: usize = 8 * 1024;
 
 impl Live {
-    /// The chunks have up to `max_bytes` bytes together, plus notices about omitted output.
+    /// All chunks together have up to `max_bytes` bytes, plus notices about omitted output.
     pub fn new(max_bytes: usize) -> Self {
         Self {
             pending: String::new(),
@@ -90,8 +87,8 @@ impl Live {
         }
     }
 
-    /// Adds a step of the output. A live view can only append text. If a program overwrites a line that was already
-    /// sent in part, the new content starts on a new line.
+    /// Adds a step of the output. A live view can only append. If a program overwrites a line that was already sent,
+    /// the new content starts on a new line.
     pub fn step(&mut self, step: Step<'_>) {
         match step {
             Step::Text(text) => self.append(text),
@@ -109,7 +106,7 @@ impl Live {
         !self.pending.is_empty()
     }
 
-    /// Returns the text collected since the last call. A notice follows the text if some output was left out.
+    /// Returns the text since the last call. If output was omitted, a notice follows the text.
     pub fn take(&mut self) -> String {
         let mut piece = mem::take(&mut self.pending);
         self.left -= piece.len().min(self.left);
@@ -133,7 +130,7 @@ mod tests {
     use super::*;
     use crate::terminal::{Decoder, Parser};
 
-    /// Returns the live output; `take` is called after each piece.
+    /// Returns the live output. Calls `take` after each of the `pieces`.
     fn live(pieces: &[&[u8]]) -> String {
         let (mut decoder, mut parser, mut live) = (Decoder::default(), Parser::default(), Live::new(10_000));
         let mut text = String::new();

@@ -1,8 +1,7 @@
 //! Finds the processes of a running sandbox from outside the sandbox.
 //!
-//! `execute` uses this module to terminate the processes, and the meter uses it to measure them. A pid may be reused
-//! after it was listed. Signals are therefore sent only through a pidfd, and only after a check that the process is in
-//! the sandbox's pid namespace.
+//! A listed pid may be reused by another process. A signal is therefore sent only through a pidfd, after a check that
+//! the process is in the sandbox's pid namespace.
 
 use std::{
     collections::HashMap,
@@ -13,18 +12,17 @@ use std::{
 
 use rustix::process::{Pid, PidfdFlags, Signal};
 
-/// Maximum number of open files that the meter checks in one measurement.
+/// Maximum number of open files that one measurement checks.
 const MAX_DESCRIPTORS: usize = 20_000;
 
-/// Identifies the processes of one sandbox.
 #[derive(Clone, Debug)]
 pub struct Scope {
     /// Inode of the pid namespace.
     pub namespace: u64,
     /// Host pid of the first process in the namespace.
     pub first: i32,
-    /// File that lists the processes of the control group. `None` if there is no control group; all of /proc is then
-    /// scanned.
+    /// File that lists the processes of the control group. Without a control group, this is `None` and all of /proc
+    /// is scanned.
     pub list: Option<PathBuf>,
 }
 
@@ -49,8 +47,7 @@ impl Scope {
         fs::metadata(format!("/proc/{process}/ns/pid")).is_ok_and(|namespace| namespace.ino() == self.namespace)
     }
 
-    /// Sends SIGTERM to all processes except the first, which only waits for the command's programs and ends after
-    /// them.
+    /// Sends SIGTERM to all processes except the first. The first process ends by itself after the others.
     pub fn terminate(&self) {
         for process in self.members() {
             if process != self.first {
@@ -59,7 +56,6 @@ impl Scope {
         }
     }
 
-    /// Returns whether the first process is still in the namespace.
     pub fn holds_first(&self) -> bool {
         self.holds(self.first)
     }
@@ -74,8 +70,8 @@ impl Scope {
         }
     }
 
-    /// Disk space in bytes of deleted files that processes still have open. Without this count, a command could fill
-    /// the disk without reaching a limit.
+    /// Disk space in bytes of deleted files that processes still have open. The workspace's folder tree does not
+    /// contain these files.
     pub fn deleted_bytes(&self, workspace: &Path) -> u64 {
         let Ok(device) = fs::metadata(workspace).map(|folder| folder.dev()) else {
             return 0;
@@ -89,7 +85,7 @@ impl Scope {
         sizes.values().sum()
     }
 
-    /// Calls `look` for each open file of the processes. Returns false if there are too many open files to check.
+    /// Calls `look` for each open file of the processes. Returns false if there are more than [`MAX_DESCRIPTORS`].
     pub(super) fn each_open_file(members: &[i32], mut look: impl FnMut(&Metadata)) -> bool {
         let mut left = MAX_DESCRIPTORS;
         for process in members {
@@ -99,7 +95,7 @@ impl Scope {
                     return false;
                 }
                 left -= 1;
-                // The entry is a link. `metadata` follows the link to the open file.
+                // `metadata` follows the link in `fd` to the open file.
                 if let Ok(file) = fs::metadata(entry.path()) {
                     look(&file);
                 }

@@ -1,7 +1,6 @@
-//! The sandbox of one project, implemented with bubblewrap.
+//! The sandbox of one project: each command runs in its own bubblewrap sandbox with the project's workspace.
 //!
-//! Every command and every long-lived process runs in its own bubblewrap sandbox, with the project's workspace.
-//! Invariant: the long-lived processes are killed when the last clone of their sandbox is dropped.
+//! Invariant: the long-lived processes are killed when the last clone of their [`ProjectSandbox`] is dropped.
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -18,10 +17,10 @@ use super::{
 };
 use crate::error::{Error, Result};
 
-/// Maximum number of live-output chunks queued for the reader.
+/// Maximum number of queued chunks of live output.
 const LIVE_PIECES: usize = 16;
 
-/// The sandbox of one project. Cheap to clone; all clones share the long-lived processes.
+/// The sandbox of one project. Clones are cheap and share the long-lived processes.
 #[derive(Clone)]
 pub struct ProjectSandbox {
     place: Place,
@@ -42,19 +41,19 @@ impl ProjectSandbox {
         }
     }
 
-    /// Adds folders that the commands can read.
+    /// Adds host folders that the commands can read.
     #[must_use]
     pub fn with_folders(mut self, folders: Arc<[ReadOnlyFolder]>) -> Self {
         self.folders = folders;
         self
     }
 
-    /// Returns the location and the owner of the workspace.
+    /// Returns the folder and the owner of the workspace.
     pub fn place(&self) -> &Place {
         &self.place
     }
 
-    /// Returns the workspace, through which the service accesses the project's files without bubblewrap.
+    /// Returns the workspace, through which the service accesses the project's files.
     pub fn workspace(&self) -> &Workspace {
         &self.workspace
     }
@@ -103,7 +102,7 @@ impl Sandbox for ProjectSandbox {
     }
 }
 
-/// Runs a command in a separate task, so that the command is cleaned up even if the caller's future is dropped.
+/// Runs a command in a separate task, which cleans up even if the caller's future is dropped.
 pub(super) async fn run(
     cell: Cell,
     command: Command,
@@ -114,7 +113,6 @@ pub(super) async fn run(
     let _stop_when_dropped = stop.clone().drop_guard();
     let (sender, mut pieces) = mpsc::channel::<String>(LIVE_PIECES);
     let task = tokio::spawn(execute::run(cell, command, sender, stop));
-    // The channel closes when the output ends.
     while let Some(piece) = pieces.recv().await {
         output(&piece);
     }

@@ -1,7 +1,6 @@
-//! Reads a command's output while it runs, for the model and for the live view.
+//! Reads a command's output while the command runs.
 //!
-//! `execute` spawns [`pump`] for each command. The pump never waits for the reader of the live view, so a slow reader
-//! does not block the command.
+//! [`pump`] never waits for the reader of the live output, so a slow reader does not block the command.
 
 use std::time::Duration;
 
@@ -24,8 +23,8 @@ const LIVE_PERIOD: Duration = Duration::from_millis(100);
 /// Maximum size of the live output, as a multiple of the maximum output size for the model.
 const LIVE_FACTOR: usize = 4;
 
-/// Reads the output to its end, or until `enough` is cancelled. Sends chunks for the live view to `sink` while the
-/// channel has room.
+/// Reads the output to its end, or until `enough` is cancelled. Sends live chunks to `sink` while the channel has
+/// room.
 pub async fn pump(
     mut output: pipe::Receiver,
     max_bytes: usize,
@@ -43,7 +42,7 @@ pub async fn pump(
                 Ok(0) | Err(_) => break,
             },
             _ = ticks.tick(), if reading.live.is_waiting() && !sink.is_closed() => {
-                // If the channel is full, the chunk waits for the next tick.
+                // If the channel is full, the chunk stays in `live` until the next tick.
                 if let Ok(room) = sink.try_reserve() {
                     room.send(reading.live.take());
                 }

@@ -1,12 +1,9 @@
-//! Cleans up commands that a killed service left behind.
+//! Kills commands that a killed service left behind. Usually the kernel has already killed them; this module is a
+//! second safeguard.
 //!
-//! Every running command has a file in the folder `commands/` of the data folder. The file's name identifies the first
-//! process of the command's sandbox. The service creates the file before the command may run (`gate`) and removes it
-//! after the command has ended. On start, the service kills the commands that earlier services with the same data
-//! folder left behind. Usually the kernel has already killed these commands; this module is a second safeguard.
-//!
-//! A pid may be reused by another process. A file name therefore also contains the start time of the process, the
-//! boot id, and the inode of the pid namespace in which the pid is valid. No part of the name comes from the command.
+//! Every running command has a file in `commands/` of the data folder. The file is created before the command runs
+//! and removed after the command has ended. Its name identifies the first process of the sandbox by pid, start time,
+//! boot id and pid namespace. A pid alone may be reused.
 
 use std::{
     fs::{self, DirBuilder},
@@ -24,7 +21,7 @@ const MARK: &str = "runyard-sandbox";
 pub struct CommandRecords {
     folder: PathBuf,
     mark: String,
-    /// Prefix of this service's file names: boot id, pid namespace and service process.
+    /// Prefix of this service's file names: boot id, pid namespace, and the service's pid and start time.
     prefix: String,
 }
 
@@ -39,14 +36,14 @@ impl CommandRecords {
         let place = place();
         for entry in fs::read_dir(&folder).into_iter().flatten().flatten() {
             let name = entry.file_name().to_string_lossy().into_owned();
-            // Processes of another boot have ended, so their files are removed. Processes of another pid namespace are
-            // not visible to this service, so their files are kept.
+            // Processes of an earlier boot have ended, so their files are removed. Processes of another pid namespace
+            // are invisible here, so their files are kept.
             let is_over = match name.strip_prefix(&place) {
                 Some(rest) => end_remains(rest),
                 None => name.split('-').next() != place.split('-').next(),
             };
             if is_over {
-                // Best effort: the next start tries again.
+                // If this fails, the next start tries again.
                 let _ = fs::remove_file(entry.path());
             }
         }
@@ -61,15 +58,13 @@ impl CommandRecords {
         }
     }
 
-    /// Process name of bubblewrap on the host. It identifies the data folder and the service that started bubblewrap.
+    /// Process name of bubblewrap on the host. The name contains the data folder and the service that started
+    /// bubblewrap.
     pub fn mark(&self) -> &str {
         &self.mark
     }
 
-    /// Records a running command. `process` is the host pid of the sandbox's first process.
-    ///
-    /// # Errors
-    /// File-system errors, and `NotFound` when the process does not exist.
+    /// Records a running command by the host pid of the sandbox's first process.
     pub fn record(&self, process: i32) -> io::Result<Record> {
         let number = u32::try_from(process).map_err(io::Error::other)?;
         let started = start_time(number).ok_or(io::ErrorKind::NotFound)?;
@@ -87,32 +82,30 @@ impl CommandRecords {
 
 impl Drop for Record {
     fn drop(&mut self) {
-        // Best effort: the next start removes the file.
+        // If this fails, the next start removes the file.
         let _ = fs::remove_file(&self.0);
     }
 }
 
-/// Part of the file names and process names: boot id and pid namespace.
+/// Boot id and pid namespace, as used in file names and process names.
 fn place() -> String {
     let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
     let boot: String = boot.trim().chars().filter(|letter| *letter != '-').collect();
     format!("{boot}-{}-", own_namespace())
 }
 
-/// Inode of the service's pid namespace.
 pub fn own_namespace() -> u64 {
     fs::metadata("/proc/self/ns/pid").map_or(0, |namespace| namespace.ino())
 }
 
-/// Common prefix of the process names (`mark`) of all services with the same data folder.
+/// Prefix of the process name (`mark`) that all services with this data folder share.
 fn family(data_dir: &Path, place: &str) -> String {
     let (device, inode) = fs::metadata(data_dir).map_or((0, 0), |folder| (folder.dev(), folder.ino()));
     format!("{MARK}/{device}-{inode}/{place}")
 }
 
-/// Kills bubblewrap processes that were still creating a sandbox when their service died. Such a process waits for its
-/// parent forever and has not started a command. The processes are found by their name. If a command gives this name to
-/// its own process, only that process is killed.
+/// Kills bubblewrap processes that were still creating a sandbox when their service died. Such a process has not
+/// started its command and waits for its parent forever. It is found by its process name.
 fn end_unfinished(family: &str) {
     let is_left = |process: u32| {
         let line = fs::read(format!("/proc/{process}/cmdline")).unwrap_or_default();
@@ -142,7 +135,7 @@ fn end_unfinished(family: &str) {
     }
 }
 
-/// Kills the process that a file name identifies, unless the service that started the process is still running. Returns
+/// Kills the process that a file name identifies, unless the service that started it is still running. Returns
 /// whether the file can be removed.
 fn end_remains(name: &str) -> bool {
     let numbers: Vec<u64> = name.split('-').filter_map(|number| number.parse().ok()).collect();
@@ -158,8 +151,7 @@ fn end_remains(name: &str) -> bool {
         .ok()
         .and_then(Pid::from_raw)
         .and_then(|pid| rustix::process::pidfd_open(pid, PidfdFlags::empty()).ok());
-    // Compare the start time only after the pidfd was opened, so that the signal reaches only the process whose start
-    // time was compared.
+    // Check the start time after the pidfd is open: from then on, the pidfd refers to the process that is checked.
     if let Some(descriptor) = opened.filter(|_| is_alive(process, started)) {
         let killed = rustix::process::pidfd_send_signal(&descriptor, Signal::KILL);
         tracing::warn!(
@@ -172,14 +164,13 @@ fn end_remains(name: &str) -> bool {
     true
 }
 
-/// Start time of a process in ticks since boot. The pid and the start time together identify the process. `None` if the
-/// process has ended.
+/// Start time of a process in clock ticks since boot; `None` if the process has ended. The pid and the start time
+/// together identify a process.
 pub fn start_time(process: u32) -> Option<u64> {
     let stat = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
-    // The program's name is in parentheses and may contain any character, so the text is split at the last parenthesis.
+    // The program name is in parentheses and may contain parentheses, so split at the last one.
     let (_, fields) = stat.rsplit_once(')')?;
     let mut fields = fields.split_whitespace();
-    // A zombie counts as ended.
     if fields.next()? == "Z" {
         return None;
     }
@@ -205,12 +196,12 @@ mod tests {
         let (mut left, mut others, mut ours) = (sleeper(), sleeper(), sleeper());
 
         let record = remains.record(i32::try_from(ours.id()).unwrap()).unwrap();
-        // Record prefix of a dead service: the running process with this pid has another start time.
+        // A service that has ended: the process with this pid has another start time.
         let dead = format!("{}{}-1-", place(), std::process::id());
         let folder = data.path().join("commands");
         let started = start_time(left.id()).unwrap();
         fs::write(folder.join(format!("{dead}{}-{started}", left.id())), "").unwrap();
-        // The process with this pid has another start time than the record, because the pid was reused.
+        // The pid was reused: the process with this pid has another start time than the record.
         fs::write(folder.join(format!("{dead}{}-1", others.id())), "").unwrap();
         fs::write(folder.join("nonsense"), "").unwrap();
 

@@ -1,8 +1,8 @@
-//! Renders the final appearance of a command's output, so that a progress bar is one line instead of one line per step.
+//! Renders the final appearance of a command's output, so that a progress bar is one line instead of one line per
+//! update.
 //!
-//! `reading` uses this module for the text that the model receives. The module emulates a terminal that never wraps a
-//! line. Only the last [`ROWS`] lines can be overwritten, and only while they have up to [`COLUMNS`] characters. All
-//! other text is final, so memory use is bounded.
+//! This module emulates a terminal that never wraps lines. Memory is bounded: only the last [`ROWS`] lines can be
+//! overwritten, and only while they have up to [`COLUMNS`] characters.
 
 use std::collections::VecDeque;
 
@@ -10,16 +10,16 @@ use super::terminal::Step;
 
 /// Number of lines to which the cursor can move back. Few programs show more progress bars at once.
 const ROWS: usize = 32;
-/// Maximum length in characters of a line that can be overwritten. A longer line is data, not a progress bar.
+/// Maximum length in characters of a line that can be overwritten. Longer lines are data, not progress bars.
 const COLUMNS: usize = 4096;
 
-/// The last lines of an output, and the final text above them.
+/// The lines that can still be overwritten, and the final text before them (`done`).
 #[derive(Debug)]
 pub struct Screen {
     lines: VecDeque<Line>,
     row: usize,
     column: usize,
-    /// True if the current line is longer than [`COLUMNS`]. All text of such a line is final.
+    /// True if the current line exceeds [`COLUMNS`]. Its text then goes directly to `done`.
     is_spilled: bool,
     done: String,
 }
@@ -27,7 +27,7 @@ pub struct Screen {
 #[derive(Debug, Default)]
 struct Line {
     characters: Vec<char>,
-    /// True if any character was overwritten or erased. Trailing spaces then only cover older text and are removed.
+    /// True if a character was overwritten or erased. Trailing spaces then only hide older text, and are removed.
     is_rewritten: bool,
 }
 
@@ -44,7 +44,8 @@ impl Default for Screen {
 }
 
 impl Screen {
-    /// In a line longer than [`COLUMNS`], control sequences are ignored, and a carriage return starts a new line.
+    /// Applies a step. In a line longer than [`COLUMNS`], control sequences are ignored, and a carriage return starts
+    /// a new line.
     pub fn step(&mut self, step: Step<'_>) {
         match step {
             Step::Text(text) if self.is_spilled => self.done.push_str(text),
@@ -57,7 +58,7 @@ impl Screen {
         }
     }
 
-    /// Returns the text that has become final since the last call.
+    /// Returns the final text since the last call.
     pub fn take(&mut self) -> String {
         std::mem::take(&mut self.done)
     }
@@ -80,8 +81,7 @@ impl Screen {
             }
         }
         if line.characters.len() > COLUMNS {
-            // The current line is too long to be kept, so its text becomes final. The lines below it were printed
-            // earlier, so they become final with it.
+            // The current line is too long to keep. The text becomes final, including the lines below the cursor.
             self.row = self.lines.len() - 1;
             self.settle();
             self.is_spilled = true;
@@ -105,7 +105,7 @@ impl Screen {
         }
     }
 
-    /// Applies a control sequence that moves the cursor or erases text. Other sequences, such as colours, are ignored.
+    /// Applies a control sequence that moves the cursor or erases text. Ignores all others, such as colours.
     fn control(&mut self, name: char, number: Option<usize>) {
         let count = number.unwrap_or(1).max(1);
         match name {
@@ -125,7 +125,6 @@ impl Screen {
         }
     }
 
-    /// Makes all lines final, without a newline after the last line.
     fn settle(&mut self) {
         for (index, line) in self.lines.iter().enumerate() {
             if index > 0 {
@@ -183,7 +182,7 @@ mod tests {
     use super::*;
     use crate::terminal::{Decoder, Parser};
 
-    /// Returns the final text, and checks that it does not depend on how the bytes are split into chunks.
+    /// Returns the final text, and checks that the split into chunks does not change it.
     fn shown(bytes: &[u8]) -> String {
         let whole = shown_in_pieces(bytes, bytes.len().max(1));
         for size in [1, 2, 3, 7] {
@@ -236,7 +235,7 @@ mod tests {
             shown(format!("before\n{bar}\nafter\n").as_bytes()),
             "before\n100%|##########|\nafter\n"
         );
-        // The ways in which programs redraw a line: a carriage return after or before the text, erase sequences, cursor
+        // Ways in which programs redraw a line: a carriage return before or after the text, erase sequences, cursor
         // movements, backspaces, and new text over old text.
         assert_eq!(shown(b"10%\r20%\r30%\r"), "30%");
         assert_eq!(shown(b"10% of much\r\x1b[K20%\r\x1b[2Kdone\n"), "done\n");

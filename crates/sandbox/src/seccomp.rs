@@ -1,9 +1,8 @@
 //! Seccomp filters: the system calls that a command may not use.
 //!
-//! `host` compiles the filters once and passes them to bubblewrap for each command. There are two filters, because a
-//! filter returns a single error. The first filter returns EPERM for forbidden calls. The second filter returns ENOSYS
-//! for calls that must appear to be missing, so that programs fall back to older calls. Examples are `clone3` and
-//! `io_uring`: a filter can inspect neither the flags of `clone3` nor the operations of `io_uring`.
+//! There are two filters, because one filter returns only one error. The first returns EPERM for forbidden calls. The
+//! second returns ENOSYS, so that programs fall back to older calls. It covers `clone3` and `io_uring`, whose
+//! arguments a filter cannot inspect.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +13,7 @@ use seccompiler::{
 
 use crate::error::{Error, Result};
 
-/// The filters in the format that bubblewrap reads.
+/// The two filters, in the format that bubblewrap reads.
 #[derive(Debug)]
 pub struct Filters {
     /// Returns EPERM.
@@ -25,19 +24,17 @@ pub struct Filters {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Memory {
-    /// A control group counts and limits all memory that the kernel provides to the command.
+    /// A control group limits all memory of the command.
     Grouped,
-    /// The service measures the memory of processes, open files and tmpfs mounts (module `memory`). System calls that
-    /// create memory of other kinds are refused or limited.
+    /// The service measures memory (module `memory`). Calls that create other kinds of memory are refused or limited.
     Metered,
 }
 
-/// Maximum size in bytes of a System V shared-memory segment if no control group limits the memory. The kernel allows
-/// several thousand segments, and the service cannot count them from outside the sandbox. Databases need no larger
-/// segments.
+/// Maximum size in bytes of a System V shared-memory segment without a memory control group. The service cannot count
+/// segments, and the kernel allows several thousand. Databases need no larger ones.
 const MAX_SEGMENT: u64 = 4096;
-/// Maximum number of semaphores in a System V semaphore set if no control group limits the memory. The service cannot
-/// count the sets from outside the sandbox. Databases need no larger sets.
+/// Maximum number of semaphores in a System V set without a memory control group. The service cannot count the sets.
+/// Databases need no larger ones.
 const MAX_SEMAPHORES: u64 = 16;
 
 type Rules = BTreeMap<i64, Vec<SeccompRule>>;
@@ -75,10 +72,10 @@ fn program(rules: Rules, errno: i32) -> Result<BpfProgram, seccompiler::BackendE
     clippy::cast_possible_truncation,
     reason = "the codes are small; checked by the types of the kernel"
 )]
-/// The first instructions of the second filter. They refuse the x32 ABI, whose system call numbers the rules would not
-/// match. Empty on architectures other than x86-64.
+/// First instructions of the second filter, on x86-64 only. They refuse the x32 ABI, because the rules do not match
+/// its system call numbers.
 fn no_x32() -> BpfProgram {
-    // Instruction codes have 16 bits, but the constants in `libc` have 32 bits.
+    // Instruction codes have 16 bits; the constants in `libc` have 32.
     const LOAD: u16 = (libc::BPF_LD | libc::BPF_W | libc::BPF_ABS) as u16;
     const JUMP_IF_AT_LEAST: u16 = (libc::BPF_JMP | libc::BPF_JGE | libc::BPF_K) as u16;
     const RETURN: u16 = (libc::BPF_RET | libc::BPF_K) as u16;
@@ -105,8 +102,7 @@ fn missing(memory: Memory) -> Result<Rules, seccompiler::BackendError> {
         libc::SYS_memfd_secret,
     ];
     let mut rules: Rules = calls.into_iter().map(|call| (call, Vec::new())).collect();
-    // Huge pages come from a pool of the host that no limit of the sandbox covers. Programs fall back to ordinary
-    // pages.
+    // Huge pages come from a pool of the host that no sandbox limit covers. Programs fall back to ordinary pages.
     for (call, argument, flag) in [
         (libc::SYS_mmap, 3, libc::MAP_HUGETLB.unsigned_abs()),
         (libc::SYS_shmget, 2, libc::SHM_HUGETLB.unsigned_abs()),
@@ -116,15 +112,14 @@ fn missing(memory: Memory) -> Result<Rules, seccompiler::BackendError> {
         rules.insert(call, vec![when(&[(argument, SeccompCmpOp::MaskedEq(flag), flag)])?]);
     }
     if memory == Memory::Metered {
-        // A memfd can contain data without being open or mapped in any process, so the meter cannot find it.
-        // Programs fall back to files in /dev/shm or /tmp.
+        // A memfd can hold data that no process has open or mapped, so the meter cannot find it. Programs fall back
+        // to files in /dev/shm or /tmp.
         rules.insert(libc::SYS_memfd_create, Vec::new());
     }
     Ok(rules)
 }
 
-/// System calls that no program in the sandbox needs, and that could be used to leave the sandbox or to change the
-/// host.
+/// System calls that no tool needs and that could help to leave the sandbox or change the host.
 const FORBIDDEN: &[i64] = &[
     // Namespaces and mounts.
     libc::SYS_unshare,
@@ -217,8 +212,8 @@ fn forbidden(memory: Memory) -> Result<Rules, seccompiler::BackendError> {
             .push(when(&[(0, SeccompCmpOp::MaskedEq(flag), flag)])?);
     }
 
-    // The kernel reads only the low 32 bits of the request number, so the filter compares only these bits. A filter on
-    // the whole register could be bypassed by setting a high bit.
+    // Compare only the low 32 bits, because the kernel ignores the others. Otherwise a program could bypass the
+    // filter by setting a high bit.
     for request in [libc::TIOCSTI, libc::TIOCLINUX] {
         rules
             .entry(libc::SYS_ioctl)
@@ -226,18 +221,18 @@ fn forbidden(memory: Memory) -> Result<Rules, seccompiler::BackendError> {
             .push(when(&[(1, SeccompCmpOp::Eq, request)])?);
     }
 
-    // The allowed address families. Other families bypass the network namespace (vsock) or expose kernel interfaces
+    // Allow only these address families. Others bypass the network namespace (vsock) or expose kernel interfaces
     // (netlink, packet, alg).
     let families = [libc::AF_UNIX, libc::AF_INET, libc::AF_INET6];
     let others = families.map(|family| (0, SeccompCmpOp::Ne, u64::from(family.unsigned_abs())));
     rules.insert(libc::SYS_socket, vec![when(&others)?]);
 
-    // Personalities that ordinary programs use. Other personalities disable protections such as ASLR.
+    // Allow only personalities of ordinary programs. Others disable protections such as ASLR.
     let usual = [0, 0x0008, 0x2_0000, 0x2_0008, 0xffff_ffff].map(|persona| (0, SeccompCmpOp::Ne, persona));
     rules.insert(libc::SYS_personality, vec![when(&usual)?]);
 
-    // PR_SET_PDEATHSIG is refused, so that the first process cannot outlive bubblewrap. PR_SET_DUMPABLE with the value
-    // 0 is refused, so that a process cannot hide its open files from the meter.
+    // Refuse PR_SET_PDEATHSIG, so that the first process cannot outlive bubblewrap. Refuse PR_SET_DUMPABLE with 0, so
+    // that a process cannot hide its open files from the meter.
     let undying = when(&[(0, SeccompCmpOp::Eq, 1)])?;
     let hiding = when(&[(0, SeccompCmpOp::Eq, 4), (1, SeccompCmpOp::Eq, 0)])?;
     rules.insert(libc::SYS_prctl, vec![undying, hiding]);
@@ -247,8 +242,8 @@ fn forbidden(memory: Memory) -> Result<Rules, seccompiler::BackendError> {
     Ok(rules)
 }
 
-/// Refuses system calls that create memory which cannot be measured: System V message queues, large System V segments
-/// and semaphore sets, and pages that only a pipe refers to (`vmsplice`).
+/// Refuses calls that create unmeasurable memory: System V message queues, large System V segments and semaphore
+/// sets, and pages that only a pipe refers to (`vmsplice`).
 fn forbid_uncounted(rules: &mut Rules) -> Result<(), seccompiler::BackendError> {
     rules.insert(libc::SYS_msgget, Vec::new());
     rules.insert(libc::SYS_vmsplice, Vec::new());
@@ -259,7 +254,7 @@ fn forbid_uncounted(rules: &mut Rules) -> Result<(), seccompiler::BackendError> 
     Ok(())
 }
 
-/// Creates a rule that matches when all conditions are met. A condition is an argument number, an operator and a value.
+/// Creates a rule that matches when all conditions are met. A condition is (argument number, operator, value).
 fn when(conditions: &[(u8, SeccompCmpOp, u64)]) -> Result<SeccompRule, seccompiler::BackendError> {
     let conditions = conditions.iter().map(|(argument, operator, value)| {
         SeccompCondition::new(*argument, SeccompCmpArgLen::Dword, operator.clone(), *value)

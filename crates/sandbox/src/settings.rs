@@ -1,16 +1,13 @@
-//! The files in /etc and /var that a command can read.
+//! The files in /etc and /var that commands can read. `bwrap` mounts them read-only.
 //!
-//! `bwrap` bind-mounts these files read-only. Programs in /usr need the settings and data that their packages install
-//! in /etc and /var: for example, javac, LaTeX and Chromium do not start without them. Commands need few of the files
-//! in /etc, and /etc also contains secret files. The list [`SHARED`] therefore names the files to share; all other
-//! files are hidden. A file may be listed if
+//! Programs such as javac, LaTeX and Chromium need settings in /etc and /var to start. /etc also contains secrets, so
+//! [`SHARED`] lists each shared file. A file may be listed if
 //!
 //! - a package installs it for programs that ordinary users run, not for a service; and
-//! - neither the package nor its documentation puts passwords, tokens or keys into the file (this excludes `npmrc`,
-//!   `wgetrc`, `pip.conf`, `maven/settings.xml`, `R/Renviron.site` and `php/*/fpm`).
+//! - neither the package nor its documentation puts passwords, tokens or keys into the file.
 //!
-//! At run time, a listed file is skipped if some users of the host may not read it, or if it is a link that leads out
-//! of /etc, /usr and /var.
+//! This excludes `npmrc`, `wgetrc`, `pip.conf`, `maven/settings.xml`, `R/Renviron.site` and `php/*/fpm`. A listed
+//! file is skipped if it is not readable for all users of the host. A link out of /etc, /usr and /var is skipped too.
 
 use std::{
     fs,
@@ -18,7 +15,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Shared files and folders, as paths relative to the root. A component that ends with `*` matches every name with that
+/// Shared files and folders, relative to the root. A component that ends with `*` matches every name with that
 /// prefix.
 const SHARED: &[&str] = &[
     // The dynamic linker, and the links that select between alternative programs.
@@ -26,7 +23,6 @@ const SHARED: &[&str] = &[
     "etc/ld.so.cache",
     "etc/ld.so.conf",
     "etc/ld.so.conf.d",
-    // System information.
     "etc/debian_version",
     "etc/lsb-release",
     "etc/os-release",
@@ -103,8 +99,8 @@ const SHARED: &[&str] = &[
     "var/lib/mecab",
     "var/lib/sgml-base",
     "var/lib/xml-core",
-    // Browsers and graphics. The files of etc/chromium.d are shared one by one, so that the service can add its own
-    // file to the folder.
+    // Browsers and graphics. The files of etc/chromium.d are listed individually, because the service adds a file to
+    // the folder.
     "etc/chromium",
     "etc/chromium.d/*",
     "etc/firefox",
@@ -118,7 +114,7 @@ const SHARED: &[&str] = &[
 /// Folders that may contain the target of a shared link. A link to any other folder is skipped.
 const HOMES: &[&str] = &["etc", "usr", "var"];
 
-/// Path and content of the small files that the service creates in every sandbox.
+/// Path and content of small files that every sandbox gets.
 const MADE: &[(&str, &str)] = &[
     (
         "/etc/passwd",
@@ -130,8 +126,8 @@ const MADE: &[(&str, &str)] = &[
     ("/etc/gitconfig", GIT),
 ];
 
-/// System configuration of git, which the settings of a repository or a user override. Git must not collect garbage in
-/// the background, because processes that outlive their command are killed.
+/// Git's system configuration. A repository can override it. Automatic garbage collection is off, because it would
+/// run in the background and be killed with the command.
 const GIT: &str = "\
 [user]
 \tname = Runyard agent
@@ -142,15 +138,14 @@ const GIT: &str = "\
 \tautoDetach = false
 ";
 
-/// Settings file for Debian's Chromium launcher. The file disables Chromium's own sandbox, which Chromium cannot create
-/// inside the service's sandbox.
+/// Settings of Debian's Chromium launcher. They turn off Chromium's own sandbox, which cannot run inside another
+/// sandbox.
 const CHROMIUM: (&str, &str) = (
     "/etc/chromium.d/runyard",
     "export CHROMIUM_FLAGS=\"$CHROMIUM_FLAGS --no-sandbox\"\n",
 );
 
-/// Returns the existing public files and folders that match [`SHARED`]: each path on the host, with its path in the
-/// sandbox.
+/// Returns the public files and folders that match [`SHARED`], as pairs of host path and path in the sandbox.
 pub fn shared(root: &Path) -> Vec<(PathBuf, PathBuf)> {
     let Ok(root) = root.canonicalize() else {
         return Vec::new();
@@ -166,14 +161,14 @@ pub fn shared(root: &Path) -> Vec<(PathBuf, PathBuf)> {
         .collect()
 }
 
-/// Returns the path and content of each file to create. Chromium's settings file is created only if `shared` contains
-/// Chromium's folder.
+/// Returns path and content of each file to create. Chromium's settings are included only if its folder is in
+/// `shared`.
 pub fn made(shared: &[(PathBuf, PathBuf)]) -> impl Iterator<Item = (&'static str, &'static str)> {
     let has_chromium = shared.iter().any(|(_, inside)| inside.starts_with("/etc/chromium.d"));
     MADE.iter().copied().chain(has_chromium.then_some(CHROMIUM))
 }
 
-/// Returns the paths that match the pattern, relative to the root. Some of them may not exist.
+/// Returns the paths that match the pattern, relative to the root. A returned path may not exist.
 fn matches(root: &Path, pattern: &str) -> Vec<PathBuf> {
     let mut found = vec![PathBuf::new()];
     for part in pattern.split('/') {
@@ -199,7 +194,7 @@ fn names(folder: &Path, prefix: &str) -> Vec<String> {
     names
 }
 
-/// Returns whether every user of the host may read a file or list a folder.
+/// Returns whether every user of the host may read the file or list the folder.
 fn is_public(path: &Path) -> bool {
     fs::metadata(path).is_ok_and(|metadata| {
         let needed = if metadata.is_dir() { 0o005 } else { 0o004 };

@@ -1,9 +1,7 @@
 //! Long-lived processes with standard input and standard output, such as tool servers.
 //!
-//! `ProjectSandbox::spawn` calls [`spawn`]. A process has the limits of a command, but its time limit may exceed the
-//! maximum for commands. The service does not buffer standard output, so a process blocks if the caller reads too
-//! slowly. Invariant: every process ends at its time limit, when its [`Spawned`] is dropped, or when its sandbox is
-//! dropped, whichever comes first.
+//! The service does not buffer standard output, so a process blocks while its output is not read. Invariant: every
+//! process ends at its time limit, or when its [`Spawned`] or its sandbox is dropped.
 
 use std::{fmt, os::fd::OwnedFd, sync::Arc};
 
@@ -23,11 +21,10 @@ use super::{
 };
 use crate::error::{Error, ErrorKind, Result};
 
-/// Maximum number of long-lived processes of one sandbox. Each process has the memory and process limits of one
-/// command.
+/// Maximum number of long-lived processes per sandbox. Each has the memory and process limits of one command.
 pub const MAX_SPAWNED: usize = 8;
 
-/// A long-lived process. Dropping this value kills the process and everything that it has started.
+/// A long-lived process. Dropping this value kills the process and its child processes.
 pub struct Spawned {
     /// Standard input. Dropping it closes the stream.
     pub stdin: Box<dyn AsyncWrite + Send + Unpin>,
@@ -38,8 +35,8 @@ pub struct Spawned {
 }
 
 impl Spawned {
-    /// Closes standard input and standard output, and waits for the process to end by itself or at its time limit. The
-    /// text of the result is the standard error, shortened like the output of a command.
+    /// Closes standard input and standard output, and waits until the process ends by itself or at its time limit.
+    /// The result contains the standard error.
     ///
     /// # Errors
     /// INTERNAL if waiting for the process failed.
@@ -54,7 +51,7 @@ impl Spawned {
         joined(ended).await
     }
 
-    /// Ends the process and everything that it has started. Returns the same result as [`Spawned::close`].
+    /// Kills the process and its child processes. Returns the same result as [`Spawned::close`].
     ///
     /// # Errors
     /// The errors of [`Spawned::close`].
@@ -91,10 +88,10 @@ impl Drop for LongLived {
     }
 }
 
-/// The service's ends of standard input and standard output. Standard output is `None` only for [`Streams::Merged`].
+/// The service's ends of standard input and standard output. [`Streams::Merged`] has no separate standard output.
 type Pipes = (UnixStream, Option<OwnedFd>);
 
-/// Starts a process, and returns when it begins to run. Fails if the sandbox already runs [`MAX_SPAWNED`] processes.
+/// Starts a process, and returns when it runs. Fails if the sandbox already runs [`MAX_SPAWNED`] processes.
 pub async fn spawn(cell: Cell, command: Command, owner: &LongLived) -> Result<Spawned> {
     let slot = Arc::clone(&owner.slots).try_acquire_owned().map_err(|_| {
         let message = format!("a sandbox can run up to {MAX_SPAWNED} long-lived processes; end one of them first");
@@ -103,7 +100,7 @@ pub async fn spawn(cell: Cell, command: Command, owner: &LongLived) -> Result<Sp
     let cancel = owner.stop.child_token();
     let stop = cancel.clone().drop_guard();
     let (ready, pipes) = oneshot::channel();
-    // A separate task runs the process, so that it is cleaned up even if the caller's future is dropped.
+    // A separate task cleans up the process even if the caller's future is dropped.
     let ended = tokio::spawn(live(cell, command, ready, cancel, slot));
     let Ok((socket, Some(stdout))) = pipes.await else {
         let execution = joined(ended).await?;
@@ -121,7 +118,7 @@ pub async fn spawn(cell: Cell, command: Command, owner: &LongLived) -> Result<Sp
     })
 }
 
-/// Runs the process. The slot becomes free when the process and all processes that it started have ended.
+/// Runs the process. Frees the slot after the process and its child processes have ended.
 async fn live(
     cell: Cell,
     command: Command,
@@ -135,9 +132,9 @@ async fn live(
     let started = spawn_blocking(move || starting.start(&script, Streams::Separate)).await;
     let mut started = started.map_err(|error| Error::internal("starting the process failed", error))??;
     let stdout = started.stdout.take();
-    // There is no live view of the standard error, so the receiver is dropped.
+    // Standard error has no live view, so the receiver is dropped.
     let (unread, _) = mpsc::channel(1);
-    // If the send fails, the caller no longer waits, and its drop guard has cancelled the process.
+    // If the send fails, the caller is gone, and its drop guard has cancelled the process.
     let opened = move |socket| drop(ready.send((socket, stdout)));
     let execution = Running::new(cell, started, unread, opened)?
         .finish(until, &cancel)

@@ -1,9 +1,8 @@
 //! The thread that starts bubblewrap.
 //!
-//! With `--die-with-parent`, the kernel kills bubblewrap when the thread that started it ends, even if the service is
-//! still running. A sandbox that a pool thread started would therefore die when the pool ends that thread. The thread
-//! of this module runs until the [`Spawner`] is dropped. When the service is killed, the thread ends and all sandboxes
-//! die.
+//! With `--die-with-parent`, the kernel kills bubblewrap when the thread that started it ends. A pool thread may end
+//! while the service runs, so one thread starts all sandboxes and runs until the [`Spawner`] is dropped. If the
+//! service is killed, this thread ends and all sandboxes die.
 
 use std::{
     io,
@@ -14,7 +13,7 @@ use std::{
 
 use crate::error::{Error, Result};
 
-/// Maximum number of queued commands. Starting a command takes one or two milliseconds.
+/// Maximum number of queued commands. Starting one takes one or two milliseconds.
 const QUEUE: usize = 64;
 
 #[derive(Debug)]
@@ -28,7 +27,7 @@ struct Job {
 }
 
 impl Spawner {
-    /// Starts the thread, which runs until the returned handle is dropped.
+    /// Starts the thread, which runs until the [`Spawner`] is dropped.
     pub fn start() -> Result<Self> {
         let (jobs, queue) = sync_channel(QUEUE);
         thread::Builder::new()
@@ -50,13 +49,12 @@ impl Spawner {
 fn work(queue: &Receiver<Job>) {
     while let Ok(Job { mut command, answer }) = queue.recv() {
         let child = command.spawn();
-        // Close the service's copies of the child's pipe ends, so that the caller reads end-of-file when the child
-        // closes its copies.
+        // Close the service's copies of the child's pipe ends. Otherwise the reader would never see end-of-file.
         drop(command);
         if let Err(refused) = answer.send(child)
             && let Ok(mut child) = refused.0
         {
-            // The caller no longer waits, so the child is killed. An error means that the child has already ended.
+            // The caller no longer waits. An error of `kill` means that the child has already ended.
             let _ = child.kill();
             let _ = child.wait();
         }

@@ -1,8 +1,7 @@
-//! Represents file paths that are not UTF-8 as text, so that file lists and requests can contain them.
+//! Represents paths that are not UTF-8 as text, for file lists and requests.
 //!
-//! A command can create a file whose name is not UTF-8. The text of a UTF-8 path is the path itself. In any other path,
-//! each byte that is not UTF-8 and each percent sign is percent-encoded, as in `caf%E9.txt`. A string can be the path
-//! of one file and the encoded path of another file. Such a string names the first file.
+//! A UTF-8 path is its own text. In other paths, each non-UTF-8 byte and each percent sign is percent-encoded:
+//! `caf%E9.txt`. If such a text is also the UTF-8 path of an existing file, it means that file.
 
 use std::fmt::Write as _;
 
@@ -29,9 +28,9 @@ pub fn text_of(path: &[u8]) -> String {
     text
 }
 
-/// Decodes a string to a path that is not UTF-8; `None` if the string is not the encoded form of such a path.
+/// Decodes a path that is not UTF-8; `None` if the string does not encode such a path.
 ///
-/// Only percent signs and bytes outside ASCII are decoded, so decoding adds no separator and no `..` to the path.
+/// Only percent signs and non-ASCII bytes are decoded, so decoding adds no separator and no `..`.
 fn raw_of(text: &str) -> Option<Vec<u8>> {
     if !text.contains('%') {
         return None;
@@ -72,8 +71,8 @@ pub fn split_raw(path: &[u8]) -> Result<(&[u8], &[u8])> {
 }
 
 impl Workspace {
-    /// Opens the workspace. Returns it together with the path relative to it. If no file has this path and `raw_of` can
-    /// decode the path, the decoded path is returned.
+    /// Opens the workspace, and returns it with the path relative to it. If no file has this path, the decoded path
+    /// of `raw_of` is tried.
     ///
     /// # Errors
     /// `INVALID_REQUEST` for a path outside the workspace.
@@ -112,7 +111,7 @@ mod tests {
         for text in ["caf%C3%A9", "100%", "%2e%2e%2f", "%25", "%zz", "%"] {
             assert_eq!(raw_of(text), None, "{text}: UTF-8 has no other text");
         }
-        // Separators, dots and NUL are never decoded.
+        // Encoded separators, dots and NUL stay encoded.
         assert_eq!(
             raw_of("%2e%2e%2f%ff%00").as_deref(),
             Some(b"%2e%2e%2f\xff%00".as_slice())

@@ -1,7 +1,4 @@
 //! Starts a command, and creates its control group, limits and pipes.
-//!
-//! `execute` and `spawned` call [`Cell::start`] on a blocking thread. If the command cannot be started, its control
-//! group is removed.
 
 use std::{
     os::fd::{AsRawFd, OwnedFd},
@@ -29,22 +26,22 @@ use crate::{
 
 /// Maximum script size in bytes: the kernel's limit on one argument of a program.
 pub const MAX_SCRIPT_BYTES: usize = 128 * 1024 - 1;
-/// Maximum number of bubblewrap's own processes. The control group counts them with the command's processes.
+/// Maximum number of bubblewrap's own processes, which the control group counts too.
 const OWN_PROCESSES: u64 = 3;
-/// Maximum number of processes per uid. The kernel counts all processes of the uid, so this limit only stops runaway
-/// commands. The control group enforces the exact limit of a command.
+/// Maximum number of processes per uid. This limit only stops runaway commands, because it covers all commands of the
+/// uid. The control group enforces the limit of one command.
 const MAX_PROCESSES_OF_UID: u64 = 2048;
 const MAX_OPEN_FILES: u64 = 4096;
-/// Maximum size of POSIX message queues in bytes. The value is the kernel's default.
+/// Maximum size of POSIX message queues in bytes; the kernel's default.
 const MAX_MESSAGE_BYTES: u64 = 819_200;
 
-/// The host, workspace and uid of a command.
+/// The environment of a command: host, workspace, uid and read-only folders.
 #[derive(Clone)]
 pub struct Cell {
     pub host: Arc<Host>,
     /// Workspace of the command; `None` for the command that lists the installed programs.
     pub workspace: Option<Workspace>,
-    /// Uid to which the command switches; `None` when the service is not root.
+    /// Uid of the command; `None` when the service is not root.
     pub owner: Option<u32>,
     pub folders: Arc<[ReadOnlyFolder]>,
     /// The service's own program, which the process can execute. Set only for a conversion, which has the limits of
@@ -56,14 +53,15 @@ pub struct Cell {
 pub enum Streams {
     /// The command has no input. Standard output and standard error share one pipe.
     Merged,
-    /// The command reads from the gate's socket. Standard output and standard error each have their own pipe.
+    /// The command reads from the socket of its gate (module `gate`). Standard output and standard error have
+    /// separate pipes.
     Separate,
 }
 
-/// A started command. It waits until its gate is opened (module `gate`).
+/// A started command, which waits until `gate` is opened.
 pub struct Started {
     pub process: Process,
-    /// Read end of the pipe for standard error. With [`Streams::Merged`], the pipe also carries standard output.
+    /// Read end of the pipe for standard error; for [`Streams::Merged`], of standard output too.
     pub output: OwnedFd,
     /// Read end of the pipe for standard output; `None` with [`Streams::Merged`].
     pub stdout: Option<OwnedFd>,
@@ -75,11 +73,11 @@ pub struct Started {
 }
 
 impl Cell {
-    /// Starts a command. Blocks; must be called within the tokio runtime.
+    /// Starts a command. Blocks, and needs a tokio runtime.
     ///
     /// # Errors
-    /// UNAVAILABLE when bubblewrap does not work; `FILE_NOT_FOUND` when the workspace does not exist; `INVALID_REQUEST`
-    /// for a script that cannot be passed to bash.
+    /// UNAVAILABLE when bubblewrap does not work; `FILE_NOT_FOUND` when the workspace does not exist;
+    /// `INVALID_REQUEST` for a script that contains NUL or is too long.
     pub fn start(&self, script: &str, streams: Streams) -> Result<Started> {
         check_script(script)?;
         let failed = |error| Error::internal("the command cannot be started", error);
@@ -121,8 +119,7 @@ impl Cell {
                 }
             };
             let prepared = layout.prepare(script, confinement, Stdio::from(writer), Stdio::from(errors))?;
-            // The service's copies of the descriptors close when this closure returns. By then, bubblewrap has its own
-            // copies.
+            // bubblewrap has its own copies of the descriptors. The service's copies close when this closure returns.
             let process = Process::new(self.host.spawner.spawn(prepared.command)?)?;
             Ok((process, (output, stdout), prepared.status, prepared.gate))
         })();
@@ -163,7 +160,7 @@ impl Cell {
                 (libc::RLIMIT_AS, convert::MAX_ADDRESS_BYTES),
             ]);
         } else if !self.host.cgroups.bounds_memory() {
-            // Limit data, not address space, because some programs reserve terabytes of address space without using it.
+            // Limit data, not address space: some programs reserve terabytes of address space without using it.
             limits.push((libc::RLIMIT_DATA, config.max_memory_bytes));
         }
         limits

@@ -1,12 +1,11 @@
-//! Interprets a program's output as a terminal does: text, newlines, cursor movements.
+//! Interprets a program's output as a terminal does.
 //!
-//! `Decoder` decodes text from bytes that arrive in chunks. `Parser` splits text into [`Step`]s. The parser drops
-//! control strings, such as window titles. Every control sequence becomes a step, even if it only changes colours.
-//! `output` uses the steps for the live view, and `screen` for the text that the model receives.
+//! [`Decoder`] decodes bytes to text. [`Parser`] splits text into [`Step`]s, such as text, newlines and cursor
+//! movements.
 
 use std::mem;
 
-/// Maximum value of a parameter of a control sequence; a larger parameter is reduced to this value.
+/// Maximum parameter of a control sequence. A larger parameter is reduced to this value.
 const MAX_NUMBER: usize = 9_999;
 
 /// Decodes UTF-8 that arrives in chunks. Invalid bytes are replaced by U+FFFD.
@@ -19,17 +18,17 @@ pub struct Decoder {
 /// One action of a terminal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step<'a> {
-    /// Print text without control characters; it may contain tabs.
+    /// Print text without control characters except tabs.
     Text(&'a str),
     /// Go to the start of the next line.
     NewLine,
     /// Go to the start of the current line.
     Return,
-    /// Execute a control sequence, given as its final character and its first parameter (ECMA-48).
+    /// Execute the control sequence with this final character and first parameter (ECMA-48).
     Control(char, Option<usize>),
 }
 
-/// Splits text into steps. An escape sequence may be split between several calls.
+/// Splits text into steps. An escape sequence may continue in the next call.
 #[derive(Debug, Default)]
 pub struct Parser {
     state: State,
@@ -42,20 +41,20 @@ pub struct Parser {
 enum State {
     #[default]
     Text,
-    /// After a carriage return. The carriage return becomes a step only if no line feed follows.
+    /// After a carriage return, which is dropped if a line feed follows.
     Return,
     /// After ESC.
     Escape,
-    /// In a control sequence, which ends with a character from `@` to `~`.
+    /// In a control sequence, until a character from `@` to `~`.
     Sequence,
-    /// In a control string (title, hyperlink), which ends with BEL or ESC `\`.
+    /// In a control string (title, hyperlink), until BEL or ESC `\`.
     Title,
     /// After ESC in a control string.
     TitleEscape,
 }
 
 impl Decoder {
-    /// Decodes a chunk. The first bytes of an incomplete character are kept for the next call.
+    /// Decodes a chunk. Keeps the bytes of an incomplete character for the next call.
     pub fn push(&mut self, bytes: &[u8]) -> String {
         let mut bytes = match mem::take(&mut self.partial) {
             partial if partial.is_empty() => bytes.to_vec(),
@@ -64,7 +63,7 @@ impl Decoder {
                 partial
             }
         };
-        // A character that continues in the next chunk starts in the last three bytes.
+        // An incomplete character starts in the last three bytes.
         let start = bytes.len().saturating_sub(3);
         let tail = bytes[start..]
             .utf8_chunks()
@@ -81,13 +80,13 @@ impl Decoder {
         }
     }
 
-    /// Returns U+FFFD if the input ended within a character, and an empty text otherwise.
+    /// Returns U+FFFD if the input ended within a character; otherwise an empty text.
     pub fn finish(&mut self) -> String {
         String::from_utf8_lossy(&mem::take(&mut self.partial)).into_owned()
     }
 }
 
-/// Returns whether the bytes are the incomplete start of one character.
+/// Returns whether the bytes are the start of one incomplete character.
 fn is_beginning(bytes: &[u8]) -> bool {
     std::str::from_utf8(bytes).is_err_and(|error| error.valid_up_to() == 0 && error.error_len().is_none())
 }
@@ -126,7 +125,7 @@ impl Parser {
                 self.state = State::Text;
                 return self.step(character, sink);
             }
-            // Intermediate characters may precede the final character of an escape sequence, for example to select a
+            // An escape sequence may have intermediate characters before its final character, for example to select a
             // character set.
             (State::Text, '\x1b') | (State::Escape, '\x1b' | ' '..='/') => State::Escape,
             (State::Text, '\x08') => {

@@ -1,8 +1,7 @@
-//! Measures and removes the folder tree of a workspace, even if a command tries to prevent this.
+//! Measures and removes the folder tree of a workspace, even while a hostile command changes it.
 //!
-//! A command may nest folders more deeply than the maximum path length or the maximum number of descriptors allows, and
-//! may change the folders at the same time. Therefore no function of this module is recursive or keeps more than a few
-//! descriptors open.
+//! A command may nest folders so deeply that paths exceed their maximum length, or a recursive removal runs out of
+//! descriptors. No function here is recursive or keeps more than a few descriptors open.
 
 use std::os::fd::OwnedFd;
 
@@ -16,14 +15,13 @@ use super::{
     workspace::Usage,
 };
 
-/// Maximum number of names that are read from a folder before the entries with these names are removed.
+/// Maximum number of names that are read at once from a folder that is being emptied.
 const BATCH: usize = 1000;
-/// Maximum number of times that a folder is listed while it is being emptied. A running command may keep adding files.
+/// Maximum number of reads of a folder that is being emptied. A running command may keep adding files.
 const ROUNDS: usize = 100_000;
 
-/// Measures the disk usage of a workspace. Stops as soon as one of the limits is exceeded, and returns the usage
-/// counted so far. If the path of a folder exceeds the maximum path length, the file count is `u64::MAX`, which exceeds
-/// every limit.
+/// Measures the disk usage of a workspace. Stops as soon as a limit is exceeded, and returns the usage so far. A
+/// folder whose path is too long for the kernel counts as `u64::MAX` files.
 #[expect(
     clippy::cast_sign_loss,
     clippy::unnecessary_cast,
@@ -35,7 +33,7 @@ pub fn measure(root: &Root, limit: Usage) -> rustix::io::Result<Usage> {
     while let Some(path) = pending.pop() {
         let folder = match root.open_folder(&path) {
             Ok(folder) => folder,
-            // The folder was removed or replaced after it was listed.
+            // A command removed or replaced the folder after it was listed.
             Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => continue,
             Err(errno) => return Err(errno),
         };
@@ -68,7 +66,7 @@ pub fn measure(root: &Root, limit: Usage) -> rustix::io::Result<Usage> {
     Ok(usage)
 }
 
-/// Removes an entry of a folder. If the entry is a folder, its content is removed with it.
+/// Removes a file, a link, or a folder with its content.
 pub fn remove(root: &Root, folder: &OwnedFd, name: &[u8]) -> rustix::io::Result<()> {
     match rustix::fs::unlinkat(folder, name, AtFlags::empty()) {
         Err(Errno::ISDIR) => {}
@@ -79,8 +77,7 @@ pub fn remove(root: &Root, folder: &OwnedFd, name: &[u8]) -> rustix::io::Result<
     bin.burn(1)
 }
 
-/// Removes everything in a workspace, but keeps the workspace folder. Fails with `ENOTEMPTY` if a command keeps adding
-/// files.
+/// Removes the content of a workspace. Fails with `ENOTEMPTY` if a command keeps adding files.
 pub fn empty(root: &Root) -> rustix::io::Result<()> {
     rustix::fs::fchmod(root.folder(), Mode::RWXU)?;
     for _ in 0..ROUNDS {
@@ -98,8 +95,8 @@ pub fn empty(root: &Root) -> rustix::io::Result<()> {
     Err(Errno::NOTEMPTY)
 }
 
-/// A temporary folder at the top of the workspace. Folders are moved into it side by side before they are removed, so
-/// that their paths stay short at any nesting depth.
+/// A temporary folder at the top of the workspace. Folders to remove are first moved into this folder, so that their
+/// paths stay short.
 struct Bin<'a> {
     root: &'a Root,
     name: String,

@@ -1,7 +1,7 @@
-//! Long-lived processes without a project, in which the service tries out a tool server.
+//! Long-lived processes without a project, in which the service tests tool servers.
 //!
-//! Such a process has the confinement and the limits of a command, and an empty workspace in memory. All these
-//! processes share the slots of one sandbox.
+//! They have the confinement and the limits of a command, and an empty workspace in memory. Together they count as
+//! one sandbox.
 
 use std::sync::Arc;
 
@@ -9,8 +9,8 @@ use super::{Command, Sandboxes, Spawned, spawned, start::Cell};
 use crate::error::Result;
 
 impl Sandboxes {
-    /// Starts a long-lived process with an empty workspace. The process is killed at its time limit or when the
-    /// returned value is dropped.
+    /// Starts a long-lived process with an empty workspace. The process is killed at its time limit, or when the
+    /// returned [`Spawned`] is dropped.
     ///
     /// # Errors
     /// UNAVAILABLE when this host cannot run commands; CONFLICT when [`MAX_SPAWNED`](super::MAX_SPAWNED) such processes

@@ -1,4 +1,4 @@
-//! Moves finished uploads into a workspace. A file first gets its new owner and is then renamed; it is never copied.
+//! Moves finished uploads into a workspace by renaming, without a copy.
 
 use std::{os::fd::OwnedFd, path::Path};
 
@@ -17,8 +17,8 @@ use crate::{
 };
 
 impl Workspace {
-    /// Moves a finished upload to the given name. The caller records the name before the call, and repeats the call
-    /// after a crash. The call therefore also succeeds if the upload was already moved.
+    /// Moves a finished upload to the given name. Succeeds if the upload was already moved, so that the caller can
+    /// repeat the call after a crash.
     ///
     /// # Errors
     /// CONFLICT when another file has the name; `FILE_NOT_FOUND` when neither the upload nor a file with the name
@@ -36,7 +36,7 @@ impl Workspace {
                 format!("a file named {name:?} already exists"),
             )),
             Err(Errno::NOENT) => {
-                // If the name exists, the upload was already moved: before a crash or by a concurrent call.
+                // If a file with this name exists, an earlier or concurrent call moved the upload.
                 let found = look(root.folder(), name.as_bytes());
                 found.map(drop).map_err(|errno| refusal(name.as_bytes(), errno))
             }
@@ -44,8 +44,8 @@ impl Workspace {
         }
     }
 
-    /// Moves a finished upload to a path. An existing file or link is replaced atomically: readers see either the old
-    /// content or the new content. A link is never followed. Missing parent folders are created.
+    /// Moves a finished upload to a path, and creates missing parent folders. An existing file or symbolic link is
+    /// replaced atomically.
     ///
     /// # Errors
     /// `INVALID_REQUEST` for a path that cannot be a file; `UPLOAD_NOT_FOUND` when the upload does not exist.
@@ -80,7 +80,7 @@ impl Workspace {
         rustix::fs::fsync(&folder).map_err(failed)
     }
 
-    /// Syncs the workspace folder, so that files moved into it are durable.
+    /// Syncs the workspace folder, so that files moved into it survive a power failure.
     ///
     /// # Errors
     /// File-system errors.
@@ -88,8 +88,8 @@ impl Workspace {
         rustix::fs::fsync(self.root()?.folder()).map_err(failed)
     }
 
-    /// Moves a file into the workspace unless the name already exists. The file gets its new owner before the project
-    /// can access it.
+    /// Moves a file into the workspace unless the name exists. The owner is set first, so the project never sees a
+    /// file of another owner.
     fn move_in(&self, root: &Root, host_file: &Path, name: &str) -> rustix::io::Result<()> {
         let file = open_upload(host_file)?;
         if metadata(&rustix::fs::fstat(&file)?).kind != FileKind::File {

@@ -1,9 +1,7 @@
-//! A bounded walk over a workspace, for the tools `glob` and `grep`, for lists and for archives. The walk follows no
-//! links, and reports whether a limit ended it early.
+//! A bounded walk over a workspace. It follows no symbolic links, and reports whether a limit ended it early.
 //!
-//! A folder may contain hundreds of thousands of files. A walk therefore reads the names of a folder in portions of
-//! limited size, in name order, and reads the folder again for each portion. A walk can start after any path, so that a
-//! page of a list can start where the previous page ended.
+//! A folder may contain hundreds of thousands of files. The names of a folder are therefore read in sorted batches of
+//! limited size, with one pass over the folder per batch.
 
 use std::{
     collections::BinaryHeap,
@@ -21,7 +19,7 @@ use super::{
 };
 use crate::error::Result;
 
-// Reasons why a walk is incomplete; `Walk::cut` returns one of them.
+// Reasons why a walk is incomplete, returned by `Walk::cut`.
 const TOO_MANY: &str = "too many files";
 const TOO_LONG: &str = "the time limit was reached";
 const TOO_DEEP: &str = "folders are nested too deeply";
@@ -34,34 +32,34 @@ const NAMES_A_LOOK: usize = 1024;
 pub struct WalkLimits {
     /// Maximum number of files and folders that a walk returns.
     pub entries: usize,
-    /// Maximum depth. At depth 1, a walk returns only the folder's own entries.
+    /// Maximum depth; 1 returns only the folder's own entries.
     pub depth: usize,
     /// Maximum duration of a walk.
     pub time: Duration,
-    /// Maximum number of names of one folder that are in memory at the same time.
+    /// Maximum number of names of one folder in memory.
     pub names: usize,
 }
 
 /// A file or folder that a walk returned.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Found {
-    /// Path relative to the workspace, such as `output/report.md`. A path that is not UTF-8 is percent-encoded (see
-    /// `spelling.rs`).
+    /// Path relative to the workspace, such as `output/report.md`. A path that is not UTF-8 is percent-encoded
+    /// (`spelling.rs`).
     pub path: String,
     /// Metadata, read without opening the file.
     pub metadata: Metadata,
     raw: Vec<u8>,
 }
 
-/// A walk over a folder. It returns every file and folder once, in name order. A folder comes before its content.
+/// An iterator over the files and folders below a folder, in name order. A folder comes before its content.
 ///
-/// At any depth, a walk keeps only two descriptors open: the workspace and the current folder. Folders are opened by
-/// their path, relative to the workspace. When the walk returns to a parent folder, it reopens that folder.
+/// At any depth, only two descriptors are open: the workspace and the current folder. The walk reopens a parent
+/// folder when it returns to that folder.
 pub struct Walk {
     root: Root,
-    /// The folders from the start of the walk to its current position.
+    /// The folders from the start folder to the current folder.
     levels: Vec<Level>,
-    /// The current folder, and the index of its level.
+    /// The current folder, with its index in `levels`.
     open: Option<(usize, OwnedFd)>,
     seen: usize,
     limits: WalkLimits,
@@ -71,17 +69,16 @@ pub struct Walk {
 
 struct Level {
     path: Vec<u8>,
-    /// The names that have been read but not returned yet, in reverse order.
+    /// Names that were read but not returned yet, in reverse order.
     names: Vec<Vec<u8>>,
-    /// The next read of the folder returns only names after this name; `None` if the read starts at the first name.
+    /// The next batch contains only names after this one; `None` before the first batch.
     behind: Option<Vec<u8>>,
-    /// True if the folder may have more names than those in memory.
+    /// True if the folder may have names that are not in memory.
     has_more: bool,
 }
 
 impl Walk {
-    /// Starts a walk over a folder. The walk starts at the beginning, or after `behind`, a path that an earlier walk
-    /// returned. The path `behind` may no longer exist.
+    /// Starts a walk at the beginning of a folder, or after the path `behind`. The path `behind` may no longer exist.
     pub(super) fn new(root: Root, start: &[u8], limits: WalkLimits, behind: Option<&[u8]>) -> Result<Self> {
         let mut walk = Self {
             root,
@@ -108,7 +105,7 @@ impl Walk {
                 .map(|level| level.path.as_slice())
                 .unwrap_or_default();
             let path = joined(above, &name);
-            // A file, a link or a removed folder has no entries, so the walk continues in the parent folder.
+            // A removed folder, or a path that is not a folder, has no entries: continue in the parent folder.
             if walk.enter(path, next.clone()).is_err() {
                 break;
             }
@@ -117,7 +114,7 @@ impl Walk {
         Ok(walk)
     }
 
-    /// Returns the reason why the walk is incomplete; `None` if the walk has left nothing out so far.
+    /// Returns why the walk omitted entries; `None` if it has omitted none so far.
     pub fn cut(&self) -> Option<&'static str> {
         self.cut
     }
@@ -130,7 +127,6 @@ impl Walk {
         self.root.open_regular(&found.raw)
     }
 
-    /// Returns whether a file that the walk returned still exists and is still a regular file.
     pub(super) fn is_file(&self, found: &Found) -> bool {
         let opened = self.root.open_at(&found.raw, OFlags::PATH | OFlags::NOFOLLOW);
         let stat = opened.and_then(rustix::fs::fstat);
@@ -151,14 +147,14 @@ impl Walk {
         Ok(())
     }
 
-    /// Reads up to `limits.names` further names of a folder, in name order.
+    /// Reads the next batch of up to `limits.names` names, in name order.
     fn read_on(&mut self, folder: &OwnedFd, level: &mut Level) -> rustix::io::Result<()> {
         let most = self.limits.names.max(1);
         let mut first = BinaryHeap::new();
         level.has_more = false;
         for (count, entry) in rustix::fs::Dir::read_from(folder)?.enumerate() {
             if count % NAMES_A_LOOK == 0 && Instant::now() > self.until {
-                // Until all names have been read, it is unknown which names come first, so no name is used.
+                // The first names are known only after all names were read, so none can be used.
                 self.cut = Some(TOO_LONG);
                 return Ok(());
             }
@@ -183,7 +179,7 @@ impl Walk {
         Ok(())
     }
 
-    /// Returns the next name from the deepest folder that still has names, with the index of the folder's level.
+    /// Returns the next name, and the index in `levels` of the folder that contains it. Deeper folders come first.
     fn next_name(&mut self) -> Option<(usize, Vec<u8>)> {
         while let Some(depth) = self.levels.len().checked_sub(1) {
             if let Some(name) = self.levels[depth].names.pop() {
@@ -207,7 +203,6 @@ impl Walk {
         None
     }
 
-    /// Opens the folder at `path` unless the level's folder is already open.
     fn folder(&mut self, depth: usize, path: &[u8]) -> rustix::io::Result<OwnedFd> {
         match self.open.take() {
             Some((open, folder)) if open == depth => Ok(folder),
@@ -215,21 +210,20 @@ impl Walk {
         }
     }
 
-    // Marks the walk as incomplete, unless the error means that a file or folder was removed or replaced after its name
-    // was read.
+    // Marks the walk as incomplete. A file or folder that was removed or replaced after its name was read does not
+    // count.
     fn note(&mut self, errno: Errno) {
         if !matches!(errno, Errno::NOENT | Errno::NOTDIR | Errno::LOOP) {
             self.cut = Some(UNREADABLE);
         }
     }
 
-    /// Returns the entry with this name and its metadata; `None` if the entry or its folder cannot be accessed.
     fn look(&mut self, depth: usize, name: &[u8]) -> Option<Found> {
         let above = self.levels.get(depth)?.path.clone();
         let folder = match self.folder(depth, &above) {
             Ok(folder) => folder,
             Err(errno) => {
-                // The remaining names of this level are in the same folder, so they are skipped.
+                // The other names of this level are in the same folder, so skip them.
                 self.note(errno);
                 self.levels.truncate(depth);
                 return None;
@@ -245,7 +239,7 @@ impl Walk {
 
     fn descend(&mut self, found: &Found) {
         if self.levels.len() >= self.limits.depth || found.raw.len() > MAX_PATH_BYTES {
-            // A depth of 1 means a listing of one folder, so the listing is complete without the content of subfolders.
+            // At depth 1, the content of subfolders is not requested.
             if self.limits.depth > 1 {
                 self.cut = Some(TOO_DEEP);
             }

@@ -1,9 +1,8 @@
 //! Gives the service access to a project's files.
 //!
-//! The file tools, the file service and uploads use this module. Every file is opened with `openat2` and the flags
-//! `RESOLVE_BENEATH`, `NO_SYMLINKS` and `NO_MAGICLINKS`, so that neither a link nor a concurrent command can redirect
-//! the access to a file outside the workspace. All created files and folders get the project's uid. All functions
-//! block: call them through `spawn_blocking`.
+//! Files are opened with `openat2`, so that neither a link nor a concurrent command can redirect an access out of the
+//! workspace. New files and folders get the project's uid. All functions block; async code must call them through
+//! `spawn_blocking`.
 
 use std::{
     fs::File,
@@ -29,7 +28,7 @@ use crate::{
     error::{Error, ErrorKind, Result},
 };
 
-/// Name prefix of files that are being written and of folders that are being removed; lists and walks skip them.
+/// Name prefix of unfinished files and of folders that are being removed. Lists and walks skip these names.
 const TEMPORARY: &str = ".runyard-tmp-";
 
 /// Maximum time for reading one page of a list.
@@ -49,16 +48,16 @@ pub enum FileKind {
     File,
     /// A folder.
     Folder,
-    /// A symbolic link. It is never followed.
+    /// A symbolic link, which is never followed.
     Link,
     /// A pipe, a socket or a device.
     Other,
 }
 
-/// Metadata of a file, read without opening it.
+/// Metadata of a file, read without opening the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Metadata {
-    /// File type; [`FileKind::Link`] for a link, whatever its target is.
+    /// File type. A symbolic link is a [`FileKind::Link`], whatever its target is.
     pub kind: FileKind,
     /// Size in bytes.
     pub size: u64,
@@ -71,10 +70,10 @@ pub struct Metadata {
 /// A file or folder in a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
-    /// Path relative to the workspace, such as `output/report.md`. A path that is not UTF-8 is percent-encoded (see
-    /// `spelling.rs`).
+    /// Path relative to the workspace, such as `output/report.md`. A path that is not UTF-8 is percent-encoded
+    /// (`spelling.rs`).
     pub path: String,
-    /// True for a folder; false for a regular file, a link, a pipe, a socket or a device.
+    /// True for a folder.
     pub is_dir: bool,
     /// Size in bytes.
     pub size: u64,
@@ -89,7 +88,7 @@ pub struct Listing {
     pub entries: Vec<Entry>,
     /// Reason why the list is incomplete; `None` if it is complete.
     pub cut: Option<&'static str>,
-    /// Last path of the page as bytes; the next page starts after this path. `None` on the last page.
+    /// Last path of the page as bytes, from which the next page continues; `None` on the last page.
     pub next: Option<Vec<u8>>,
 }
 
@@ -112,7 +111,7 @@ pub struct Usage {
 }
 
 impl Workspace {
-    /// If `owner` is set, all files and folders that the service creates in the workspace get this uid.
+    /// All files and folders that the service creates in the workspace get the uid `owner`.
     pub(super) fn at(folder: PathBuf, owner: Option<u32>) -> Self {
         Self { folder, owner }
     }
@@ -124,7 +123,7 @@ impl Workspace {
         let failed = |errno: Errno| disk::fault("the owner or mode of the workspace cannot be set", errno.into());
         rustix::fs::fchmod(root.folder(), Mode::RWXU).map_err(failed)?;
         self.hand_over(root.folder()).map_err(failed)?;
-        // If `output` already exists, it belongs to the project and is kept, even if it is not a folder.
+        // An existing `output` belongs to the project and is kept, even if it is not a folder.
         match rustix::fs::mkdirat(root.folder(), "output", Mode::from_raw_mode(0o755)) {
             Ok(()) => self
                 .hand_over(open_folder(root.folder(), b"output").map_err(failed)?)
@@ -134,7 +133,7 @@ impl Workspace {
         }
     }
 
-    /// Removes the workspace. Succeeds if the workspace folder does not exist.
+    /// Removes the workspace. Succeeds if it does not exist.
     pub(super) fn discard(&self) -> Result<()> {
         let root = match self.root() {
             Err(error) if error.kind() == ErrorKind::FileNotFound => return Ok(()),
@@ -145,12 +144,12 @@ impl Workspace {
         rustix::fs::unlinkat(CWD, &self.folder, AtFlags::REMOVEDIR).map_err(failed)
     }
 
-    /// Opens a regular file for reading. The paths `/workspace/x`, `./x` and `x` name the same file. A path that is not
-    /// UTF-8 must be percent-encoded, as in the results of `list` and `walk`.
+    /// Opens a regular file for reading. The paths `/workspace/x`, `./x` and `x` name the same file. A path that is
+    /// not UTF-8 must be percent-encoded, as `list` and `walk` return it.
     ///
     /// # Errors
     /// `FILE_NOT_FOUND` when the file does not exist; `INVALID_REQUEST` when the path is outside the workspace, leads
-    /// through a link, or is not a regular file.
+    /// through a symbolic link, or is not a regular file.
     pub fn open_file(&self, path: &str) -> Result<File> {
         let (root, path) = self.locate(path)?;
         root.open_regular(&path)
@@ -176,8 +175,8 @@ impl Workspace {
         Ok(content)
     }
 
-    /// Writes a whole file atomically: readers see either the old content or the new content. Missing parent folders
-    /// are created, and an existing file keeps its mode. A link at the path is replaced, never followed.
+    /// Writes a whole file atomically. Missing parent folders are created, and an existing file keeps its mode. A
+    /// symbolic link at the path is replaced.
     ///
     /// # Errors
     /// `INVALID_REQUEST` for a path that cannot be a file; UNAVAILABLE when the disk is full.
@@ -197,7 +196,7 @@ impl Workspace {
             Ok(())
         });
         written.map_err(|error| {
-            // If this removal fails, the temporary file remains until the workspace is removed.
+            // If this fails, the temporary file remains until the workspace is removed.
             let _ = rustix::fs::unlinkat(&folder, temporary.as_str(), AtFlags::empty());
             match Errno::from_io_error(&error) {
                 Some(errno) => refusal(path.as_bytes(), errno),
@@ -206,11 +205,11 @@ impl Workspace {
         })
     }
 
-    /// Returns the metadata of a path. A link is not followed: the metadata describes the link itself.
+    /// Returns the metadata of a path. A symbolic link is described itself, not its target.
     ///
     /// # Errors
     /// `FILE_NOT_FOUND` when the path does not exist; `INVALID_REQUEST` for a path outside the workspace or through a
-    /// link.
+    /// symbolic link.
     pub fn metadata(&self, path: &str) -> Result<Metadata> {
         let (root, path) = self.locate(path)?;
         let opened = root.open_at(&path, OFlags::PATH | OFlags::NOFOLLOW);
@@ -218,14 +217,14 @@ impl Workspace {
         stat.map(|stat| metadata(&stat)).map_err(|errno| refusal(&path, errno))
     }
 
-    /// Lists up to `max_entries` entries of a folder, sorted by path. The list starts at the beginning of the folder,
-    /// or after `behind`, the last path of an earlier page. Memory use does not depend on the size of the folder.
+    /// Lists up to `max_entries` entries of a folder, sorted by path. `behind` is the last path of the previous page;
+    /// `None` for the first page.
     ///
     /// # Errors
     /// `FILE_NOT_FOUND` when the folder does not exist.
     pub fn list(&self, path: &str, depth: Depth, max_entries: usize, behind: Option<&[u8]>) -> Result<Listing> {
         let limits = WalkLimits {
-            // Read one extra entry to find out whether there is a next page.
+            // One extra entry shows whether there is a next page.
             entries: max_entries.saturating_add(1),
             depth: match depth {
                 Depth::One => 1,
@@ -253,7 +252,7 @@ impl Workspace {
         })
     }
 
-    /// Starts a walk over all files and folders below a folder, for glob and grep.
+    /// Starts a walk over everything below a folder.
     ///
     /// # Errors
     /// `FILE_NOT_FOUND` when the folder does not exist.
@@ -262,7 +261,7 @@ impl Workspace {
         Walk::new(root, &path, limits, None)
     }
 
-    /// Removes a file, a link, or a folder with everything in it.
+    /// Removes a file, a link, or a folder with its content.
     ///
     /// # Errors
     /// `FILE_NOT_FOUND` when the path does not exist; `INVALID_REQUEST` for the workspace itself.
@@ -308,7 +307,7 @@ impl Workspace {
         })
     }
 
-    /// Measures the disk usage. Stops as soon as one of the limits is exceeded, and returns the usage counted so far.
+    /// Measures the disk usage. Stops as soon as a limit is exceeded, and returns the usage so far.
     pub(super) fn usage_until(&self, limit: Usage) -> Result<Usage> {
         tree::measure(&self.root()?, limit)
             .map_err(|errno| disk::fault("the size of the workspace cannot be measured", errno.into()))
@@ -331,7 +330,7 @@ impl Workspace {
         Ok(())
     }
 
-    /// Opens a folder. Missing folders on the path are created and get the project's uid.
+    /// Opens a folder. Creates missing folders on the path, with the project's uid.
     pub(super) fn make_folders(&self, root: &Root, path: &str) -> Result<OwnedFd> {
         let refused = |errno| match errno {
             Errno::NOTDIR => Error::invalid_field("path", format!("a part of {path:?} is a file, not a folder")),
@@ -359,7 +358,7 @@ impl Workspace {
         Ok(folder)
     }
 
-    /// Changes a file's owner to the project's uid; does nothing if the service is not root.
+    /// Changes a file's owner to the project's uid, if the service is root.
     pub(super) fn hand_over(&self, file: impl std::os::fd::AsFd) -> rustix::io::Result<()> {
         match self.owner {
             Some(id) => rustix::fs::fchown(file, Some(Uid::from_raw(id)), Some(Gid::from_raw(id))),

@@ -1,4 +1,4 @@
-//! Reads aliases. An alias is a header or a query parameter that sets a request field under another name.
+//! Reads aliases: headers and query parameters that set a request field under another name.
 
 use http::HeaderMap;
 
@@ -14,12 +14,11 @@ pub fn fields(method: &Method) -> impl Iterator<Item = &str> {
     })
 }
 
-/// Returns the value of a field from its aliases, as text; empty if the request uses none of these aliases.
+/// Returns the value that aliases give to a field; empty if the request uses none of them.
 ///
-/// A header takes precedence over query parameters: when an EventSource reconnects, it sends the new value in the
-/// header `Last-Event-ID`, but repeats the query of its first request. If several query parameters set the field, the
-/// parameter that is last in the method's option `aliases` wins. A client that cannot send headers can append that
-/// parameter to its first query to override the value.
+/// A header wins, because a reconnecting EventSource sends its new position in `Last-Event-ID` but repeats its first
+/// query. Among query parameters, the alias listed last wins. A client that cannot send headers can append that
+/// parameter.
 ///
 /// # Errors
 /// 400 if the header value is not ASCII text.

@@ -1,4 +1,4 @@
-//! Checks the media type and the encoding of an HTTP request body, and reads the body up to a size limit.
+//! Checks the media type of a request body, and reads the body up to a size limit.
 
 use axum_core::body::Body;
 use bytes::{Bytes, BytesMut};
@@ -19,14 +19,13 @@ pub fn check_encoding(headers: &HeaderMap) -> Result<()> {
     }
 }
 
-/// Returns the media type of the body, without parameters; `None` if the header is missing or is not ASCII text.
+/// Returns the media type without parameters; `None` if the header is missing or is not ASCII text.
 pub fn essence(headers: &HeaderMap) -> Option<&str> {
     let value = headers.get(header::CONTENT_TYPE)?.to_str().ok()?;
     Some(value.split(';').next().unwrap_or_default().trim())
 }
 
-/// Returns true if the body is JSON: its declared type is `application/json` or `application/…+json`, or no type is
-/// declared.
+/// Returns true for `application/json`, `application/…+json`, and a missing media type.
 pub fn is_json(headers: &HeaderMap) -> bool {
     if !headers.contains_key(header::CONTENT_TYPE) {
         return true;
@@ -38,7 +37,6 @@ pub fn is_json(headers: &HeaderMap) -> bool {
     kind.eq_ignore_ascii_case("application") && suffix.eq_ignore_ascii_case("json")
 }
 
-/// Returns true for GET and HEAD, whose requests have no body.
 pub fn is_reading(method: &Method) -> bool {
     *method == Method::GET || *method == Method::HEAD
 }
@@ -74,11 +72,10 @@ pub async fn collect(mut body: Body, max_bytes: usize) -> Result<Bytes> {
     Ok(if joined.is_empty() { first } else { joined.freeze() })
 }
 
-/// Appends an encoded `google.api.HttpBody` to `wire`. If `number` is set, the body becomes the value of the field with
-/// this number.
+/// Appends an encoded `google.api.HttpBody` to `wire`. If `number` is set, the body becomes the value of that field.
 pub fn put_raw(number: Option<u32>, content_type: &[u8], data: &[u8], wire: &mut Vec<u8>) {
     let mut body = Vec::with_capacity(data.len() + content_type.len() + 16);
-    // In `HttpBody`, field 1 is `content_type` and field 2 is `data`. A content type that is not UTF-8 is omitted,
+    // Field 1 of `HttpBody` is `content_type`, field 2 is `data`. A content type that is not UTF-8 is omitted,
     // because a protobuf string must be UTF-8.
     if let Ok(text) = std::str::from_utf8(content_type)
         && !text.is_empty()

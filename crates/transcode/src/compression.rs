@@ -1,21 +1,20 @@
 //! Compresses and decompresses messages with gzip and zstd.
 //!
-//! The Connect protocol uses this module, and a server can use it for gRPC responses. Decompression stops when the
-//! output exceeds a limit, so a small compressed request cannot exhaust the memory.
+//! Decompression stops when the output exceeds a limit, so a small request cannot exhaust the memory.
 
 use std::io::{self, Read};
 
 use flate2::read::{GzEncoder, MultiGzDecoder};
 use http::{HeaderMap, HeaderName};
 
-/// Minimum message size for compression, in bytes. Compression hardly shrinks smaller messages.
+/// Minimum message size for compression, in bytes. Smaller messages hardly shrink.
 pub const MIN_BYTES: usize = 1024;
-/// Base-2 logarithm of the maximum window size of a zstd frame. The maximum is 8 MiB, which RFC 8878 recommends.
+/// Base-2 logarithm of the maximum zstd window, 8 MiB (recommended by RFC 8878).
 const MAX_ZSTD_WINDOW_LOG: u32 = 23;
-/// Compression level of gzip and zstd. Level 1 favours speed over size.
+/// Compression level of gzip and zstd: fast rather than small.
 const LEVEL: u32 = 1;
 
-/// A compression algorithm. HTTP, gRPC and Connect use the same names for the algorithms.
+/// A compression algorithm. HTTP, gRPC and Connect use the same names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Encoding {
     /// gzip (RFC 1952).
@@ -27,7 +26,7 @@ pub enum Encoding {
 /// Reason why a message cannot be decompressed.
 #[derive(Debug, thiserror::Error)]
 pub enum DecompressError {
-    /// The decompressed message is larger than the caller's limit, in bytes.
+    /// The decompressed message exceeds this limit, in bytes.
     #[error("the decompressed message is larger than {0} bytes")]
     TooLarge(usize),
     /// The input is not valid for the algorithm.
@@ -41,10 +40,10 @@ pub enum DecompressError {
 pub struct UnknownEncoding;
 
 impl Encoding {
-    /// The names of all supported algorithms, in the format of the header `Accept-Encoding`.
+    /// The names of all algorithms, in the format of `Accept-Encoding`.
     pub const NAMES: &str = "gzip, zstd";
 
-    /// Returns the name of the algorithm in HTTP headers, in lower case.
+    /// Returns the name of the algorithm in HTTP headers.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Gzip => "gzip",
@@ -52,14 +51,14 @@ impl Encoding {
         }
     }
 
-    /// Returns the algorithm with this name, in upper or lower case; `None` if the name is unknown.
+    /// Returns the algorithm with this name, in any case; `None` if the name is unknown.
     pub fn from_name(name: &str) -> Option<Self> {
         [Self::Gzip, Self::Zstd]
             .into_iter()
             .find(|encoding| name.eq_ignore_ascii_case(encoding.as_str()))
     }
 
-    /// Returns the algorithm that a header such as `Content-Encoding` names; `None` if the message is not compressed.
+    /// Returns the algorithm in a header such as `Content-Encoding`; `None` for an uncompressed message.
     ///
     /// # Errors
     /// The header names an algorithm other than `identity`, `gzip` and `zstd`.
@@ -74,8 +73,8 @@ impl Encoding {
         Self::from_name(name).map(Some).ok_or(UnknownEncoding)
     }
 
-    /// Returns the first supported algorithm in a header such as `Accept-Encoding`; `None` if the header names none.
-    /// Algorithms with the weight 0 are skipped. All other weights are ignored.
+    /// Returns the first supported algorithm in a header such as `Accept-Encoding`. Weights are ignored, except that
+    /// the weight 0 refuses an algorithm.
     pub fn accepted(headers: &HeaderMap, header: &HeaderName) -> Option<Self> {
         let values = headers.get_all(header).iter();
         let names = values
@@ -85,7 +84,7 @@ impl Encoding {
         wanted.find_map(|name| Self::from_name(name.split(';').next().unwrap_or_default().trim()))
     }
 
-    /// Returns the compressed message. For incompressible input, the result is larger than `message`.
+    /// Returns the compressed message, which can be larger than `message`.
     ///
     /// # Errors
     /// The compression fails, for example because memory is exhausted.
@@ -103,7 +102,7 @@ impl Encoding {
         Ok(output)
     }
 
-    /// Decompresses a message. Stops as soon as the output exceeds `max_bytes`.
+    /// Decompresses a message, and stops as soon as the output exceeds `max_bytes`.
     ///
     /// # Errors
     /// The output is larger than `max_bytes`, or the input is invalid.
@@ -128,7 +127,7 @@ fn unpack_zstd(message: &[u8], limit: u64, output: &mut Vec<u8>) -> io::Result<u
     decoder.take(limit).read_to_end(output)
 }
 
-/// Returns true if an entry of `Accept-Encoding` has the weight 0, with which a client refuses the algorithm.
+/// Returns true if an entry of `Accept-Encoding` has the weight 0.
 fn is_refused(entry: &str) -> bool {
     let parameters = entry.split(';').skip(1);
     let mut weights = parameters.filter_map(|parameter| parameter.trim().strip_prefix("q="));

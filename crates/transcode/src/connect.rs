@@ -1,11 +1,8 @@
 //! The Connect protocol (<https://connectrpc.com/docs/protocol>) for any tonic service.
 //!
-//! A [`ConnectService`] converts each Connect call to a gRPC call in the same process, and converts the response back.
-//! Unary calls and server streams may use JSON or binary messages. Client streams and bidirectional streams must use
-//! binary messages. JSON is canonical proto3 JSON. Methods need no `google.api.http` annotations. GET requests are
-//! refused, because caches could store the responses.
-//!
-//! A server that serves several protocols on one port can recognise Connect calls with [`CallKind::of`].
+//! Each Connect call becomes a gRPC call in the same process. Client streams and bidirectional streams must use
+//! binary messages; other calls may also use canonical proto3 JSON. GET requests are refused, because caches could
+//! store the responses. [`CallKind::of`] recognises Connect calls.
 
 mod envelope;
 mod error;
@@ -33,7 +30,7 @@ const TIMEOUT: HeaderName = HeaderName::from_static("connect-timeout-ms");
 const CONTENT_ENCODING: HeaderName = HeaderName::from_static("connect-content-encoding");
 const ACCEPT_ENCODING: HeaderName = HeaderName::from_static("connect-accept-encoding");
 
-/// Answers calls of the Connect protocol. A clone shares the state of the original.
+/// Answers Connect calls. Clones share their state.
 #[derive(Clone)]
 pub struct Connect {
     shared: Arc<Shared>,
@@ -41,7 +38,7 @@ pub struct Connect {
 
 struct Shared {
     codec: Arc<Codec>,
-    /// The methods of the descriptor pool. The key is the gRPC path, such as `/greeter.v1.Greeter/SayHello`.
+    /// Key: the gRPC path, such as `/greeter.v1.Greeter/SayHello`.
     methods: HashMap<String, Method>,
     max_body_bytes: usize,
     faults: Arc<dyn Faults>,
@@ -77,10 +74,10 @@ impl Shared {
 }
 
 impl Connect {
-    /// Creates a server for the services of a descriptor pool. The codec must have been compiled from the same pool. Of
-    /// the options, only `max_body_bytes` and `faults` apply.
+    /// Creates a server for the services of a descriptor pool. The codec must be compiled from the same pool. Of the
+    /// options, only `max_body_bytes` and `faults` apply.
     ///
-    /// Methods that are not in the pool accept only binary messages.
+    /// Methods outside the pool accept only binary messages.
     pub fn new(pool: &DescriptorPool, codec: Arc<Codec>, options: &Options) -> Self {
         let mut methods = HashMap::new();
         for service in pool.services() {
@@ -102,14 +99,13 @@ impl Connect {
         }
     }
 
-    /// Returns a tower service that answers Connect calls by calling the gRPC service `grpc`.
+    /// Returns a tower service that answers Connect calls through the gRPC service `grpc`.
     pub fn over<S>(&self, grpc: S) -> ConnectService<S> {
         let front = self.clone();
         ConnectService { front, grpc }
     }
 
-    /// Renders an error Status as the response to a call of this kind. The extensions of the response contain the
-    /// Status.
+    /// Renders an error Status as the response to a call of this kind. The response's extensions contain the Status.
     pub fn refuse(&self, kind: CallKind, status: Status) -> Response<Body> {
         let mut response = match kind {
             CallKind::Unary(_) => error::response(&self.shared.codec, &status),
@@ -120,7 +116,7 @@ impl Connect {
         response
     }
 
-    /// Answers one Connect call by calling the gRPC service `grpc`.
+    /// Answers one Connect call through the gRPC service `grpc`.
     pub async fn serve<S>(&self, grpc: S, request: Request<Body>) -> Response<Body>
     where
         S: Grpc,
@@ -143,7 +139,7 @@ impl Connect {
     }
 }
 
-/// Returns the timeout in the header `Connect-Timeout-Ms`; `None` if the header is missing.
+/// Returns the timeout in `Connect-Timeout-Ms`; `None` if the header is missing.
 ///
 /// # Errors
 /// The header is not a number of milliseconds with up to ten digits.
@@ -171,7 +167,7 @@ fn convert_headers(headers: &mut HeaderMap) -> Result<(), Status> {
     }
     if let Some(timeout) = timeout(headers).map_err(|error| Status::invalid_argument(error.to_string()))? {
         headers.remove(TIMEOUT);
-        // A gRPC timeout has up to eight digits, so longer timeouts are sent in seconds.
+        // A gRPC timeout has up to eight digits, so longer timeouts are in seconds.
         let millis = timeout.as_millis();
         let text = if millis < 100_000_000 {
             format!("{millis}m")
@@ -185,8 +181,8 @@ fn convert_headers(headers: &mut HeaderMap) -> Result<(), Status> {
     Ok(())
 }
 
-/// Returns the application's metadata from the headers or trailers of a gRPC response. Headers that HTTP, gRPC or
-/// Connect defines are omitted.
+/// Returns the application's metadata from gRPC headers or trailers, without headers that HTTP, gRPC or Connect
+/// defines.
 fn metadata(headers: &HeaderMap) -> impl Iterator<Item = (&HeaderName, &HeaderValue)> {
     static DEFINED: [HeaderName; 8] = [
         header::CONTENT_TYPE,
@@ -204,7 +200,7 @@ fn metadata(headers: &HeaderMap) -> impl Iterator<Item = (&HeaderName, &HeaderVa
     })
 }
 
-/// Returns the 415 response to a call whose content type is unknown or does not fit the method.
+/// The 415 response to a call whose content type is unknown or does not fit the method.
 fn unsupported() -> Response<Body> {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::UNSUPPORTED_MEDIA_TYPE;
@@ -224,7 +220,7 @@ fn wrong_verb() -> Response<Body> {
     response
 }
 
-/// A tower service that answers Connect calls by calling a gRPC service.
+/// A tower service that answers Connect calls through a gRPC service.
 pub type ConnectService<S> = Over<Connect, S>;
 
 impl Front for Connect {

@@ -1,9 +1,7 @@
-//! Reads the `Content-Disposition` header of a form part: the name of the field, and the name of the file.
+//! Reads the field name and file name in the `Content-Disposition` header of a form part.
 //!
-//! Clients encode names with non-ASCII characters in different ways. This module decodes all common encodings: UTF-8
-//! (RFC 7578), `filename*` (RFC 8187), encoded words (RFC 2047, sent by .NET), percent-encoding, backslashes before
-//! quotes, and Latin-1. Browsers percent-encode only `"` and line breaks; some libraries percent-encode the whole name.
-//! `filename*` takes precedence over `filename`.
+//! Clients encode non-ASCII names in different ways: UTF-8 (RFC 7578), `filename*` (RFC 8187), encoded words (RFC
+//! 2047), percent-encoding, Latin-1. All of them are decoded. `filename*` takes precedence over `filename`.
 
 use std::borrow::Cow;
 
@@ -19,7 +17,7 @@ pub struct Disposition {
 }
 
 impl Disposition {
-    /// Parses the value of the header. A name whose encoding is invalid is returned undecoded.
+    /// Parses the header. A name whose encoding is invalid is returned undecoded.
     pub fn read(header: &[u8]) -> Self {
         let header = match str::from_utf8(header) {
             Ok(text) => Cow::Borrowed(text),
@@ -43,7 +41,7 @@ impl Disposition {
     }
 }
 
-/// Splits a header into its parameters, and converts their names to lower case.
+/// Splits a header into its parameters, with names in lower case.
 fn parameters(header: &str) -> Vec<(String, String)> {
     let mut parameters = Vec::new();
     let mut rest = header.split_once(';').map_or("", |(_, rest)| rest);
@@ -67,7 +65,7 @@ fn parameters(header: &str) -> Vec<(String, String)> {
     parameters
 }
 
-/// Reads a quoted string up to its closing quote. Returns the unquoted text and the rest of the header.
+/// Reads a quoted string. Returns the unquoted text and the rest of the header.
 fn unquote(quoted: &str) -> (String, &str) {
     let mut text = String::new();
     let mut letters = quoted.char_indices();
@@ -75,7 +73,7 @@ fn unquote(quoted: &str) -> (String, &str) {
         let after = &quoted[at + letter.len_utf8()..];
         match letter {
             '"' => return (text, after),
-            // A backslash escapes a backslash or a quote. A backslash before the last quote belongs to the name,
+            // A backslash escapes a backslash or a quote. Before the last quote, a backslash belongs to the name,
             // because browsers do not escape backslashes.
             '\\' if after.starts_with('\\') || (after.starts_with('"') && after[1..].contains('"')) => {
                 text.extend(letters.next().map(|(_, escaped)| escaped));
@@ -86,16 +84,14 @@ fn unquote(quoted: &str) -> (String, &str) {
     (text, "")
 }
 
-/// Decodes the value of a parameter with `*`, such as `UTF-8''caf%C3%A9`; `None` if the charset is unknown or the bytes
-/// are invalid.
+/// Decodes the value of a parameter with `*`, such as `UTF-8''caf%C3%A9`; `None` if it is invalid.
 fn extended(value: &str) -> Option<String> {
     let mut parts = value.splitn(3, '\'');
     let (charset, _language, text) = (parts.next()?, parts.next()?, parts.next()?);
     in_charset(charset, &percent_decode_str(text).collect::<Vec<_>>())
 }
 
-/// Decodes the value of a parameter without `*`: encoded words, percent-encoding, or the characters that browsers
-/// escape.
+/// Decodes the value of a parameter without `*`.
 fn plain(value: &str) -> String {
     encoded_words(value)
         .or_else(|| percent_encoded(value))
@@ -112,7 +108,7 @@ fn unescape(value: &str) -> String {
     value.replace("%0A", "\n").replace("%0a", "\n")
 }
 
-/// Decodes a percent-encoded value that contains non-ASCII characters; `None` for any other value.
+/// Decodes a percent-encoded value with non-ASCII characters; `None` for any other value.
 fn percent_encoded(value: &str) -> Option<String> {
     if !value.is_ascii() || !value.contains('%') {
         return None;
@@ -121,7 +117,7 @@ fn percent_encoded(value: &str) -> Option<String> {
     (!decoded.is_ascii()).then(|| decoded.into_owned())
 }
 
-/// Decodes a value that consists of encoded words such as `=?utf-8?B?Y2Fmw6k=?=`; `None` for any other value.
+/// Decodes encoded words such as `=?utf-8?B?Y2Fmw6k=?=`; `None` for any other value.
 fn encoded_words(value: &str) -> Option<String> {
     let words = value.split_ascii_whitespace();
     let decoded: Option<String> = words.map(encoded_word).collect();
@@ -167,13 +163,13 @@ mod tests {
 
     #[test]
     fn file_names_of_common_clients_are_read() {
-        // Browsers and curl follow RFC 7578.
+        // Browsers and curl (RFC 7578).
         assert_file("filename=\"文件.csv\"", "文件.csv");
         assert_file("filename=plain.txt", "plain.txt");
         assert_file("FileName = \"a b.txt\" ", "a b.txt");
         assert_file("filename=\"say %22hi%22%0D%0A.txt\"", "say \"hi\"\r\n.txt");
         assert_file("filename=\"100%25.txt\"", "100%25.txt");
-        // Older versions of curl and Firefox escape with backslashes. Other clients do not escape backslashes.
+        // Older versions of curl and Firefox escape with backslashes; other clients do not.
         assert_file(r#"filename="say \"hi\".txt""#, "say \"hi\".txt");
         assert_file(r#"filename="a\\b.txt""#, "a\\b.txt");
         assert_file(r#"filename="C:\dir\a.txt""#, "C:\\dir\\a.txt");

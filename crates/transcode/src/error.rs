@@ -1,6 +1,4 @@
-//! The error type of the transcoder, and the type of a refused request.
-//!
-//! An [`Error`] does not depend on a response format: a [`Faults`](crate::Faults) renders it as an HTTP response.
+//! The error type of the transcoder. A [`Faults`](crate::Faults) renders it as an HTTP response.
 
 use std::{borrow::Cow, error::Error as StdError, fmt};
 
@@ -12,22 +10,21 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// The category of an [`Error`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ErrorKind {
-    /// The request is invalid, or a rule in the descriptors is invalid.
+    /// The request or a rule in the descriptors is invalid.
     Invalid,
     /// The request exceeds a size limit.
     TooLarge,
-    /// No rule matches the path of the request.
+    /// No rule matches the path.
     NoSuchPath,
-    /// A rule matches the path, but no rule for this path has the HTTP method of the request.
+    /// A rule matches the path, but no rule for this path has the request's HTTP method.
     MethodNotAllowed,
-    /// The gRPC method does not accept a body of this media type or content encoding.
+    /// The gRPC method does not accept this media type or content encoding.
     UnsupportedMedia,
-    /// The service sent an invalid response, or the call failed.
+    /// The call failed, or its response is invalid.
     Internal,
 }
 
-/// An error of the transcoder: a category, a message for clients, the request field that caused it, and a cause for
-/// logs.
+/// An error of the transcoder: its category, a message for clients, the request field, and a cause for logs.
 #[derive(Debug)]
 pub struct Error {
     inner: Box<Inner>,
@@ -64,7 +61,7 @@ impl Error {
         error
     }
 
-    /// Creates an internal error. Clients may receive the message, but the cause is only logged.
+    /// Creates an internal error. Clients may receive `message`, but not `cause`.
     pub(crate) fn internal(
         message: impl Into<Cow<'static, str>>,
         cause: impl Into<Box<dyn StdError + Send + Sync>>,
@@ -77,28 +74,27 @@ impl Error {
         self
     }
 
-    /// Returns the category of the error, which determines the HTTP status.
+    /// Returns the category, which determines the HTTP status.
     pub fn kind(&self) -> ErrorKind {
         self.inner.kind
     }
 
-    /// Returns the human-readable message, which clients may receive.
+    /// Returns the message, which clients may receive.
     pub fn message(&self) -> &str {
         &self.inner.message
     }
 
-    /// Returns the path of the request field that caused the error; `None` if the error does not concern a single
-    /// field.
+    /// Returns the path of the invalid request field; `None` if the error does not concern a single field.
     pub fn field(&self) -> Option<&str> {
         self.inner.field.as_deref()
     }
 
-    /// Returns the cause, if any. The cause is for logs; do not send it to clients.
+    /// Returns the cause, which is for logs and must not be sent to clients.
     pub fn cause(&self) -> Option<&(dyn StdError + Send + Sync)> {
         self.inner.cause.as_deref()
     }
 
-    /// Removes the cause and returns it; `None` if the error has no cause.
+    /// Removes the cause and returns it.
     pub fn take_cause(&mut self) -> Option<Box<dyn StdError + Send + Sync>> {
         self.inner.cause.take()
     }
@@ -121,12 +117,12 @@ impl StdError for Error {
     }
 }
 
-/// Reason why a request has failed.
+/// Reason why a request failed.
 #[derive(Debug)]
 pub enum Refused {
     /// The transcoder refused the request.
     Error(Error),
-    /// A gRPC Status, for example from a [`FormFiles`](crate::FormFiles) store that refused a file.
+    /// A gRPC Status, for example from a [`FormFiles`](crate::FormFiles) store.
     Status(Status),
 }
 

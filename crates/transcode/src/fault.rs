@@ -1,5 +1,4 @@
-//! Renders errors as HTTP responses. `Options::faults` may contain a custom [`Faults`]; the default is
-//! [`StandardFaults`].
+//! Renders errors as HTTP responses. Servers can replace the default, [`StandardFaults`], in `Options::faults`.
 
 use std::sync::Arc;
 
@@ -15,17 +14,17 @@ use crate::{
     json::{Codec, Dialect},
 };
 
-/// Renders errors as HTTP responses. If a stream has already begun, only the body of the rendered response is sent.
+/// Renders errors as HTTP responses. After a stream has begun, only the body of the response is sent.
 pub trait Faults: Send + Sync + 'static {
-    /// Renders an error Status from the service.
+    /// Renders an error Status of the service.
     fn status(&self, status: &Status) -> Response<Bytes>;
 
     /// Renders an error of the transcoder. The transcoder adds the header `Allow` to a 405 response.
     fn error(&self, error: Error) -> Response<Bytes>;
 
-    /// Converts an error of the transcoder to a Status, for the Connect protocol. The default implementation derives
-    /// the gRPC code from the error's category, adds a `google.rpc.BadRequest` if the error names a field, and logs the
-    /// cause of an internal error.
+    /// Converts an error of the transcoder to a Status, for the Connect protocol. The default derives the gRPC code
+    /// from the error's category, and adds a `google.rpc.BadRequest` for an invalid field. The cause of an internal
+    /// error is logged.
     fn convert(&self, error: Error) -> Status {
         log(&error);
         let code = match error.kind() {
@@ -42,18 +41,17 @@ pub trait Faults: Send + Sync + 'static {
     }
 }
 
-/// Renders errors as the JSON of `google.rpc.Status`, like Google's APIs (<https://google.aip.dev/193>):
-/// `{"error": {"code": 404, "message": "…", "status": "NOT_FOUND", "details": […]}}`. `code` is the HTTP status.
+/// Renders errors as `google.rpc.Status` in JSON (<https://google.aip.dev/193>): `{"error": {"code": 404, "message":
+/// "…", "status": "NOT_FOUND", "details": […]}}`. `code` is the HTTP status.
 ///
-/// A detail is omitted if its type is not in the descriptor pool of the codec. The causes of internal errors are
-/// logged.
+/// A detail is omitted if its type is not in the codec's descriptor pool. The causes of internal errors are logged.
 #[derive(Clone, Debug)]
 pub struct StandardFaults {
     codec: Arc<Codec>,
 }
 
 impl StandardFaults {
-    /// Creates the renderer. The codec converts the details to JSON.
+    /// Creates the renderer. The codec converts error details to JSON.
     pub fn new(codec: Arc<Codec>) -> Self {
         Self { codec }
     }
@@ -103,15 +101,15 @@ impl Faults for StandardFaults {
     }
 }
 
-/// The part of `google.rpc.Status` that this crate reads and writes: the error details.
+/// The part of `google.rpc.Status` that this crate uses.
 #[derive(Clone, PartialEq, prost::Message)]
 pub(crate) struct RpcStatus {
     #[prost(message, repeated, tag = "3")]
     pub(crate) details: Vec<Any>,
 }
 
-/// Returns a `google.rpc.BadRequest` with one `FieldViolation`. In a violation, field 1 is `field` and field 2
-/// is `description`.
+/// Returns a `google.rpc.BadRequest` with one `FieldViolation`, whose field 1 is `field` and field 2 is
+/// `description`.
 fn bad_request(field: &str, description: &str) -> Any {
     let (mut violation, mut value) = (Vec::new(), Vec::new());
     body::put_bytes(1, field.as_bytes(), &mut violation);
@@ -141,7 +139,7 @@ fn render(status: StatusCode, name: &str, message: &str, details: Vec<Value>) ->
     response
 }
 
-/// Returns the HTTP status that `google/rpc/code.proto` documents for a gRPC code.
+/// Returns the HTTP status that `google/rpc/code.proto` assigns to a gRPC code.
 pub(crate) fn http_status(code: Code) -> StatusCode {
     match code {
         Code::Ok => StatusCode::OK,
@@ -151,7 +149,7 @@ pub(crate) fn http_status(code: Code) -> StatusCode {
         Code::NotFound => StatusCode::NOT_FOUND,
         Code::AlreadyExists | Code::Aborted => StatusCode::CONFLICT,
         Code::ResourceExhausted => StatusCode::TOO_MANY_REQUESTS,
-        // HTTP has no registered status for a request that the client cancelled. nginx uses 499.
+        // HTTP has no status for a request that the client cancelled; nginx uses 499.
         Code::Cancelled => StatusCode::from_u16(499).unwrap_or(StatusCode::BAD_REQUEST),
         Code::Unimplemented => StatusCode::NOT_IMPLEMENTED,
         Code::Unavailable => StatusCode::SERVICE_UNAVAILABLE,

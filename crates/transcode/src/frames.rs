@@ -1,6 +1,5 @@
-//! gRPC framing: writes one message as a request body, and reads the messages of a response body.
-//!
-//! A response that ends without a gRPC status is an error, as the gRPC protocol requires.
+//! gRPC framing: writes one request message, and reads the messages of a response. A response that ends without a
+//! gRPC status is an error, as the gRPC protocol requires.
 
 use std::{
     future::poll_fn,
@@ -13,25 +12,24 @@ use http::{HeaderMap, Response};
 use http_body::Body as _;
 use tonic::{Status, body::Body};
 
-/// Size of the header before each message, in bytes: one byte of flags and four bytes of length.
+/// Size of a frame's header in bytes: one byte of flags and four bytes of length.
 pub const HEADER_BYTES: usize = 5;
 
-/// Starts a frame with space for the header. The caller appends the message, and then calls [`finish`].
+/// Starts a frame with space for the header. The caller appends the message and calls [`finish`].
 pub fn begin() -> Vec<u8> {
     let mut wire = Vec::with_capacity(256);
     wire.resize(HEADER_BYTES, 0);
     wire
 }
 
-/// Writes the header of a frame after its message was appended. Returns `None` if the message is too long for a frame
-/// (4 GiB).
+/// Writes the header of a frame after its message was appended; `None` if the message has 4 GiB or more.
 pub fn finish(mut wire: Vec<u8>) -> Option<Bytes> {
     let length = u32::try_from(wire.len().checked_sub(HEADER_BYTES)?).ok()?;
     wire[1..HEADER_BYTES].copy_from_slice(&length.to_be_bytes());
     Some(wire.into())
 }
 
-/// Returns the error Status in the headers or trailers of a response; `None` if they contain no error.
+/// Returns the error Status in response headers or trailers; `None` if they contain no error.
 pub fn failure(headers: &HeaderMap) -> Option<Status> {
     match headers.get("grpc-status") {
         Some(status) if status != "0" => Status::from_header_map(headers),
@@ -39,8 +37,7 @@ pub fn failure(headers: &HeaderMap) -> Option<Status> {
     }
 }
 
-/// Returns the trailers of a successful call, or the error Status of a failed call. Trailers without a gRPC status are
-/// an error.
+/// Returns the trailers of a successful call. Fails with the error Status, or if the trailers have no gRPC status.
 pub fn succeeded(trailers: HeaderMap) -> Result<HeaderMap, Status> {
     if !trailers.contains_key("grpc-status") {
         return Err(no_status());
@@ -62,7 +59,7 @@ pub struct Single {
 /// Reads the response of a unary method.
 ///
 /// # Errors
-/// The Status of a failed call, or INTERNAL if the response does not have exactly one message.
+/// The Status of a failed call; INTERNAL if the response does not have exactly one message.
 pub async fn single(answer: Response<Body>) -> Result<Single, Status> {
     let (parts, body) = answer.into_parts();
     if let Some(status) = failure(&parts.headers) {
@@ -71,7 +68,7 @@ pub async fn single(answer: Response<Body>) -> Result<Single, Status> {
     let mut frames = Frames::new(body, parts.headers.contains_key("grpc-status"));
     let first = frames.next().await.transpose()?;
     let message = first.ok_or_else(|| Status::internal("the service sent no response"))?;
-    // The status follows the message. Only the status shows whether the call succeeded.
+    // Only the status after the message shows whether the call succeeded.
     match frames.next().await.transpose()? {
         None => Ok(Single {
             metadata: parts.headers,
@@ -85,16 +82,16 @@ pub async fn single(answer: Response<Body>) -> Result<Single, Status> {
 #[derive(Debug)]
 pub struct Frames {
     body: Body,
-    /// Bytes that have been received but not yet returned as messages.
+    /// Bytes that were received but not yet returned.
     arrived: Bytes,
-    /// True if no more data will be read, because the status was received or an error was returned.
+    /// True after the status or an error: no more data will be read.
     ended: bool,
     trailers: HeaderMap,
 }
 
 impl Frames {
-    /// Creates a reader of the body of a response whose headers contain no error. If `said_ok` is true, the headers
-    /// already contain the gRPC status OK, and the body is not read.
+    /// Creates a reader for a response whose headers contain no error. If `said_ok` is true, the headers already
+    /// contain the gRPC status OK, and the body is not read.
     pub fn new(body: Body, said_ok: bool) -> Self {
         Self {
             body,
@@ -104,7 +101,7 @@ impl Frames {
         }
     }
 
-    /// Returns the trailers of a successful response. Call this method after the last message.
+    /// Returns the trailers of a successful response. Must be called after the last message.
     pub fn take_trailers(&mut self) -> HeaderMap {
         std::mem::take(&mut self.trailers)
     }
@@ -113,13 +110,12 @@ impl Frames {
         self.arrived.len()
     }
 
-    /// Returns the next message, or the error Status of a failed call. Returns `None` after the last message of a
-    /// successful call.
+    /// Returns the next message, or the error Status of a failed call; `None` at the end of a successful call.
     pub async fn next(&mut self) -> Option<Result<Bytes, Status>> {
         poll_fn(|cx| self.poll_next(cx)).await
     }
 
-    /// Returns the next message without waiting; `None` if the message has not been received completely.
+    /// Returns the next message without waiting; `None` if it is incomplete.
     pub fn arrived(&mut self) -> Option<Result<Bytes, Status>> {
         let header = self.arrived.get(..HEADER_BYTES)?;
         if header[0] != 0 {
@@ -136,7 +132,6 @@ impl Frames {
         Some(Ok(self.arrived.split_to(length)))
     }
 
-    /// Polls for the next message, like [`Frames::next`]. Implementations of `http_body::Body` call this method.
     pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Status>>> {
         loop {
             if let Some(message) = self.arrived() {
@@ -176,8 +171,8 @@ impl Frames {
             self.arrived = data;
             return;
         }
-        // The buffer contains an incomplete message. Its bytes and the new bytes are copied into a new buffer. Such
-        // copies are rare, because tonic usually writes a whole message as one body frame.
+        // Join the incomplete message and the new bytes. This copy is rare, because tonic usually writes a whole
+        // message as one body frame.
         let mut joined = BytesMut::with_capacity(self.arrived.len() + data.len());
         joined.extend_from_slice(&self.arrived);
         joined.extend_from_slice(&data);
@@ -187,7 +182,7 @@ impl Frames {
     fn end(&mut self) {
         self.ended = true;
         self.arrived = Bytes::new();
-        // Dropping the body ends the service's stream immediately.
+        // Dropping the body ends the service's stream.
         self.body = Body::empty();
     }
 }
@@ -204,7 +199,6 @@ mod tests {
     use http_body_util::StreamBody;
     use tonic::Code;
 
-    /// Reads a response with an empty message and these trailers.
     fn read(trailers: &[(&'static str, &'static str)]) -> Result<Single, Status> {
         let trailers = trailers
             .iter()

@@ -1,8 +1,7 @@
-//! JSON for protobuf messages. The codec converts directly between wire bytes and JSON text.
+//! JSON for protobuf messages.
 //!
-//! A [`Codec`] contains tables that are compiled once from the descriptors. It needs no generated code and builds no
-//! intermediate tree of values. Invariants: no input causes a panic, and decoded messages never exceed the nesting
-//! depth that prost accepts.
+//! A [`Codec`] converts directly between wire bytes and JSON text, with tables compiled from the descriptors.
+//! Invariants: no input causes a panic, and decoded messages never exceed prost's nesting depth.
 
 mod decode;
 mod decode_known;
@@ -36,11 +35,11 @@ use crate::options::{self, Package};
 pub enum Dialect {
     /// Canonical proto3 JSON.
     Canonical,
-    /// Proto field names, null for unset fields, lower-case enum values, and 64-bit integers as numbers.
+    /// Proto field names, null for unset fields, enum values in lower case, and 64-bit integers as numbers.
     Plain,
 }
 
-/// The id of a message type. An id is valid only for the codec that returned it.
+/// The id of a message type in one codec.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct MessageId(u32);
 
@@ -55,8 +54,7 @@ pub enum Cardinality {
     Map,
 }
 
-/// The type of a field's value, as far as the transcoder distinguishes types. For a map field, it is the type of the
-/// map's values.
+/// The type of a field's value; for a map field, of the map's values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FieldKind {
     /// `bool`.
@@ -71,26 +69,26 @@ pub enum FieldKind {
     Enum,
     /// `google.protobuf.FieldMask`.
     FieldMask,
-    /// A message type whose values can be plain text: a timestamp, a duration or a wrapper.
+    /// A message type with a plain text form: a timestamp, a duration or a wrapper.
     TextMessage(MessageId),
     /// Any other message type.
     Message(MessageId),
 }
 
-/// The description of a field: its name, number, cardinality and kind.
+/// The description of a field.
 #[derive(Clone, Copy, Debug)]
 pub struct FieldInfo<'c> {
     /// The name in the proto file.
     pub name: &'c str,
-    /// The number in the proto file, which identifies the field in wire bytes.
+    /// The field number.
     pub number: u32,
     /// The number of values that the field can have.
     pub cardinality: Cardinality,
-    /// The type of the field's value.
+    /// The type of the value.
     pub kind: FieldKind,
 }
 
-/// Converts messages between wire bytes and JSON, for all message types of a descriptor pool.
+/// Converts all message types of a descriptor pool between wire bytes and JSON.
 #[derive(Debug)]
 pub struct Codec {
     tables: Tables,
@@ -98,14 +96,13 @@ pub struct Codec {
 }
 
 impl Codec {
-    /// Compiles a codec for a descriptor pool that uses the options of `transcode/v1/options.proto`. Compilation is
-    /// slow: create one codec at start, and share it.
+    /// Compiles a codec for a descriptor pool with the options of `transcode/v1/options.proto`. This is slow: share
+    /// one codec.
     pub fn new(pool: &DescriptorPool) -> Self {
         Self::with_options_of(options::PACKAGE, pool)
     }
 
-    /// Compiles a codec for a descriptor pool that declares the options in the given package instead of `transcode.v1`.
-    /// The declarations must have the names and types of `transcode/v1/options.proto`.
+    /// Compiles a codec for a pool that declares the options of `transcode/v1/options.proto` in another package.
     pub fn with_options_of(package: impl Into<Cow<'static, str>>, pool: &DescriptorPool) -> Self {
         let package = Package::new(package);
         Self {
@@ -114,13 +111,12 @@ impl Codec {
         }
     }
 
-    /// Returns the id of the message with this full name, such as `greeter.v1.HelloRequest`; `None` if the pool has no
-    /// such message.
+    /// Returns the id of the message with this full name, such as `greeter.v1.HelloRequest`.
     pub fn message(&self, full_name: &str) -> Option<MessageId> {
         self.tables.by_name.get(full_name).copied()
     }
 
-    /// Returns the field of a message by its proto name or its camelCase name; `None` if the message has no such field.
+    /// Returns the field with this proto name or camelCase name.
     pub fn field(&self, message: MessageId, name: &str) -> Option<FieldInfo<'_>> {
         let table = self.tables.message(message);
         table.find(name, 0).map(|index| self.describe(&table.fields[index]))
@@ -132,8 +128,8 @@ impl Codec {
         fields.map(|field| self.describe(field))
     }
 
-    /// Returns the field at the end of a path such as `agent.agent_id`; `None` if the path leads to no field. Every
-    /// segment before the last must name a singular field of message type.
+    /// Returns the field at the end of a path such as `agent.agent_id`. All segments before the last must name
+    /// singular message fields.
     pub fn field_at(&self, message: MessageId, path: &str) -> Option<FieldInfo<'_>> {
         match path.split_once('.') {
             None => self.field(message, path),
@@ -148,7 +144,7 @@ impl Codec {
         }
     }
 
-    /// Encodes wire bytes as JSON, and appends the JSON to `json`. On error, `json` is unchanged.
+    /// Encodes wire bytes as JSON, and appends it to `json`. On error, `json` is unchanged.
     pub fn encode(
         &self,
         message: MessageId,
@@ -161,8 +157,8 @@ impl Codec {
         })
     }
 
-    /// Encodes the value of one field as JSON, for a rule with `response_body`. An unset field with presence is encoded
-    /// as null. Any other unset field is encoded as its default value.
+    /// Encodes the value of one field as JSON, for a rule with `response_body`. An unset field with presence becomes
+    /// null; any other unset field becomes its default value.
     pub fn encode_field(
         &self,
         (message, number): (MessageId, u32),
@@ -176,7 +172,7 @@ impl Codec {
         })
     }
 
-    /// Decodes JSON text, and appends the wire bytes of the message to `wire`. On error, `wire` is unchanged.
+    /// Decodes JSON, and appends the message's wire bytes to `wire`. On error, `wire` is unchanged.
     pub fn decode(
         &self,
         message: MessageId,
@@ -189,9 +185,8 @@ impl Codec {
         })
     }
 
-    /// Decodes JSON text as [`Codec::decode`] does. Returns the proto names of the fields that occur as keys in the
-    /// outermost object, even if their value is null. The transcoder infers the update mask of a PUT or PATCH
-    /// request from these names.
+    /// Decodes like [`Codec::decode`], and returns the proto names of all keys in the outermost object. The
+    /// transcoder infers the update mask of a PUT or PATCH request from these names.
     pub fn decode_keys(
         &self,
         message: MessageId,
@@ -204,8 +199,7 @@ impl Codec {
         })
     }
 
-    /// Decodes JSON text that contains the value of one field, for a rule with `body: "field"`. Appends the field to
-    /// `wire`.
+    /// Decodes JSON as the value of one field, for a rule with `body: "field"`. Appends the field to `wire`.
     pub fn decode_field(
         &self,
         (message, number): (MessageId, u32),
@@ -219,10 +213,9 @@ impl Codec {
         })
     }
 
-    /// Decodes plain text as a value of a field, and appends the field to `wire`. The text comes from a path variable,
-    /// a query parameter, a header or a form part. The path of the field consists of proto or camelCase names,
-    /// separated by dots. For a repeated field, each call appends one value. For a singular field, the last call wins.
-    /// If several calls set fields of the same nested message, the results are merged.
+    /// Decodes plain text as the value of a field, and appends the field to `wire`. `path` consists of proto or
+    /// camelCase names, separated by dots. For a repeated field, each call appends one value. For a singular field,
+    /// the last call wins.
     ///
     /// # Errors
     /// The path leads to no field, or the text is not a valid value of the field.
@@ -238,7 +231,7 @@ impl Codec {
         })
     }
 
-    /// Returns true if a top-level field occurs in the wire bytes, even with its default value.
+    /// Returns true if a top-level field is in the wire bytes, even with its default value.
     pub fn is_set(&self, message: MessageId, number: u32, wire: &[u8]) -> Result<bool, CodecError> {
         let index = self.index_of(message, number).ok_or_else(|| no_field(number))?;
         Encoder::new(&self.tables, Dialect::Canonical).is_set(message, index, wire)
@@ -249,9 +242,8 @@ impl Codec {
         Encoder::new(&self.tables, Dialect::Canonical).set_member(message, wire)
     }
 
-    /// Returns the value of a top-level scalar field, as text without quotes. If a field without presence is unset,
-    /// returns its default value. Returns `None` for lists, maps and messages, for unset fields with presence, and for
-    /// enum values that the dialect writes as null.
+    /// Returns the value of a top-level scalar field as text without quotes. `None` for lists, maps and messages, for
+    /// unset fields with presence, and for enum values that the dialect writes as null.
     pub fn read_text(
         &self,
         (message, number): (MessageId, u32),
@@ -293,7 +285,7 @@ impl Codec {
     }
 }
 
-/// Runs `step`. If `step` fails, the bytes that `step` appended are removed.
+/// Runs `step`. On error, removes the bytes that `step` appended.
 fn restoring<T>(
     buffer: &mut Vec<u8>,
     step: impl FnOnce(&mut Vec<u8>) -> Result<T, CodecError>,

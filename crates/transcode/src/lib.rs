@@ -1,12 +1,8 @@
-//! HTTP/JSON for any tonic service. The transcoder uses the proto descriptors to convert HTTP requests to gRPC calls at
-//! run time.
+//! HTTP/JSON for any tonic service, converted to gRPC calls at run time.
 //!
-//! A [`TranscoderService`] answers HTTP requests by calling the gRPC services in the same process. Methods need no
-//! handwritten code: the `google.api.http` annotations define all routes. The called gRPC service receives the headers
-//! and the extensions of the HTTP request. A layer in front of the transcoder can therefore authenticate the caller and
-//! pass the caller to the gRPC service in an extension.
-//!
-//! The module [`connect`] serves the Connect protocol.
+//! A [`TranscoderService`] calls the gRPC services in the same process. The `google.api.http` annotations define all
+//! routes. The gRPC service receives the headers and extensions of the HTTP request, so a layer in front can
+//! authenticate the caller. The module [`connect`] serves the Connect protocol.
 
 #![warn(missing_docs)]
 
@@ -57,20 +53,20 @@ use self::{
 /// Settings of a [`Transcoder`] and of a [`connect::Connect`] server.
 #[derive(Clone)]
 pub struct Options {
-    /// Maximum size of a JSON body, of a Connect message, and of all text fields of a form together, in bytes.
+    /// Maximum size in bytes of a JSON body, a Connect message, and all text fields of a form together.
     pub max_body_bytes: usize,
     /// Maximum size of a multipart form with its files, in bytes.
     pub max_form_bytes: u64,
     /// Time without data after which an event stream sends a heartbeat.
     pub heartbeat: Duration,
-    /// Stores the files of multipart forms. If this field is `None`, multipart forms are refused with 415.
+    /// Stores the files of multipart forms. Without a store, multipart forms are refused with 415.
     pub files: Option<Arc<dyn FormFiles>>,
-    /// Renders errors. If this field is `None`, [`StandardFaults`] renders them.
+    /// Renders errors. The default is [`StandardFaults`].
     pub faults: Option<Arc<dyn Faults>>,
 }
 
 impl Default for Options {
-    /// Bodies up to 4 MiB, forms up to 64 MiB, heartbeats after 15 seconds, no store for files, and [`StandardFaults`].
+    /// Bodies up to 4 MiB, forms up to 64 MiB, heartbeats after 15 seconds, no store, [`StandardFaults`].
     fn default() -> Self {
         Self {
             max_body_bytes: 4 * 1024 * 1024,
@@ -82,7 +78,7 @@ impl Default for Options {
     }
 }
 
-/// Answers HTTP requests for the services of a descriptor pool. A clone shares the state of the original.
+/// Answers HTTP requests for the services of a descriptor pool. Clones share their state.
 #[derive(Clone)]
 pub struct Transcoder {
     shared: Arc<Shared>,
@@ -104,7 +100,7 @@ impl Shared {
         self.faults.error(error).map(Body::from)
     }
 
-    /// Returns a 405 response. `methods` are the HTTP methods that the path supports.
+    /// Returns a 405 response. `methods` are the HTTP methods of the path.
     fn method_not_allowed(&self, methods: &[Method]) -> Response<Body> {
         let names: Vec<&str> = methods.iter().map(Method::as_str).collect();
         let mut response = self.refuse(Error::new(
@@ -119,11 +115,11 @@ impl Shared {
 }
 
 impl Transcoder {
-    /// Creates a transcoder from the rules in a descriptor pool. The codec must have been compiled from this pool or
-    /// from a larger pool that contains it.
+    /// Creates a transcoder from the rules in a descriptor pool. The codec must be compiled from this pool, or from a
+    /// larger pool that contains it.
     ///
     /// # Errors
-    /// `Invalid` if a rule is invalid or if two rules conflict. The message names the methods.
+    /// `Invalid` if a rule is invalid or two rules conflict. The message names the methods.
     pub fn new(pool: &DescriptorPool, codec: Arc<Codec>, options: Options) -> Result<Self> {
         let router = Router::new(pool, &codec)?;
         let standard = || Arc::new(StandardFaults::new(Arc::clone(&codec))) as Arc<dyn Faults>;
@@ -136,18 +132,18 @@ impl Transcoder {
         Ok(Self { shared })
     }
 
-    /// Returns the router. The `OpenAPI` document is generated from its rules.
+    /// Returns the router, whose rules also define the `OpenAPI` document.
     pub fn router(&self) -> &Router {
         &self.shared.router
     }
 
-    /// Returns a tower service that answers HTTP requests by calling the gRPC service `grpc`.
+    /// Returns a tower service that answers HTTP requests through the gRPC service `grpc`.
     pub fn over<S>(&self, grpc: S) -> TranscoderService<S> {
         let front = self.clone();
         TranscoderService { front, grpc }
     }
 
-    /// Answers one HTTP request by calling the gRPC service `grpc`.
+    /// Answers one HTTP request through the gRPC service `grpc`.
     pub async fn serve<S>(&self, grpc: S, request: Request<Body>) -> Response<Body>
     where
         S: Grpc,
@@ -177,8 +173,8 @@ impl Transcoder {
     }
 }
 
-/// A request that matches the router's rule with the index `rule`. `captures` contains the names of the fields that the
-/// path sets, and their values.
+/// A request that matches the router's rule with the index `rule`. `captures` contains the fields that the path sets,
+/// with their values.
 struct Call<'r> {
     shared: &'r Arc<Shared>,
     rule: usize,
@@ -201,7 +197,7 @@ impl Call<'_> {
         let Some(uploads) = uploads else {
             return call(Arc::clone(self.shared), self.rule, format, grpc, request).await;
         };
-        // The call runs in its own task, so it continues if the client disconnects. If the call fails, the uploads are
+        // The call runs in its own task, so it continues if the client disconnects. The uploads of a failed call are
         // discarded.
         let shared = Arc::clone(self.shared);
         let rule = self.rule;
@@ -289,7 +285,7 @@ where
     }
 }
 
-/// Removes the body from the response to a HEAD request. The headers stay the same as for GET.
+/// Removes the body of the response to a HEAD request. The headers stay those of GET.
 fn without_body(response: Response<Body>) -> Response<Body> {
     let (mut parts, body) = response.into_parts();
     if let Some(length) = body.size_hint().exact()
@@ -300,7 +296,7 @@ fn without_body(response: Response<Body>) -> Response<Body> {
     Response::from_parts(parts, Body::empty())
 }
 
-/// A tower service that answers HTTP requests by calling a gRPC service.
+/// A tower service that answers HTTP requests through a gRPC service.
 pub type TranscoderService<S> = over_grpc::Over<Transcoder, S>;
 
 impl Front for Transcoder {

@@ -1,9 +1,7 @@
-//! Reads a multipart/form-data body. Text parts set fields of the request. File parts are streamed into the upload
-//! store, and their upload ids are added to the request.
+//! Reads a multipart/form-data body: text parts set request fields, and file parts go to the upload store.
 //!
-//! Memory use does not grow with the size of the form: the body is read one chunk at a time, and the text size, the
-//! header size and the number of parts are bounded. If the request is refused, or if the client disconnects before the
-//! gRPC call, the stored files are discarded.
+//! Memory use does not grow with the form. If the request is refused, or the client disconnects before the gRPC call,
+//! the stored files are discarded.
 
 use std::{
     pin::Pin,
@@ -30,22 +28,22 @@ use crate::{
 
 /// Maximum number of parts of a form.
 pub const MAX_PARTS: usize = 256;
-/// Maximum size of the headers of a part, and of the text before the first part, in bytes.
+/// Maximum size in bytes of a part's headers, and of the text before the first part.
 const MAX_PART_HEADER_BYTES: usize = 64 * 1024;
-/// Maximum length of the boundary, in bytes (RFC 2046).
+/// Maximum length of the boundary in bytes (RFC 2046).
 const MAX_BOUNDARY_BYTES: usize = 70;
 
 /// A store for the files of forms.
 ///
-/// If the client disconnects during an upload, the future of `receive` is dropped before it completes. The store must
-/// then remove the incomplete file.
+/// If the client disconnects during an upload, the future of `receive` is dropped. The store must then remove the
+/// incomplete file.
 #[async_trait]
 pub trait FormFiles: Send + Sync + 'static {
-    /// Stores one file, and returns its upload id. `name` is the client's file name, which has not been validated.
-    /// `extensions` are the extensions of the HTTP request.
+    /// Stores one file, and returns its upload id. `name` is the client's file name, which is not validated.
+    /// `extensions` are those of the HTTP request.
     ///
     /// # Errors
-    /// The error that `content` yields, or the Status with which the store refuses the file.
+    /// The error of `content`, or the Status with which the store refuses the file.
     async fn receive(
         &self,
         extensions: &Extensions,
@@ -57,7 +55,7 @@ pub trait FormFiles: Send + Sync + 'static {
     async fn discard(&self, extensions: &Extensions, ids: Vec<String>);
 }
 
-/// The uploads of one request. They are discarded on drop, unless `keep` was called.
+/// The uploads of one request. Dropping them discards them, unless `keep` was called.
 pub struct Uploads {
     store: Arc<dyn FormFiles>,
     extensions: Extensions,
@@ -70,12 +68,12 @@ impl Uploads {
         Self { store, extensions, ids }
     }
 
-    /// Keeps the uploads. Call this method after the service has accepted the request.
+    /// Keeps the uploads. Must be called after the service has accepted the request.
     pub fn keep(mut self) {
         self.ids.clear();
     }
 
-    /// Removes the uploads of a failed request. Call this method before the response is sent.
+    /// Removes the uploads of a failed request, before the response is sent.
     pub async fn discard(mut self) {
         let ids = std::mem::take(&mut self.ids);
         if !ids.is_empty() {
@@ -90,8 +88,8 @@ impl Drop for Uploads {
         if ids.is_empty() {
             return;
         }
-        // The future that handles the request was dropped, usually because the client disconnected. `drop` cannot wait
-        // for the removal, so the removal runs in its own task.
+        // The request's future was dropped, usually because the client disconnected. `drop` cannot await the removal,
+        // so it runs in its own task.
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             let (store, extensions) = (Arc::clone(&self.store), self.extensions.clone());
             runtime.spawn(async move { store.discard(&extensions, ids).await });
@@ -101,17 +99,17 @@ impl Drop for Uploads {
 
 #[derive(Clone, Copy, Debug)]
 pub struct FormLimits {
-    /// Maximum size of the whole body, in bytes.
     pub form_bytes: u64,
-    /// Maximum size of all text parts together, in bytes.
+    /// Maximum size of all text parts together in bytes.
     pub text_bytes: usize,
 }
 
-/// Reads a form. Text is written to the draft, and files are written to the store. If the form is refused, its uploads
-/// are removed before this function returns.
+/// Reads a form. Text goes to the draft, files go to the store. Uploads of a refused form are removed before this
+/// function returns.
 ///
 /// # Errors
-/// 413 if a limit is exceeded, 415 if the body is compressed, 400 if the form is invalid, and the errors of the store.
+/// 413 if a limit is exceeded, 415 if the body is compressed, 400 if the form is invalid, and the errors of the
+/// store.
 pub async fn read(
     draft: &mut Draft<'_>,
     files_field: &str,
@@ -235,7 +233,7 @@ impl Form {
             self.text_left = left;
             bytes.extend_from_slice(&piece);
         }
-        // Browsers send an empty part for each empty input of a form, including file inputs. Empty parts are ignored.
+        // Browsers send an empty part for each empty input of a form. Empty parts are ignored.
         if bytes.is_empty() {
             return Ok(());
         }
@@ -247,7 +245,7 @@ impl Form {
             return wrong("a file needs a file name");
         }
         match disposition::in_charset(charset.as_deref().unwrap_or("utf-8"), &bytes) {
-            // The part may have a file name, because browsers send a file name with each Blob in a form.
+            // Browsers send a file name with each Blob, so a text part may have one.
             Some(text) => draft.form_text(name, &text),
             None if is_file => wrong("must be text, not a file"),
             None => match charset {
@@ -258,15 +256,13 @@ impl Form {
     }
 }
 
-/// A stream of the chunks of a body. The stream returns `Pending` once after each chunk. Without this pause, multer
-/// would buffer all available chunks before it parses the first one. The stream fails if the headers of a part exceed
-/// `MAX_PART_HEADER_BYTES`.
+/// The chunks of a body. `Pending` follows each chunk, because multer would otherwise buffer all available chunks
+/// before parsing. The stream fails if a part's headers exceed `MAX_PART_HEADER_BYTES`.
 struct Paced {
     inner: BodyDataStream,
-    /// True if the next poll must return `Pending`, because the previous poll returned a chunk.
+    /// True if the previous poll returned a chunk, so the next must return `Pending`.
     rests: bool,
-    /// Number of bytes that may still be read before the headers of the current part must end; `usize::MAX` while the
-    /// content of a part is read.
+    /// Number of bytes that may be read before the part's headers must end; `usize::MAX` in the content of a part.
     allowance: Arc<AtomicUsize>,
 }
 

@@ -1,7 +1,6 @@
-//! Generates the `OpenAPI` document of the HTTP API from the rules that the router uses.
+//! Generates the `OpenAPI` document from the rules of the router.
 //!
-//! The document contains every method that has a rule. Each path is listed once, without the prefix of its service. If
-//! paths are also served under a prefix, such as `/v1`, the document lists the prefix as a second server.
+//! Each path is listed once, without the prefix of its service. A prefix such as `/v1` is listed as a second server.
 
 mod comments;
 mod operation;
@@ -26,20 +25,18 @@ use crate::{
 /// The parts of an `OpenAPI` document that the descriptors do not define.
 #[derive(Clone, Debug)]
 pub struct Description {
-    /// The `info` object: the title, the version, and optionally a description and a license.
+    /// The `info` object, with title and version.
     pub info: Value,
-    /// The security requirements of every operation.
+    /// The security requirements of all operations.
     pub security: Value,
-    /// The components other than `schemas`, such as `responses`, `headers` and `securitySchemes`.
+    /// The components except `schemas`, such as `responses`, `headers` and `securitySchemes`.
     pub components: Map<String, Value>,
-    /// The error responses of every operation. Each entry consists of an HTTP status or `default`, and the name of a
-    /// component in `responses`.
+    /// The error responses of all operations: an HTTP status or `default`, and a name in `responses`.
     pub errors: Vec<(&'static str, &'static str)>,
 }
 
 impl Description {
-    /// Creates the description of an API without authentication. The API renders its errors with
-    /// [`StandardFaults`](crate::StandardFaults).
+    /// Describes an API without authentication that renders errors with [`StandardFaults`](crate::StandardFaults).
     pub fn new(title: &str, version: &str) -> Self {
         let error = json!({
             "type": "object",
@@ -75,7 +72,7 @@ pub fn document(router: &Router, description: &Description) -> Value {
     let mut schemas = Schemas::new(&pool, &comments, router.package.omit_unset(&pool));
     let prefixes: BTreeSet<&str> = rules.iter().map(|rule| rule.method.prefix.as_str()).collect();
     let paths = paths(rules, description, prefixes.len() > 1, &mut schemas);
-    // A prefix that all methods share is listed once for the whole document, instead of once for each operation.
+    // If all methods share a prefix, list it once for the document instead of in each operation.
     let shared = prefixes
         .first()
         .filter(|prefix| prefixes.len() == 1 && !prefix.is_empty());
@@ -93,7 +90,7 @@ pub fn document(router: &Router, description: &Description) -> Value {
     })
 }
 
-/// `lists_servers` adds a list of servers to each operation whose service has a prefix.
+/// `lists_servers` adds the servers to each operation whose service has a prefix.
 fn paths(
     rules: &[Rule],
     description: &Description,
@@ -164,8 +161,8 @@ fn verbs(verb: &Verb) -> Vec<String> {
     }
 }
 
-/// Returns the schemas of the fields of a message. Use this function for a message that no method uses, such as the
-/// details of an error. The schemas do not allow null. Fields whose type is a message or an enum are not supported.
+/// Returns the schemas of a message's fields, for a message that no method uses, such as an error detail. Null is not
+/// allowed. Fields of message or enum type are not supported.
 pub fn fields(message: &MessageDescriptor, dialect: Dialect) -> Map<String, Value> {
     let pool = message.parent_pool();
     let comments = Comments::of(pool);

@@ -1,8 +1,7 @@
-//! Reads the options that configure the transcoder from the descriptors: `google.api.http` and the options in
-//! `proto/transcode/v1/options.proto`.
+//! Reads the options `google.api.http` and `transcode/v1/options.proto` from the descriptors.
 //!
-//! The Rust types of the options are written by hand, so the crate needs no build script. They contain only the fields
-//! that the transcoder reads.
+//! The Rust types are handwritten, so the crate needs no build script. They contain only the fields that the
+//! transcoder reads.
 
 use std::borrow::Cow;
 
@@ -11,10 +10,10 @@ use prost_reflect::{DescriptorPool, DynamicMessage, ExtensionDescriptor, FieldDe
 
 use crate::{Error, Result};
 
-/// The package of `transcode/v1/options.proto`, which declares the options by default.
+/// The default package of the options: that of `transcode/v1/options.proto`.
 pub(crate) const PACKAGE: &str = "transcode.v1";
 
-/// The number of the enum value `JSON_DIALECT_PLAIN` in `transcode/v1/options.proto`.
+/// The number of `JSON_DIALECT_PLAIN` in `transcode/v1/options.proto`.
 pub(crate) const PLAIN: i32 = 1;
 
 /// The proto package that declares the options `http_service`, `http` and `omit_unset`.
@@ -26,17 +25,15 @@ impl Package {
         Self(name.into())
     }
 
-    /// Returns the option `http_service` of a service; the default if the service does not have the option.
     pub(crate) fn of_service(&self, pool: &DescriptorPool, options: &DynamicMessage) -> Result<HttpService> {
         Ok(read(pool, &format!("{}.http_service", self.0), options)?.unwrap_or_default())
     }
 
-    /// Returns the option `http` of a method; the default if the method does not have the option.
     pub(crate) fn of_method(&self, pool: &DescriptorPool, options: &DynamicMessage) -> Result<HttpMethod> {
         Ok(read(pool, &format!("{}.http", self.0), options)?.unwrap_or_default())
     }
 
-    /// Returns the option that omits the key of an unset field; `None` if the pool does not declare the option.
+    /// Returns the field option that omits the key of an unset field, if the pool declares it.
     pub(crate) fn omit_unset(&self, pool: &DescriptorPool) -> Option<ExtensionDescriptor> {
         pool.get_extension_by_name(&format!("{}.omit_unset", self.0))
     }
@@ -128,7 +125,7 @@ pub(crate) struct CustomPattern {
     pub(crate) path: String,
 }
 
-/// `google.api.HttpBody`, without its field `extensions`.
+/// `google.api.HttpBody` without `extensions`.
 #[derive(Clone, PartialEq, prost::Message)]
 pub(crate) struct HttpBody {
     #[prost(string, tag = "1")]

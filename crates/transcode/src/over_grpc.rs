@@ -1,4 +1,4 @@
-//! The tower service that HTTP/JSON and Connect share, and the function with which it calls the gRPC service.
+//! The tower service that HTTP/JSON and Connect share, and how it calls the gRPC service.
 
 use std::{
     convert::Infallible,
@@ -23,10 +23,10 @@ impl<S> Grpc for S where
 {
 }
 
-/// Waits until the gRPC service is ready, and then calls it.
+/// Calls the gRPC service when it is ready.
 ///
 /// # Errors
-/// The tower service failed before it returned a response. An error of the called method is part of the response.
+/// The tower service failed before it returned a response. Errors of the called method are part of the response.
 pub async fn call<S>(grpc: S, request: Request<tonic::body::Body>) -> Result<Response<tonic::body::Body>, Status>
 where
     S: Grpc,
@@ -46,7 +46,7 @@ pub trait Front: Clone + Send + Sync + 'static {
         S::Error: Into<BoxError> + Send;
 }
 
-/// A tower service that answers the requests of a protocol by calling a gRPC service.
+/// A tower service that answers the requests of one protocol through a gRPC service.
 #[derive(Clone)]
 pub struct Over<F, S> {
     pub(crate) front: F,
@@ -65,7 +65,7 @@ where
     type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        // This service is always ready, because each call waits until its own clone of the gRPC service is ready.
+        // Always ready, because each call waits for its own clone of the gRPC service.
         Poll::Ready(Ok(()))
     }
 

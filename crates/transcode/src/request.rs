@@ -1,9 +1,8 @@
-//! Converts the path, the query, the body, the headers and the form of an HTTP request to a gRPC request.
+//! Converts an HTTP request to a gRPC request.
 //!
-//! The message is written in the protobuf wire format, in which the last value of a singular field wins. The fields
-//! from the path are written last, so that no other value can replace the values that determined the route. A query
-//! parameter or form field that sets a singular field again is refused. An alias of a field that is already set is
-//! ignored.
+//! In the protobuf wire format, the last value of a singular field wins. The path's fields are therefore written
+//! last, so that nothing can replace the values that determined the route. A query parameter or form field that sets
+//! a singular field again is refused; an alias is ignored.
 
 mod form;
 mod query;
@@ -26,16 +25,15 @@ use crate::{
     route::{Alias, BodyRule, Method, Rule},
 };
 
-/// The message of a gRPC request while it is assembled.
+/// A request message that is being assembled.
 pub struct Draft<'r> {
     codec: &'r Codec,
     rule: &'r Rule,
     captures: &'r [(&'r str, Cow<'r, str>)],
     wire: Vec<u8>,
-    /// The fields that the query, the form or the JSON body has set by name, as paths of proto names.
+    /// The fields that the query, form or JSON body set by name, as paths of proto names.
     given: Vec<Cow<'r, str>>,
-    /// The fields of the inferred update mask: the keys of the JSON body, or the fields of the form. `None` if no
-    /// update mask is inferred.
+    /// The inferred update mask: the keys of the JSON body or the fields of the form. `None` if no mask is inferred.
     mask: Option<Vec<Cow<'r, str>>>,
 }
 
@@ -54,8 +52,7 @@ impl<'r> Draft<'r> {
     /// Sets fields from the body, as the rule declares.
     ///
     /// # Errors
-    /// 413 if the body exceeds `max_bytes`, 415 if its media type or content encoding is not accepted, 400 if the body
-    /// is invalid.
+    /// 413 if the body exceeds `max_bytes`, 415 if its media type or encoding is not accepted, 400 if it is invalid.
     pub async fn body(&mut self, parts: &Parts, content: Body, max_bytes: usize) -> Result<()> {
         if self.rule.body == BodyRule::None && (content.is_end_stream() || body::is_reading(&parts.method)) {
             return Ok(());
@@ -95,10 +92,10 @@ impl<'r> Draft<'r> {
         }
     }
 
-    /// Sets fields from the query, then from aliases (headers and query parameters), and then from the path.
+    /// Sets fields from the query, then from aliases, then from the path.
     ///
     /// # Errors
-    /// 400 if a query parameter is unknown or sets a field that is already set, or if a value is invalid for its field.
+    /// 400 if a query parameter is unknown or sets a field again, or if a value is invalid.
     pub fn rest(&mut self, parts: &Parts) -> Result<()> {
         let renamed = match parts.uri.query() {
             Some(query) => self.query(query)?,
@@ -117,7 +114,7 @@ impl<'r> Draft<'r> {
     /// Returns the finished message as a gRPC frame.
     ///
     /// # Errors
-    /// 413 if the message is too long for a frame (4 GiB).
+    /// 413 if the message has 4 GiB or more.
     pub fn finish(self) -> Result<Bytes> {
         frames::finish(self.wire).ok_or_else(|| Error::new(ErrorKind::TooLarge, "the request is too large"))
     }
@@ -180,7 +177,7 @@ impl<'r> Draft<'r> {
         Ok(())
     }
 
-    /// Writes the inferred update mask. An update mask that the request contains takes precedence.
+    /// Writes the inferred update mask, unless the request contains one.
     fn update_mask(&mut self) {
         let (Some(keys), Some(number)) = (self.mask.take(), self.method().update_mask) else {
             return;
@@ -195,8 +192,8 @@ impl<'r> Draft<'r> {
         body::put_bytes(number, &mask, &mut self.wire);
     }
 
-    /// Returns the field that a name from the client refers to, and the path of the field in proto names. Fails if the
-    /// field is unknown or already set.
+    /// Returns the field that a client's name refers to, with its path in proto names. Fails if the field is unknown
+    /// or already set.
     fn resolve(&self, name: &str, place: Place) -> Result<(Cow<'r, str>, FieldInfo<'r>)> {
         let found = resolve(self.codec, self.method().input, name);
         let (path, field, first) = found.ok_or_else(|| self.unknown(name, place))?;
@@ -224,7 +221,7 @@ impl<'r> Draft<'r> {
         Ok((path, field))
     }
 
-    /// Returns the other member that is already set in the oneof of the field at `path`, if any.
+    /// Returns the other member that is already set in the oneof of the field at `path`.
     fn other_choice(&self, path: &str) -> Option<&str> {
         let member = top(path)?;
         let choice = self
@@ -245,7 +242,7 @@ pub fn path_of(uri: &Uri) -> PathAndQuery {
     uri.path().parse().unwrap_or_else(|_| PathAndQuery::from_static("/"))
 }
 
-/// Creates a gRPC request with this body, and with the headers and extensions of the HTTP request.
+/// Creates a gRPC request with this body and the headers and extensions of the HTTP request.
 pub fn wrap(path: PathAndQuery, parts: Parts, body: tonic::body::Body) -> Request<tonic::body::Body> {
     let mut request = Request::new(body);
     *request.method_mut() = HttpMethod::POST;
@@ -262,8 +259,7 @@ pub fn wrap(path: PathAndQuery, parts: Parts, body: tonic::body::Body) -> Reques
     request
 }
 
-/// Headers that are not copied to the gRPC request. They describe the connection or the body of the HTTP request, and
-/// would be wrong for the gRPC request.
+/// Headers that are not copied, because they describe the connection or body of the HTTP request.
 static NOT_CARRIED: [HeaderName; 12] = [
     header::CONTENT_LENGTH,
     header::CONTENT_ENCODING,

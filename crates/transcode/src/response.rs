@@ -1,7 +1,7 @@
-//! Converts gRPC responses that contain one message or raw bytes to HTTP responses.
+//! Converts gRPC responses with one message or with raw bytes to HTTP responses.
 //!
-//! A service can set the HTTP status and some HTTP headers through its initial metadata. The constants below list the
-//! accepted metadata. All other metadata is dropped.
+//! A service can set the HTTP status and some headers through its initial metadata. Metadata that is not listed below
+//! is dropped.
 
 use std::{
     pin::Pin,
@@ -23,18 +23,15 @@ use crate::{
     route::Rule,
 };
 
-/// Metadata that sets the HTTP status of a successful call: 200, 201, 202, 204, 206, 304 or 416. Any other value means
-/// 200.
+/// Metadata for the status of a successful call: 200, 201, 202, 204, 206, 304 or 416. Any other value means 200.
 pub const HTTP_STATUS: &str = "x-http-status";
-/// Metadata that becomes `Content-Type`. It takes precedence over `HttpBody.content_type`. gRPC reserves the name
-/// `content-type` for its own use.
+/// Metadata for `Content-Type`, with precedence over `HttpBody.content_type`. gRPC reserves the name `content-type`.
 pub const HTTP_CONTENT_TYPE: &str = "x-http-content-type";
-/// Metadata that becomes `Content-Length`: the total size of all data in the `HttpBody` stream, in bytes. The metadata
-/// cannot be named `content-length`, because that header is the length of the gRPC response, which also contains frame
-/// headers.
+/// Metadata for `Content-Length`: the size of all data in the `HttpBody` stream, in bytes. The name `content-length`
+/// would mean the length of the gRPC response, including frame headers.
 pub const HTTP_CONTENT_LENGTH: &str = "x-http-content-length";
 
-/// Metadata that becomes the HTTP header of the same name.
+/// Metadata that becomes the HTTP header with the same name.
 pub static CARRIED: [HeaderName; 8] = [
     header::ETAG,
     header::LAST_MODIFIED,
@@ -46,7 +43,7 @@ pub static CARRIED: [HeaderName; 8] = [
     header::CACHE_CONTROL,
 ];
 
-/// Renders the response of a unary method: an `HttpBody` as its raw bytes, any other message as JSON.
+/// Renders the response of a unary method: raw bytes for an `HttpBody`, otherwise JSON.
 pub(crate) async fn unary(shared: &Shared, rule: &Rule, answer: Response<tonic::body::Body>) -> Response<Body> {
     let Single { metadata, message, .. } = match frames::single(answer).await {
         Ok(single) => single,
@@ -65,14 +62,13 @@ pub(crate) async fn unary(shared: &Shared, rule: &Rule, answer: Response<tonic::
     }
 }
 
-/// Renders the response of a method that streams `HttpBody`. The HTTP body is the concatenated data of all messages.
+/// Renders a stream of `HttpBody`. The HTTP body is the data of all messages.
 pub(crate) async fn raw(shared: &Shared, answer: Response<tonic::body::Body>) -> Response<Body> {
     let (parts, body) = answer.into_parts();
     if let Some(status) = failure(&parts.headers) {
         return shared.fail(&status);
     }
     let mut frames = Frames::new(body, parts.headers.contains_key("grpc-status"));
-    // The first message contains the content type.
     let first = match frames.next().await.transpose() {
         Ok(first) => first.unwrap_or_default(),
         // No HTTP header has been sent yet, so the failure becomes an ordinary HTTP error.
@@ -87,10 +83,10 @@ pub(crate) async fn raw(shared: &Shared, answer: Response<tonic::body::Body>) ->
     }
 }
 
-/// Appends a message as JSON. If the rule has a `response_body`, only this field of the message is written.
+/// Appends a message as JSON, or only the field that the rule's `response_body` names.
 ///
 /// # Errors
-/// `Internal` if the bytes from the service are not a valid message of the expected type.
+/// `Internal` if the service's bytes are not a valid message of the expected type.
 pub(crate) fn encode(codec: &Codec, rule: &Rule, message: &[u8], json: &mut Vec<u8>) -> Result<(), Error> {
     let method = &rule.method;
     let written = match rule.response_body {
@@ -148,8 +144,8 @@ fn carry(metadata: &HeaderMap, headers: &mut HeaderMap) {
     }
 }
 
-/// The body of a response with raw bytes. If the gRPC stream fails, the body fails and the connection is aborted, so
-/// the client can detect that the body is incomplete.
+/// A response with raw bytes. If the gRPC stream fails, the connection is aborted, so that the client notices the
+/// incomplete body.
 struct RawBody {
     first: Option<Bytes>,
     frames: Frames,

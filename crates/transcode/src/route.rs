@@ -1,7 +1,6 @@
 //! Finds the gRPC method for an HTTP method and a path.
 //!
-//! Building the router fails if two rules match the same requests. Routing therefore never depends on the order of the
-//! proto files.
+//! Two rules that match the same requests are an error, so routing never depends on the order of the proto files.
 
 pub mod rules;
 pub mod template;
@@ -28,7 +27,7 @@ pub struct Router {
     pub(crate) package: Package,
 }
 
-/// One path of a rule: the path in the proto file, or the same path under the prefix of the service.
+/// One path of a rule, with or without the prefix of the service.
 #[derive(Debug)]
 struct Target {
     rule: usize,
@@ -38,7 +37,7 @@ struct Target {
 /// Result of routing a request.
 #[derive(Debug)]
 pub enum Routed<'r> {
-    /// The index of the matching rule, and the fields captured from the path.
+    /// The index of the matching rule, and the values of the path's variables.
     To(usize, Vec<(&'r str, Cow<'r, str>)>),
     /// A rule matches the path, but only for these HTTP methods.
     OtherMethods(Vec<HttpMethod>),
@@ -52,7 +51,7 @@ impl Router {
     /// Reads the rules in a descriptor pool, and builds the router.
     ///
     /// # Errors
-    /// `Invalid` if a rule is invalid or if two rules conflict. The message names the methods.
+    /// `Invalid` if a rule is invalid or two rules conflict. The message names the methods.
     pub fn new(pool: &DescriptorPool, codec: &Codec) -> Result<Self> {
         let mut router = Self {
             rules: rules::read(pool, codec)?,
@@ -77,7 +76,7 @@ impl Router {
         &self.rules
     }
 
-    /// Finds the rule for a request. `path` is the percent-encoded path of the URI.
+    /// Finds the rule for a request. `path` is the URI's percent-encoded path.
     pub fn find<'r>(&'r self, method: &HttpMethod, path: &'r str) -> Routed<'r> {
         match self.tree.find(method, path) {
             Found::Rule(target, path) => {

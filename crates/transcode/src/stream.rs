@@ -1,9 +1,8 @@
-//! Renders a streamed gRPC response as server-sent events or as newline-delimited JSON.
+//! Renders a streamed gRPC response as server-sent events or newline-delimited JSON.
 //!
-//! The headers are sent immediately, so that the client can see that it is connected. If the call fails before the
-//! headers are sent, the failure becomes an ordinary HTTP error. A later failure is sent as an event named `fault`,
-//! because browsers reserve the name `error`. In newline-delimited JSON, a later failure is an object whose only key is
-//! `fault`.
+//! The headers are sent immediately, which shows the client that it is connected. A failure before the headers
+//! becomes an HTTP error. A later failure becomes an event `fault`, because browsers reserve `error`. In
+//! newline-delimited JSON, it becomes an object whose only key is `fault`.
 
 use std::{
     future::poll_fn,
@@ -26,7 +25,7 @@ use crate::{
     response,
 };
 
-/// A heartbeat: a comment in the format of server-sent events, which clients ignore.
+/// A comment in server-sent events, which clients ignore.
 const HEARTBEAT: &[u8] = b":\n\n";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,8 +37,7 @@ pub enum Format {
 }
 
 impl Format {
-    /// Returns newline-delimited JSON if the header `Accept` lists `application/x-ndjson`. The default is server-sent
-    /// events.
+    /// Returns newline-delimited JSON if `Accept` lists `application/x-ndjson`, and server-sent events otherwise.
     pub fn asked_by(headers: &HeaderMap) -> Self {
         let lines = headers.get_all(header::ACCEPT).iter().any(|accept| {
             let accept = accept.to_str().unwrap_or_default();
@@ -60,7 +58,7 @@ impl Format {
     }
 }
 
-/// Renders the response to a call of a streaming method. `rule` is the index of the matching rule.
+/// Renders the response of a streaming method. `rule` is the index of the matching rule.
 pub(crate) async fn begin(
     shared: Arc<Shared>,
     rule: usize,
@@ -77,8 +75,7 @@ pub(crate) async fn begin(
     if response.status() == StatusCode::NO_CONTENT {
         return response;
     }
-    // Polls the stream once without waiting. If the call has already failed, the failure becomes an HTTP error instead
-    // of an event.
+    // Poll once without waiting: if the call has already failed, the failure becomes an HTTP error.
     let now = poll_fn(|cx| Poll::Ready(frames.poll_next(cx))).await;
     let first = match now {
         Poll::Ready(Some(Err(status))) => return shared.fail(&status),
@@ -88,7 +85,7 @@ pub(crate) async fn begin(
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, format.content_type());
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-    // Tells nginx not to buffer the stream. Buffering would delay the events.
+    // Tells nginx not to buffer the stream, which would delay events.
     headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
     let heartbeat = shared.options.heartbeat;
     *response.body_mut() = Body::new(StreamBody {
@@ -119,7 +116,7 @@ struct StreamBody {
 }
 
 impl StreamBody {
-    /// Returns the text of one message, and of all further messages that have already been received.
+    /// Returns the text of `first` and of all messages that have already been received.
     fn write(&mut self, first: &[u8]) -> Bytes {
         let mut out = Vec::with_capacity(first.len() * 2 + 128);
         let mut result = self.write_one(first, &mut out);
@@ -137,7 +134,7 @@ impl StreamBody {
         out.into()
     }
 
-    /// Appends the text of one message. On error, leaves `out` unchanged and returns the rendered error.
+    /// Appends the text of one message. On error, `out` is unchanged, and the rendered error is returned.
     fn write_one(&self, message: &[u8], out: &mut Vec<u8>) -> Result<(), Bytes> {
         let before = out.len();
         self.try_write_one(message, out).map_err(|error| {
@@ -159,7 +156,7 @@ impl StreamBody {
             }
             match codec.set_member(method.output, message)? {
                 Some(name) => write_field("event", name, out),
-                // The service sends a heartbeat as a message in which no member of the oneof is set.
+                // A message in which no member of the oneof is set is a heartbeat of the service.
                 None if has_kinds(&method.descriptor.output()) => {
                     out.truncate(before);
                     out.extend_from_slice(HEARTBEAT);
@@ -188,13 +185,13 @@ impl StreamBody {
         self.ended = true;
     }
 
-    /// Returns a heartbeat if no data has been sent for one heartbeat interval.
+    /// Returns a heartbeat if no data was sent for one heartbeat interval.
     fn poll_heartbeat(&mut self, cx: &mut Context<'_>) -> Poll<Bytes> {
         let Some(timer) = &mut self.timer else {
             return Poll::Pending;
         };
         while timer.as_mut().poll(cx).is_ready() {
-            // Sending data does not reset the timer. When the timer fires, this loop checks whether a heartbeat is due.
+            // Sending data does not reset the timer, so check whether a heartbeat is due.
             let due = self.sent + self.heartbeat;
             if due <= Instant::now() {
                 self.sent = Instant::now();
@@ -207,7 +204,7 @@ impl StreamBody {
     }
 }
 
-/// Returns true if a message type has a oneof. The members of the oneof are the kinds of events.
+/// Returns true if the message has a oneof, whose members are the kinds of events.
 fn has_kinds(message: &MessageDescriptor) -> bool {
     message.oneofs().any(|oneof| !oneof.is_synthetic())
 }
@@ -215,8 +212,7 @@ fn has_kinds(message: &MessageDescriptor) -> bool {
 fn write_field(name: &str, value: &str, out: &mut Vec<u8>) {
     out.extend_from_slice(name.as_bytes());
     out.extend_from_slice(b": ");
-    // Line breaks and NUL are removed from the value. A line break would end the field, and clients ignore an id that
-    // contains NUL.
+    // Remove line breaks, which would end the field, and NUL, because clients ignore an id with NUL.
     out.extend(value.bytes().filter(|byte| !b"\r\n\0".contains(byte)));
     out.push(b'\n');
 }
@@ -258,7 +254,7 @@ impl http_body::Body for StreamBody {
 
     fn size_hint(&self) -> SizeHint {
         let mut hint = SizeHint::new();
-        // The lower bound is the number of buffered bytes. The HTTP server can use this number to limit memory.
+        // The HTTP server can use this number of buffered bytes to limit memory.
         let held = self.first.as_ref().map_or(0, Bytes::len) + self.frames.held();
         hint.set_lower(held as u64);
         hint

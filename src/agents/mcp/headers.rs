@@ -1,8 +1,7 @@
-//! Header values of MCP servers. They are secrets: stored encrypted, never returned and never logged.
+//! Header values of MCP servers. The values are secrets: they are stored encrypted, never returned and never logged.
 //!
-//! The API returns the placeholder [`MASK`] instead of a value. If a request contains the placeholder, the header keeps
-//! its stored value. The server's name and origin must then be unchanged, so that a stored value is never sent to
-//! another server.
+//! The API returns the placeholder [`MASK`] instead of a value. A request with the placeholder keeps the stored
+//! value, if the server's name and origin are unchanged. A stored value is therefore never sent to another server.
 
 use std::fmt;
 
@@ -17,7 +16,6 @@ use crate::{
     secrets::{Secrets, sealed_size},
 };
 
-/// Placeholder for a stored value.
 pub const MASK: &str = "***";
 
 #[derive(Clone, Deserialize, PartialEq, Eq, Serialize)]
@@ -25,7 +23,7 @@ pub const MASK: &str = "***";
 pub enum Header {
     /// The encrypted value.
     Sealed { sealed: String },
-    /// An unencrypted value: one from a request, the placeholder, or one that an earlier version of the service stored.
+    /// A value from a request, the placeholder, or a value that an earlier version of the service stored.
     Plain(String),
 }
 
@@ -58,8 +56,8 @@ impl fmt::Debug for Header {
     }
 }
 
-/// Encrypts the header values of `servers`. If a value is the placeholder or equals the value in `stored`, the value in
-/// `stored` is kept. A server with unchanged values then equals its stored form.
+/// Encrypts the header values of `servers`. A placeholder, or a value equal to the one in `stored`, becomes the
+/// stored value. Servers without changes then compare as equal.
 ///
 /// # Errors
 /// INVALID_REQUEST if no value is stored for a placeholder.
@@ -93,10 +91,7 @@ pub fn seal(secrets: &Secrets, account_id: Uuid, servers: &mut [Server], stored:
     Ok(())
 }
 
-/// Decrypts the header values of a server.
-///
-/// # Errors
-/// The name of a header whose value cannot be decrypted, for example because it was encrypted with another key.
+/// Fails with the name of a header that cannot be decrypted, for example because it was encrypted with another key.
 pub fn opened(secrets: &Secrets, account_id: Uuid, server: &Server) -> Result<Vec<(String, SecretString)>, String> {
     let open = |(name, value): (&String, &Header)| {
         let opened = value.open(secrets, &context(account_id, name));
@@ -105,7 +100,7 @@ pub fn opened(secrets: &Secrets, account_id: Uuid, server: &Server) -> Result<Ve
     server.headers.iter().map(open).collect()
 }
 
-/// Returns the servers with the placeholder instead of each header value.
+/// Replaces each header value with the placeholder.
 pub fn masked(servers: &[Server]) -> Vec<Server> {
     let mut masked = servers.to_vec();
     for value in masked.iter_mut().flat_map(|server| server.headers.values_mut()) {

@@ -11,7 +11,7 @@ use crate::{
     error::Result,
 };
 
-/// Makes an existing version the current one. The version that was current stays unchanged.
+/// Makes an existing version current.
 ///
 /// # Errors
 /// `AGENT_NOT_FOUND`, `AGENT_VERSION_NOT_FOUND`.
@@ -36,7 +36,7 @@ pub async fn activate(app: &App, caller: &Caller, agent_id: Uuid, version_id: Uu
     Ok(Agent { row, version })
 }
 
-/// Copies a version into a new one and makes the copy the current version.
+/// Copies a version into a new version and makes the copy current.
 ///
 /// # Errors
 /// `AGENT_NOT_FOUND`, `AGENT_VERSION_NOT_FOUND`.

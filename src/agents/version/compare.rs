@@ -12,14 +12,12 @@ use crate::{
 pub struct Difference {
     /// Name of the field in the API.
     pub field: &'static str,
-    /// Value in the first version.
     pub before: Value,
-    /// Value in the second version.
     pub after: Value,
 }
 
-/// Lists the fields that differ, in the order of the API's fields. Header values of MCP servers are compared but not
-/// returned.
+/// Lists the fields that differ, in the order of the API. Header values of MCP servers are compared but masked in the
+/// result.
 ///
 /// # Errors
 /// INTERNAL if a stored version cannot be read.

@@ -15,7 +15,7 @@ use crate::{
     skills::attached,
 };
 
-/// Adds a version and makes it the current one, even if it equals the previous version.
+/// Makes the new version current, even if it equals the previous one.
 ///
 /// # Errors
 /// `AGENT_NOT_FOUND`; INVALID_REQUEST with the name of the invalid field; UNKNOWN_MODEL.

@@ -1,8 +1,7 @@
-//! Executes one claimed run until it ends or is handed over.
+//! Executes one claimed run until the run ends or is handed over.
 //!
-//! `worker` spawns [`drive`] for each claimed run. At shutdown, the run is handed over: its model call is cancelled,
-//! its running tool calls have [`TOOL_GRACE`] to finish, no new model call or tool call starts, and the lease is
-//! released for the next process.
+//! At shutdown, the run is handed over. Its model call is cancelled, and its tool calls get [`TOOL_GRACE`] to finish.
+//! Then the lease is released for the next process.
 
 use std::{panic::AssertUnwindSafe, pin::pin, sync::Arc, time::Duration};
 
@@ -25,12 +24,11 @@ use crate::{
     v1::{Notice, NoticeKind, run_event::Event},
 };
 
-/// Grace period for running tool calls at shutdown. The period is short, because the next process cannot serve requests
-/// before this process has ended. If a call does not finish within this period, the next worker reports to the model
-/// that the call's outcome is unknown.
+/// Grace period for running tool calls at shutdown. The period is short, because the next process cannot serve
+/// requests until this process has ended. If a call does not finish in time, the next worker tells the model that the
+/// call's outcome is unknown.
 const TOOL_GRACE: Duration = Duration::from_millis(500);
 
-/// Executes a claimed run until its terminal event is committed, or until this worker gives up the run.
 pub(super) async fn drive(app: &App, worker_id: Uuid, claimed: Claimed, tokens: Tokens) {
     let run_id = claimed.run.id;
     let span = info_span!("run", %run_id, epoch = claimed.run.lease_epoch);
@@ -42,8 +40,8 @@ pub(super) async fn drive(app: &App, worker_id: Uuid, claimed: Claimed, tokens: 
             }
             Ok(()) => {}
         }
-        // If this worker has given up the run, release the lease, so that another worker can claim the run immediately.
-        // If this worker has finished the run, the journal has already removed the lease.
+        // If this worker has given up the run, release the lease, so that another worker can claim the run at once.
+        // At the end of a run, the journal has already removed the lease.
         if tokens.lost.is_cancelled()
             && let Err(fault) = claim::release(app, worker_id, run_id).await
         {
@@ -123,9 +121,8 @@ async fn finish(app: &App, run: &Run, log: &Arc<RunLog>, ending: RunEnd) -> Resu
     Ok(())
 }
 
-/// Prepares a run and executes it until the engine ends or this worker gives up the run.
 async fn execute(app: &App, claimed: &Claimed, log: &Arc<RunLog>, tokens: &Tokens) -> Result<Outcome> {
-    // The preparation can be cancelled at any point, because the next worker places the files that are still missing.
+    // Preparation can be cancelled at any point: the next worker places the files that are still missing.
     let (job, sink) = tokio::select! {
         biased;
         () = leave(app, log, tokens, async {}) => return Err(Error::new(Code::Contended, "this worker is handing over the run")),
@@ -137,20 +134,19 @@ async fn execute(app: &App, claimed: &Claimed, log: &Arc<RunLog>, tokens: &Token
         outcome = &mut work => return Ok(outcome),
         () = leave(app, log, tokens, sink.tools_ended()) => {}
     }
-    // Wait until the engine has ended the processes of its tools. The lease is released after this function returns.
+    // Wait until the engine has ended its tools' processes, because the lease is released after this function returns.
     cancel.cancel();
     Ok(work.await)
 }
 
-/// Waits until this worker gives up the run or the process shuts down. At shutdown, waits up to [`TOOL_GRACE`] for
-/// running tool calls to end, and then commits all output so far.
+/// Waits until this worker gives up the run or the process shuts down. At shutdown, running tool calls get
+/// [`TOOL_GRACE`] to end, and then all output so far is committed.
 async fn leave(app: &App, log: &Arc<RunLog>, tokens: &Tokens, tools_ended: impl Future<Output = ()>) {
     tokio::select! {
         () = tokens.lost.cancelled() => return,
         () = app.stopping.cancelled() => {}
     }
-    // After a timeout, the outcome of the tool calls is unknown. The next worker reports this to the model, so nothing
-    // is recorded here.
+    // After a timeout, the next worker tells the model that the calls' outcome is unknown. Nothing is recorded here.
     let _ = timeout(TOOL_GRACE, tools_ended).await;
     if let Err(fault) = log.flush().await {
         warn!(error = %fault, "could not write the last events of a run that is being handed over");

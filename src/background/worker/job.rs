@@ -1,4 +1,4 @@
-//! Assembles the job that the engine executes for a run. Each part comes from the module that owns the part:
+//! Assembles the job that the engine executes for a run, from these modules:
 //!
 //! | part | owner |
 //! |---|---|
@@ -45,7 +45,7 @@ pub(super) async fn assemble(app: &App, claimed: &Claimed, model: &Model, log: &
         skills::add(app, run, &agent, access, log, &mut extra).await?;
     }
     let workplace = workplace(app, claimed, &extra).await?;
-    // The history contains the names under which the files were placed.
+    // Load the history after placing the files, because the history contains the names of the placed files.
     let past = match &claimed.fresh {
         Some(fresh) => history::of_prompt(&fresh.prompt),
         None => history::load(db, scope, (run.thread_id, run.id), model.context_window).await?,
@@ -88,7 +88,7 @@ fn limits_of(model: &Model) -> ModelLimits {
     }
 }
 
-/// Returns the sandbox of the run's project, after placing the run's files that are not in the workspace yet.
+/// Returns the sandbox of the run's project. Places the run's files first if they are not in the workspace yet.
 async fn workplace(app: &App, claimed: &Claimed, extra: &Extra) -> Result<Arc<OnDemand>> {
     let run = &claimed.run;
     let workplace = Arc::new(OnDemand::new(
@@ -103,10 +103,10 @@ async fn workplace(app: &App, claimed: &Claimed, extra: &Extra) -> Result<Arc<On
     Ok(workplace)
 }
 
-/// The tools of a run, and the parts of the system prompt that belong to the run's tools and mode.
+/// The tools of a run, and their parts of the system prompt.
 struct RunTools {
     toolbox: Arc<Toolbox>,
-    /// Description of the sandbox; `None` if the run cannot use the sandbox.
+    /// Description of the sandbox; `None` if the run cannot use it.
     sandbox: Option<String>,
     sections: Vec<String>,
 }

@@ -1,5 +1,5 @@
-//! The sink for the engine's output. It writes the output to the journal, reserves credits before a model call that
-//! the account pays for, and calculates the cost of each call.
+//! The sink for the engine's output: it writes the output to the journal, and reserves and charges credits for model
+//! calls.
 
 use std::sync::{
     Arc,
@@ -26,20 +26,20 @@ use crate::{
     v1::{MessageRole, ModelUsage, NoticeKind, run_event::Event},
 };
 
-/// The sink of one claimed run. `steps` and `held` start with the values in the run's row, so that they continue where
-/// an earlier worker stopped.
+/// The sink of one claimed run. `steps` and `held` start with the values that an earlier worker stored in the run's
+/// row.
 pub(super) struct JournalSink {
     app: App,
     run: Run,
     log: Arc<RunLog>,
     billing: Billing,
-    /// Name of the model's provider in the configuration, for metrics.
+    /// Provider of the model, for metrics.
     provider: String,
-    /// Number of recorded model calls of the run, including the calls of earlier workers.
+    /// Number of the run's model calls, including those of earlier workers.
     steps: AtomicI32,
-    /// Credits reserved for the next model call, in millionths.
+    /// Millionths of a credit reserved for the next model call.
     held: AtomicI64,
-    /// Number of tool calls that this sink has recorded and whose results are not recorded yet.
+    /// Number of tool calls of this sink without a recorded result.
     open_calls: watch::Sender<usize>,
 }
 
@@ -59,7 +59,7 @@ impl JournalSink {
 
     /// Waits until every recorded tool call has a recorded result.
     pub(super) async fn tools_ended(&self) {
-        // The sender lives as long as `self`, so the wait cannot fail.
+        // The sender lives as long as `self`, so waiting cannot fail.
         let _ = self.open_calls.subscribe().wait_for(|open| *open == 0).await;
     }
 
@@ -133,7 +133,7 @@ impl Sink for JournalSink {
         let results = count(|event| matches!(event, Event::ToolResult(_)));
         self.open_calls.send_modify(|open| *open += calls);
         let outcome = self.log.record(self.entry(recorded)).await;
-        // Some results may belong to calls that an earlier worker recorded. The counter does not include such calls, so
+        // `results` can include calls that an earlier worker recorded. `open_calls` does not count those calls, so
         // the subtraction saturates at zero.
         self.open_calls.send_modify(|open| *open = open.saturating_sub(results));
         Ok(outcome?)
@@ -150,7 +150,7 @@ impl Sink for JournalSink {
         let Some(price) = self.billing.charged() else {
             return Ok(max_output_tokens);
         };
-        // The credits that were reserved when the run was created usually cover the first call.
+        // The credits reserved at the start of the run usually cover the first call.
         if price.cost(input_tokens, max_output_tokens.into()) <= self.held.load(Ordering::Relaxed) {
             return Ok(max_output_tokens);
         }

@@ -1,4 +1,4 @@
-//! The sources of tools beyond the core tools, one file per source. `job` asks each source for the tools of a run.
+//! The sources of tools beyond the core tools, one file per source.
 
 pub(super) mod mcp;
 pub(super) mod memory;
@@ -14,18 +14,16 @@ use crate::{
     v1::{Notice, NoticeKind, run_event::Event},
 };
 
-/// The tools, prompt sections and folders that all sources add to a run.
+/// Additions of all sources to a run.
 #[derive(Default)]
 pub(super) struct Extra {
     pub(super) tools: Vec<Arc<dyn Tool>>,
-    /// Sections of the system prompt.
     pub(super) sections: Vec<String>,
     /// Folders that the sandbox mounts.
     pub(super) folders: Vec<ReadOnlyFolder>,
 }
 
-/// Tells the user of a run something about the run's tools. NUL is removed from `message`, because a message may quote
-/// a server, and the database cannot store NUL.
+/// Shows a message about the tools to the user. A message may quote a server, and the database cannot store NUL.
 fn notify(log: &Arc<RunLog>, kind: NoticeKind, message: &str) {
     log.say(Event::Notice(Notice {
         kind: kind.into(),

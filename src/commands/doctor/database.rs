@@ -8,8 +8,8 @@ use crate::{
     installation::{self, Belongs},
 };
 
-/// Maximum difference between the clocks of this host and the database, in milliseconds. With a larger difference,
-/// leases and tokens could expire too early or too late.
+/// Maximum difference between the clocks of this host and the database, in milliseconds. A larger difference makes
+/// leases and tokens expire at the wrong time.
 const MAX_DIFFERENCE: u64 = 2_000;
 
 pub(super) async fn checks(config: &Config) -> Vec<Check> {

@@ -1,4 +1,4 @@
-//! Token checks of `runyard doctor`: the secret, the rules for claims, and the public keys of the identity provider.
+//! Token checks of `runyard doctor`.
 
 use super::Check;
 use crate::{
@@ -6,7 +6,7 @@ use crate::{
     wire::jwt::{self, Verifier},
 };
 
-/// Checks the secret, and the public keys if they are configured. Unlike the server, creates no secret.
+/// Unlike the server, creates no secret.
 pub(super) async fn checks(config: &Config) -> Vec<Check> {
     let mut checks = vec![secret(config)];
     if config.auth.has_public_keys() {
@@ -25,7 +25,7 @@ fn secret(config: &Config) -> Check {
     }
 }
 
-/// Checks that the server refuses tokens from other issuers and tokens for other services.
+/// Warns if the server accepts tokens from other issuers or for other services.
 fn rules(auth: &Auth) -> Check {
     let name = "token claims";
     if auth.expected_issuer().is_none() {
@@ -42,7 +42,7 @@ fn rules(auth: &Auth) -> Check {
 }
 
 /// Checks that the public keys can be loaded. Warns if http to private networks is permitted, because another machine
-/// in such a network could replace the keys. http on this machine causes no warning.
+/// in such a network could replace the keys.
 async fn keys(auth: &Auth) -> Option<Check> {
     let name = "identity provider";
     // Loading the public keys needs no secret.

@@ -1,4 +1,4 @@
-//! `runyard models test`: tests whether a model answers a question and calls a tool, and reports the results.
+//! `runyard models test`: tests whether a model answers a question and calls a tool.
 
 use std::time::Duration;
 
@@ -21,9 +21,8 @@ use crate::{
     },
 };
 
-/// Name of the tool that the model is instructed to call.
 const TOOL: &str = "lookup";
-/// The result of the tool. The test warns if the model's last answer does not contain this word.
+/// The result of the tool, which the model's last answer should contain.
 const VALUE: &str = "teal";
 /// Maximum width of a quoted answer, in terminal columns.
 const QUOTED: usize = 60;
@@ -102,7 +101,7 @@ impl Heard {
         }
     }
 
-    /// Returns the reason why the answer failed; `None` if the answer ended normally or at the token limit.
+    /// `None` if the answer ended normally or at the token limit.
     fn failure(&self) -> Option<String> {
         match (&self.error, self.end) {
             (Some(error), _) => Some(error.to_string()),
@@ -146,7 +145,6 @@ impl Trial<'_> {
         heard
     }
 
-    /// Asks the model to call the tool, and sends the tool's result back to the model.
     async fn tool_checks(&self) -> Vec<Check> {
         let text = format!("Call the tool {TOOL} with the key \"colour\". Then tell me the value in one word.");
         let mut messages = vec![ChatMessage::User { text }];

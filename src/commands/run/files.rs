@@ -13,8 +13,7 @@ use crate::{
 
 const FOLDER: &str = "output";
 
-/// Lists the files in `/workspace/output`. If `folder` is set, downloads the files to that folder. If not, prints how
-/// to save them.
+/// Downloads the files of `/workspace/output` to `folder`. Without `folder`, lists them and prints how to save them.
 pub(super) async fn take_away(
     client: &Client,
     run: &StartRunResponse,
@@ -48,8 +47,7 @@ pub(super) async fn take_away(
     Ok(())
 }
 
-/// Finds the id of the run's sandbox. If the server creates the sandbox after the `StartRun` response, only the project
-/// contains the id.
+/// If the sandbox was created after the `StartRun` response, only the project contains its id.
 async fn find_sandbox(client: &Client, run: &StartRunResponse) -> Result<Option<String>> {
     if run.sandbox_id.is_some() {
         return Ok(run.sandbox_id.clone());
@@ -68,8 +66,7 @@ async fn find_files(client: &Client, sandbox_id: &str) -> Result<Vec<File>> {
     }
 }
 
-/// Returns the path relative to the output folder. Refuses a path outside that folder, because the command does not
-/// trust the server.
+/// Returns the path relative to the output folder. An untrusted server could send a path outside that folder.
 fn below(path: &str) -> Result<&Path> {
     let path = Path::new(path);
     let path = path.strip_prefix(FOLDER).unwrap_or(path);

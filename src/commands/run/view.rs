@@ -15,7 +15,7 @@ use crate::{
 };
 use text::TextView;
 
-/// Output format of a run. The JSON format contains only the events of the run.
+/// Output format of a run.
 pub(super) enum View {
     TextView(TextView),
     Json(Box<Json>),
@@ -44,7 +44,7 @@ impl View {
         }
     }
 
-    /// Prints a status message. JSON output contains only events, so it omits the message.
+    /// JSON output contains only events, so it omits the message.
     pub(super) fn say(&mut self, text: &str) -> Result<()> {
         match self {
             Self::TextView(view) => view.say(text),
@@ -52,8 +52,7 @@ impl View {
         }
     }
 
-    /// Prints one line of the command's result. The JSON format omits this line, because its output contains only
-    /// events.
+    /// JSON output contains only events, so it omits the line.
     pub(super) fn line(&mut self, text: &str) -> Result<()> {
         match self {
             Self::TextView(view) => view.line(text),
@@ -61,7 +60,6 @@ impl View {
         }
     }
 
-    /// Shows a spinner with a label.
     pub(super) fn waiting(&mut self, what: &str) {
         match self {
             Self::TextView(view) => view.waiting(what),
@@ -77,7 +75,7 @@ impl View {
     }
 }
 
-/// Prints events as JSON, in the encoding of the HTTP API.
+/// Prints events in the JSON encoding of the HTTP API.
 pub(super) struct Json {
     codec: Codec,
     message: MessageId,

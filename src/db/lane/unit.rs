@@ -22,21 +22,19 @@ pub(super) enum Savepoint {
     Skip,
 }
 
-/// The write connection.
 pub(in crate::db) struct Writer {
-    // The order of the fields matters: `direct` must be dropped first.
+    // Field order: `direct` must be dropped before `connection`.
     direct: Mutex<Direct>,
     connection: tokio::sync::Mutex<SqliteConnection>,
-    /// True if sqlx's thread may still use the database handle. sqlx returns the rows of a statement before its thread
-    /// has finished the statement.
+    /// True if sqlx's thread may still use the database handle. sqlx returns the rows of a statement before its
+    /// thread has finished the statement.
     is_in_sqlx: AtomicBool,
-    /// True from the `BEGIN` of a batch to the end of the batch, even if SQLite has already rolled back the transaction
-    /// because of an error. Such a rollback loses the changes of all earlier units ([`Writer::is_intact`] detects it).
+    /// True from the `BEGIN` to the end of a batch, even if SQLite has rolled back the transaction because of an
+    /// error. Such a rollback loses the changes of all earlier units; [`Writer::is_intact`] detects it.
     has_begun: AtomicBool,
 }
 
 impl Writer {
-    /// Prepares a connection for units of work.
     pub(in crate::db) async fn new(mut connection: SqliteConnection) -> Result<Self, DbErr> {
         Ok(Self {
             direct: Mutex::new(Direct::open(&mut connection).await?),
@@ -46,12 +44,13 @@ impl Writer {
         })
     }
 
-    /// Waits until sqlx's thread no longer uses the database handle, then calls `use_it`. The lock of the connection is
-    /// held until `use_it` returns, so sqlx cannot use the handle in the meantime.
+    /// Waits until sqlx's thread no longer uses the database handle, then calls `use_it`. Holds the lock of the
+    /// connection, so that sqlx cannot use the handle in the meantime.
     async fn direct<T>(&self, use_it: impl FnOnce(&Direct) -> T) -> Result<T, DbErr> {
         let mut connection = self.connection.lock().await;
         if self.is_in_sqlx.load(Ordering::Relaxed) {
-            // sqlx's thread processes its commands in order, so it has finished all earlier statements when it answers.
+            // sqlx's thread executes its commands in order, so its answer means that all earlier statements have
+            // finished.
             connection.ping().await.map_err(of_statement)?;
             self.is_in_sqlx.store(false, Ordering::Relaxed);
         }
@@ -69,13 +68,12 @@ impl Writer {
         self.direct(|direct| direct.execute(sql, &[])).await?.map(drop)
     }
 
-    /// Returns false if SQLite has ended the transaction of the batch, or if that cannot be determined.
+    /// False if SQLite has ended the transaction of the batch, or if that is unknown.
     pub(super) async fn is_intact(&self) -> bool {
         !self.has_begun.load(Ordering::Relaxed) || matches!(self.direct(Direct::is_autocommit).await, Ok(false))
     }
 
-    /// Begins the transaction of the batch, if it has not begun yet. Then sets the savepoint of the unit, if
-    /// `savepoint` is `Set`.
+    /// Begins the transaction of the batch if necessary, then sets the savepoint of the unit.
     pub(super) async fn begin_unit(&self, savepoint: Savepoint) -> Result<(), DbErr> {
         if !self.is_intact().await {
             return Err(lost());
@@ -90,7 +88,7 @@ impl Writer {
         }
     }
 
-    /// Commits the transaction of the batch, if it has begun. If the commit fails, [`Writer::roll_back`] must follow.
+    /// If the commit fails, [`Writer::roll_back`] must follow.
     pub(super) async fn commit(&self) -> Result<(), DbErr> {
         if !self.has_begun.load(Ordering::Relaxed) {
             return Ok(());
@@ -103,8 +101,8 @@ impl Writer {
         Ok(())
     }
 
-    /// Rolls back the transaction of the batch, if it has begun and SQLite has not ended it. Returns false if the
-    /// transaction may still be open; the connection must then not be used any further.
+    /// Rolls back the transaction of the batch if it is open. Returns false if the rollback failed; the connection
+    /// must then not be used any further.
     pub(super) async fn roll_back(&self) -> bool {
         let is_open = self.has_begun.swap(false, Ordering::Relaxed)
             && !matches!(self.direct(Direct::is_autocommit).await, Ok(true));
@@ -118,8 +116,8 @@ impl Writer {
         rolled_back.is_ok()
     }
 
-    /// Ends a unit that has written: releases its savepoint, or rolls back to it. Returns false if the changes of the
-    /// earlier units of the batch cannot be kept.
+    /// Ends a unit that has written: releases its savepoint, or rolls back to it. Returns false if the changes of
+    /// earlier units of the batch are lost.
     pub(super) async fn end_unit(&self, savepoint: Savepoint, succeeded: bool) -> bool {
         if !self.is_intact().await {
             return false;
@@ -143,18 +141,16 @@ impl Writer {
 pub(super) struct Ended {
     pub(super) writer: Writer,
     pub(super) has_written: bool,
-    /// The channel that reports the outcome of the commit to the borrower of the connection. `None` if the unit is a
-    /// closure, or if the unit must be rolled back.
+    /// Reports the outcome of the commit to the borrower. `None` if the unit is a closure or must be rolled back.
     pub(super) durable: Option<oneshot::Sender<Outcome>>,
 }
 
-/// A unit of work with exclusive use of the connection. A lent unit that is dropped without [`Unit::commit`] is rolled
-/// back.
+/// A unit of work with exclusive use of the connection. Without [`Unit::commit`], a lent unit is rolled back on drop.
 pub(in crate::db) struct Unit {
     writer: Option<Writer>,
     savepoint: Savepoint,
     has_written: AtomicBool,
-    /// The channel that returns the connection of a lent unit to the writer's thread; `None` for a closure.
+    /// Returns the connection of a lent unit to the writer's thread; `None` for a closure.
     back: Option<oneshot::Sender<Ended>>,
 }
 
@@ -168,8 +164,9 @@ impl Unit {
         }
     }
 
-    /// Creates a lent unit, and the channel through which it returns its connection. Call [`Writer::begin_unit`] first,
-    /// on the writer's thread: that call may wait for a lock, and a lent unit must not block a thread of the runtime.
+    /// Creates a lent unit, and the channel through which it returns its connection. The writer's thread must call
+    /// [`Writer::begin_unit`] first. That call may wait for a lock, and a lent unit must not block a thread of the
+    /// runtime.
     pub(super) fn lent(writer: Writer) -> (Self, oneshot::Receiver<Ended>) {
         let (back, ended) = oneshot::channel();
         let unit = Self {
@@ -198,7 +195,7 @@ impl Unit {
         }
     }
 
-    /// Takes the connection out of a unit. Returns `None` if the connection was lost.
+    /// Returns `None` if the connection was lost.
     pub(super) fn take(&mut self, durable: Option<oneshot::Sender<Outcome>>) -> Option<Ended> {
         Some(Ended {
             writer: self.writer.take()?,
@@ -212,7 +209,6 @@ impl Unit {
         self.writer.as_ref().ok_or_else(ended)
     }
 
-    /// Begins the transaction and sets the savepoint, if this is the unit's first write.
     async fn before_write(&self) -> Result<&Writer, DbErr> {
         let writer = self.writer()?;
         if !self.has_written.load(Ordering::Relaxed) {
@@ -222,8 +218,7 @@ impl Unit {
         Ok(writer)
     }
 
-    /// Prepares for a statement: calls [`Self::before_write`] if the statement may write. A unit that only reads needs
-    /// no transaction, because there is no other writer.
+    /// Prepares for a statement. A unit that only reads needs no transaction, because there is no other writer.
     async fn before(&self, sql: &str) -> Result<&Writer, DbErr> {
         if sql.starts_with("SELECT ") {
             self.writer()
@@ -236,7 +231,7 @@ impl Unit {
     pub(in crate::db) async fn execute(&self, sql: &str, values: &[Value]) -> Result<u64, DbErr> {
         let writer = self.before_write().await?;
         let outcome = writer.direct(|direct| {
-            // Without a transaction, the statement would be committed at once.
+            // Outside a transaction, the statement would be committed at once.
             if direct.is_autocommit() {
                 return Err(lost());
             }
@@ -245,7 +240,7 @@ impl Unit {
         outcome.await?
     }
 
-    /// Executes a query without sqlx and reads each row with `read`.
+    /// Executes a query without sqlx.
     pub(in crate::db) async fn query<T>(&self, sql: &str, values: &[Value], read: ReadRow<T>) -> Result<Vec<T>, DbErr> {
         let writer = self.before(sql).await?;
         writer.direct(|direct| direct.query(sql, values, read)).await?

@@ -1,7 +1,7 @@
 //! Parses the database URL.
 //!
-//! sqlx parses most parameters. This module parses `pgbouncer`, which sqlx does not support, and `sslmode` and
-//! `sslrootcert`, which sqlx interprets differently from libpq, the client library of PostgreSQL.
+//! sqlx parses most parameters. This module parses `pgbouncer`, which sqlx does not know. It also parses `sslmode`
+//! and `sslrootcert`, which sqlx interprets differently from libpq, PostgreSQL's client library.
 
 use std::{fs, str::FromStr};
 
@@ -13,32 +13,29 @@ use url::Url;
 
 use crate::error::{Error, Result};
 
-/// The values of `sslmode`, as in libpq.
+/// As in libpq.
 const MODES: [&str; 6] = ["disable", "allow", "prefer", "require", "verify-ca", "verify-full"];
 /// The value of `sslrootcert` that selects the public certificate authorities.
 const PUBLIC: &str = "system";
 
 #[derive(Debug)]
 pub(super) struct Address {
-    /// Connection options, without `super::SETTINGS`.
+    /// Without `super::SETTINGS`.
     pub options: PgConnectOptions,
-    /// True if the URL contains `pgbouncer=true`, which means that the server is behind a connection pooler.
+    /// True if the URL contains `pgbouncer=true`.
     pub is_pooler: bool,
 }
 
 #[derive(Default)]
 struct Tls {
     mode: Option<String>,
-    /// True if `sslrootcert` names a file of CA certificates.
+    /// True if `sslrootcert` names a file.
     has_authority: bool,
-    /// True if `sslrootcert` selects the public certificate authorities.
+    /// True if `sslrootcert` is [`PUBLIC`].
     is_public: bool,
 }
 
-/// Parses a database URL.
-///
-/// # Errors
-/// INVALID_REQUEST. The message describes the problem, but omits the URL, which may contain a password.
+/// Fails with INVALID_REQUEST. The message omits the URL, which may contain a password.
 pub(super) fn parse(url: &str) -> Result<Address> {
     if !url.starts_with("postgres://") && !url.starts_with("postgresql://") {
         return Err(Error::invalid(
@@ -62,7 +59,7 @@ pub(super) fn parse(url: &str) -> Result<Address> {
     if !others.is_empty() {
         url.query_pairs_mut().extend_pairs(others);
     }
-    // The parser's error text is omitted, because the text may contain the password.
+    // The parser's error text may contain the password.
     let options = PgConnectOptions::from_str(url.as_str()).map_err(|_| unreadable())?;
     let options = secured(bare(options), &tls)?;
     Ok(Address { options, is_pooler })
@@ -83,8 +80,8 @@ fn mode(value: &str) -> Result<String> {
     )))
 }
 
-/// Checks that the certificate or key file in a parameter can be read, because sqlx would report a missing file as a
-/// failed connection. Returns true if the parameter names a file of CA certificates.
+/// Checks that a certificate or key file can be read, because sqlx would report a missing file as a failed
+/// connection. Returns true for a file of CA certificates.
 fn check_file(key: &str, path: &str) -> Result<bool> {
     let is_authority = matches!(key, "sslrootcert" | "ssl-root-cert" | "ssl-ca");
     let is_file = is_authority || matches!(key, "sslcert" | "ssl-cert" | "sslkey" | "ssl-key");
@@ -104,16 +101,16 @@ fn check_file(key: &str, path: &str) -> Result<bool> {
     )))
 }
 
-/// Removes the brackets around an IPv6 address. Also removes the start-up option `extra_float_digits`, which some
-/// poolers refuse. PostgreSQL 12 and later return exact floating-point numbers without this option.
+/// Removes the brackets around an IPv6 address, and the start-up option `extra_float_digits`, which some poolers
+/// refuse. Since version 12, PostgreSQL returns exact floating-point numbers without this option.
 fn bare(options: PgConnectOptions) -> PgConnectOptions {
     let host = options.get_host().trim_matches(['[', ']']).to_owned();
     options.host(&host).extra_float_digits(None).disable_statement_logging()
 }
 
-/// Sets the TLS mode as libpq does. If `sslrootcert` is set, `require` also verifies the certificate chain. A
-/// connection to a Unix socket never uses TLS. sqlx does not implement `allow`, so `prefer` is used instead. Both modes
-/// permit connections with and without TLS; only the order of the attempts differs.
+/// Sets the TLS mode as libpq does. With `sslrootcert`, `require` also verifies the certificate chain. A connection
+/// to a Unix socket never uses TLS. sqlx lacks `allow`, so `prefer` replaces it: both permit connections with and
+/// without TLS, and differ only in the order of the attempts.
 fn secured(options: PgConnectOptions, tls: &Tls) -> Result<PgConnectOptions> {
     let is_socket = options.get_socket().is_some() || options.get_host().starts_with('/');
     let mode = match (tls.mode.as_deref(), tls.is_public) {

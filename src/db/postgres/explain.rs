@@ -1,5 +1,5 @@
-//! Explains why a connection or a migration failed. The texts contain the message of the server or pooler and, for
-//! known errors, advice.
+//! Explains why a connection or a migration failed. Each text contains the server's message and, for known errors,
+//! advice.
 
 use std::io::ErrorKind;
 
@@ -18,7 +18,7 @@ const POOL_MODE: &str = "set pool_mode = transaction in pgbouncer.ini, or connec
 const COLLISION: &str = "PostgreSQL is behind a connection pooler in transaction mode: add pgbouncer=true to the parameters of \
                          RUNYARD_DATABASE_URL";
 
-/// Returns the reason for a failed connection, the address of the server, and advice.
+/// Returns the reason, the address of the server, and advice.
 pub(super) fn connection(error: &sqlx::Error, options: &PgConnectOptions) -> String {
     let place = place(options);
     match error {
@@ -46,13 +46,11 @@ pub(super) fn connection(error: &sqlx::Error, options: &PgConnectOptions) -> Str
     }
 }
 
-/// Returns the error text for a server of the unsupported version `version`.
 pub(super) fn too_old(version: &str, options: &PgConnectOptions) -> String {
     let place = place(options);
     format!("PostgreSQL at {place} is version {version}; runyard needs PostgreSQL 15 or newer: upgrade the server")
 }
 
-/// Explains why the database refused a migration.
 pub(in crate::db) fn migration(error: &DbErr) -> String {
     let Some(sqlx::Error::Database(fault)) = fault::driver(error) else {
         return error.to_string();
@@ -67,8 +65,8 @@ pub(in crate::db) fn migration(error: &DbErr) -> String {
     format!("{message}; {remedy}")
 }
 
-/// Returns true if the server or a pooler refused the start-up options. A server before version 12 refuses them
-/// because it does not know one setting. The next attempt, without the options, reports that the version is too old.
+/// True if the server or a pooler refused the start-up options. A server before version 12 refuses them too. The next
+/// attempt, without options, then reports that its version is too old.
 pub(super) fn refuses_options(error: &sqlx::Error) -> bool {
     let sqlx::Error::Database(fault) = error else {
         return false;
@@ -79,7 +77,7 @@ pub(super) fn refuses_options(error: &sqlx::Error) -> bool {
         || message.contains("unrecognized configuration parameter")
 }
 
-/// Returns true if the server refused a connection with TLS, or if the TLS handshake failed.
+/// True if the server refused TLS, or if the TLS handshake failed.
 pub(super) fn refuses_tls(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::Database(fault) => is_without_tls(fault.message()),
@@ -89,8 +87,7 @@ pub(super) fn refuses_tls(error: &sqlx::Error) -> bool {
     }
 }
 
-// Returns true if the server refused the connection because no entry of `pg_hba.conf` permits it with TLS. PostgreSQL
-// 14 changed the wording of this message; both wordings are recognised.
+// True if `pg_hba.conf` does not permit the connection with TLS. PostgreSQL 14 changed the wording of this message.
 fn is_without_tls(message: &str) -> bool {
     message.contains("SSL encryption") || message.contains("SSL on")
 }
@@ -99,7 +96,7 @@ fn is_collision(message: &str) -> bool {
     message.contains("prepared statement")
 }
 
-/// Returns the address of the server: host and port, or the folder of the Unix socket.
+/// Host and port, or the folder of the Unix socket.
 fn place(options: &PgConnectOptions) -> String {
     match options.get_socket() {
         Some(folder) => folder.display().to_string(),
@@ -107,7 +104,7 @@ fn place(options: &PgConnectOptions) -> String {
     }
 }
 
-// Explains a failed TLS handshake. The compared texts are parts of rustls error messages.
+// The compared texts are parts of rustls error messages.
 fn handshake(error: &str, place: &str) -> String {
     let remedy = if error.contains("UnknownIssuer") {
         "set sslrootcert in RUNYARD_DATABASE_URL to the certificate file of the authority that signed the server's certificate"
@@ -121,8 +118,7 @@ fn handshake(error: &str, place: &str) -> String {
     format!("the TLS connection to PostgreSQL at {place} failed: {error}; {remedy}")
 }
 
-// Returns the remedy for an SQLSTATE code. Connection poolers use few codes, so their errors are recognised by their
-// messages.
+// Connection poolers use few SQLSTATE codes, so their errors are recognised by message.
 fn remedy(code: &str, message: &str) -> &'static str {
     if message.contains("startup parameter") || message.contains("command-line options") {
         return "remove this parameter from RUNYARD_DATABASE_URL, or add it to ignore_startup_parameters in pgbouncer.ini";

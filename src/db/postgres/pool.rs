@@ -1,9 +1,9 @@
 //! The connections to PostgreSQL, and their transactions.
 //!
 //! Behind a pooler in transaction mode, such as PgBouncer, each transaction may use a different server connection.
-//! Therefore, `BEGIN` and the settings are sent together, and prepared statements have no names. Even a single prepared
-//! statement runs in a transaction: sqlx parses and executes it in two steps, and both steps must use the same server
-//! connection.
+//! `BEGIN` and the settings are therefore sent together, and prepared statements have no names. sqlx parses and
+//! executes a prepared statement in two steps, which must use the same server connection. Even a single prepared
+//! statement therefore runs in a transaction.
 
 use std::sync::Arc;
 
@@ -15,7 +15,6 @@ use tokio::sync::Mutex;
 use super::{Route, SETTINGS};
 use crate::db::fault::of_statement;
 
-/// A pool of connections. Cheap to clone.
 #[derive(Clone)]
 pub(in crate::db) struct Pool {
     connections: PgPool,
@@ -23,13 +22,13 @@ pub(in crate::db) struct Pool {
     begin: Arc<str>,
 }
 
-/// A transaction. If it is dropped without [`Transaction::commit`], it is rolled back.
+/// A transaction. If the value is dropped without [`Transaction::commit`], it is rolled back.
 pub(in crate::db) struct Transaction {
     open: Mutex<sqlx::Transaction<'static, Postgres>>,
     route: Route,
 }
 
-/// Returns the SQL that begins a transaction. The SQL is sent as one message, which takes one round trip.
+/// The SQL that begins a transaction. It is sent as one message, which takes one round trip.
 pub(super) fn begin(route: Route) -> Arc<str> {
     match route {
         Route::Direct => "BEGIN".into(),
@@ -49,7 +48,7 @@ impl Pool {
         }
     }
 
-    /// Begins a transaction. Behind a pooler, the settings are set for this transaction only.
+    /// Behind a pooler, the settings are set for this transaction only.
     pub(in crate::db) async fn begin(&self) -> Result<Transaction, DbErr> {
         let begin = AssertSqlSafe(Arc::clone(&self.begin));
         let open = self.connections.begin_with(begin).await.map_err(lost)?;

@@ -1,7 +1,7 @@
 //! Collects the pending output of one claimed run.
 //!
-//! [`RunLog::say`] never waits. Adjacent chunks of one message that are pending together are merged into one event.
-//! [`RunLog::record`] and [`RunLog::finish`] return after the commit.
+//! [`RunLog::say`] never waits. Pending chunks of one message are merged into one event. [`RunLog::record`] and
+//! [`RunLog::finish`] return after the commit.
 
 use std::{
     mem,
@@ -22,25 +22,24 @@ use crate::{
     v1::run_event::Event,
 };
 
-/// Maximum size of a merged chunk in bytes.
+/// Maximum size of a merged chunk.
 const MERGED_BYTES: usize = 16 * 1024;
 
-/// Usage of model calls: one call, several calls or a whole run.
+/// Usage of one or more model calls.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Spent {
     /// Number of model calls.
     pub steps: i32,
     pub input_tokens: i64,
     pub output_tokens: i64,
-    /// Cost in millionths of a credit.
     pub microcredits: i64,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RunEnd {
-    /// Final status; never `Running`.
+    /// Never `Running`.
     pub status: Status,
-    /// Code and text of the error; `None` if the run ended without an error.
+    /// Error code and text.
     pub error: Option<(String, String)>,
 }
 
@@ -64,7 +63,7 @@ impl Entry {
     }
 }
 
-/// Output that was collected since the previous batch.
+/// Output since the previous batch.
 #[derive(Default)]
 pub(super) struct Gathered {
     pub(super) entry: Entry,
@@ -95,8 +94,8 @@ struct State {
 }
 
 impl RunLog {
-    /// Opens the log of a run that this process has claimed. The log cancels `stop` when a request has ended the run,
-    /// and `lost` when this worker no longer owns the run.
+    /// Opens the log of a run that this process has claimed. The log cancels `stop` if a request has ended the run,
+    /// and `lost` if this worker no longer owns the run.
     pub fn open(
         journal: &Journal,
         run: &Run,
@@ -146,7 +145,7 @@ impl RunLog {
         }
     }
 
-    /// Adds an entry after all earlier output; returns after the commit.
+    /// Adds an entry after all earlier output, and waits for the commit.
     ///
     /// # Errors
     /// CONTENDED if the worker has lost or released the lease; database errors.
@@ -162,30 +161,23 @@ impl RunLog {
         state.gathered.entry.add(entry);
     }
 
-    /// Returns when all earlier output is committed.
-    ///
-    /// # Errors
-    /// The errors of [`RunLog::record`].
+    /// Waits until all earlier output is committed.
     pub async fn flush(self: &Arc<Self>) -> Result<()> {
         self.write(|_| {}).await
     }
 
-    /// Returns the total usage of the run, including the usage that earlier workers recorded.
+    /// The usage of the run, including that of earlier workers.
     pub fn used(&self) -> Spent {
         self.lock().used
     }
 
-    /// Ends the run with its terminal event; returns after the commit.
-    ///
-    /// # Errors
-    /// The errors of [`RunLog::record`].
+    /// Ends the run with its terminal event, and waits for the commit.
     pub async fn finish(self: &Arc<Self>, ending: RunEnd) -> Result<()> {
         self.write(|gathered| gathered.ending = Some(ending)).await
     }
 
     async fn write(self: &Arc<Self>, add: impl FnOnce(&mut Gathered)) -> Result<()> {
-        // The run is being handed over, or another worker owns it. The output of this worker's engine must not be
-        // written.
+        // This worker has lost or released the lease, so the output of its engine must not be written.
         if self.lost.is_cancelled() {
             let message = "this worker may no longer write the run's events, because it has lost or released the lease";
             return Err(Error::new(Code::Contended, message));
@@ -209,15 +201,15 @@ impl RunLog {
             return;
         }
         if let Err(full) = self.journal.dirty().try_send(Arc::clone(self)) {
-            // The queue is full or the journal has stopped. Wait in a new task, so that this method returns
-            // immediately.
+            // The queue is full or the journal has stopped. A new task waits for the queue, because this method must
+            // not wait.
             let log = full.into_inner();
             let dirty = self.journal.dirty().clone();
             tokio::spawn(async move { drop(dirty.send(log).await) });
         }
     }
 
-    /// Removes and returns the pending output, with the sequence number of its first event.
+    /// Returns the pending output, with the sequence number of its first event.
     pub(super) fn take(&self) -> (Gathered, i64) {
         let mut state = self.lock();
         state.queued = false;
@@ -238,7 +230,7 @@ impl RunLog {
         self.stop.cancel();
     }
 
-    /// Notifies the worker that it has lost the run's lease.
+    /// Notifies the worker that another worker owns the run.
     pub(super) fn lose(&self) {
         self.lost.cancel();
     }
@@ -249,7 +241,7 @@ impl RunLog {
 }
 
 impl State {
-    /// Returns true if the event is a further chunk of the message or tool call that the previous chunk belongs to.
+    /// True if the event is a further chunk of the message or tool call of the previous chunk.
     fn continues(&mut self, event: &Event) -> bool {
         let id = match event {
             Event::MessageDelta(chunk) => &chunk.message_id,
@@ -283,7 +275,7 @@ impl Spent {
     }
 }
 
-// Appends a chunk to the previous chunk if both chunks belong to the same message or tool call.
+// Appends a chunk to the previous chunk of the same message or tool call.
 fn merge(last: &mut Event, event: &Event) -> bool {
     let (text, more) = match (last, event) {
         (Event::MessageDelta(last), Event::MessageDelta(new)) if last.message_id == new.message_id => {

@@ -10,7 +10,7 @@ use crate::{
     runs::Status,
 };
 
-/// Reads the leases of several runs, and locks the rows in the order of the run ids.
+/// Locks the rows in the order of the run ids.
 pub(super) const LEASE: ById = by_id!(
     "SELECT id, lease_epoch, status, lease_owner FROM runs WHERE id",
     "ORDER BY id FOR UPDATE"

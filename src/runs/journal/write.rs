@@ -26,15 +26,15 @@ use crate::{
     threads::{Message, messages},
 };
 
-/// Number of attempts to write a batch before its runs are released. A worker then resumes the runs.
+/// Number of attempts to write a batch before its runs are released for another worker.
 const ATTEMPTS: u32 = 6;
-/// If the database refuses a batch this number of times, the batch is split into single runs.
+/// Number of refusals by the database before a batch is split into single runs.
 const REFUSALS: u32 = 4;
-/// If the database refuses the output of a single run this number of times, the run is released.
+/// Number of refusals of a single run before that run is released.
 const REFUSALS_ALONE: u32 = 2;
 /// Number of runs written concurrently after a batch was split.
 const AT_ONCE: usize = 8;
-/// Pause after the first attempt; the pause doubles after each further attempt.
+/// Pause after the first attempt. The pause doubles after each further attempt.
 const PAUSE: Duration = Duration::from_millis(100);
 
 struct Taken {
@@ -64,8 +64,8 @@ impl Taken {
 enum LeaseState {
     /// The log's worker holds the lease: all output is written.
     Current,
-    /// A request ended the run while its worker held it. Events are not written, because no event may follow the
-    /// terminal event. Messages are still added to the thread, and usage is charged.
+    /// A request ended the run while its worker held the lease. No event may follow the terminal event. Messages are
+    /// still added to the thread, and usage is charged.
     Ended,
     /// Another worker holds the run, or the run was deleted: nothing is written.
     Lost,
@@ -76,8 +76,7 @@ pub(super) async fn write(db: &Db, clock: &Clock, logs: &[Arc<RunLog>]) {
     let Err(refused) = write_together(db, clock, taken, REFUSALS).await else {
         return;
     };
-    // One of the runs has data that the database refuses. Write each run alone, so that the other runs are not
-    // affected.
+    // The database refuses the data of one of these runs. Write each run alone, so that the others are not affected.
     stream::iter(refused)
         .for_each_concurrent(AT_ONCE, |run| async {
             if let Err(refused) = write_together(db, clock, vec![run], REFUSALS_ALONE).await {
@@ -87,8 +86,7 @@ pub(super) async fn write(db: &Db, clock: &Clock, logs: &[Arc<RunLog>]) {
         .await;
 }
 
-/// Writes a batch and retries while the database is unavailable. Returns the batch if the database refuses it
-/// repeatedly.
+/// Retries while the database is unavailable. Returns the batch if the database refuses it repeatedly.
 async fn write_together(db: &Db, clock: &Clock, taken: Vec<Arc<Taken>>, refusals: u32) -> Result<(), Vec<Arc<Taken>>> {
     let (mut pause, mut refused) = (PAUSE, 0);
     for attempt in 1..=ATTEMPTS {

@@ -1,4 +1,4 @@
-//! Locks the account of a `StartRun` request, and finds the account's default agent.
+//! Locks the account of a `StartRun` request.
 
 use sea_orm::DbErr;
 use uuid::Uuid;
@@ -10,7 +10,7 @@ use crate::{
     error::{Error, Result},
 };
 
-// One statement reads the data that most requests need. The lock mode is the same as in `ensure::lock`.
+// One statement reads the data that most requests need. The lock mode is that of `ensure::lock`.
 const FIND: Sql = locking!(
     "SELECT a.tier, a.threads, a.projects, g.id AS agent_id, v.id AS version_id, v.model FROM accounts a \
      LEFT JOIN agents g ON g.account_id = a.id AND g.is_default = TRUE \
@@ -22,13 +22,12 @@ pub(super) struct StartAccount {
     pub(super) tier: String,
     pub(super) threads: i64,
     pub(super) projects: i64,
-    /// Current version of the account's default agent; `None` if the request names an agent, or if the account has no
-    /// default agent.
+    /// `None` if the request names an agent, or if the account has no default agent.
     pub(super) default_agent: Option<Pinned>,
 }
 
 impl StartAccount {
-    /// Locks the account. Finds the default agent if the request names no agent.
+    /// Finds the default agent only if the request names no agent.
     pub(super) async fn lock(tx: &Tx, caller: &Caller, agent_id: Option<Uuid>) -> Result<Self> {
         if agent_id.is_none() {
             return lock_with_agent(tx, caller.account_id).await;
@@ -78,7 +77,7 @@ struct Found {
     tier: String,
     threads: i64,
     projects: i64,
-    /// The default agent, with its current version and the model of that version.
+    /// The default agent, its current version, and that version's model.
     agent: Option<(Uuid, Option<(Uuid, String)>)>,
 }
 

@@ -33,14 +33,14 @@ pub(super) struct Admitted<'a> {
     pub(super) agent: Option<Pinned>,
     pub(super) ended: Vec<(Run, Stored)>,
     pub(super) admission: Admission,
-    /// Credits to reserve for the first model call, in millionths.
+    /// Amount to reserve for the first model call.
     pub(super) held_microcredits: i64,
     /// Time from the beginning of the request until the admission.
     pub(super) loaded: Duration,
 }
 
 impl Admitted<'_> {
-    /// Writes the rows of the run. If the run gets a worker slot, it is written as already claimed.
+    /// Writes the rows of the run. A run that gets a worker slot is written as already claimed.
     pub(super) async fn write(self) -> Result<Written> {
         let mut run = self.run();
         let slot = self.worker_slot();
@@ -104,9 +104,8 @@ impl Admitted<'_> {
         }
     }
 
-    // Reserves a worker slot if the run can start directly after the commit. Three conditions must hold: the thread is
-    // new, so that the run waits for no earlier run; the run has no files to place; and no other run waits to be
-    // claimed.
+    // Reserves a worker slot if the run can start directly after the commit. The thread must be new, so that the run
+    // waits for no earlier run. The run must have no files to place. No other run may be waiting to be claimed.
     fn worker_slot(&self) -> Option<WorkerSlot> {
         let Prepared { app, files, .. } = self.prepared;
         if !self.target.makes_thread || !files.is_empty() || app.wake.has_waiting() {
@@ -132,8 +131,7 @@ impl Admitted<'_> {
         first
     }
 
-    // Inserts the rows of the run. If the request has no files, all rows are inserted together. Returns the row of the
-    // sandbox, if it exists.
+    // Inserts the rows of the run. Returns the row of the sandbox, if the sandbox exists.
     async fn insert(&self, run: &Run, first: &[Stored]) -> Result<Option<SandboxRow>> {
         let (tx, target) = (self.tx, &self.target);
         let Prepared {
@@ -142,8 +140,8 @@ impl Admitted<'_> {
         let mut changes = target.inserts(run, new);
         changes.push(table::insertion(run));
         changes.extend(first.iter().map(|event| events::insertion(run.id, event)));
-        // Without files, the message needs no file names and can be inserted together with the rows above. On
-        // PostgreSQL, this saves a round trip.
+        // Without files, the message needs no file names. Inserting it together with the rows above saves a round
+        // trip on PostgreSQL.
         let early = files.is_empty();
         if early {
             changes.extend(message(run, new.prompt.as_deref(), Vec::new())?);
@@ -160,8 +158,8 @@ impl Admitted<'_> {
     }
 }
 
-// Builds the user message from the prompt and the names of the files. A run without a prompt and without files gets no
-// user message and continues from the thread's history.
+// Builds the user message from the prompt and the file names. Without a prompt and files, the run continues from the
+// thread's history.
 fn message(run: &Run, prompt: Option<&str>, names: Vec<String>) -> Result<Option<Bound>> {
     let prompt = prompt.unwrap_or_default();
     if prompt.is_empty() && names.is_empty() {

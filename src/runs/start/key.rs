@@ -1,5 +1,5 @@
-//! The idempotency key of a `StartRun` request. A repeated request with the same key and the same content returns the
-//! run of the first request instead of starting another run.
+//! The idempotency key of a `StartRun` request. A repeated request with the same key and content returns the run of
+//! the first request.
 
 use std::{fmt::Write, time::Duration};
 
@@ -19,10 +19,10 @@ use crate::{
     uploads::Upload,
 };
 
-/// Time for which a key is valid, counted from the creation of its run.
+/// Counted from the creation of the key's run.
 const KEY_LIVES: Duration = Duration::from_hours(24);
 
-/// An idempotency key (`name`), unique within the account, and a hash of the request's content.
+/// `name` is the key, unique within the account. `hash` is a hash of the request's content.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Key {
     pub(super) name: String,
@@ -30,8 +30,7 @@ pub(super) struct Key {
 }
 
 impl Key {
-    /// Returns the key that the client sent. If the client sent no key, a request in optimistic mode gets a key from
-    /// its thread id and its hash; other requests have no key.
+    /// Returns the client's key. Without one, a request in optimistic mode gets a key from its thread id and its hash.
     pub(super) fn of(new: &NewRun, files: &[Upload]) -> Option<Self> {
         let given = new.request_key.as_ref().filter(|key| !key.is_empty());
         if given.is_none() && !new.optimistic {
@@ -45,8 +44,8 @@ impl Key {
         Some(Self { name, hash })
     }
 
-    /// Finds the run of an earlier request with this key. If the key has expired, it is removed from the run, and the
-    /// result is `None`.
+    /// Finds the run of an earlier request with this key. If the key has expired, removes it from that run and
+    /// returns `None`.
     ///
     /// # Errors
     /// `REQUEST_KEY_REUSED` if the earlier request had different content.
@@ -73,8 +72,7 @@ impl Key {
     }
 }
 
-// Hashes the content of a request. The length precedes each part, so that different requests cannot produce the same
-// text.
+// The length precedes each part, so that different requests cannot produce the same text.
 fn hash(new: &NewRun, files: &[Upload]) -> String {
     let mut body = String::new();
     let mut part = |text: &str| {
@@ -91,7 +89,7 @@ fn hash(new: &NewRun, files: &[Upload]) -> String {
         "{:?} {:?} {}",
         new.memory_enabled, new.if_busy, new.optimistic
     ));
-    // Earlier versions had no `reasoning_effort`. A request without it must keep the hash that they computed.
+    // Earlier versions had no `reasoning_effort`. A request without it must keep its hash.
     if let Some(effort) = new.reasoning_effort {
         part(effort.as_str());
     }

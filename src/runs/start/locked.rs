@@ -1,5 +1,4 @@
-//! The third stage of a `StartRun` request: the account is locked until the end of the transaction, and no earlier
-//! request had the same key.
+//! The third stage of a `StartRun` request: the account is locked, and the idempotency key is new.
 
 use super::{IfBusy, account::StartAccount, prepared::Prepared, resolved::Resolved, target::Target};
 use crate::{
@@ -18,8 +17,7 @@ pub(super) struct Locked<'a> {
 }
 
 impl<'a> Locked<'a> {
-    /// Finds the thread, the project and the agent through the caller's scope, and applies the request's `if_busy`
-    /// action ([`IfBusy`]) to the thread's unfinished runs.
+    /// Finds the thread, the project and the agent through the caller's scope, and applies `if_busy`.
     pub(super) async fn resolve(self) -> Result<Resolved<'a>> {
         let Self {
             prepared,
@@ -27,8 +25,7 @@ impl<'a> Locked<'a> {
             mut account,
         } = self;
         let (app, scope, new) = (&prepared.app, prepared.caller.scope(), &prepared.new);
-        // If the disk is almost full, refuse new runs, so that the remaining space is available to runs that have
-        // started.
+        // If the disk is almost full, refuse new runs. The remaining space is for runs that have started.
         app.disk.check(0)?;
         let target = Target::find(tx, scope, new).await?;
         let agent = match new.agent_id {
@@ -48,8 +45,7 @@ impl<'a> Locked<'a> {
     }
 }
 
-/// Applies `if_busy` to the unfinished runs of the thread. Returns the runs that were ended, with their terminal
-/// events.
+/// Applies `if_busy` to the thread's unfinished runs. Returns the runs that were ended, with their terminal events.
 async fn make_room(app: &App, tx: &Tx, busy: Vec<Run>, if_busy: IfBusy) -> Result<Vec<(Run, Stored)>> {
     match if_busy {
         IfBusy::Enqueue => Ok(Vec::new()),

@@ -1,4 +1,4 @@
-//! The first stage of a `StartRun` request: the request as it was received.
+//! The first stage of a `StartRun` request: the request was received.
 
 use std::time::Instant;
 
@@ -30,22 +30,22 @@ pub enum IfBusy {
 
 #[derive(Clone, Debug, Default)]
 pub struct NewRun {
-    /// Text of the user message. It may be absent if the run continues an existing thread.
+    /// May be `None` if the run continues an existing thread.
     pub prompt: Option<String>,
     /// The thread to continue, or the id of the new thread in optimistic mode.
     pub thread_id: Option<Uuid>,
     pub project_id: Option<Uuid>,
-    /// True in optimistic mode: the client has generated the ids of the thread and the project.
+    /// Optimistic mode: the client has generated the ids of the thread and the project.
     pub optimistic: bool,
-    /// The agent; the account's default agent if absent.
+    /// `None` for the account's default agent.
     pub agent_id: Option<Uuid>,
-    /// The model to use instead of the agent's model.
+    /// `None` for the agent's model.
     pub model: Option<String>,
-    /// Name of the mode (`config::modes`); empty for the default mode.
+    /// Empty for the default mode.
     pub mode: String,
-    /// Memory setting of the run; `None` if the request has none.
+    /// `None` for the agent's setting.
     pub memory_enabled: Option<bool>,
-    /// Reasoning effort of the model; `None` for the model's default.
+    /// `None` for the model's default.
     pub reasoning_effort: Option<ReasoningEffort>,
     /// Uploads to place in the workspace.
     pub files: Vec<Uuid>,
@@ -74,7 +74,7 @@ impl NewRun {
         })
     }
 
-    // Validates the request. The API documentation fixes the wording of some of the errors.
+    // The API documentation fixes the wording of some errors.
     fn check(&self) -> Result<()> {
         if self.optimistic && (self.thread_id.is_none() || self.project_id.is_none()) {
             return Err(Error::invalid("thread_id and project_id required for optimistic mode"));

@@ -1,4 +1,4 @@
-//! The second stage of a `StartRun` request: the request is valid, and its uploads exist. Nothing is locked yet.
+//! The second stage of a `StartRun` request: the request is valid, and its uploads exist.
 
 use std::{ops::ControlFlow, time::Instant};
 
@@ -12,12 +12,12 @@ use crate::{
     uploads::{self, Upload},
 };
 
-/// A valid request. The stages `Locked`, `Resolved` and `Admitted` contain a reference to this value.
+/// The next three stages contain a reference to this value.
 pub(super) struct Prepared {
     pub(super) app: App,
     pub(super) caller: Caller,
     pub(super) new: NewRun,
-    /// The files, in the order of the request.
+    /// In the order of the request.
     pub(super) files: Vec<Upload>,
     pub(super) key: Option<Key>,
     pub(super) room: Room,
@@ -25,11 +25,10 @@ pub(super) struct Prepared {
 }
 
 impl Prepared {
-    /// Locks the account. If an earlier request had the same key, returns the run of that request.
+    /// If an earlier request had the same key, returns the run of that request.
     pub(super) async fn lock<'a>(&'a self, tx: &'a Tx) -> Result<ControlFlow<Run, Locked<'a>>> {
         // Lock the account first, so that two requests cannot both use the last run that a limit allows. Look up the
-        // key before checking limits, so that a retry of an accepted request succeeds even if the limits are now
-        // reached.
+        // key before checking limits, so that a retry succeeds even if the limits are now reached.
         let account = StartAccount::lock(tx, &self.caller, self.new.agent_id).await?;
         let earlier = match &self.key {
             Some(key) => key.find(&self.app, tx, &self.caller).await?,

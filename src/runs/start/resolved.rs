@@ -19,14 +19,14 @@ pub(super) struct Resolved<'a> {
     pub(super) tx: &'a Tx,
     pub(super) account: StartAccount,
     pub(super) target: Target,
-    /// The agent's version; absent for the built-in agent.
+    /// `None` for the built-in agent.
     pub(super) agent: Option<Pinned>,
     /// Runs of the thread that this request has ended, with their terminal events.
     pub(super) ended: Vec<(Run, Stored)>,
 }
 
 impl<'a> Resolved<'a> {
-    /// Checks that the account's plan allows the run, and calculates the credits to reserve for the first model call.
+    /// Checks that the plan allows the run, and calculates the credits to reserve for the first model call.
     pub(super) async fn admit(self) -> Result<Admitted<'a>> {
         let (app, caller) = (&self.prepared.app, &self.prepared.caller);
         let plan = self.plan();
@@ -37,7 +37,7 @@ impl<'a> Resolved<'a> {
         };
         let model = app.models.load(plan.model(ask.model, &app.models)?.model())?;
         let price = Price::find(app, model);
-        // Lock the balance before adding up the reservations (`runs/reserve.rs` gives the reason).
+        // Lock the balance before adding up the reservations; `runs/reserve.rs` gives the reason.
         let left = match price {
             Some(_) => wallet::lock(app, self.tx, caller.account_id).await?,
             None => 0,
@@ -77,15 +77,15 @@ impl<'a> Resolved<'a> {
         }
     }
 
-    // Returns the requested model. If the request names none, returns the agent's model.
+    // Returns the requested model, or else the agent's model.
     fn model(&self) -> Option<&str> {
         let agent = self.agent.as_ref().map(|agent| agent.model.as_str());
         self.prepared.new.model.as_deref().or(agent)
     }
 }
 
-/// Finds the thread and the reservation of each unfinished run of an account. The status is a literal, so that the
-/// query can use the partial index of unfinished runs.
+/// The thread and the reservation of each unfinished run of an account. The status is a literal, so that the query
+/// can use the partial index of unfinished runs.
 const UNFINISHED: Sql =
     Sql::new("SELECT thread_id, held_microcredits FROM runs WHERE account_id = $1 AND status = 1 ORDER BY id");
 

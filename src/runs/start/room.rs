@@ -1,4 +1,4 @@
-//! Space in the workspace for the files of a `StartRun` request. The workspace is measured before the transaction, and
+//! Space in the workspace for the files of a `StartRun` request. The workspace is measured before the transaction;
 //! the space is checked inside the transaction.
 
 use std::collections::BTreeSet;
@@ -15,8 +15,8 @@ use crate::{
     uploads::{self, Upload, room::Measured},
 };
 
-/// Size and file names of the project's workspace, read before the transaction; empty if no measurement was needed.
-/// While this value exists, other requests of this process place no files in a measured workspace.
+/// Size and file names of the project's workspace; empty if the workspace was not measured. While this value exists,
+/// other requests of this process place no files in a measured workspace.
 #[derive(Default)]
 pub(super) struct Room {
     measured: Measured,
@@ -25,8 +25,8 @@ pub(super) struct Room {
 }
 
 impl Room {
-    /// Measures the workspace of an existing project. No measurement is needed for a request without files, or for a
-    /// new project, whose workspace is empty.
+    /// Measures the workspace of an existing project. A request without files needs no measurement, and a new
+    /// project's workspace is empty.
     pub(super) async fn look(app: &App, caller: &Caller, new: &NewRun) -> Result<Self> {
         let scope = caller.scope();
         if new.files.is_empty() {
@@ -70,7 +70,7 @@ impl Room {
     }
 }
 
-// Finds the project of the requested thread, or the requested project if the thread does not exist.
+// Finds the project of the requested thread. If the thread does not exist, returns the requested project.
 async fn project(app: &App, scope: Scope, new: &NewRun) -> Result<Option<Uuid>> {
     let thread = match new.thread_id {
         Some(thread_id) => threads::find(app.db.read(), scope, thread_id).await?,

@@ -1,4 +1,4 @@
-//! The target of a `StartRun` request: the thread and project that the run continues or creates.
+//! The thread and project that the run of a `StartRun` request continues or creates.
 
 use sea_orm::{ColumnTrait, ConnectionTrait, DbBackend, DbErr, QueryFilter, QueryOrder, QuerySelect};
 use uuid::Uuid;
@@ -18,7 +18,7 @@ use crate::{
     uploads::Upload,
 };
 
-/// Maximum length in characters of the name that a new thread or project gets from the prompt.
+/// Maximum length in characters of a name taken from the prompt.
 const NAME_CHARS: usize = 80;
 #[derive(Clone, Debug)]
 pub(super) struct Target {
@@ -71,7 +71,7 @@ impl Target {
         }
     }
 
-    /// Lists the unfinished runs of the thread, oldest first. On PostgreSQL, their rows are locked.
+    /// Oldest first. On PostgreSQL, the rows are locked.
     pub(super) async fn busy(&self, tx: &Tx, scope: Scope) -> Result<Vec<Run>> {
         if self.makes_thread {
             return Ok(Vec::new());
@@ -86,7 +86,7 @@ impl Target {
         Ok(query.all(tx).await?)
     }
 
-    /// Finds the sandbox of the project; creates the sandbox's row if the run has files.
+    /// Finds the sandbox of the project. Creates its row if the run has files.
     pub(super) async fn sandbox_for(&self, tx: &Tx, run: &Run, files: &[Upload]) -> Result<Option<SandboxRow>> {
         let scope = Scope::account(run.account_id);
         if !files.is_empty() {
@@ -99,8 +99,8 @@ impl Target {
         projects::sandbox::find(tx, scope, self.project_id).await
     }
 
-    /// Builds the changes that insert a new thread or project, and that move an existing thread or project to the
-    /// top of the lists.
+    /// The changes that insert a new thread or project, and that move an existing thread or project to the top of the
+    /// list.
     pub(super) fn inserts(&self, run: &Run, new: &NewRun) -> Vec<Bound> {
         let name: String = new
             .prompt
@@ -143,8 +143,8 @@ impl Target {
     }
 }
 
-/// Converts the error of an insert. If an id from the client already exists, the result is `THREAD_NOT_FOUND`: the
-/// existing row belongs to another account, because [`Target::find`] would have found a row of the caller's account.
+/// If an id from the client already exists, returns `THREAD_NOT_FOUND`: the row belongs to another account, because
+/// [`Target::find`] did not find it in the caller's account.
 pub(super) fn lost_race(error: DbErr) -> Error {
     if is_duplicate(&error) {
         threads::list::not_found().caused_by(error)

@@ -1,5 +1,4 @@
-//! The sixth stage of a `StartRun` request: all rows are written. The caller commits the transaction before it calls
-//! `finish`.
+//! The sixth stage of a `StartRun` request: all rows are written. Commit the transaction before calling `finish`.
 
 use uuid::Uuid;
 
@@ -28,11 +27,10 @@ pub(super) struct Written {
     pub(super) run: Run,
     pub(super) tier: String,
     pub(super) first: Vec<Stored>,
-    /// The worker slot that is reserved for the run; `None` if a worker must claim the run.
+    /// `None` if a worker must claim the run.
     pub(super) slot: Option<WorkerSlot>,
-    /// The sandbox, if its row exists.
+    /// `None` if the sandbox has no row yet.
     pub(super) sandbox_id: Option<Uuid>,
-    /// Duration of the phases so far.
     pub(super) timing: Timing,
 }
 
@@ -78,7 +76,7 @@ impl Written {
     }
 }
 
-// The run is already committed, so the request must succeed even if the files cannot be placed. The worker then places
+// The run is already committed, so the request succeeds even if the files cannot be placed. The worker then places
 // the files before the first step.
 async fn place_files(app: &App, run: &Run) {
     let placed = async {

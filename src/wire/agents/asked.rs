@@ -1,7 +1,7 @@
 //! Converts request messages to changes of an agent.
 //!
-//! With an update mask, only the fields in the mask change. A field that is in the mask but not set in the message is
-//! cleared. Without a mask, every field that is set in the message changes. A list or map counts as set if it is not
+//! With an update mask, only the fields in the mask change. A field in the mask that the message does not set is
+//! cleared. Without a mask, every field that the message sets changes. A list or map counts as set if it is not
 //! empty.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,10 +18,9 @@ use crate::{
     v1,
 };
 
-/// Fields that an update mask may contain, although an update never changes them.
+/// Fields that an update mask may contain, although they never change.
 const IDS: [&str; 3] = ["agent_id", "expected_version_id", "update_mask"];
 
-/// The fields of an agent that an update may change.
 const FIELDS: [&str; 15] = [
     "name",
     "description",
@@ -40,7 +39,7 @@ const FIELDS: [&str; 15] = [
     "is_public",
 ];
 
-/// The fields that belong to a version. A change to any of these fields creates a new version.
+/// The fields of a version. Changing any of them creates a new version.
 const CONTENT: [&str; 7] = [
     "system_prompt",
     "model",
@@ -51,7 +50,7 @@ const CONTENT: [&str; 7] = [
     "memory",
 ];
 
-/// An update mask. If `fields` is `None`, every field that is set in the message changes.
+/// An update mask. `fields` is `None` if the request has no mask.
 struct Mask {
     fields: Option<BTreeSet<String>>,
 }
@@ -89,7 +88,7 @@ impl Mask {
     }
 }
 
-/// Converts an update request. The mask may contain only the fields in [`FIELDS`] and [`IDS`].
+/// Converts an update. Its mask may contain only [`FIELDS`] and [`IDS`].
 pub(super) fn change(asked: v1::UpdateAgentRequest) -> Result<AgentChange> {
     let mask = Mask::read(asked.update_mask, &FIELDS)?;
     let expected = asked.expected_version_id.as_deref().unwrap_or_default();
@@ -118,7 +117,7 @@ pub(super) fn change(asked: v1::UpdateAgentRequest) -> Result<AgentChange> {
     })
 }
 
-/// Converts a request for a new version. The mask may contain only the fields in [`CONTENT`] and [`IDS`].
+/// Converts a new version. Its mask may contain only [`CONTENT`] and [`IDS`].
 pub(super) fn new_version(asked: v1::CreateAgentVersionRequest) -> Result<ContentChange> {
     let mask = Mask::read(asked.update_mask, &CONTENT)?;
     Ok(ContentChange {

@@ -1,13 +1,12 @@
 //! The signature algorithms of public keys.
 //!
-//! `jwk` selects the algorithms of a key, and `keys` verifies signatures with them. Each type of key has its own list.
-//! No list contains HS256, so a public key can never be used as an HMAC secret.
+//! Each type of key has its own list. No list contains HS256, so a public key can never be used as an HMAC secret.
 
 use aws_lc_rs::signature::{self, VerificationAlgorithm};
 
 #[derive(Debug)]
 pub(super) struct Algorithm {
-    /// The values of `alg`, in a token header or a JWK, that select the algorithm.
+    /// Values of `alg`, in a token header or a JWK, that select the algorithm.
     pub(super) names: &'static [&'static str],
     pub(super) verification: &'static dyn VerificationAlgorithm,
 }
@@ -55,7 +54,7 @@ pub(super) static P521: [Algorithm; 1] = [Algorithm {
     verification: &signature::ECDSA_P521_SHA512_FIXED,
 }];
 
-/// `EdDSA` is defined in RFC 8037, `Ed25519` in RFC 9864.
+/// RFC 8037 defines `EdDSA`, RFC 9864 defines `Ed25519`.
 pub(super) static ED25519: [Algorithm; 1] = [Algorithm {
     names: &["EdDSA", "Ed25519"],
     verification: &signature::ED25519,

@@ -1,7 +1,5 @@
-//! Reads the claims of a token, and checks the configured rules.
-//!
-//! Called by `jwt` after the signature was verified. If a name occurs twice in the JSON, the token is refused, because
-//! two parsers might read different values.
+//! Reads the claims of a token whose signature was verified, and checks the configured rules. A name that occurs
+//! twice in the JSON is refused, because two parsers might read different values.
 
 use std::collections::BTreeMap;
 
@@ -16,26 +14,25 @@ use serde_json::Value;
 use super::LEEWAY_SECONDS;
 use crate::config::Auth;
 
-/// Maximum size of a subject or an issuer, in bytes.
 pub const MAX_NAME_BYTES: usize = 255;
 
 /// The last second of the year 9999, as a Unix time. RFC 3339 cannot represent later times.
 const LAST_SECOND: f64 = 253_402_300_799.0;
 
-/// The claims that name the client to which a token was issued. OpenID Connect defines `azp`, RFC 9068 defines
-/// `client_id`, and version 1 of Microsoft Entra uses `appid`.
+/// Claims that name the client to which a token was issued. `azp` is from OpenID Connect, `client_id` from RFC 9068,
+/// and `appid` from version 1 of Microsoft Entra.
 const CLIENT_CLAIMS: [&str; 3] = ["azp", "client_id", "appid"];
 
 /// The claims that Runyard uses, from a token that passed all checks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Claims {
-    /// `iss`: the issuer; empty if the token has no issuer.
+    /// `iss`; empty if the token has no issuer.
     pub issuer: String,
-    /// `sub`: the subject, unique within the issuer.
+    /// `sub`, unique within the issuer.
     pub subject: String,
-    /// The role; `None` if the configured role claim is missing or is not a string.
+    /// `None` if the configured role claim is missing or is not a string.
     pub role: Option<String>,
-    /// `exp`: the time at which the token expires, without leeway.
+    /// `exp`, without leeway.
     pub expires_at: DateTime<Utc>,
 }
 
@@ -95,7 +92,7 @@ pub(super) fn read(part: &str, rules: &Rules, now: i64) -> Result<Claims, String
     })
 }
 
-/// Decodes base64url without padding. The decoded bytes must be a JSON object without repeated names.
+/// Decodes base64url without padding. The result must be a JSON object without repeated names.
 pub(super) fn decode(part: &str, what: &str) -> Result<Unique, String> {
     let bytes = URL_SAFE_NO_PAD
         .decode(part)
@@ -103,7 +100,7 @@ pub(super) fn decode(part: &str, what: &str) -> Result<Unique, String> {
     serde_json::from_slice(&bytes).map_err(|error| format!("the {what} cannot be read: {error}"))
 }
 
-/// Reads a member as a `NumericDate`, truncated to whole seconds. Returns `None` if the member is missing.
+/// Reads a member as a `NumericDate`, truncated to whole seconds.
 fn time(members: &BTreeMap<String, Value>, name: &str) -> Result<Option<i64>, String> {
     let Some(value) = members.get(name) else {
         return Ok(None);
@@ -115,14 +112,13 @@ fn time(members: &BTreeMap<String, Value>, name: &str) -> Result<Option<i64>, St
     }
 }
 
-/// Returns true if a string can be the subject or issuer of an account: 1 to [`MAX_NAME_BYTES`] bytes without control
-/// characters. PostgreSQL cannot store NUL, and a line break would split a log line.
+/// Returns true if a string can be a subject or issuer: 1 to [`MAX_NAME_BYTES`] bytes without control characters.
+/// PostgreSQL cannot store NUL, and a line break would split a log line.
 pub fn is_name(text: &str) -> bool {
     !text.is_empty() && text.len() <= MAX_NAME_BYTES && !text.contains(char::is_control)
 }
 
-/// Reads a claim such as `sub` or `iss`; `None` if the claim is missing. The value must be a string for which
-/// [`is_name`] returns true.
+/// Reads a claim such as `sub` or `iss`. Its value must satisfy [`is_name`].
 fn text(members: &BTreeMap<String, Value>, name: &str) -> Result<Option<String>, String> {
     match members.get(name) {
         None => Ok(None),
@@ -141,7 +137,7 @@ fn is_meant_for(aud: Option<&Value>, audience: &str) -> bool {
     }
 }
 
-/// Returns true if at least one of [`CLIENT_CLAIMS`] is present, and each of these claims names a permitted client.
+/// Returns true if at least one of [`CLIENT_CLAIMS`] is present, and each present claim names a permitted client.
 fn is_issued_to(members: &BTreeMap<String, Value>, client_ids: &[String]) -> bool {
     let mut named = CLIENT_CLAIMS.iter().filter_map(|name| members.get(*name)).peekable();
     let is_permitted = |client: &Value| client.as_str().is_some_and(|id| client_ids.iter().any(|one| one == id));

@@ -1,7 +1,5 @@
-//! Finds the credential of a request.
-//!
-//! Called by `wire::caller` for every protocol, because gRPC metadata are HTTP headers. Some generated clients send the
-//! same API key in `Authorization` and in `X-API-Key`, so a request may have both headers.
+//! Finds the credential of a request. Some generated clients send the same API key in `Authorization` and in
+//! `X-API-Key`, so a request may have both headers.
 
 use http::{HeaderMap, HeaderName, header::AUTHORIZATION};
 
@@ -16,12 +14,12 @@ pub enum Credential<'a> {
     ApiKey(&'a str),
 }
 
-/// Reads the credential of a request from `Authorization: Bearer <token or API key>` or from `X-API-Key`. If both
-/// headers are present, they must contain the same credential.
+/// Reads the credential from `Authorization: Bearer <token or API key>` or from `X-API-Key`. If both headers are
+/// present, they must contain the same credential.
 ///
 /// # Errors
-/// NOT_AUTHENTICATED if the request has no credential, two different credentials, a repeated header, a scheme other
-/// than Bearer, or a credential with characters that are not visible ASCII.
+/// NOT_AUTHENTICATED for a missing credential, two different credentials, a repeated header, a scheme other than
+/// Bearer, or characters that are not visible ASCII.
 pub fn credential(headers: &HeaderMap) -> Result<Credential<'_>> {
     find(headers).map_err(|why| not_authenticated(why.into()))
 }

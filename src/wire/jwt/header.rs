@@ -1,7 +1,5 @@
-//! The header of a token.
-//!
-//! Called by `jwt` before the signature is verified. A header can select one of the configured keys, but cannot add a
-//! key. Members that contain other keys or their URLs (`jku`, `x5u`, `jwk`, `x5c`) are ignored.
+//! Reads the header of a token, before the signature is verified. A header can select a configured key, but cannot
+//! add one. Members that contain keys or their URLs (`jku`, `x5u`, `jwk`, `x5c`) are ignored.
 
 use serde_json::Value;
 
@@ -16,8 +14,8 @@ impl Header {
     /// Reads a header. Refuses members that change how the token must be interpreted.
     pub(super) fn read(part: &str) -> Result<Self, String> {
         let Unique(members) = claims::decode(part, "header")?;
-        // `b64` and `zip` change the signed bytes. `crit` names extensions that the server must support. `enc`
-        // indicates an encrypted token (JWE). `cty` indicates a nested token.
+        // `b64` and `zip` change the signed bytes. `crit` names extensions that the server must support. `enc` marks
+        // an encrypted token (JWE), `cty` a nested token.
         if let Some(name) = ["crit", "b64", "zip", "enc", "cty"]
             .iter()
             .find(|name| members.contains_key(**name))

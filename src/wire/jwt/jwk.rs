@@ -1,7 +1,6 @@
 //! Reads a JWK, a public key in JSON (RFC 7517 and RFC 7518).
 //!
-//! Called by `keys`. If a JWK has no `alg`, the key supports every signature algorithm of its type. Each key is parsed
-//! completely, so an unusable key is reported when the key set is loaded.
+//! A JWK without `alg` supports every signature algorithm of its type.
 
 use aws_lc_rs::{encoding::AsDer, signature::RsaPublicKeyComponents};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -31,10 +30,7 @@ pub(super) struct Jwk {
 }
 
 impl Jwk {
-    /// Converts the JWK to a key. Returns `None` if the JWK is an encryption key.
-    ///
-    /// # Errors
-    /// The reason why the key cannot verify tokens.
+    /// Converts the JWK to a key. Returns `None` for an encryption key.
     pub(super) fn into_key(self) -> Result<Option<Key>, String> {
         match self.used_for.as_deref() {
             None | Some("sig") => {}
@@ -61,7 +57,7 @@ impl Jwk {
         Key::new(self.kid, &allowed, &public).map(Some)
     }
 
-    /// Returns the algorithms for the key's type, and the public key in the encoding that these algorithms require.
+    /// Returns the algorithms of the key's type, and the public key in the encoding that these algorithms require.
     fn public_key(&self) -> Result<(&'static [Algorithm], Vec<u8>), String> {
         match (self.kty.as_str(), self.crv.as_deref()) {
             ("RSA", _) => Ok((&algorithms::RSA, self.rsa()?)),
@@ -92,8 +88,7 @@ impl Jwk {
             .map_err(|_| "its parameters do not form a valid public key".to_owned())
     }
 
-    /// Returns a public key on an elliptic curve as an uncompressed point (SEC 1). `size` is the size of a coordinate
-    /// in bytes.
+    /// Returns an elliptic-curve key as an uncompressed point (SEC 1). `size` is the size of a coordinate in bytes.
     fn point(&self, size: usize) -> Result<Vec<u8>, String> {
         let mut point = vec![4];
         for (name, text) in [("x", &self.x), ("y", &self.y)] {
@@ -123,8 +118,7 @@ fn decode(name: &str, text: Option<&str>) -> Result<Vec<u8>, String> {
         .map_err(|error| format!("{name} is not base64url: {error}"))
 }
 
-/// Decodes a big-endian number and removes leading zeros, because some providers pad numbers and other providers do
-/// not.
+/// Decodes a big-endian number and removes leading zeros, because only some providers pad numbers.
 fn number(name: &str, text: Option<&str>) -> Result<Vec<u8>, String> {
     let mut bytes = decode(name, text)?;
     let zeros = bytes.iter().take_while(|byte| **byte == 0).count();

@@ -1,8 +1,8 @@
 //! Keeps the public keys of a source in memory, and reloads them.
 //!
-//! Called by `jwt`. The keys are loaded at start, when they are older than five minutes, and when a token needs an
-//! unknown key. Anyone can send tokens with unknown key ids, so the rate of loads for unknown keys is limited. Failed
-//! loads count toward this limit. After a failed load, the previous keys stay in use.
+//! The keys are loaded at start, when they are five minutes old, and when a token needs an unknown key. Anyone can
+//! send tokens with unknown key ids, so the rate of these loads is limited. After a failed load, the old keys stay in
+//! use.
 
 use std::sync::{
     Arc,
@@ -20,7 +20,7 @@ use crate::error::Result;
 
 /// Age at which the keys are reloaded, in seconds.
 const TTL_SECONDS: i64 = 300;
-/// Minimum time between two attempts to replace stale keys, in seconds.
+/// Minimum time between two attempts to reload stale keys, in seconds.
 const STALE_RETRY_SECONDS: i64 = 60;
 /// Maximum number of loads for unknown keys in a burst.
 const UNKNOWN_BURST: i64 = 3;
@@ -30,7 +30,6 @@ const UNKNOWN_SECONDS: i64 = 5;
 #[derive(Clone, Copy, Debug)]
 enum Why {
     Stale,
-    /// No loaded key verifies a token.
     UnknownKey,
 }
 
@@ -38,18 +37,18 @@ enum Why {
 pub(super) struct KeyCache {
     source: Source,
     keys: ArcSwap<KeySet>,
-    /// Locked during a load. A request whose token needs an unknown key waits for the load. Other requests do not wait,
-    /// and use the old keys.
+    /// This lock is held during a load. A request that needs an unknown key waits for the load. Other requests use
+    /// the old keys.
     gate: Arc<Mutex<()>>,
     attempts: AtomicU64,
     tried_at: AtomicI64,
     loaded_at: AtomicI64,
-    /// Unix time at which a full burst of loads for unknown keys is permitted again.
+    /// Unix time at which the full burst of loads for unknown keys is available again.
     replenished_at: AtomicI64,
 }
 
 impl KeyCache {
-    /// Creates a cache. Reads the keys immediately if the source is a file, but loads nothing from a URL.
+    /// Creates a cache. Reads the keys from a file immediately, but loads nothing from a URL.
     ///
     /// # Errors
     /// INVALID_REQUEST if the file cannot be read or contains no usable key.
@@ -78,13 +77,12 @@ impl KeyCache {
         self.keys.load_full()
     }
 
-    /// Returns true if the keys are stale and may be reloaded now.
     pub(super) fn is_stale(&self, now: i64) -> bool {
         self.wants(Why::Stale, now)
     }
 
     /// Loads the keys if they are stale. Returns true after an attempt, even a failed one. If another task is already
-    /// loading the keys, this method returns false immediately, and the old keys stay in use.
+    /// loading the keys, this method returns false immediately.
     pub(super) async fn refresh_when_stale(self: &Arc<Self>, now: i64) -> bool {
         if !self.is_stale(now) {
             return false;
@@ -95,9 +93,8 @@ impl KeyCache {
         }
     }
 
-    /// Reloads the keys, because a token needs a key that is not in `known`. Does not load them if another task has
-    /// attempted a load before this method got the lock, or if the rate limit is reached. Returns the current
-    /// keys if they differ from `known`.
+    /// Reloads the keys, because a token needs a key that is not in `known`. Does not load if another task attempted
+    /// a load in the meantime, or if the rate limit is reached. Returns the current keys if they differ from `known`.
     pub(super) async fn refresh_for_unknown_key(
         self: &Arc<Self>,
         known: &Arc<KeySet>,

@@ -1,7 +1,5 @@
-//! The public keys that verify tokens, and the selection of a key for a token.
-//!
-//! Called by `jwt`. Invariant: the algorithms of a key are determined when the key is read, and a token is verified
-//! only with an algorithm of the selected key.
+//! The public keys that verify tokens. Invariant: a key's algorithms are determined when the key is read, and the key
+//! verifies tokens only with these algorithms.
 
 use aws_lc_rs::signature::ParsedPublicKey;
 use serde::Deserialize;
@@ -15,9 +13,7 @@ use super::{
     verified::VerifiedTokens,
 };
 
-/// Maximum number of keys that are tried for one token.
 const MAX_TRIED: usize = 16;
-/// Maximum number of problems in one report.
 const MAX_LISTED: usize = 10;
 /// Maximum length of a key id in a report, in bytes.
 const MAX_LISTED_ID: usize = 64;
@@ -35,9 +31,6 @@ impl std::fmt::Debug for Key {
 
 impl Key {
     /// Parses the key once for each algorithm in `allowed`.
-    ///
-    /// # Errors
-    /// The reason why the key is invalid.
     pub(super) fn new(kid: Option<String>, allowed: &[&'static Algorithm], public: &[u8]) -> Result<Self, String> {
         let parse = |algorithm: &&'static Algorithm| {
             let parsed = ParsedPublicKey::new(algorithm.verification, public);
@@ -56,7 +49,7 @@ impl Key {
     }
 }
 
-/// The usable keys of a JWKS, and its problems: the skipped keys, and the keys that share a key id.
+/// The usable keys of a JWKS, and its problems: skipped keys and keys that share a key id.
 #[derive(Debug, Default)]
 pub(super) struct KeySet {
     keys: Vec<Key>,
@@ -71,10 +64,7 @@ struct Document {
 }
 
 impl KeySet {
-    /// Parses the text of a JWKS. Skips keys that cannot verify tokens.
-    ///
-    /// # Errors
-    /// The reason why the document contains no usable key.
+    /// Parses a JWKS. Skips keys that cannot verify tokens.
     pub(super) fn parse(text: &str) -> Result<Self, String> {
         let document: Document =
             serde_json::from_str(text).map_err(|error| format!("the document is not a JWKS: {error}"))?;
@@ -117,7 +107,6 @@ impl KeySet {
         self.keys.len()
     }
 
-    /// Describes the problems of the set on one line; `None` if the set has no problems.
     pub(super) fn problems(&self) -> Option<String> {
         let more = self.problems.len().saturating_sub(MAX_LISTED);
         let listed = self.problems.iter().take(MAX_LISTED).cloned();
@@ -125,13 +114,13 @@ impl KeySet {
         (!lines.is_empty()).then(|| lines.join("; "))
     }
 
-    /// Verifies a signature over `signed`. A header without a key id selects all keys. A header with a key id selects
-    /// the keys with this id or, if no key has this id, the keys without an id. Of the selected keys, up to
-    /// [`MAX_TRIED`] keys that support the header's algorithm are tried.
+    /// Verifies a signature over `signed`. If the header has a key id, the keys with this id are tried or, without
+    /// such keys, the keys without an id. If the header has no key id, all keys are tried. At most [`MAX_TRIED`] keys
+    /// are tried.
     ///
     /// # Errors
-    /// [`Refusal::UnknownKey`] if the issuer may have another key that verifies the token. [`Refusal::Invalid`] if the
-    /// keys with the header's key id do not verify the token, or if the algorithm is not supported.
+    /// [`Refusal::UnknownKey`] if the issuer may have another key that verifies the token. [`Refusal::Invalid`]
+    /// otherwise.
     pub(super) fn verify(&self, header: &Header, signed: &[u8], signature: &[u8]) -> Result<(), Refusal> {
         let alg = header.alg.as_str();
         if !algorithms::is_known(alg) {

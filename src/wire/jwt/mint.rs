@@ -15,15 +15,13 @@ use crate::{
 
 #[derive(Clone, Debug)]
 pub struct Grant {
-    /// `sub`; together with the issuer, the subject selects the account.
+    /// The claim `sub`. Subject and issuer together select the account.
     pub subject: String,
-    /// The role, such as `super_admin`; `None` for a token without a role claim.
     pub role: Option<String>,
-    /// Time from the creation of the token to its expiry.
     pub lifetime: Duration,
 }
 
-/// Creates a token and signs it with the secret. A verifier with the same configuration and secret accepts the token.
+/// Creates a token and signs it with the secret.
 ///
 /// # Errors
 /// INVALID_REQUEST if the lifetime is so long that the expiry time cannot be represented.

@@ -1,8 +1,8 @@
-//! Fetches documents of an identity provider: a JWKS, or an OpenID Connect discovery document.
+//! Fetches a JWKS or an OpenID Connect discovery document of an identity provider.
 //!
-//! Called by `source`. The size and the duration of a fetch are limited, and redirects are not followed. Invariant:
-//! http is used only for loopback hosts and, if `auth.allow_private_http` is set, for hosts in private networks. All
-//! other hosts require https. For http, the resolved addresses of a host name are checked on every connection.
+//! The size and duration of a fetch are limited, and redirects are not followed. Invariant: http is used only for
+//! loopback hosts and, with `auth.allow_private_http`, for private networks. For http, the resolved addresses are
+//! checked on every connection.
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -23,7 +23,6 @@ use crate::{
     wire::status::chain,
 };
 
-/// Maximum size of a document, in bytes.
 pub(super) const MAX_DOCUMENT_BYTES: u64 = 1024 * 1024;
 /// Maximum duration of a fetch, including the connection setup.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(5);
@@ -37,24 +36,18 @@ pub(super) struct Fetcher {
 
 impl Fetcher {
     /// Creates the HTTP clients. `allow_private_http` permits http to hosts in private networks.
-    ///
-    /// # Errors
-    /// INTERNAL if the TLS library cannot be set up.
     pub(super) fn new(allow_private_http: bool) -> Result<Self> {
         let broken = |error| Error::internal("could not build the HTTP client for the identity provider", error);
         Ok(Self {
             https: client().build().map_err(broken)?,
-            // Requests over http do not use a proxy: a proxy would resolve the host name itself, and this process could
-            // not check the addresses.
+            // Requests over http use no proxy: a proxy would resolve the host name itself, and this process could not
+            // check the addresses.
             http: client().no_proxy().dns_resolver(PrivateHosts).build().map_err(broken)?,
             allow_private_http,
         })
     }
 
-    /// Parses a URL and checks that documents may be fetched from it.
-    ///
-    /// # Errors
-    /// The reason why the URL is not permitted.
+    /// Parses a URL and checks that it is permitted.
     pub(super) fn check(&self, text: &str) -> Result<Url, String> {
         let url = Url::parse(text).map_err(|_| format!("{text:?} is not a URL"))?;
         if !url.username().is_empty() || url.password().is_some() {
@@ -78,9 +71,6 @@ impl Fetcher {
     }
 
     /// Fetches the document at a URL that [`Fetcher::check`] returned.
-    ///
-    /// # Errors
-    /// The URL, and the reason why the fetch failed.
     pub(super) async fn get(&self, url: &Url) -> Result<String, String> {
         let client = if url.scheme() == "http" {
             &self.http
@@ -121,7 +111,7 @@ async fn read(client: &Client, url: &Url) -> Result<String, String> {
     String::from_utf8(text).map_err(|_| "the response is not UTF-8".to_owned())
 }
 
-/// Resolves host names for http. Omits addresses that are not private.
+/// Resolves host names for http, and omits addresses that are not private.
 struct PrivateHosts;
 
 impl Resolve for PrivateHosts {

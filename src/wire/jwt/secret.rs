@@ -1,7 +1,5 @@
-//! The HS256 secret. It is read from the configuration or from a file in the data folder.
-//!
-//! `server` creates the file at start if it is missing. The commands that sign tokens only read the file. If several
-//! servers start at the same time, one server creates the file, and the other servers use its secret.
+//! The HS256 secret, from the configuration or from a file in the data folder. `server` creates the file if it is
+//! missing. The commands that sign tokens only read it.
 
 use std::{
     io::{self, ErrorKind},
@@ -19,11 +17,11 @@ use crate::{
 const FILE: &str = "jwt.secret";
 const MIN_BYTES: usize = 32;
 
-/// Returns the secret from the configuration. If the configuration has public keys but no secret, returns `None`. If it
-/// has neither, returns the secret in the data folder, and creates that secret first if it is missing.
+/// Returns the configured secret, or `None` if only public keys are configured. If nothing is configured, returns the
+/// secret in the data folder, and creates the secret first if it is missing.
 ///
 /// # Errors
-/// INVALID_REQUEST, with advice, if the secret is too short or its file cannot be used.
+/// INVALID_REQUEST if the secret is too short or its file cannot be used.
 pub fn load_or_create(config: &Config) -> Result<Option<SecretString>> {
     match load(config)? {
         None if !config.auth.has_public_keys() => {
@@ -35,10 +33,7 @@ pub fn load_or_create(config: &Config) -> Result<Option<SecretString>> {
     }
 }
 
-/// Like [`load_or_create`], but returns `None` instead of creating a secret.
-///
-/// # Errors
-/// The same errors as [`load_or_create`].
+/// Like [`load_or_create`], but never creates a secret.
 pub fn load(config: &Config) -> Result<Option<SecretString>> {
     if let Some(secret) = &config.auth.jwt_secret {
         check(secret)?;

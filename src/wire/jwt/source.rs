@@ -1,8 +1,7 @@
 //! The source of the public keys: a file, a URL, or the discovery document of an issuer.
 //!
-//! Used by `key_cache`. The discovery document (OpenID Connect Discovery 1.0) is fetched again before each load of the
-//! keys, because the URL of the keys may have changed. Invariant: keys come only from the configured issuer, so a
-//! discovery document of another issuer is refused.
+//! The discovery document (OpenID Connect Discovery 1.0) is fetched before each load of the keys, because the URL of
+//! the keys may change. Invariant: a discovery document of another issuer is refused.
 
 use std::{
     fmt,
@@ -30,7 +29,7 @@ const WELL_KNOWN: &str = "/.well-known/openid-configuration";
 pub(super) enum Source {
     File(PathBuf),
     Jwks(Fetcher, Url),
-    /// An issuer, and the URL of its discovery document.
+    /// The issuer, and the URL of its discovery document.
     Issuer(Fetcher, String, Url),
 }
 
@@ -82,10 +81,7 @@ impl Source {
         }
     }
 
-    /// Reads or fetches the keys. For an issuer, the discovery document is fetched first.
-    ///
-    /// # Errors
-    /// The reason why no keys could be loaded, with the file or URL.
+    /// Loads the keys.
     pub(super) async fn load(&self) -> Result<KeySet, String> {
         match self {
             Self::File(path) => {
@@ -107,10 +103,10 @@ fn refused(setting: &'static str) -> impl Fn(String) -> Error {
     move |why| Error::invalid(format!("{setting}: {why}"))
 }
 
-/// Reads a JWKS file of up to [`MAX_DOCUMENT_BYTES`] bytes.
+/// Reads a JWKS file.
 ///
 /// # Errors
-/// INVALID_REQUEST with the path, if the file cannot be read or contains no usable key.
+/// INVALID_REQUEST if the file is too large, cannot be read or contains no usable key.
 pub(super) fn read_file(path: &Path) -> Result<KeySet> {
     let name = path.display();
     let mut text = String::new();

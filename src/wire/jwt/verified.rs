@@ -1,9 +1,7 @@
 //! Remembers verified tokens, so that a token is not verified again for every request.
 //!
-//! Each `KeySet` has its own [`VerifiedTokens`]. Invariant: a remembered token was verified with the keys of its set,
-//! or with the configured secret. Each load of the keys creates a new set without remembered tokens, so the removal of
-//! a key takes effect immediately. Only the hash and the claims of a token are stored. Refused tokens are not
-//! remembered.
+//! Invariant: a remembered token was verified with the keys of its `KeySet`, or with the configured secret. Each load
+//! of the keys creates an empty set, so the removal of a key takes effect immediately.
 
 use std::{
     fmt,
@@ -24,14 +22,14 @@ const REMEMBERED: usize = 10_000;
 #[derive(Debug)]
 pub struct VerifiedToken {
     pub claims: Claims,
-    /// The account of the subject, once it is known. Accounts are never deleted, and their ids never change.
+    /// The account of the token's subject, once it is known. Accounts are never deleted, and their ids never change.
     pub account_id: OnceLock<Uuid>,
     verified_at: DateTime<Utc>,
 }
 
 impl VerifiedToken {
-    /// Returns true from `verified_at` until the token expires. An earlier `now` means that the clock was set back, and
-    /// a claim such as `nbf` may not yet permit the token.
+    /// Returns true from `verified_at` until the token expires. An earlier `now` means that the clock was set back,
+    /// and a claim such as `nbf` may not yet permit the token.
     fn is_valid(&self, now: DateTime<Utc>) -> bool {
         now >= self.verified_at && now.timestamp() < self.claims.expires_at.timestamp() + LEEWAY_SECONDS
     }
@@ -60,7 +58,7 @@ impl fmt::Debug for VerifiedTokens {
 
 impl VerifiedTokens {
     pub(super) fn find(&self, token: &str, now: DateTime<Utc>) -> Option<Arc<VerifiedToken>> {
-        // Such a token is never accepted, so it is not hashed.
+        // A longer token is never accepted, so it needs no lookup.
         if token.len() > MAX_TOKEN_BYTES {
             return None;
         }
@@ -68,8 +66,8 @@ impl VerifiedTokens {
         found.is_valid(now).then(|| Arc::clone(&found))
     }
 
-    /// Adds a verified token. If [`REMEMBERED`] is reached, first removes the expired tokens. If the number is still
-    /// too high, removes all tokens.
+    /// Adds a verified token. If too many tokens are remembered, the expired tokens are removed first. If that is not
+    /// enough, all tokens are removed.
     pub(super) fn remember(&self, token: &str, claims: Claims, now: DateTime<Utc>) -> Arc<VerifiedToken> {
         if self.tokens.len() >= REMEMBERED {
             self.tokens.retain(|_, known| known.is_valid(now));

@@ -1,4 +1,4 @@
-//! Sends files and folders. A file is sent completely or as a range. A folder is sent as a tar stream.
+//! Sends files and folders. A file is sent completely or as a range, a folder as a tar stream.
 
 use std::{
     fs::File,
@@ -26,7 +26,6 @@ use crate::{
     wire::range::{Asked, Part},
 };
 
-/// Size of one streamed chunk, in bytes.
 const CHUNK_BYTES: usize = 64 * 1024;
 const TAR: &str = "application/x-tar";
 
@@ -94,8 +93,8 @@ pub(super) fn content_type(path: &str) -> String {
         .to_owned()
 }
 
-/// Sends a folder as a tar stream of unknown length. `place` is one of the account's slots for concurrent archives, and
-/// is released when the stream ends.
+/// Sends a folder as a tar stream of unknown length. `place` is the account's turn in the queue for archives. The
+/// turn ends with the stream.
 pub(super) fn folder(archive: Archive, place: QueueTurn) -> Response<Pieces> {
     let mut metadata = guarded();
     let name = format!("{}.tar", archive.name());
@@ -121,8 +120,7 @@ pub(super) fn folder(archive: Archive, place: QueueTurn) -> Response<Pieces> {
     response
 }
 
-// Returns headers that stop a browser from guessing the content type and from running scripts in the content, because
-// the content is untrusted.
+// These headers stop browsers from guessing the content type and from running scripts in the untrusted content.
 fn guarded() -> MetadataMap {
     let mut metadata = MetadataMap::new();
     for (name, value) in [
@@ -134,15 +132,14 @@ fn guarded() -> MetadataMap {
     metadata
 }
 
-// Sets a metadata value. Drops a value that is not valid HTTP metadata. The values in this file are all valid.
 fn set(metadata: &mut MetadataMap, name: &'static str, value: String) {
     if let Ok(value) = MetadataValue::try_from(value) {
         metadata.insert(name, value);
     }
 }
 
-// Returns the value of `Content-Disposition`. A browser may display content whose type cannot run scripts in the origin
-// of the server. All other content must be downloaded.
+// Returns the header `Content-Disposition`. A browser may display only content types that cannot run scripts. All
+// other content must be downloaded.
 fn disposition(path: &str, content_type: &str, download: bool) -> String {
     let is_harmless = matches!(
         content_type,

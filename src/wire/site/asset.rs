@@ -1,4 +1,4 @@
-//! One file of the site. Its responses have headers for caching and, if the file is a page, a content security policy.
+//! One file of the site, with its headers for caching and security.
 
 use std::{
     borrow::Cow,
@@ -12,21 +12,17 @@ use flate2::{Compression, write::GzEncoder};
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 use tokio::sync::OnceCell;
 
-/// `Cache-Control` of files whose names contain a hash. The content of such a file never changes.
+/// `Cache-Control` of files with a hash in their names. The content of these files never changes.
 const FOR_EVER: &str = "public, max-age=31536000, immutable";
-/// `Cache-Control` of all other files. Clients must revalidate a cached copy before each use. If the file has not
-/// changed, the response is 304.
+/// `Cache-Control` of all other files. Clients must revalidate a cached copy before each use.
 const ASK_AGAIN: &str = "no-cache";
-/// Minimum size of a file to compress, in bytes. Compressing a smaller file saves little.
+/// Minimum size in bytes of a file to compress. Compressing smaller files saves little.
 const MIN_COMPRESSED: usize = 1024;
-/// Minimum length of a hash in a file name, in bytes.
 const MIN_HASH: usize = 8;
 
-/// The content security policy of a page. It allows resources from the same origin, and images from `data:` and `blob:`
-/// URLs.
+/// The content security policy of a page: resources from the same origin, and images from `data:` and `blob:` URLs.
 const POLICY: &str = "default-src 'self'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; \
      connect-src 'self'; font-src 'self'; object-src 'none'; base-uri 'none'; frame-ancestors 'none'; form-action 'none'";
-/// Browser features that are disabled because no page uses them.
 const NO_PERMISSIONS: &str = "camera=(), geolocation=(), microphone=(), payment=(), usb=()";
 
 const PERMISSIONS_POLICY: HeaderName = HeaderName::from_static("permissions-policy");
@@ -38,18 +34,18 @@ pub(super) struct Asset(Arc<Content>);
 
 struct Content {
     kind: HeaderValue,
-    /// The entity tag, without quotes and without a suffix for the encoding. The tag is computed on first use, so that
-    /// the server starts faster.
+    /// The entity tag, without quotes and encoding suffix. The tag is computed on first use, so that the server
+    /// starts faster.
     tag: OnceLock<String>,
     keeping: &'static str,
     is_page: bool,
     plain: Bytes,
-    /// The content compressed with gzip on first use; `None` if compression does not make the content smaller.
+    /// The content in gzip, compressed on first use. `None` if gzip does not make the content smaller.
     gzip: OnceCell<Option<Bytes>>,
 }
 
 impl Asset {
-    /// Creates an asset. `name`, relative to the folder of the site, determines the content type and the caching rules.
+    /// Creates an asset. `name`, the path in the site's folder, determines the content type and the caching rules.
     pub(super) fn new(name: &str, content: Cow<'static, [u8]>) -> Self {
         let plain = match content {
             Cow::Borrowed(bytes) => Bytes::from_static(bytes),
@@ -70,8 +66,8 @@ impl Asset {
         }))
     }
 
-    /// Returns the response to GET. If the client's copy is current, the response has status 304 and no content. If the
-    /// client accepts gzip, the content is compressed.
+    /// Returns the response to GET. If the client's copy is current, the status is 304. If the client accepts gzip,
+    /// the content is compressed.
     pub(super) async fn answer(&self, request: &HeaderMap) -> Response<Body> {
         let content = &self.0;
         let small = if accepts_gzip(request) {
@@ -132,7 +128,7 @@ impl Asset {
     }
 }
 
-/// Removes the body from a response, for HEAD. The headers are the same as for GET.
+/// Removes the body for HEAD. The headers of HEAD and GET are the same.
 pub(super) fn without_body(response: Response<Body>) -> Response<Body> {
     response.map(|_| Body::empty())
 }
@@ -160,7 +156,7 @@ fn is_text(kind: &str) -> bool {
     kind.starts_with("text/") || ["javascript", "json", "svg+xml"].iter().any(|word| kind.contains(word))
 }
 
-/// Returns true if the file name contains a hash in the format of Vite, such as `assets/index-BxT5a0uZ.js`.
+/// Returns true if a name contains a hash in Vite's format, such as `assets/index-BxT5a0uZ.js`.
 fn has_hash(name: &str) -> bool {
     let Some(file) = name.strip_prefix("assets/") else {
         return false;
@@ -186,7 +182,7 @@ fn accepts_gzip(headers: &HeaderMap) -> bool {
     })
 }
 
-/// Returns true if the client's copy is current: `If-None-Match` contains the tag (RFC 9110, 13.1.2).
+/// Returns true if `If-None-Match` contains the tag, so that the client's copy is current (RFC 9110, 13.1.2).
 fn is_known(headers: &HeaderMap, tag: &str) -> bool {
     let lists = headers.get_all(header::IF_NONE_MATCH).iter();
     let mut tags = lists

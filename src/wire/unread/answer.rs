@@ -1,6 +1,4 @@
 //! A response that is being sent to the connection in chunks.
-//!
-//! Used by `wire/unread.rs`, which counts the bytes of all responses in memory.
 
 use std::{
     error::Error as StdError,
@@ -20,8 +18,8 @@ use tower::BoxError;
 
 use crate::wire::owner::Owner;
 
-/// Maximum size of a chunk, in bytes. When a response is aborted, the chunks that the connection has already buffered
-/// stay in memory, so chunks are small.
+/// Maximum size of a chunk in bytes. Chunks that the connection has already buffered stay in memory after an abort,
+/// so chunks are small.
 pub(super) const PIECE: usize = 16 * 1024;
 
 pub(super) struct PendingResponse {
@@ -38,7 +36,7 @@ pub(super) struct Content {
     body: Option<Body>,
     /// The unsent rest of a frame that was too large for one chunk.
     rest: Bytes,
-    /// Size of the frame to which `rest` belongs, in bytes.
+    /// Size in bytes of the frame to which `rest` belongs.
     frame: usize,
     cut: bool,
 }
@@ -63,21 +61,21 @@ impl PendingResponse {
         self.content.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Aborts the response. The unsent bytes are dropped, and the client receives an error.
+    /// Aborts the response: drops the unsent bytes, and sends an error to the client.
     pub(super) fn cut(&self) {
         let (body, rest) = {
             let mut content = self.content();
             content.cut = true;
             (content.body.take(), std::mem::take(&mut content.rest))
         };
-        // The body is dropped after the lock is released. Dropping the body makes the service stop producing data.
+        // The body is dropped after the lock is released, because dropping the body stops the service.
         drop((body, rest));
     }
 }
 
 impl Content {
-    /// Number of bytes in memory: the rest of the current frame, and the bytes that the body buffers. The buffered
-    /// bytes are estimated as the larger of the size that the body reports and the size of the most recent frame.
+    /// Returns the number of bytes in memory: the rest of the current frame, and an estimate of the bytes that the
+    /// body buffers. The estimate is the size that the body reports or, if larger, the size of the last frame.
     pub(super) fn held(&self) -> usize {
         let body = self.body.as_ref().map_or(0, |body| {
             let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
@@ -86,7 +84,7 @@ impl Content {
         body.saturating_add(self.rest.len())
     }
 
-    /// Returns the next chunk of up to [`PIECE`] bytes; `None` at the end of the response.
+    /// Returns the next chunk; `None` at the end of the response.
     pub(super) fn poll_piece(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         loop {
             if self.cut {
@@ -100,7 +98,7 @@ impl Content {
                 return Poll::Ready(None);
             };
             let Poll::Ready(frame) = Pin::new(body).poll_frame(context) else {
-                // The connection requests more data, so it has accepted the previous frame completely.
+                // The connection polls again only after it has accepted the previous frame.
                 self.frame = 0;
                 return Poll::Pending;
             };
@@ -159,7 +157,6 @@ impl Content {
     }
 }
 
-/// The error of a response that was aborted because the client did not read the response.
 #[derive(Debug)]
 struct TooSlow;
 

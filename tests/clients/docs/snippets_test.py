@@ -14,18 +14,18 @@ import unittest
 from program import CSV, DEADLINE, ROOT, Server
 
 DOCUMENTS = {
-    # Maps each document to its minimum number of scripts. The minimum detects a snippet that has lost its mark `run`.
+    # Minimum number of scripts per document. This number detects a snippet that has lost its mark `run`.
     "docs/quickstart.md": 3,
     "docs/agents/memory.md": 1,
     "clients/python/README.md": 4,
 }
 FENCE = re.compile(r"^```(sh|python) run(?:=(\w+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-# Prefixes of the snippets without the mark `run`. Other tests cover these snippets.
+# First words of the snippets without the mark `run`. Other tests cover these snippets.
 OTHERS = (
     "export PATH=", "python -m pip install grpcio-tools", "pip install ./clients/python",
     "(cd clients/typescript && npm ci",
 )
-# Maps the document and section of a script to the strings that the output of the script must contain.
+# Maps a document and section to the strings that the output of its script must contain.
 SAID = {
     ("docs/quickstart.md", "curl"): ["event: status", "id: 6", "output/report.md", "x-error-code: INVALID_REQUEST"],
     ("docs/quickstart.md", "gRPC"): ["tool_call", "output/report.md"],
@@ -44,7 +44,7 @@ def scripts(document):
     """Returns (section, language, variant, script) for each script in a document."""
     with open(os.path.join(ROOT, document), encoding="utf-8") as file:
         text = file.read()
-    # Headings are searched outside of code blocks, because a shell comment looks like a heading.
+    # Code blocks are blanked first, because a shell comment looks like a heading.
     outside = re.sub(r"^```.*?^```$", lambda fence: " " * len(fence[0]), text, flags=re.MULTILINE | re.DOTALL)
     headings = [(match.start(), match[1]) for match in re.finditer(r"^#+ (.+)$", outside, re.MULTILINE)]
     found = {}

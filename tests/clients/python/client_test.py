@@ -346,8 +346,8 @@ class ClientTest(unittest.TestCase):
             cursor = event.sequence
             if isinstance(event, MessageDelta):
                 break
-        # The connections break repeatedly, for longer than `reconnect_for` in total. The client does not give up,
-        # because each connection stays open long enough to count as a success.
+        # The connections break for longer than `reconnect_for` in total. The client continues, because each
+        # connection stays open long enough to count as a success.
         with (
             Proxy(self.server, cut_after=1.5) as proxy,
             Runyard(proxy.url, client._transport.options.token, reconnect_for=4) as through,
@@ -431,7 +431,7 @@ class Proxy:
         return self
 
     def __exit__(self, *_):
-        # Shuts down the listener, because closing a socket does not wake a thread that waits in accept().
+        # Closing the socket would not wake the thread that waits in accept(), so the socket is shut down.
         cut(self.listener)
         self.accepting.join()
         cut(*self.sockets)
@@ -485,7 +485,7 @@ class AwayTest(unittest.TestCase):
     def setUp(self):
         self.model = Model()
         self.addCleanup(self.model.close)
-        # The lease is short, so that the restarted server resumes the runs of the killed server within seconds.
+        # With a short lease, the restarted server resumes the killed server's runs within seconds.
         self.server = Server(self.model, configuration="[worker]\nlease_seconds = 3\n")
         self.addCleanup(self.server.close)
 

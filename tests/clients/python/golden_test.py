@@ -16,7 +16,6 @@ from golden import Player, Refused, exchanges, name_of
 from model import Model
 from program import Server
 
-# Maps each API method to the client's method and its positional arguments.
 FACE = {
     "AgentService.CreateAgent": ("agents", "create", ()),
     "AgentService.ListAgents": ("agents", "list", ()),
@@ -67,13 +66,13 @@ FACE = {
     "AccountService.ListApiKeys": ("api_keys", "list", ()),
     "AccountService.RevokeApiKey": ("api_keys", "revoke", ("key_id",)),
 }
-# The client returns a plain list where the API returns an object with one list field. LISTS maps the client's method to
-# the name of this field.
+# The client returns a plain list where the API returns an object. LISTS maps the client's method to the object's list
+# field.
 LISTS = {
     "versions": "versions", "tools": "tools", "messages": "messages", "files": "files", "usage": "entries",
     "list_active": "active_runs", "modes": "modes",
 }
-# LISTED maps an attribute of the client to the list field that the API method behind `list` returns.
+# LISTED maps an attribute of the client to the list field that its method `list` reads.
 LISTED = {
     "agents": "agents",
     "runs": "agent_runs",
@@ -105,7 +104,7 @@ class Door:
 
     def call(self, method, request):
         if method.startswith("FileService."):
-            # The client has one method for a whole upload, so the test calls the API methods of an upload through the
+            # The client has one method for a whole upload, so the test calls the API's upload methods through the
             # transport.
             known = {CREATE_UPLOAD.name: CREATE_UPLOAD, UPLOAD_CHUNK.name: UPLOAD_CHUNK}[method]
             message = json_format.ParseDict(request, known.request())

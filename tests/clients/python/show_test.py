@@ -50,7 +50,7 @@ class ShowTest(unittest.TestCase):
         early = threading.Event()
 
         def read():
-            # On Linux, reading from a pseudo-terminal fails after its other end was closed.
+            # On Linux, reading from a pseudo-terminal fails after the other end was closed.
             with contextlib.suppress(OSError):
                 while piece := os.read(master, 4096):
                     shown.extend(piece)

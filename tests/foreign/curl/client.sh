@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Plays the scenario of tests/foreign/scenario.py with `buf curl` or `grpcurl`: client.sh TOOL. TOOL is buf-grpc,
-# buf-grpc-web, buf-connect or grpcurl.
+# Plays the scenario of tests/foreign/scenario.py: client.sh TOOL. TOOL is buf-grpc, buf-grpc-web, buf-connect or
+# grpcurl.
 set -uo pipefail
 
 tool=$1
@@ -8,7 +8,7 @@ errors=$(mktemp)
 trap 'rm -f "$errors"' EXIT
 server=${RUNYARD_SERVER#http://}
 
-# call METHOD REQUEST [OPTION...]: prints the responses as JSON, and writes an error as JSON to $errors.
+# call METHOD REQUEST [OPTION...]: prints the responses, and writes an error to $errors, both as JSON.
 call() {
     local method=runyard.v1.$1 request=$2
     shift 2
@@ -30,8 +30,7 @@ call() {
     esac
 }
 
-# Prints the code of the last error, or OK if the last call succeeded. grpcurl reports the code as a number, buf as a
-# name.
+# Prints the code of the last error, or OK. grpcurl reports the code as a number, buf as a name.
 code() {
     [ -s "$errors" ] || { echo OK; return; }
     jq -r '.code as $code | if ($code | type) == "number" then ["OK", "CANCELLED", "UNKNOWN", "INVALID_ARGUMENT",
@@ -40,8 +39,8 @@ code() {
         else $code end' "$errors"
 }
 
-# Prints the details of the last error, one JSON object per line with its type in "@type". grpcurl prints decoded
-# details; buf prints them as base64 without padding.
+# Prints each detail of the last error as a JSON object with its type in "@type". grpcurl decodes details; buf prints
+# them as base64 without padding.
 details() {
     if [ "$tool" = grpcurl ]; then
         jq -c '.details[]' "$errors"
@@ -56,7 +55,7 @@ details() {
     done < <(jq -r '.details[] | "\(.type) \(.value)"' "$errors")
 }
 
-# refused METHOD REQUEST: makes a call that must fail, and prints the typed details of the error.
+# refused METHOD REQUEST: makes a call that must fail, and prints the details of the error.
 refused() {
     call "$1" "$2" >/dev/null
     echo "refused $(code) $(details | jq -rs '[.[] | (.["@type"] | split("/")[-1]) as $type |
@@ -66,9 +65,8 @@ refused() {
         else empty end] | join(" ")')"
 }
 
-# stream RUN [OPTION...]: streams the events after $sequence, and updates $sequence, $text and $end. jq converts
-# each event to one line: the sequence number, the kind of the event, and a value that depends on the kind. Heartbeats
-# have no kind and are skipped.
+# stream RUN [OPTION...]: streams the events after $sequence, and updates $sequence, $text and $end. jq prints one
+# line per event: sequence number, kind and value. Heartbeats have no kind.
 stream() {
     local run=$1 number kind value
     shift

@@ -1,5 +1,4 @@
-// Plays the scenario of tests/foreign/scenario.py with connect-es. The code works with every transport, in Node and in
-// browsers.
+// Plays the scenario of tests/foreign/scenario.py with connect-es, in Node and in browsers.
 
 import { Code, ConnectError, createClient } from "@connectrpc/connect";
 import { BadRequestSchema, ErrorInfoSchema } from "./es/google/rpc/error_details_pb.js";

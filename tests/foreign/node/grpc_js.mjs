@@ -7,7 +7,7 @@ import { run, say, settings } from "./host_node.mjs";
 import { pause } from "./silence.mjs";
 
 const PROTO = settings.RUNYARD_PROTO;
-// int64 values become strings, because JavaScript numbers would lose digits. Enum values become names.
+// int64 values become strings, because JavaScript numbers would lose digits.
 const definitions = loadSync(["runyard/v1/agents.proto", "runyard/v1/runs.proto"], {
   includeDirs: [PROTO],
   keepCase: true,
@@ -17,7 +17,7 @@ const definitions = loadSync(["runyard/v1/agents.proto", "runyard/v1/runs.proto"
 });
 const { AgentService, RunService } = loadPackageDefinition(definitions).runyard.v1;
 
-// grpc-js does not decode `google.rpc.Status`, so this client decodes it with protobufjs, a dependency of grpc-js.
+// grpc-js does not decode `google.rpc.Status`, so protobufjs decodes it.
 const root = new protobuf.Root();
 root.resolvePath = (_, path) => `${PROTO}/${path}`;
 root.loadSync(["google/rpc/status.proto", "google/rpc/error_details.proto", "runyard/v1/errors.proto"]);

@@ -1,8 +1,7 @@
 // Plays the scenario of tests/foreign/scenario.py with the official grpc-web in a browser.
 //
 // protoc-gen-grpc-web is in no package registry, so this file contains the method descriptors that it would generate.
-// The type declarations of the package list `thenableCall`, but the package does not implement it. This file calls
-// `unaryCall`.
+// The package declares `thenableCall` but does not implement it, so this file calls `unaryCall`.
 
 import { GrpcWebClientBase, MethodDescriptor, MethodType, StatusCode } from "grpc-web";
 import { BadRequest, ErrorInfo } from "./js/google/rpc/error_details_pb.js";
@@ -31,8 +30,8 @@ const nameIn = (names, value) => Object.keys(names).find((name) => names[name] =
 const codeOf = (error) => nameIn(StatusCode, error.code) ?? String(error);
 const caller = { authorization: `Bearer ${settings.RUNYARD_TOKEN}` };
 
-// The format is text (base64) or binary. In the text format, the client receives each event when it arrives. In the
-// binary format, it receives all events at the end of the stream.
+// The format is text (base64) or binary. Text delivers each event when it arrives. Binary delivers all events at the
+// end of the stream.
 const client = new GrpcWebClientBase({ format: settings.VARIANT });
 
 const call = (method, request, metadata = caller) =>
@@ -73,7 +72,7 @@ class Progress {
     const url = `${settings.RUNYARD_SERVER}${METHODS.streamRun.getName()}`;
     return new Promise((resolve, reject) => {
       const stream = client.serverStreaming(url, request, { ...caller, ...metadata }, METHODS.streamRun);
-      // grpc-web calls no listener of a cancelled stream, so `cancel` settles the promise.
+      // grpc-web calls no listener of a cancelled stream, so `cancel` rejects the promise itself.
       const cancel = () => {
         silence.stop();
         stream.cancel();

@@ -1,5 +1,4 @@
-// Runs a client in Node for scenario.py: reads settings from environment variables and prints lines to standard
-// output.
+// Runs a client in Node: reads settings from environment variables and prints lines to standard output.
 
 export const settings = { ...process.env, VARIANT: process.argv[2] };
 

@@ -1,4 +1,4 @@
-// Connects a client in a browser to the scenario: posts lines to tests/foreign/browser.py, which serves the page.
+// Runs a client in a browser: reads settings from the page and posts lines to tests/foreign/browser.py.
 
 export const settings = window.RUNYARD;
 

@@ -1,5 +1,4 @@
-// Plays the scenario of tests/foreign/scenario.py with protobuf-ts. The code works with the gRPC transport and, in
-// browsers, with the gRPC-Web transport.
+// Plays the scenario of tests/foreign/scenario.py with protobuf-ts, in Node and in browsers.
 
 import { base64decode, type IMessageType } from "@protobuf-ts/runtime";
 import { RpcError, type RpcOptions, type RpcTransport, type UnaryCall } from "@protobuf-ts/runtime-rpc";

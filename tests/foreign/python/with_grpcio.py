@@ -8,9 +8,9 @@ from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 from runyard.v1 import agents_pb2, agents_pb2_grpc, errors_pb2, events_pb2, runs_pb2, runs_pb2_grpc
 
-# Without keepalive, a client does not notice that the network drops all packets. By default, grpcio also stops pinging
-# after two pings if it sends no data. `max_pings_without_data` 0 removes this limit for a client that only reads a
-# stream. grpcio 1.85 ignores the keepalive timeout and uses the ping timeout instead, which is a minute by default.
+# Without keepalive, a client does not notice that the network drops all packets. By default, grpcio stops pinging
+# after two pings without data. `max_pings_without_data` 0 removes this limit. grpcio 1.85 ignores the keepalive
+# timeout and uses the ping timeout, a minute by default.
 OPTIONS = [
     ("grpc.keepalive_time_ms", 10_000),
     ("grpc.keepalive_timeout_ms", 5_000),

@@ -10,8 +10,8 @@ from grpclib.config import Configuration
 from grpclib.exceptions import GRPCError, StreamTerminatedError
 from runyard.v1 import agents_grpc, agents_pb2, errors_pb2, events_pb2, runs_grpc, runs_pb2
 
-# Without keepalive, a client does not notice that the network drops all packets. grpclib stops pinging after two pings
-# if it sends no data. `_http2_max_pings_without_data` 0 removes this limit for a client that only reads a stream.
+# Without keepalive, a client does not notice that the network drops all packets. By default, grpclib stops pinging
+# after two pings without data. `_http2_max_pings_without_data` 0 removes this limit.
 KEEPALIVE = Configuration(_keepalive_time=10, _keepalive_timeout=5, _http2_max_pings_without_data=0)
 TERMINAL = (events_pb2.RUN_STATUS_COMPLETED, events_pb2.RUN_STATUS_FAILED, events_pb2.RUN_STATUS_STOPPED)
 
@@ -76,7 +76,7 @@ async def follow(runs, run):
         except GRPCError as error:
             code = error.status.name
         except (StreamTerminatedError, OSError) as error:
-            # If the connection is lost, grpclib raises an exception without a gRPC status.
+            # grpclib reports a lost connection without a gRPC status.
             code = type(error).__name__
         if run.end is None:
             say("broken", code)
@@ -108,7 +108,7 @@ async def main():
             async for _ in stream(runs, run, timeout=2):
                 pass
         except asyncio.TimeoutError:
-            # If the deadline expires in the client first, grpclib raises asyncio's exception.
+            # grpclib raises asyncio's exception if the deadline expires in the client first.
             say("deadline", "TimeoutError")
         except GRPCError as error:
             say("deadline", error.status.name)

@@ -1,5 +1,5 @@
-//! An identity provider for tests. It serves keys and a discovery document. Tests can make it rotate keys, fail, send
-//! oversized responses, respond slowly, or redirect.
+//! An identity provider for tests. It serves keys and a discovery document, and can rotate keys, fail, send oversized
+//! responses, respond slowly, or redirect.
 
 use std::sync::{
     Arc, Mutex,
@@ -12,14 +12,12 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 
-/// The response of the issuer to a request for its keys.
 #[derive(Clone)]
 pub enum Says {
     Keys(Vec<Value>),
     Raw(Vec<u8>),
-    /// A response that never ends.
     Flood,
-    /// A response that stops after its first bytes, on a connection that stays open.
+    /// A response that stops after its first bytes, while the connection stays open.
     Silence,
 }
 
@@ -68,12 +66,10 @@ impl Issuer {
         *self.state.document.lock().unwrap() = document;
     }
 
-    /// Returns the number of requests for the keys.
     pub fn asked(&self) -> usize {
         self.state.asked.load(Ordering::SeqCst)
     }
 
-    /// Returns the number of requests for the discovery document.
     pub fn documents(&self) -> usize {
         self.state.documents.load(Ordering::SeqCst)
     }

@@ -20,7 +20,7 @@ fn verifier(keys: &[Value]) -> Result<Verifier, String> {
     Verifier::new(&auth, None).map_err(|error| error.message().to_owned())
 }
 
-/// Sets a member of a JWK. The value `Null` removes the member.
+/// Sets a member of a JWK. `Null` removes the member.
 fn change(jwk: &Value, name: &str, value: impl Into<Value>) -> Value {
     let mut jwk = jwk.clone();
     match value.into() {
@@ -37,17 +37,17 @@ fn a_key_id_selects_its_key() {
     for signer in [&first, &second, &ed] {
         accept(&verifier, &signer.sign_with_kid(&claims()));
     }
-    // The token is signed with one key but contains the id of the other key.
+    // The token is signed with the first key but contains the id of the second key.
     refuse(
         &verifier,
         &first.sign_with_header(&json!({"alg": "ES256", "kid": second.kid()}), &claims()),
     );
-    // A token without a key id is verified with each key for the token's algorithm.
+    // Without a key id, every key for the algorithm is tried.
     for signer in [&first, &second, &ed] {
         accept(&verifier, &signer.sign(&claims()));
     }
     refuse(&verifier, &Signer::ec().sign(&claims()));
-    // RFC 9864 defines a separate algorithm name, "Ed25519", for EdDSA with the curve Ed25519.
+    // RFC 9864 defines the algorithm name "Ed25519" for EdDSA with the curve Ed25519.
     accept(&verifier, &ed.sign_with_header(&json!({"alg": "Ed25519"}), &claims()));
 }
 
@@ -109,7 +109,7 @@ fn a_secret_verifies_tokens_with_any_key_id_beside_a_key_set() {
         accept(&verifier, &secret.sign_with_header(&header, &claims()));
         let other = Signer::from_secret(b"another secret of 32 bytes or more");
         refuse(&verifier, &other.sign_with_header(&header, &claims()));
-        // A public key is never used as an HS256 secret, even if the token contains the key's id.
+        // A public key is never used as an HS256 secret, even if the token contains its id.
         for form in ec.public_forms() {
             refuse(
                 &verifier,
@@ -138,7 +138,7 @@ async fn the_key_file_is_reloaded_for_an_unknown_key_and_removed_keys_expire() {
     assert!(at(&old, 0).await);
     fs::write(file.path(), json!({"keys": [old.jwk(), new.jwk()]}).to_string()).unwrap();
     assert!(at(&new, 1).await);
-    // A file that is not a JWKS only causes a warning; the keys loaded before stay valid.
+    // A file that is not a JWKS causes a warning, and the loaded keys stay valid.
     fs::write(file.path(), "<html>").unwrap();
     assert!(at(&new, 400).await);
     fs::write(file.path(), json!({"keys": [new.jwk()]}).to_string()).unwrap();
@@ -236,7 +236,6 @@ fn unusable_keys_are_skipped_and_usable_keys_work() {
             accept(&verifier(&keys).unwrap(), &good.sign_with_kid(&claims()));
         }
     }
-    // An encryption key is ignored, because it cannot verify tokens.
     let encrypts = change(&rsa, "use", "enc");
     assert!(
         verifier(std::slice::from_ref(&encrypts))
@@ -247,7 +246,6 @@ fn unusable_keys_are_skipped_and_usable_keys_work() {
         &verifier(&[encrypts, good.jwk()]).unwrap(),
         &good.sign_with_kid(&claims()),
     );
-    // Positive control: the same members with permitted values.
     for fine in [
         change(&ec, "use", "sig"),
         change(&ec, "key_ops", json!(["sign", "verify"])),
@@ -290,8 +288,8 @@ fn numbers_may_have_any_number_of_leading_zeros() {
     jwk["n"] = with_zero(&jwk["n"]).into();
     jwk["e"] = with_zero(&jwk["e"]).into();
     accept(&verifier(&[jwk]).unwrap(), &rsa.sign(&claims()));
-    // In about one key in 256, the coordinate x begins with a zero byte. Such a key is accepted with and without
-    // this byte.
+    // In about one key in 256, the coordinate x begins with a zero byte. The key is accepted with and without this
+    // byte.
     let short = (0..100_000)
         .map(|_| Signer::ec())
         .find(|signer| decode(&signer.jwk()["x"])[0] == 0)
@@ -321,7 +319,7 @@ fn a_file_that_is_no_key_set_is_refused_at_start() {
         ("[]", "not a JWKS"),
         (r#"{"keys": {}}"#, "not a JWKS"),
         (r#"{"keys": null}"#, "no list \"keys\""),
-        // Firebase publishes its certificates in this form, at a URL that is similar to the URL of its JWKS.
+        // Firebase publishes its certificates in this form, at a URL similar to that of its JWKS.
         (
             r#"{"f2e82732b971a135": "-----BEGIN CERTIFICATE-----"}"#,
             "no list \"keys\"",

@@ -1,5 +1,5 @@
-//! Tokens of identity providers, as docs/authentication.md shows them. Each token is accepted with the settings that
-//! the page shows for its provider, and refused if one setting is changed.
+//! The tokens of identity providers in docs/authentication.md. Each token is accepted with the documented settings,
+//! and refused if one setting is changed.
 
 use runyard::{
     config::{Auth, Config},
@@ -14,8 +14,8 @@ use super::{
 
 const PAGE: &str = include_str!("../../../docs/authentication.md");
 
-/// Returns the documented providers. Each entry is the provider's heading on the page, the members of the JWK besides
-/// the public key, and the other keys of the JWKS.
+/// Returns the documented providers: the heading on the page, the members of the JWK besides the public key, and the
+/// other keys of the JWKS.
 fn providers() -> Vec<(&'static str, Value, Vec<Value>)> {
     let rsa = |alg: &str| {
         let mut jwk = Signer::rsa().jwk();
@@ -48,7 +48,6 @@ fn providers() -> Vec<(&'static str, Value, Vec<Value>)> {
         ("Amazon Cognito", signing.clone(), vec![rsa("RS256")]),
         ("Firebase", signing.clone(), vec![rsa("RS256")]),
         ("Logto", json!({"alg": "ES384", "use": "sig"}), vec![]),
-        // JWKs of Entra have no member `alg`.
         ("Microsoft Entra ID", entra.clone(), vec![Signer::rsa().jwk()]),
         ("Microsoft Entra ID, version 1", entra, vec![Signer::rsa().jwk()]),
         ("Zitadel", signing, vec![rsa("RS256")]),
@@ -68,7 +67,7 @@ fn code<'p>(heading: &str, language: &str) -> Option<&'p str> {
     code.split("```").next()
 }
 
-/// Reads a provider from the page, and shifts the times in its token to the time of the tests.
+/// Reads a provider from the page, and shifts the times in its token to the time of the test.
 fn block(heading: &str) -> Block {
     let code = |language| code(heading, language).unwrap_or_else(|| panic!("no {language} for {heading}"));
     let mut parts = Deserializer::from_str(code("json")).into_iter::<Value>();
@@ -86,7 +85,7 @@ fn block(heading: &str) -> Block {
     }
 }
 
-/// Creates a verifier that loads these keys from a file instead of the provider's URL.
+/// Creates a verifier that loads the keys from a file instead of the provider's URL.
 fn verifier(settings: &Auth, keys: &[Value]) -> Verifier {
     let file = jwks(keys);
     let settings = Auth {
@@ -207,7 +206,7 @@ fn every_provider_of_the_page_is_tested_and_every_block_is_valid() {
     assert_eq!(documented, tested);
     for heading in documented {
         let settings = block(heading).settings;
-        // Uses the settings exactly as they are on the page, so that their URLs are checked, too.
+        // The settings are used as they are on the page, so that their URLs are checked, too.
         Verifier::new(&settings, settings.jwt_secret.as_ref()).unwrap();
         let link = heading.to_lowercase().replace(' ', "-").replace(',', "");
         assert!(PAGE.contains(&format!("[{heading}](#{link})")), "no link to {heading}");

@@ -18,13 +18,12 @@ use super::{
 };
 use crate::test_server::on_every_database;
 
-/// Authenticates a token `seconds` after the start of the test; `None` if the token is refused.
+/// Authenticates a token `seconds` after the start of the test.
 async fn verify(verifier: &Verifier, token: &str, seconds: i64) -> Option<Arc<VerifiedToken>> {
     let now = DateTime::from_timestamp(NOW + seconds, 0).unwrap();
     verifier.authenticate(token, now).await.ok()
 }
 
-/// Returns true if both results come from one verification.
 fn is_same(first: Option<&Arc<VerifiedToken>>, second: Option<&Arc<VerifiedToken>>) -> bool {
     Arc::ptr_eq(first.unwrap(), second.unwrap())
 }
@@ -97,7 +96,7 @@ async fn a_remembered_token_is_refused_at_once_when_its_key_is_removed() {
     let first = verify(&verifier, &removed, 0).await;
     assert!(is_same(first.as_ref(), verify(&verifier, &removed, 0).await.as_ref()));
     issuer.say(Says::Keys(vec![new.jwk()]));
-    // The new key makes the verifier reload the keys.
+    // This token needs the new key, so the verifier reloads the keys.
     assert!(verify(&verifier, &kept, 0).await.is_some());
     assert!(verify(&verifier, &removed, 0).await.is_none());
     assert!(verify(&verifier, &kept, 0).await.is_some());

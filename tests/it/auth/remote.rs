@@ -1,4 +1,4 @@
-//! Keys from a JWKS URL. The server at this URL rotates keys, fails, sends oversized responses, is slow, or redirects.
+//! Keys from a JWKS URL whose server rotates keys, fails, sends oversized responses, is slow, or redirects.
 
 use std::time::{Duration, Instant};
 
@@ -29,7 +29,6 @@ pub fn token(signer: &Signer) -> String {
     signer.sign_with_kid(&json!({"sub": "ann", "exp": NOW + 100_000}))
 }
 
-/// Authenticates a token `seconds` after the start of the test.
 pub async fn authenticate(verifier: &Verifier, token: &str, seconds: i64) -> runyard::error::Result<Claims> {
     let now = DateTime::from_timestamp(NOW + seconds, 0).unwrap();
     let accepted = verifier.authenticate(token, now).await?;
@@ -48,7 +47,7 @@ async fn j11_rotated_keys_are_picked_up_and_removed_keys_refused() {
     assert!(gets_in(&verifier, &token(&old), 0).await);
     assert!(!gets_in(&verifier, &token(&new), 1).await);
     assert_eq!(issuer.asked(), 2);
-    // A new key is accepted immediately, even if the verifier fetched the keys just before the key was added.
+    // A new key is accepted immediately, even if the keys were fetched a second ago.
     issuer.say(Says::Keys(vec![old.jwk(), new.jwk()]));
     assert!(gets_in(&verifier, &token(&new), 1).await);
     assert!(gets_in(&verifier, &token(&old), 2).await);
@@ -66,13 +65,12 @@ async fn j11_many_unknown_key_ids_cause_few_fetches() {
     let issuer = Issuer::start(&[known.jwk()]).await;
     let verifier = verifier(&issuer);
     let tokens = [token(&known), token(&unknown)];
-    // Concurrent authentications share one fetch.
     for (seconds, fetches) in [(0, 1), (1, 2)] {
         let outcomes = join_all((0..200).map(|number| gets_in(&verifier, &tokens[number % 2], seconds))).await;
         assert_eq!(outcomes.iter().filter(|outcome| **outcome).count(), 100);
         assert_eq!(issuer.asked(), fetches);
     }
-    // Later, tokens with an unknown key id cause three fetches immediately, and then one fetch every five seconds.
+    // Tokens with an unknown key id cause a burst of three fetches, and then one fetch every five seconds.
     for (seconds, fetches) in [(60, 5), (61, 5), (64, 5), (65, 6), (69, 6), (70, 7), (74, 7)] {
         for _ in 0..50 {
             assert!(!gets_in(&verifier, &tokens[1], seconds).await);
@@ -84,8 +82,8 @@ async fn j11_many_unknown_key_ids_cause_few_fetches() {
     assert!(!gets_in(&verifier, &token(&new), 74).await);
     assert!(gets_in(&verifier, &token(&new), 75).await);
     assert_eq!(issuer.asked(), 8);
-    // No key could make these tokens valid, so they cause no fetch: an expired token, a token with a wrong signature,
-    // and an HS256 token.
+    // No new key could make these tokens valid, so they cause no fetch: an expired token, a token with a wrong
+    // signature, and an HS256 token.
     let forged = known.sign_with_header(
         &json!({"alg": "ES256", "kid": known.kid()}),
         &json!({"sub": "ann", "exp": NOW - 100}),
@@ -168,7 +166,6 @@ async fn j11_a_failing_issuer_keeps_the_known_keys() {
         seconds += 100;
     }
     assert_eq!(elsewhere.asked(), 0);
-    // Positive control: after the issuer recovers, its new key is accepted.
     issuer.say(Says::Keys(vec![unknown.jwk()]));
     assert!(gets_in(&verifier, &token(&unknown), seconds).await);
 }
@@ -182,7 +179,7 @@ async fn an_issuer_that_is_down_at_start_makes_tokens_unavailable_instead_of_inv
         let error = authenticate(&verifier, &token(&signer), seconds).await.unwrap_err();
         assert_eq!(error.code(), Code::Unavailable);
     }
-    // A malformed token is still refused as usual, because no key could make it valid.
+    // No key could make a malformed token valid, so it is refused as usual.
     let error = authenticate(&verifier, "a.b.c", 6).await.unwrap_err();
     assert_eq!(error.code(), Code::NotAuthenticated);
     issuer.say(Says::Keys(vec![signer.jwk()]));

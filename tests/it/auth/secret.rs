@@ -1,4 +1,4 @@
-//! The HS256 secret, and the tokens signed with it.
+//! The HS256 secret and the tokens that it signs.
 
 use std::{fs, os::unix::fs::PermissionsExt, path::Path, time::Duration};
 
@@ -16,7 +16,7 @@ fn config(folder: &Path) -> Config {
     config
 }
 
-/// Counts the files in a folder without its subfolders, which exist from the start.
+/// Counts the files in a folder, but not its subfolders.
 fn files(folder: &Path) -> usize {
     let entries = fs::read_dir(folder).unwrap();
     entries.filter(|entry| entry.as_ref().unwrap().path().is_file()).count()

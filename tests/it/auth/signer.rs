@@ -1,4 +1,4 @@
-//! Creates valid and invalid tokens of every kind, with keys generated for the test.
+//! Creates valid and invalid tokens, with keys generated for the test.
 
 use std::io::Write;
 
@@ -85,7 +85,6 @@ impl Signer {
         Self::new(Key::Rsa(Box::new(key), alg))
     }
 
-    /// Returns a signer for this algorithm. `secret` is used only for HS256.
     pub fn with_algorithm(alg: &str, secret: &str) -> Self {
         match alg {
             "HS256" => Self::from_secret(secret.as_bytes()),
@@ -179,7 +178,7 @@ impl Signer {
         }
     }
 
-    /// The signature in ASN.1 DER. Other protocols use this form, but JWTs must not.
+    /// Returns the signature in ASN.1 DER. Other protocols use this form, but JWTs must not.
     pub fn der_signature(&self, signed: &[u8]) -> Vec<u8> {
         let Key::Ec { pkcs8, .. } = &self.key else {
             panic!("only ECDSA has a DER form")
@@ -187,7 +186,7 @@ impl Signer {
         sign_ec(&ECDSA_P256_SHA256_ASN1_SIGNING, pkcs8, signed)
     }
 
-    /// The public key in several encodings. An attacker could try each of them as an HMAC secret.
+    /// Returns the public key in several encodings. An attacker could try each of them as an HMAC secret.
     pub fn public_forms(&self) -> Vec<Vec<u8>> {
         let bytes = self.public_bytes();
         let pem = format!(
@@ -215,7 +214,6 @@ impl Signer {
         }
     }
 
-    /// The public key as a JWK without `alg`.
     pub fn jwk(&self) -> Value {
         let bytes = self.public_bytes();
         match &self.key {

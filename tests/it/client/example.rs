@@ -1,4 +1,4 @@
-//! The example in the documentation of `runyard_client`, which includes this file. A test runs the example.
+//! The example in the documentation of `runyard_client`, which includes this file.
 
 use std::path::Path;
 
@@ -16,7 +16,7 @@ pub async fn analyze(server: &str, token: &str, save_in: &Path) -> Result<String
         .await?;
 
     let mut answer = String::new();
-    // Every event arrives exactly once and in order, even if the network fails in between.
+    // Every event arrives exactly once and in order, even if the network fails.
     while let Some(event) = run.next().await? {
         match event.event {
             Some(Event::MessageDelta(delta)) => answer.push_str(&delta.text),

@@ -1,8 +1,7 @@
-//! Runs the golden table `tests/clients/golden.json` with the Rust client; `tests/clients/GOLDEN.md` explains the
-//! table.
+//! Runs the table `tests/clients/golden.json` with the Rust client; `tests/clients/GOLDEN.md` explains the table.
 //!
-//! Uploads, streams and downloads use the methods of the client. Every other call uses the client's gRPC channel
-//! directly. prost-reflect converts requests and answers, so the test does not use the JSON codec of the server.
+//! Uploads, streams and downloads use the client's own methods. Other calls use the client's gRPC channel.
+//! prost-reflect converts the JSON, so the test does not depend on the server's JSON codec.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -24,7 +23,7 @@ use super::model;
 use crate::test_server::{Caller, TEST_TIMEOUT, TestServer, on_every_database};
 
 const TABLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients/golden.json");
-/// Fields of an update request that never appear in its update mask.
+/// Fields of update requests that never appear in the update mask.
 const NO_CHANGE: &[&str] = &["agent_id", "thread_id", "expected_version_id"];
 const KINDS: &[&str] = &[
     "status",
@@ -238,7 +237,6 @@ impl Player {
         Ok(())
     }
 
-    /// Replaces the placeholders in a request with the saved values.
     fn filled(&mut self, value: &Value) -> Value {
         match value {
             Value::Object(entries) => entries
@@ -336,7 +334,7 @@ async fn give_tier(server: &TestServer, caller: &Caller, tier: &str) {
 }
 
 /// Calls a unary method. `request` is canonical JSON with proto field names. If the method has an update mask, this
-/// function fills it with the changed fields of `request`.
+/// function fills the mask with the changed fields.
 async fn call(client: &Client, method: &MethodDescriptor, mut request: Value) -> Result<Value, Status> {
     let input = method.input();
     let entries = request.as_object_mut().unwrap();
@@ -365,7 +363,6 @@ async fn call(client: &Client, method: &MethodDescriptor, mut request: Value) ->
     Ok(printed(&answer.into_inner()))
 }
 
-/// Converts a message to canonical JSON with proto field names and default values.
 fn printed(message: &DynamicMessage) -> Value {
     let options = SerializeOptions::new()
         .use_proto_field_name(true)
@@ -375,7 +372,7 @@ fn printed(message: &DynamicMessage) -> Value {
         .unwrap()
 }
 
-/// Returns an error of the client as JSON, with the keys that the table uses.
+/// Converts an error of the client to JSON with the keys that the table uses.
 fn refusal(error: &Error) -> Value {
     let mut details = Map::from_iter([
         ("message".to_owned(), error.message().into()),
@@ -398,7 +395,6 @@ fn refusal(error: &Error) -> Value {
     })
 }
 
-/// Converts a name such as `NotFound` to `NOT_FOUND`.
 fn screaming(name: &str) -> String {
     let mut text = String::new();
     for letter in name.chars() {
@@ -410,7 +406,7 @@ fn screaming(name: &str) -> String {
     text
 }
 
-/// Shortens the name of an enum value. Both `RUN_STATUS_RUNNING` and `running` become `running`.
+/// Shortens the name of an enum value: both `RUN_STATUS_RUNNING` and `running` become `running`.
 fn short_name(text: &str) -> String {
     let name = text.to_lowercase();
     let prefixes = [
@@ -428,7 +424,7 @@ fn short_name(text: &str) -> String {
     short.unwrap_or(name)
 }
 
-/// Reads a number. Canonical JSON prints 64-bit numbers as strings, so a string that contains a number is accepted.
+/// Reads a number. Canonical JSON prints 64-bit numbers as strings.
 fn number(value: &Value) -> Option<f64> {
     value.as_f64().or_else(|| value.as_str()?.parse().ok())
 }

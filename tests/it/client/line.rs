@@ -1,4 +1,4 @@
-//! A TCP proxy in front of a server, on its own port. Tests use it to reset connections.
+//! A TCP proxy in front of a server. Tests use it to reset connections.
 
 use std::{
     net::SocketAddr,
@@ -39,7 +39,7 @@ impl Line {
                         _ = copy_bidirectional(&mut near, &mut far) => {}
                         _ = cut.changed() => {
                             counted.fetch_add(1, Ordering::Relaxed);
-                            // With zero linger, the sockets close with a reset instead of a FIN.
+                            // With zero linger, a socket closes with a reset instead of a FIN.
                             let _ = near.set_zero_linger();
                             let _ = far.set_zero_linger();
                         }
@@ -59,12 +59,11 @@ impl Line {
         format!("http://{}", self.address)
     }
 
-    /// Resets every open connection. New connections are still accepted.
+    /// Resets every open connection, but still accepts new ones.
     pub fn cut(&self) {
         self.generation.send_modify(|generation| *generation += 1);
     }
 
-    /// Number of connections that were reset.
     pub fn cuts(&self) -> usize {
         self.cuts.load(Ordering::Relaxed)
     }

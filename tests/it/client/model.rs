@@ -1,6 +1,6 @@
-//! A model that follows a script in the prompt, like `tests/clients/model.py`. Each line of the last user message is
-//! one step; lines in other formats are skipped. A turn is one answer of the model. The number of assistant messages
-//! after the last user message selects the turn.
+//! A model that follows a script in the last user message, like `tests/clients/model.py`. Each line of the message is
+//! one step. A turn is one answer of the model. The number of assistant messages after the user message selects the
+//! turn.
 
 use std::time::Duration;
 
@@ -46,7 +46,7 @@ fn conversation(received: &Received) -> (String, usize) {
 
 type Line = (String, String);
 
-/// Groups the steps of a prompt into turns. A turn ends after a tool call or after the step `fail`.
+/// Groups the steps into turns. A turn ends after a tool call or after the step `fail`.
 fn turns(prompt: &str) -> Vec<Vec<Line>> {
     let mut turns = vec![Vec::new()];
     for line in prompt.lines() {

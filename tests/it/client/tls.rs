@@ -1,6 +1,5 @@
-//! The client over TLS: a TLS proxy in front of a server, with a certificate signed by the CA in `tls/`.
-//!
-//! The keys in `tls/` are used only in these tests. The CA's private key was deleted.
+//! Tests of the client over TLS, through a proxy whose certificate is signed by the CA in `tls/`. The keys in `tls/`
+//! are used only in these tests. The CA's private key was deleted.
 
 use std::{net::SocketAddr, process::Stdio, sync::Arc};
 

@@ -1,4 +1,4 @@
-//! Configuration: the file overrides the defaults, and the environment overrides the file.
+//! The configuration file overrides the defaults, and the environment overrides the file.
 
 use std::{collections::BTreeMap, fs};
 
@@ -84,7 +84,7 @@ fn three_variables_configure_a_provider() {
             .providers
             .contains_key("default")
     );
-    // The environment does not change the kind of a provider that is defined in the file.
+    // The environment does not change the kind of a provider in the file.
     let file = "[providers.default]\nkind = \"anthropic\"\n";
     let config = load(Some(file), &[("RUNYARD_OPENAI_MODEL", "claude")]).unwrap();
     assert_eq!(config.providers["default"].kind, ProviderKind::Anthropic);
@@ -141,7 +141,7 @@ fn an_error_in_tiers_models_or_providers_names_its_file_line_and_key() {
         assert!(load(Some(&also_good), &[]).is_ok(), "{also_good}");
     }
 
-    // Line 1 of the file is the comment, lines 2 to 8 are the model, and lines 10 to 15 are the tier.
+    // Line 1 of the file is a comment, lines 2 to 8 are the model, and lines 10 to 15 are the tier.
     let table: &[(&str, &str, &str)] = &[
         (
             "input_price = 1\n",
@@ -288,7 +288,7 @@ fn an_error_in_tiers_models_or_providers_names_its_file_line_and_key() {
         message.contains("runyard.toml, line 17, tiers[1].name: the name free occurs twice"),
         "{message}"
     );
-    // The file defines models but no tiers. The error is in a default tier, so it has no line number.
+    // The error is in a default tier, so it has no line number.
     let message = load(Some(model), &[]).unwrap_err();
     assert!(
         message.contains("runyard.toml, default value of tiers[0].models: the tier free names the model"),
@@ -304,7 +304,7 @@ fn rate_limits_are_on_for_servers_reachable_from_elsewhere() {
     assert_eq!(has(&read("listen = \"[::1]:80\"")), [false, false]);
     assert_eq!(has(&read("listen = \"0.0.0.0:80\"")), [true, true]);
     assert_eq!(has(&read("listen = \"192.0.2.1:80\"")), [true, true]);
-    // A server behind a proxy listens on loopback, but other machines can reach it through the proxy.
+    // Other machines can reach a server on loopback through a proxy.
     assert_eq!(has(&read("[http]\ntrusted_proxies = [\"127.0.0.1\"]")), [true, true]);
     let off =
         "listen = \"0.0.0.0:80\"\n[http]\nrate_per_account = \"off\"\nrate_per_address = { per_second = 7, burst = 9 }";

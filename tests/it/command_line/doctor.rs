@@ -1,4 +1,4 @@
-//! `runyard doctor`: its checks and their messages. The command changes nothing.
+//! The checks of `runyard doctor` and their messages.
 
 use std::{fs, os::unix::fs::PermissionsExt, path::Path};
 
@@ -16,8 +16,8 @@ use crate::{
     test_server::{TestServer, on_every_database},
 };
 
-/// Runs `runyard doctor` on a folder with this configuration. Returns the name, verdict and message of each check, and
-/// the exit status.
+/// Runs `runyard doctor` with this configuration. Returns name, verdict and message of each check, and the exit
+/// status.
 fn examine(config: &str, prepare: impl FnOnce(&std::path::Path)) -> (Vec<[String; 3]>, Option<i32>) {
     let folder = tempfile::tempdir().unwrap();
     fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
@@ -269,7 +269,6 @@ async fn the_settings_and_the_keys_of_an_identity_provider_are_checked() {
         found == "bad" && code == Some(1) && message.contains("exactly that issuer"),
         "{message}"
     );
-    // Without a configured identity provider, the check `identity provider` is omitted.
     let (checks, _) = auth("").await;
     assert!(
         checks.iter().all(|[name, ..]| name != "identity provider"),

@@ -1,4 +1,4 @@
-//! `runyard models` lists the models, and `runyard models test` tests one of them.
+//! Tests of `runyard models` and `runyard models test`.
 
 use std::{path::Path, process::Output};
 

@@ -1,4 +1,4 @@
-//! Model answers: deltas, finished messages, usage, broken streams, empty answers, size limits.
+//! Tests of model answers: deltas, finished messages, usage, broken streams, empty answers, size limits.
 
 use std::sync::Arc;
 
@@ -81,7 +81,6 @@ async fn an_answer_that_breaks_off_is_requested_again_with_a_notice() {
             "leave message \"Whole.\" + usage 10/5"
         ]
     );
-    // The second request does not contain the partial answer.
     assert_eq!(played.last_sent(), [user("Do it.")]);
     let stored = played.log.stored.lock().unwrap().clone();
     assert!(stored[0].partial && !stored[1].partial);
@@ -197,8 +196,8 @@ async fn a_longer_answer_stays_within_the_window_and_the_credits() {
     stage.job.model.context_window = 6_013;
     let played = stage.run().await;
     played.assert_completed();
-    // The estimate of the request is 13 tokens: 3 for the system prompt "Be brief.", 2 for the text "Do it.", and 8 for
-    // the overhead of a message. The rest of the window is 6,000 tokens.
+    // The request has an estimated 13 tokens: 3 for "Be brief.", 2 for "Do it.", and 8 for the overhead of a message.
+    // The rest of the window is 6,000 tokens.
     assert_eq!(played.sent[1].max_output_tokens, 6_000);
 
     let stage = Stage::new(vec![thought(), text("So.")]);
@@ -261,8 +260,8 @@ async fn missing_and_implausible_usage_is_estimated() {
     for turn in [silent, zero, absurd] {
         let played = Stage::new(vec![turn]).run().await;
         played.assert_completed();
-        // The request has 13 tokens: 3 for the system prompt "Be brief.", 2 for "Do it.", and 8 for the user message.
-        // "Hello" has 2.
+        // The request has 13 tokens: 3 for "Be brief.", 2 for "Do it.", and 8 for the overhead of a message. "Hello"
+        // has 2.
         assert_eq!(played.lines()[1], "leave message \"Hello\" + usage 13/2 estimated");
     }
 }
@@ -373,7 +372,7 @@ async fn stop_interrupts_a_stream_that_is_always_ready() {
     assert!(matches!(outcome, Outcome::Stopped), "{outcome:?}");
 }
 
-/// A model whose stream always has a next event. The model stops the run after a hundred events.
+/// A model whose stream never ends. The model stops the run after a hundred events.
 struct Flood {
     cancel: tokio_util::sync::CancellationToken,
 }

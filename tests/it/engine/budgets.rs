@@ -1,4 +1,4 @@
-//! Run budgets: the end of a run that has used up its steps, its time or its tokens.
+//! Tests of runs that have used up their steps, time or tokens.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Tool calls: order, parallelism, ids, invalid calls, failures, panics, stops, interrupted calls.
+//! Tests of tool calls: order, parallelism, ids, invalid calls, failures, panics, stops, interruptions.
 
 use std::{
     sync::{
@@ -86,7 +86,7 @@ async fn read_only_calls_run_in_parallel_up_to_the_limit() {
         let (barrier, now, most) = (Arc::clone(&barrier), Arc::clone(&now), Arc::clone(&most));
         Box::pin(async move {
             most.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
-            // If the calls did not run in parallel, the first call would wait here until the test times out.
+            // Without parallelism, the first call would wait here until the test times out.
             barrier.wait().await;
             now.fetch_sub(1, Ordering::SeqCst);
             Ok(fine("met"))
@@ -215,7 +215,7 @@ async fn the_same_failing_call_twice_in_a_row_ends_tool_use() {
         panic!("no explanation")
     };
     assert!(text.contains("failed twice in a row"), "{text}");
-    // The model receives the explanation, but the explanation is not stored in the thread.
+    // Only the model receives the explanation. The thread does not store it.
     assert!(
         played
             .log
@@ -241,8 +241,8 @@ async fn different_or_non_consecutive_failing_calls_do_not_end_tool_use() {
 #[tokio::test]
 async fn repeated_failures_are_counted_per_answer() {
     let fails = |id| call(id, "fail", &json!({"n": 1}));
-    // Two failures in one answer do not count as a repetition. A read-only call between two failures does not reset the
-    // count. A call with side effects does.
+    // Two failures in one answer do not count as a repetition. A read-only call between two failures does not reset
+    // the count. A call with side effects does.
     let twice = vec![answer(vec![fails("a"), fails("b")]), text("Done.")];
     let played = Stage::new(twice).usual_tools().failing_tool().run().await;
     played.assert_completed();

@@ -1,4 +1,4 @@
-//! The conversation: compaction, repair of missing results, resuming a run, the system prompt.
+//! Tests of the conversation: compaction, repair of missing results, resuming a run, the system prompt.
 
 use chrono::NaiveDate;
 use proptest::prelude::*;
@@ -69,7 +69,7 @@ fn old_results_are_shortened_before_turns_are_dropped() {
     assert_eq!(compacted.messages[history.len() - 3..], history[history.len() - 3..]);
 }
 
-/// `window` is the context window size in the provider's error; `None` if the error does not contain the size.
+/// `window` is the size of the context window in the provider's error, if the error contains it.
 fn too_long(window: Option<u64>) -> Vec<Say> {
     vec![Say::Fail(LlmError::TooLong {
         message: "too long".to_owned(),
@@ -314,8 +314,8 @@ fn assert_paired(messages: &[ChatMessage]) {
     assert!(open.is_empty(), "calls without results: {open:?}");
 }
 
-/// A random conversation. Each turn is a user message, or an answer with up to three calls and their results. User
-/// messages, arguments and results have random lengths.
+/// A random conversation: user messages, and answers with up to three calls and their results. All lengths are
+/// random.
 fn conversation() -> impl Strategy<Value = Vec<ChatMessage>> {
     let turn = (0_usize..4, 0_usize..6_000);
     proptest::collection::vec(turn, 1..30).prop_map(|turns| {

@@ -1,4 +1,4 @@
-//! A complete run with the real tools in a real sandbox; only the model is scripted.
+//! A complete run with real tools in a real sandbox. Only the model is scripted.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,4 @@
-//! The script of an engine test: the answers of the model, the behaviour of the tools, and a log of all actions.
+//! The script of an engine test: the model's answers, the tools' behaviour, and a log of all actions.
 
 use std::{
     collections::VecDeque,
@@ -23,7 +23,6 @@ use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-/// One event of a model answer.
 pub enum Say {
     Text(&'static str),
     LongText(String),
@@ -34,7 +33,6 @@ pub enum Say {
     Retried(&'static str),
     Fail(LlmError),
     End(EndReason),
-    /// The stream stays open, but no further event arrives.
     Hang,
 }
 
@@ -42,7 +40,7 @@ pub fn call(id: &'static str, name: &'static str, arguments: &Value) -> Say {
     Say::Call(id, name, arguments.to_string())
 }
 
-/// A complete answer: the given events, followed by the usage and the end.
+/// Returns a complete answer: the given events, then the usage and the end.
 pub fn answer(pieces: Vec<Say>) -> Vec<Say> {
     pieces
         .into_iter()
@@ -70,7 +68,7 @@ pub fn assistant(text: &str, calls: &[(&str, &str, &str)]) -> ChatMessage {
     }
 }
 
-/// Returns the assistant message with this provider-specific data attached.
+/// Attaches provider data to an assistant message.
 pub fn carrying(message: ChatMessage, value: Value) -> ChatMessage {
     let ChatMessage::Assistant { text, tool_calls, .. } = message else {
         panic!("only an answer carries a value: {message:?}")
@@ -160,17 +158,16 @@ fn request_of(id: &str, name: &str, arguments: String) -> ToolRequest {
     }
 }
 
-/// A log of the run, in order. It has one line for each call of the sink (`say`, `record` or `leave`), and for each
-/// start and end of a tool call.
+/// A log of the run. It has one line for each call of the sink, and for each start and end of a tool call.
 #[derive(Clone, Default)]
 pub struct Log {
     lines: Arc<Mutex<Vec<String>>>,
     pub stored: Arc<Mutex<Vec<StoredMessage>>>,
     pub events: Arc<Mutex<Vec<Event>>>,
-    /// The number, from 1, of the first `record` call that the sink refuses. The sink also refuses all later calls.
-    /// `None` if the sink refuses no call.
+    /// Number, counted from 1, of the first `record` call that the sink refuses. The sink also refuses all later
+    /// calls. `None` if the sink refuses no call.
     pub refuse_from: Arc<Mutex<Option<usize>>>,
-    /// The results of the next reservations, each a number of output tokens or an error. If the queue is empty,
+    /// The results of the next reservations: a number of output tokens, or an error. If the queue is empty,
     /// reservations are unlimited.
     pub affordable: Arc<Mutex<VecDeque<Result<u32>>>>,
     records: Arc<Mutex<usize>>,
@@ -249,7 +246,7 @@ impl Sink for Log {
     }
 }
 
-/// Prints an event on one line, without the ids that differ between runs.
+/// Prints an event without the ids that differ between runs.
 fn show(event: &Event) -> String {
     match event {
         Event::Status(_) => "status".to_owned(),
@@ -285,7 +282,7 @@ fn short(text: &str) -> String {
 
 type Act = Arc<dyn Fn(Value, &ToolContext) -> BoxFuture<'static, Result<ToolAnswer, ToolFailure>> + Send + Sync>;
 
-/// A tool whose behaviour the test defines. Its only argument `n` is a number.
+/// A tool whose behaviour the test defines. Its only argument is the number `n`.
 pub struct Probe {
     name: &'static str,
     effect: Effect,
@@ -393,7 +390,8 @@ impl Stage {
         self
     }
 
-    /// Adds `look`, which is read-only, and `change`, which has side effects. Both answer "ok" and their argument.
+    /// Adds the read-only tool `look`, and the tool `change`, which has side effects. Both answer "ok" and their
+    /// argument.
     pub fn usual_tools(self) -> Self {
         let ok = |arguments: Value, _: &ToolContext| -> BoxFuture<'static, Result<ToolAnswer, ToolFailure>> {
             Box::pin(async move { Ok(fine(&format!("ok {}", arguments["n"]))) })
@@ -429,7 +427,6 @@ pub struct Played {
     pub outcome: Outcome,
     pub log: Log,
     pub sent: Vec<ModelRequest>,
-    /// Number of scripted turns that the run did not use.
     pub left: usize,
 }
 
@@ -463,7 +460,7 @@ impl Played {
         &self.sent.last().expect("the model received no request").messages
     }
 
-    /// Returns the text of the last tool result that the model received, and whether the result is an error.
+    /// Returns the last tool result that the model received, and true if it is an error.
     pub fn last_result(&self) -> (&str, bool) {
         let results = self.last_sent().iter().rev();
         let mut results = results.filter_map(|message| match message {

@@ -1,5 +1,5 @@
-//! The rules of both JSON dialects, with one table for each dialect. The examples of the API documentation must match
-//! byte for byte.
+//! The rules of both JSON dialects, one table for each. The examples of the API documentation must match byte for
+//! byte.
 
 use prost::Message as _;
 use prost_reflect::DynamicMessage;
@@ -9,7 +9,6 @@ use runyard_transcode::json::Dialect::{self, Canonical, Plain};
 
 use super::{CONTRACT, EVERYTHING};
 
-/// Removes the white space between tokens.
 fn compact(text: &str) -> String {
     let mut inside = false;
     text.chars()
@@ -20,8 +19,7 @@ fn compact(text: &str) -> String {
         .collect()
 }
 
-/// The document is the example of the API documentation, with the newer fields `skills` and `memory` at the end of the
-/// version.
+/// The example in the API documentation, with the newer fields `skills` and `memory` added.
 #[test]
 fn an_agent_prints_as_in_the_seed_document() {
     let seed = r##"{
@@ -186,8 +184,7 @@ fn an_event_prints_only_the_oneof_member_that_is_set() {
     assert_eq!(codec.read_text((id, 3), Plain, &wire).unwrap(), None, "not a scalar");
 }
 
-/// Reads JSON in the dialect `from` and prints it in the dialect `to`. Returns the printed JSON, or the text of the
-/// error.
+/// Converts JSON from one dialect to the other. Returns the printed JSON or the error.
 fn through(from: Dialect, to: Dialect, json: &str) -> String {
     let wire = EVERYTHING.decode("runyard.test.Everything", from, json.as_bytes());
     match wire.and_then(|wire| EVERYTHING.encode("runyard.test.Everything", to, &wire)) {
@@ -243,7 +240,7 @@ fn the_canonical_dialect_reads_what_the_specification_allows() {
         ),
         (r#"{"aDouble": 1e999}"#, "a_double: is out of range"),
         (r#"{"aFloat": 1e39}"#, "a_float: is out of range"),
-        // Booleans and strings accept only their own JSON type. Bytes accept either base64 alphabet, but not a mixture.
+        // Bytes accept either base64 alphabet, but not a mixture.
         (r#"{"aBool": "true"}"#, "a_bool: must be true or false"),
         (r#"{"aBool": 1}"#, "a_bool: must be true or false"),
         (r#"{"aString": 1}"#, "a_string: must be a string"),
@@ -351,7 +348,7 @@ fn the_canonical_dialect_reads_what_the_specification_allows() {
     }
 }
 
-/// Reads JSON in Runyard's own dialect, and prints each of its fields as `name=value`.
+/// Reads JSON in Runyard's dialect, and prints each of its fields as `name=value`.
 fn ours(json: &str) -> String {
     let wire = EVERYTHING.decode("runyard.test.Everything", Plain, json.as_bytes());
     let wire = match wire {
@@ -377,8 +374,8 @@ fn ours(json: &str) -> String {
 #[test]
 fn our_dialect_differs_from_the_canonical_one_as_documented() {
     let table = [
-        // The codec reads the short name, the full name and the number of an enum value. It prints the short name, null
-        // for the unspecified value, and the number of an unknown value.
+        // The codec reads the short name, the full name and the number of an enum value. It prints the short name,
+        // null for the unspecified value, and the number of an unknown value.
         (r#"{"aColour": "dark_blue"}"#, "a_colour=\"dark_blue\""),
         (r#"{"aColour": "COLOUR_DARK_BLUE"}"#, "a_colour=\"dark_blue\""),
         (r#"{"aColour": 2}"#, "a_colour=\"dark_blue\""),
@@ -404,7 +401,6 @@ fn our_dialect_differs_from_the_canonical_one_as_documented() {
             "k_time=\"2025-08-15T10:30:00.000001Z\"",
         ),
         (r#"{"k_duration": "1s"}"#, "k_duration=\"1s\""),
-        // A field mask may use proto field names.
         (r#"{"k_mask": "icon_name,iconColor"}"#, "k_mask=\"iconName,iconColor\""),
         // Null means unset. An unset optional field is printed as null.
         (

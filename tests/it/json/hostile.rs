@@ -17,7 +17,7 @@ fn refusal(json: &[u8]) -> String {
     }
 }
 
-/// Inputs, each with the expected error text, or `taken` if the input is accepted.
+/// Malformed inputs with the expected error, and valid inputs with the word `taken`.
 const MALFORMED: &[(&[u8], &str)] = &[
     (b"{}", "taken"),
     (b" {\r\n\t} ", "taken"),
@@ -152,7 +152,7 @@ fn depth_and_length_are_bounded() {
             &refused[..80.min(refused.len())]
         );
     }
-    // prost can decode every message that the codec accepts. The codec and prost have the same maximum nesting depth.
+    // prost can decode every message that the codec accepts, because both have the same nesting limit.
     let mut deepest = 0;
     for depth in 1..130 {
         let json = nested("{\"inner\":", "{}", "}", depth);
@@ -243,7 +243,6 @@ fn malformed_wire_bytes_are_an_error() {
         assert!(!error.is_callers());
         assert_eq!(runyard::Error::from(error).kind(), runyard::error::Kind::Internal);
     }
-    // Positive control: unknown fields of every wire type, including groups, are skipped.
     let wire =
         b"\xa3\x06\x08\x01\xab\x06\xac\x06\xa4\x06\xa8\x06\x01\xaa\x06\x01x\xad\x06abcd\xa9\x06abcdefgh\x0a\x01a";
     assert_eq!(
@@ -298,7 +297,6 @@ fn an_invalid_request_error_names_its_field() {
     assert_eq!(error.message(), "custom_mcps[0].nmae: unknown field");
 }
 
-/// Generates text that is almost valid JSON for [`MESSAGE`].
 fn nearly_json() -> impl Strategy<Value = String> {
     let pieces = prop::sample::select(vec![
         "{",

@@ -1,5 +1,4 @@
-//! Property tests of the JSON codec. With random values, the codec and prost-reflect must give equal results in both
-//! directions, for every message of the contract and of `everything.proto`, which uses every field type.
+//! Property tests: for random messages of every type, the codec and prost-reflect must give equal results.
 
 use proptest::{prelude::*, test_runner::TestCaseResult};
 use prost::Message as _;
@@ -11,12 +10,12 @@ use serde_json::Value;
 use super::{CONTRACT, EVERYTHING, Subject, random};
 
 fn expected(message: &DynamicMessage) -> Value {
-    // Converts to text first, because widening a 32-bit float to 64 bits changes its decimal digits.
+    // The message is converted to text first, because widening a 32-bit float changes its decimal digits.
     let text = serde_json::to_string(message).unwrap();
     alike(serde_json::from_str(&text).unwrap())
 }
 
-/// Converts all numbers to floating point, because 1 and 1.0 are the same number in JSON.
+/// Converts all numbers to floating point, because 1 and 1.0 are the same JSON number.
 fn alike(value: Value) -> Value {
     match value {
         Value::Number(number) => number.as_f64().map_or(Value::Number(number), Value::from),

@@ -1,18 +1,16 @@
-//! Random messages of any type. Each value is valid for its type.
+//! Random valid messages of any type.
 
 use prost_reflect::{
     DynamicMessage, EnumDescriptor, FieldDescriptor, Kind, MapKey, MessageDescriptor, ReflectMessage, Value,
 };
 use rand::{Rng, seq::IndexedRandom};
 
-/// Maximum nesting depth of messages.
 const DEPTH: u32 = 4;
 
-/// The permitted content of a random message. In Runyard's dialect, null means unset, so a round trip loses fields that
-/// are printed as null.
+/// The permitted content of a random message. In Runyard's dialect, null means unset, so a round trip loses fields
+/// that are printed as null.
 #[derive(Clone, Copy, PartialEq)]
 pub enum Range {
-    /// Every valid message.
     Full,
     /// Only messages that a round trip leaves unchanged.
     NoNulls,
@@ -101,8 +99,8 @@ fn fields(
         if oneof.as_ref().is_some_and(|oneof| taken.contains(oneof)) {
             continue;
         }
-        // With `NoNulls`, a field whose type has a null value is always set. If the field were absent, it would be
-        // printed as null, and reading null would set the field.
+        // With `NoNulls`, every field whose type has a null value is set. An absent field would be printed as null,
+        // and reading null would set the field.
         let must = range == Range::NoNulls && field.supports_presence() && takes_null(&field.kind()) && oneof.is_none();
         let deep = depth == 0 && field.kind().as_message().is_some();
         if deep && !must || !must && !is_value && random.random_range(0..3) == 0 {
@@ -170,7 +168,6 @@ fn enum_number(descriptor: &EnumDescriptor, no_nulls: bool, random: &mut impl Rn
     }
 }
 
-/// Returns a random number: small, large or a boundary value.
 fn wild(random: &mut impl Rng) -> u64 {
     match random.random_range(0..6) {
         0 => 0,

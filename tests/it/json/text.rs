@@ -1,4 +1,4 @@
-//! Tests of fields in path variables, query parameters and form parts, and of the field descriptions of the codec.
+//! Tests of fields in paths, queries and form parts, and of the codec's field descriptions.
 
 use prost::Message as _;
 use runyard::v1;

@@ -1,4 +1,4 @@
-//! Tests of the built-in model. A shell executes its tool calls in a temporary folder, without a sandbox.
+//! Tests of the built-in model. A shell executes its tool calls without a sandbox.
 
 use std::{
     collections::BTreeSet,
@@ -41,7 +41,7 @@ impl Desk {
         }
     }
 
-    /// Restricts PATH to the basic programs that every sandbox has.
+    /// Restricts PATH to the programs that every sandbox has.
     fn with_few_programs(mut self) -> Self {
         let programs = self.folder.path().join(".programs");
         fs::create_dir(&programs).unwrap();
@@ -53,7 +53,6 @@ impl Desk {
         self
     }
 
-    /// Sends a message, and executes tool calls until the model makes no more. Returns the last answer.
     async fn say(&mut self, text: &str) -> String {
         self.messages.push(ChatMessage::User { text: text.to_owned() });
         for _ in 0..15 {
@@ -150,7 +149,7 @@ impl Desk {
         self.folder.path().join(name).exists()
     }
 
-    /// Returns the chart. Checks that the SVG is well-formed and contains no invalid numbers.
+    /// Returns the chart, which must be well-formed and without invalid numbers.
     fn chart(&self) -> String {
         let svg = self.file("output/chart.svg");
         assert!(svg.starts_with("<svg xmlns=\"http://www.w3.org/2000/svg\"") && svg.trim_end().ends_with("</svg>"));
@@ -180,7 +179,6 @@ fn spec(name: &str) -> ToolSpec {
     }
 }
 
-/// Checks that tags are closed in the right order, and that every `&` begins a known entity.
 fn assert_well_formed(svg: &str) {
     let mut open: Vec<&str> = Vec::new();
     for part in svg.split('<').skip(1) {
@@ -464,7 +462,7 @@ async fn a_message_names_a_file() {
     assert!(answer.contains("built-in demo model"), "{answer}");
 }
 
-/// The examples on the home screen of the console; `samples.ts` creates their files.
+/// `samples.ts` creates the files of these examples.
 #[tokio::test]
 async fn the_examples_of_the_console_get_useful_answers() {
     let table = "month,region,product,units,revenue\n2025-01,North,Tent,70,13230.00\n2025-01,South,Stove,90,5805.00\n\

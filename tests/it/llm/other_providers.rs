@@ -1,5 +1,5 @@
-//! Tests the requests to Anthropic, Gemini and OpenAI Responses, and the handling of their errors. `shapes.rs` tests
-//! the parsing of their answers.
+//! Tests of the adapters for Anthropic, Gemini and OpenAI Responses: their requests and their handling of errors.
+//! `shapes.rs` tests the parsing of their answers.
 
 use std::time::Duration;
 
@@ -22,7 +22,6 @@ const KINDS: [(ProviderKind, &str); 3] = [
     (ProviderKind::Responses, "gpt-5.1"),
 ];
 
-/// Returns the answer "fine" in this protocol.
 fn fine(kind: ProviderKind) -> Turn {
     let events = match kind {
         ProviderKind::Anthropic => vec![
@@ -46,7 +45,7 @@ fn refusal(words: &str) -> Turn {
     Turn::status(400).body(&json!({"error": {"code": 400, "message": words}}).to_string())
 }
 
-/// Returns signed reasoning and a tool call, in the form in which the next request must send them back to the provider.
+/// Returns reasoning and a tool call in the signed form that the next request must send back.
 fn signed(kind: ProviderKind) -> Value {
     match kind {
         ProviderKind::Anthropic => json!([

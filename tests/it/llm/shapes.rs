@@ -1,6 +1,6 @@
-//! Tests the parsing of model answers. A shape is a test case: one or more answers from a provider's documentation or
-//! from a bug report, and the expected results. A scripted server sends the answers to the real adapter over a socket.
-//! `shapes/README.md` describes the format of the shapes, which are in `shapes/*.toml`.
+//! Tests the parsing of model answers. A shape is a test case: answers from a provider's documentation or a bug
+//! report, and the expected results. A scripted server sends the answers to the adapter. `shapes/README.md` describes
+//! the format of the shapes.
 
 mod play;
 mod table;
@@ -37,7 +37,6 @@ const FILES: &[(&str, &str)] = &[
     ("responses", include_str!("shapes/responses.toml")),
 ];
 
-/// Number of shapes that are tested concurrently.
 const AT_ONCE: usize = 8;
 
 #[test]
@@ -90,7 +89,6 @@ async fn openai_responses_are_understood() {
     play("responses").await;
 }
 
-/// Tests all shapes of a file. Fails with a list of the shapes that do not meet their expectations.
 async fn play(file: &str) {
     let (_, text) = FILES.iter().find(|(name, _)| *name == file).unwrap();
     let shapes = table::read(text);
@@ -167,7 +165,7 @@ async fn play_one(shape: &Shape, writes: Writes) -> Result<(), String> {
     Ok(())
 }
 
-/// Returns the next response of the queue. The last response stays in the queue and is repeated.
+/// Returns the next response of the queue. The last response is repeated.
 fn next(queue: &Mutex<VecDeque<Response>>) -> Response {
     let mut queue = queue.lock().unwrap_or_else(PoisonError::into_inner);
     if queue.len() > 1 {
@@ -233,9 +231,7 @@ fn remember(messages: &mut Vec<ChatMessage>, reply: Reply) {
 struct Check<'a> {
     turn: &'a Turn,
     reply: &'a Reply,
-    /// All requests of the conversation.
     all: &'a [Received],
-    /// The requests of this turn.
     new: &'a [Received],
 }
 
@@ -398,8 +394,8 @@ fn is_same_call(expected: &str, seen: &str) -> bool {
     is_id && expected[1] == seen[1] && arguments(expected[2]) == arguments(seen[2])
 }
 
-/// Describes the parts of the earlier request that the later request does not repeat. The later request may add
-/// messages.
+/// Describes parts of the earlier request that the later request does not repeat. The later request may have
+/// additional messages.
 fn differences(before: &Received, after: &Received) -> Vec<String> {
     let mut wrong = Vec::new();
     for field in ["system", "instructions", "systemInstruction", "tools"] {
@@ -420,7 +416,7 @@ fn differences(before: &Received, after: &Received) -> Vec<String> {
     wrong
 }
 
-/// Removes cache markers, because their position changes from request to request.
+/// Removes cache markers, because their position differs between requests.
 fn unmarked(value: &Value) -> Value {
     match value {
         Value::Object(fields) => fields

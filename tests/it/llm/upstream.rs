@@ -1,4 +1,4 @@
-//! Tests of the chat completions adapter: its requests, its handling of correct and faulty answers, and its retries.
+//! Tests of the chat completions adapter: requests, correct and faulty answers, and retries.
 
 use std::time::Duration;
 
@@ -42,7 +42,6 @@ fn adapter(server: &Upstream) -> Adapter {
     adapter_for(&server.base_url(), Duration::from_secs(15))
 }
 
-/// An adapter that retries for up to 50 ms.
 fn impatient(server: &Upstream) -> Adapter {
     adapter_for(&server.base_url(), Duration::from_millis(50))
 }
@@ -673,7 +672,7 @@ async fn every_valid_form_of_an_event_stream_is_read() {
             ("one twö", Some(EndReason::Done)),
             "{name}: {reply:?}"
         );
-        // Chunk boundaries must not matter, so the same bytes are sent one at a time.
+        // The same bytes are sent one at a time, because chunk boundaries must not matter.
         let bytes: Vec<Step> = text
             .bytes()
             .map(|byte| Step::Bytes(bytes::Bytes::from(vec![byte])))

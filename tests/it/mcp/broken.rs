@@ -1,5 +1,5 @@
-//! Tests of MCP servers that fail, are slow or send invalid messages. A run loses their tools or one call, but does not
-//! fail.
+//! Tests of MCP servers that fail, are slow or send invalid messages. A run loses their tools or one call, but does
+//! not fail.
 
 use serde_json::{Value, json};
 
@@ -134,7 +134,6 @@ async fn a_flood_of_tools_is_cut() {
                     let tool =
                         |number: usize| json!({"name": format!("act{number}"), "inputSchema": {"type": "object"}});
                     let tools: Vec<Value> = (0..150).map(tool).collect();
-                    // Every page refers to a next page.
                     Reaction::Result(json!({"tools": tools, "nextCursor": "again"}))
                 }
                 _ => Reaction::Normal,

@@ -1,4 +1,4 @@
-//! Tests of the list of an agent's tools, of trying out an MCP server, and of the addresses that MCP servers may have.
+//! Tests of an agent's list of tools, of trying out an MCP server, and of the permitted addresses.
 
 use runyard_upstream::Turn;
 use serde_json::{Value, json};

@@ -1,5 +1,5 @@
-//! An MCP server with the older HTTP transport of 2024. A GET request opens a stream. The client posts messages to the
-//! endpoint that the stream names. A POST to the stream's own URL is refused.
+//! An MCP server with the HTTP transport of 2024. A GET request opens a stream. The stream names the endpoint for
+//! posted messages.
 
 use std::{convert::Infallible, sync::Arc};
 
@@ -20,7 +20,6 @@ use super::raw::normal;
 
 type Answers = Arc<Mutex<Option<mpsc::Sender<Value>>>>;
 
-/// Returns the URL of the stream. The server runs until the test ends.
 pub async fn start() -> String {
     let router = Router::new()
         .route("/sse", get(open))

@@ -1,5 +1,4 @@
-//! An MCP server for the protocol revision 2025-06-18. It uses no MCP library, so that a test can break the protocol at
-//! any point.
+//! An MCP server for the protocol revision 2025-06-18. It uses no MCP library, so that tests can break the protocol.
 
 use std::{
     io,
@@ -23,17 +22,13 @@ use crate::test_server::TEST_TIMEOUT;
 pub enum Reaction {
     /// Answers as the protocol requires.
     Normal,
-    /// Answers with this result.
     Result(Value),
-    /// Answers with this status and body.
     Status(u16, &'static str),
     /// Answers as the protocol requires, after all requests that wait at the barrier have arrived.
     Together(Arc<Barrier>),
-    /// Never answers.
     Silence,
     /// Starts an answer and closes the connection.
     Cut,
-    /// Redirects to another URL.
     Redirect(String),
 }
 
@@ -80,7 +75,6 @@ impl RawServer {
         }
     }
 
-    /// Waits until the server has received a message with this method.
     pub async fn received(&self, method: &str) {
         let arrived = async {
             while self.count(method) == 0 {

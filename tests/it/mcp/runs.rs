@@ -1,4 +1,4 @@
-//! Tests of runs that use the tools of a working MCP server.
+//! Tests of runs with the tools of a working MCP server.
 
 use std::{
     sync::{Arc, atomic::Ordering},
@@ -39,7 +39,7 @@ async fn a_run_calls_a_tool_of_an_http_server() {
                 offered.contains(&"bash") && offered.contains(&"box__echo"),
                 "{offered:?}"
             );
-            // Providers refuse tool names with other characters, and schemas with `$defs`.
+            // Providers refuse other characters in tool names, and schemas with `$defs`.
             assert!(offered.contains(&"box__say_hello_gr__en"), "{offered:?}");
             let tools = requests[0].body["tools"].to_string();
             assert!(!tools.contains("$defs") && !tools.contains("$ref"), "{tools}");
@@ -198,13 +198,44 @@ async fn a_list_is_cached_as_long_as_its_server_permits() {
                 let mut seen = Vec::new();
                 for hours in [0, 0, 2] {
                     server.clock.advance(Duration::from_hours(hours));
-                    // Sign a new token, because an earlier token may have expired.
+                    // This is a new token, because an earlier token may have expired.
                     let caller = server.caller("ann");
                     run_of(&caller, &agent).await;
                     seen.push(remote.seen.lists.load(Ordering::Relaxed));
                 }
                 assert_eq!(seen, lists, "{ttl_ms:?}");
             }
+        },
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn the_next_run_of_an_agent_needs_no_handshake() {
+    on_every_database_with(
+        |_| calls("box__echo", json!({"text": "x"})),
+        permit_loopback,
+        async |server| {
+            let caller = server.caller("ann");
+            let remote = McpServer::start(None).await;
+            let agent = json!({"name": "An agent", "custom_mcps": [http("box", &remote.url)]});
+            let agent = caller.post("/agents", agent).await.ok();
+            run_of(&caller, &agent).await;
+            // The handshake, the list and the call.
+            assert_eq!(remote.seen.requests.swap(0, Ordering::Relaxed), 3);
+            // A run keeps its connection a moment longer than its last event, so the second run may come too early.
+            for attempt in 1.. {
+                run_of(&caller, &agent).await;
+                match remote.seen.requests.swap(0, Ordering::Relaxed) {
+                    2 => break,
+                    requests => assert!(requests == 3 && attempt < 20, "{requests} requests in run {attempt}"),
+                }
+            }
+            // Another agent has its own connection, even to the same server.
+            let other = json!({"name": "Another agent", "custom_mcps": [http("box", &remote.url)]});
+            let other = caller.post("/agents", other).await.ok();
+            run_of(&caller, &other).await;
+            assert_eq!(remote.seen.requests.load(Ordering::Relaxed), 3);
         },
     )
     .await;

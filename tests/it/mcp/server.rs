@@ -1,4 +1,4 @@
-//! An MCP server that uses the library `rmcp`. It serves all revisions of the protocol over streamable HTTP at one URL.
+//! An MCP server that uses the library `rmcp`. It serves all protocol revisions at one URL.
 
 use std::sync::{
     Arc, Mutex,
@@ -22,6 +22,7 @@ use tokio::task::JoinHandle;
 
 #[derive(Default)]
 pub struct Seen {
+    pub requests: AtomicUsize,
     pub lists: AtomicUsize,
     pub calls: AtomicUsize,
     /// Values of the header `x-key` in the received requests.
@@ -55,6 +56,7 @@ impl McpServer {
         );
         let recorded = Arc::clone(&seen);
         let record = move |request: Request, next: Next| {
+            recorded.requests.fetch_add(1, Ordering::Relaxed);
             if let Some(key) = request.headers().get("x-key") {
                 recorded.keys.lock().unwrap().push(key.to_str().unwrap().to_owned());
             }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::{calls, notices, result};
 use crate::{service::requests::text, test_server::on_every_database};
 
-/// Source of an MCP server in Python. Its first output line is not a protocol message.
+/// An MCP server in Python. Its first output line is not a protocol message.
 const SERVER: &str = r#"
 import json, os, sys
 print("starting up", flush=True)

@@ -1,10 +1,8 @@
-//! Fills a PostgreSQL database with finished runs and analyzes its tables, so that the planner has statistics of a long
+//! Fills a PostgreSQL database with finished runs, and analyzes it, so that the planner has statistics of a long
 //! history.
 
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, Statement};
 
-/// Fills the tables with 20 accounts and 2,400 runs. Each later statement fills one table with rows that refer to the
-/// tables filled before.
 const FILL: &[&str] = &[
     "INSERT INTO accounts (id, issuer, subject, tier, created_at) \
      SELECT gen_random_uuid(), 'history', 'account ' || n, 'free', now() FROM generate_series(1, 20) n",
@@ -43,7 +41,7 @@ const FILL: &[&str] = &[
     "ANALYZE",
 ];
 
-/// Fills the database, if an earlier call has not filled it. Call this function only after the test server has stopped.
+/// Fills the database once. Call this function only after the test server has stopped.
 pub(super) async fn fill(db: &DatabaseConnection) {
     let filled = Statement::from_string(
         DbBackend::Postgres,

@@ -1,12 +1,12 @@
-//! Finds faults in the plans of PostgreSQL. The plans are generic: they do not depend on parameter values.
+//! Finds faults in the generic plans of PostgreSQL, which do not depend on parameter values.
 
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, Statement, TransactionTrait};
 use serde_json::Value;
 
 use super::{is_excepted, is_small, may_sort};
 
-/// Settings of the server's PostgreSQL connections. Plans then do not depend on parameter values, and use an index if
-/// one exists.
+/// Settings of the server's connections. Plans then do not depend on parameter values, and use an index if one
+/// exists.
 pub(super) const SETTINGS: [(&str, &str); 3] = [
     ("plan_cache_mode", "force_generic_plan"),
     ("enable_bitmapscan", "off"),
@@ -65,7 +65,7 @@ fn look(node: &Value, limited: bool, sql: &str, found: &mut Vec<String>) {
             text("Filter")
         ));
     }
-    // A node that collects rows, such as a sort, reads all its rows before it returns the first, even below a LIMIT.
+    // A node such as a sort reads all its rows before it returns the first, even below a LIMIT.
     let limited = match kind {
         "Limit" => true,
         "Sort" | "Aggregate" | "Hash" | "Bitmap Heap Scan" => false,

@@ -25,7 +25,7 @@ static NOTED: LazyLock<Mutex<HashMap<Shape, Noted>>> = LazyLock::new(Mutex::defa
 /// Name prefix of tables that only tests create. Statements on these tables are not recorded.
 const TEST_TABLES: &str = " test_";
 
-/// Key of a recorded statement: the kind of database, and the SQL text without the lengths of its value lists.
+/// The kind of database, and the SQL text without the lengths of its value lists.
 type Shape = (&'static str, String);
 
 struct Noted {
@@ -48,7 +48,7 @@ pub fn noted(backend: DbBackend) -> Vec<String> {
     of_backend.map(|(_, noted)| noted.sql.clone()).collect()
 }
 
-/// Returns the statements that were not explained yet, and marks these statements as explained.
+/// Returns the statements that are new since the last call, and marks them as explained.
 pub fn take(backend: DbBackend) -> Vec<String> {
     let mut noted = NOTED.lock().unwrap();
     let of_backend = noted.iter_mut().filter(|((name, _), _)| *name == name_of(backend));
@@ -104,9 +104,9 @@ impl Visit for Fields {
     fn record_debug(&mut self, _: &Field, _: &dyn Debug) {}
 }
 
-/// Normalizes value lists, so that a statement with three ids and the same statement with four ids are explained once.
+/// Normalizes value lists, so that a statement with three ids and the same statement with four ids count as one.
 fn shape(sql: &str) -> String {
-    // Removes only the numbers of placeholders. Literals stay, because a different literal may need a different index.
+    // Removes only the numbers of placeholders. Different literals stay, because they may need different indexes.
     let mut after_dollar = false;
     let is_kept = |char: &char| {
         after_dollar = *char == '$' || (after_dollar && char.is_ascii_digit());

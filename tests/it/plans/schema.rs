@@ -1,5 +1,4 @@
-//! Checks properties of the schema that no query plan shows: foreign keys that refer to deletable rows are indexed, and
-//! triggers count the rows of each account.
+//! Checks the schema: foreign keys to deletable rows are indexed, and triggers count the rows of each account.
 
 use std::collections::BTreeSet;
 
@@ -8,10 +7,9 @@ use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, Statement};
 use crate::test_server::on_every_database;
 use runyard_upstream::Turn;
 
-/// Tables whose rows are never deleted.
 const KEPT: &[&str] = &["accounts", "balances"];
 
-/// Checks that the row counters equal the numbers of rows. Triggers update the counters.
+/// Checks that the counters, which triggers update, equal the numbers of rows.
 pub(super) async fn assert_counted(db: &DatabaseConnection) {
     let sql = "SELECT a.subject FROM accounts a \
         WHERE a.threads <> (SELECT COUNT(*) FROM threads t WHERE t.account_id = a.id) \
@@ -28,7 +26,7 @@ async fn texts(db: &DatabaseConnection, sql: &str) -> Vec<Vec<String>> {
         .collect()
 }
 
-/// Drops an index, and returns the statement that creates it again.
+/// Drops an index, and returns the statement that creates the index again.
 pub(super) async fn take_index(db: &DatabaseConnection, index: &str) -> String {
     let sql = match db.get_database_backend() {
         DbBackend::Postgres => format!("SELECT indexdef FROM pg_indexes WHERE indexname = '{index}'"),

@@ -1,5 +1,5 @@
-//! Finds faults in the plans of SQLite, which `EXPLAIN QUERY PLAN` prints. The plans depend neither on parameter values
-//! nor on row counts.
+//! Finds faults in the plans that `EXPLAIN QUERY PLAN` of SQLite prints. These plans depend neither on parameter
+//! values nor on row counts.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -7,8 +7,8 @@ use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, Statement};
 
 use super::{WALKED, is_excepted, is_small, may_sort};
 
-/// Makes the text of each explained statement unique. For a repeated text, a connection could return a cached plan from
-/// before an index was dropped.
+/// Makes the text of each explained statement unique. Otherwise a connection could return a cached plan from before
+/// an index was dropped.
 static COUNT: AtomicU64 = AtomicU64::new(0);
 
 pub(super) async fn faults(db: &DatabaseConnection, sql: &str) -> Vec<String> {

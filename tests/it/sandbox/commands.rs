@@ -1,5 +1,4 @@
-//! Tests that commands start, end and report output as specified. On a host without bubblewrap, the error names the
-//! cause.
+//! Tests that commands start, end and report output as specified. Without bubblewrap, the error names the cause.
 
 use std::{
     path::PathBuf,
@@ -62,7 +61,7 @@ async fn s21_scripts_and_file_names_are_passed_unchanged() {
             .await;
         assert_eq!(refused.unwrap_err().kind(), ErrorKind::Invalid);
     }
-    // File names may contain any characters. No shell interprets the names.
+    // File names may contain any characters, because no shell interprets them.
     let files = sandbox.workspace();
     for name in ["; rm -rf x", "$(touch hit)", "-rf", "two\nlines", "sub/quote'\"", "*"] {
         files.write(name, b"content").unwrap();
@@ -81,7 +80,7 @@ async fn output_is_streamed_while_the_command_runs() {
     let mut listen = move |piece: &str| {
         let mut heard = listener.lock().unwrap();
         heard.push_str(piece);
-        // The command prints its second line only if the listener receives the first line within about five seconds.
+        // The command prints its second line only if this listener receives the first line within about five seconds.
         if heard.contains("first") {
             files.write("go", b"").unwrap();
         }
@@ -210,8 +209,8 @@ fn a_service_without_openat2_does_not_start() {
     let folder = tempfile::tempdir().unwrap();
     Sandboxes::detect(&settings(), folder.path()).unwrap();
 
-    // Like RestrictSUIDSGID= of systemd, the filter makes `openat2` unavailable. The filter applies only to the thread
-    // that installs it.
+    // Like systemd's RestrictSUIDSGID=, the filter makes `openat2` unavailable. The filter applies only to this
+    // thread.
     let refusal = u32::try_from(libc::ENOSYS).unwrap();
     let filter: BpfProgram = SeccompFilter::new(
         [(libc::SYS_openat2, Vec::new())].into(),

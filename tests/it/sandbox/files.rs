@@ -22,7 +22,7 @@ async fn files_are_replaced_atomically() {
     let after = std::fs::metadata(sandbox.place().folder.join("output/deep/report.md")).unwrap();
     assert_eq!(after.permissions().mode() & 0o7777, 0o750);
     assert_eq!(before.uid(), after.uid());
-    // A reader that opened the file before the write still reads the complete old content.
+    // A reader that opened the file before the write still reads the old content.
     assert_eq!(std::io::read_to_string(&mut reader).unwrap(), "one");
     assert_eq!(files.read("output/deep/report.md", 4).unwrap(), b"two!");
     assert_eq!(

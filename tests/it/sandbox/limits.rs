@@ -80,7 +80,7 @@ async fn s05_memory_is_bounded() {
             "{execution:?}"
         );
     }
-    // Each process is small, but together they exceed the limit.
+    // Each process is small, but together the processes exceed the limit.
     let execution = run(
         &sandbox,
         "for i in 1 2 3 4 5 6; do perl -e '$x = \"x\" x 40_000_000; sleep 20; print length $x' & all=\"$all $!\"; done
@@ -123,7 +123,7 @@ async fn s06_the_disk_is_bounded() {
         say(&neighbour, "head -c 4M /dev/zero > f && stat -c %s f").await,
         "4194304\n"
     );
-    // When the disk is full, no file can grow. Deleting files is possible and frees space.
+    // On a full disk, no file can grow. Deleting files frees space.
     let execution = run(&sandbox, "echo more > more || echo refused").await;
     assert!(execution.text.contains("refused"), "{execution:?}");
     say(&sandbox, "rm fill* && sleep 0.1").await;
@@ -137,7 +137,7 @@ async fn s06_the_disk_is_bounded() {
     assert_eq!(execution.ending, CommandEnd::DiskFull, "{}", execution.text);
     say(&sandbox, "rm -rf many").await;
 
-    // The next command deletes its files but keeps their descriptors open.
+    // This command deletes its files but keeps them open.
     let execution = run(
         &sandbox,
         "for i in 11 12 13 14 15 16; do eval \"exec $i>ghost\"; rm ghost; head -c 12M /dev/zero >&$i; done; ls; sleep 30",
@@ -145,7 +145,7 @@ async fn s06_the_disk_is_bounded() {
     .await;
     assert_eq!(execution.ending, CommandEnd::DiskFull, "{}", execution.text);
 
-    // A workspace whose folder tree is too deep to measure counts as over the limit.
+    // A folder tree that is too deep to measure counts as over the limit.
     let execution = run(
         &sandbox,
         "for i in $(seq 400); do mkdir ddddddddddddddddddddd; cd ddddddddddddddddddddd; done; sleep 30",
@@ -218,7 +218,6 @@ async fn s13_cancelling_or_dropping_a_call_kills_its_processes() {
     eventually("it runs", || !with_marker(&mark(9716)).is_empty()).await;
     running.abort();
     eventually("it is gone", || with_marker(&mark(9716)).is_empty()).await;
-    // Each call has its own cancellation token, so later calls still work.
     assert_eq!(say(&sandbox, "echo on").await, "on\n");
 }
 
@@ -269,7 +268,7 @@ fn resident() -> u64 {
     line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
 }
 
-/// The service of the next two tests. Each of them starts this function as a separate process and kills the process.
+/// The next two tests start this function as a separate process and kill it.
 #[tokio::test]
 #[ignore = "started by s16"]
 async fn s16_service() {
@@ -325,7 +324,7 @@ async fn s16_no_sandbox_survives_a_kill_during_its_start() {
         while with_marker(&long).is_empty() {
             assert!(Instant::now() < until, "no command was started");
         }
-        // Each round waits one millisecond longer, so that the kills interrupt different stages of a sandbox's start.
+        // Each round waits one millisecond longer, so that the kill interrupts another stage of the sandbox's start.
         tokio::time::sleep(Duration::from_millis(round.into())).await;
         service.kill().unwrap();
         service.wait().unwrap();
@@ -333,7 +332,7 @@ async fn s16_no_sandbox_survives_a_kill_during_its_start() {
             with_marker(&format!("sleep\0{long}")).is_empty()
         })
         .await;
-        // After a restart, the service kills the sandboxes that had not finished starting when its process was killed.
+        // After a restart, the service kills the sandboxes whose start was interrupted.
         let _next = Sandboxes::detect(&settings(), folder.path()).unwrap();
         eventually("nothing is left", || with_marker(&long).is_empty()).await;
     }

@@ -1,4 +1,4 @@
-//! Links, pipes and devices must not give access to files outside a workspace, and must not block a reader.
+//! Links, pipes and devices must neither give access to files outside a workspace nor block a reader.
 
 use std::time::{Duration, Instant};
 
@@ -40,7 +40,6 @@ async fn s07_links_do_not_lead_out_of_the_workspace() {
         let error = files.open_file(path).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Invalid, "{path}: {error}");
     }
-    // The write replaces the link and does not follow it.
     files.write("far", b"ours").unwrap();
     assert_eq!(files.read("far", 100).unwrap(), b"ours");
     assert_eq!(files.write("dir/new", b"x").unwrap_err().kind(), ErrorKind::Invalid);
@@ -88,7 +87,7 @@ async fn s07_swapping_links_during_access_never_leads_outside() {
                 }
                 Err(_) => refused += 1,
             }
-            // These calls may succeed or fail, but they must not write outside the workspace.
+            // These calls may fail, but they must not write outside the workspace.
             let _ = files.write("x/w", b"w");
             let _ = files.write("x/deep/er/w", b"w");
             let _ = files.remove("x/w");

@@ -1,4 +1,4 @@
-//! Long-lived processes: their streams, their limits and their end.
+//! Tests of long-lived processes: their streams, their limits and their end.
 
 use std::time::Duration;
 
@@ -35,7 +35,7 @@ async fn a_process_answers_on_its_streams_until_its_input_ends() {
     for line in ["one", "two {\"json\": true}"] {
         assert_eq!(exchange(&mut process, line).await, format!("got {line}\n"));
     }
-    // While the process runs, commands run in the same sandbox and use the same workspace.
+    // While the process runs, commands can run in the same sandbox.
     assert_eq!(say(&sandbox, "head -n 1 seen").await, "one\n");
     let execution = timeout(PATIENCE, process.close()).await.unwrap().unwrap();
     assert_eq!(execution.ending, CommandEnd::Exited(3));
@@ -54,13 +54,12 @@ async fn large_messages_pass_in_both_directions() {
         async move { stdin.write_all(&sent).await.unwrap() }
     });
     let mut received = Vec::new();
-    // `cat` ends when its input is closed.
     let reading = process.stdout.read_to_end(&mut received);
     timeout(PATIENCE, reading).await.unwrap().unwrap();
     writing.await.unwrap();
     assert!(received == sent, "{} bytes", received.len());
     assert_eq!(process.close().await.unwrap().ending, CommandEnd::Exited(0));
-    // The service does not buffer unread output. A process whose output is not read therefore blocks and does not end.
+    // The service does not buffer unread output, so a process whose output is not read blocks.
     let unread = spawn(&sandbox, "head -c 100000000 /dev/zero; touch done").await;
     assert!(say(&sandbox, "sleep 0.2; ls").await.lines().all(|name| name != "done"));
     assert_eq!(unread.stop().await.unwrap().ending, CommandEnd::Cancelled);

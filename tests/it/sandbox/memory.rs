@@ -1,4 +1,4 @@
-//! Memory outside the resident set of a process is also limited, with and without control groups.
+//! Tests that memory outside the resident set of a process is also limited, with and without control groups.
 
 use runyard::sandbox::CommandEnd;
 

@@ -1,8 +1,7 @@
-//! Common programs work in the sandbox without setup. The model receives the list of available programs.
+//! Tests that common programs work in the sandbox, and that the model receives their list.
 //!
-//! A program that the host lacks cannot be tested. `make test` installs all programs and sets `RUNYARD_TEST_PROGRAMS`,
-//! which turns a missing program into a failure. Without this variable, a test of a missing program is skipped and
-//! prints a notice on standard error.
+//! `make test` installs all programs and sets `RUNYARD_TEST_PROGRAMS`, which makes a missing program a failure.
+//! Without this variable, the test of a missing program is skipped with a notice.
 
 use std::{
     io::Write,
@@ -12,7 +11,7 @@ use std::{
 
 use super::{Yard, run, say, settings};
 
-/// Returns true if a program is in one of the folders visible in the sandbox.
+/// Returns true if the program is in a folder that is visible in the sandbox.
 fn has(program: &str, package: &str) -> bool {
     let folders = ["/usr/local/bin", "/usr/bin"];
     if folders.iter().any(|folder| Path::new(folder).join(program).exists()) {
@@ -22,7 +21,7 @@ fn has(program: &str, package: &str) -> bool {
         std::env::var_os("RUNYARD_TEST_PROGRAMS").is_none(),
         "{program} is missing: apt-get install {package}"
     );
-    // Writes directly to standard error, because the test harness captures other output.
+    // This writes directly to standard error, because the test harness captures other output.
     let _ = writeln!(
         std::io::stderr(),
         "SKIPPED without {program}: apt-get install {package}"

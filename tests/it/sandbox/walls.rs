@@ -1,4 +1,4 @@
-//! Resources of the host and of other projects that a command must not reach.
+//! Tests of the resources of the host and of other projects that a command must not reach.
 
 use std::{
     net::{TcpListener, UdpSocket},
@@ -50,7 +50,7 @@ async fn s01_host_files_cannot_be_read() {
 async fn s02_no_secret_is_inherited() {
     let yard = Yard::new();
     let secret = std::fs::File::open(yard.host_file("secret", "canary-s02")).unwrap();
-    // Clears the close-on-exec flag. Without a countermeasure, child processes would inherit the file descriptor.
+    // Clears the close-on-exec flag. Without a countermeasure, child processes would inherit this descriptor.
     rustix::io::fcntl_setfd(&secret, rustix::io::FdFlags::empty()).unwrap();
     let sandbox = yard.project(0);
 
@@ -64,7 +64,7 @@ async fn s02_no_secret_is_inherited() {
          cat /proc/[0-9]*/cmdline | tr '\\0' '\\n'",
     )
     .await;
-    // The script opens descriptor 9 as a control. Descriptor 3 is the folder that `ls` itself reads.
+    // The script opens descriptor 9 as a control. Descriptor 3 is the folder that `ls` reads.
     assert!(text.contains("descriptors: 0 1 2 3 9"), "{text}");
     assert!(text.contains("first: 0 1 2\n"), "{text}");
     let open: Vec<&str> = text.lines().filter(|line| line.starts_with("open ")).collect();
@@ -86,7 +86,7 @@ async fn s03_there_is_no_network() {
     let address = net::SocketAddr::from_abstract_name(&name).unwrap();
     let _unix = net::UnixListener::bind_addr(&address).unwrap();
     let (tcp, udp_port) = (tcp.local_addr().unwrap().port(), udp.local_addr().unwrap().port());
-    // Controls: on the host, all three addresses can be reached.
+    // Control: on the host, all three addresses can be reached.
     std::net::TcpStream::connect(("127.0.0.1", tcp)).unwrap();
     net::UnixStream::connect_addr(&address).unwrap();
 
@@ -268,8 +268,8 @@ async fn s11_setuid_programs_have_no_effect() {
     if is_root() {
         use std::os::unix::fs::PermissionsExt as _;
         let program = sandbox.place().folder.join("rootid");
-        // `cp` copies the program. If this process wrote the copy, a child process of another test could inherit the
-        // writable descriptor; see `without_root`.
+        // `cp` makes the copy. If this process wrote the copy, a child process of another test could inherit the
+        // writable descriptor.
         let copied = std::process::Command::new("cp")
             .arg("/usr/bin/id")
             .arg(&program)

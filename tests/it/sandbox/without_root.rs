@@ -1,5 +1,5 @@
-//! Runs all sandbox tests a second time as an unprivileged user. The service then has one uid for all projects and no
-//! control groups.
+//! Repeats the sandbox tests as an unprivileged user. The service then has one uid for all projects and no control
+//! groups.
 
 use std::{
     os::unix::{fs::PermissionsExt, process::CommandExt},
@@ -13,17 +13,16 @@ const NOBODY: u32 = 65534;
 #[test]
 fn all_sandbox_tests_pass_without_root() {
     if !is_root() {
-        // The sandbox tests already run as an unprivileged user.
         return;
     }
-    // The unprivileged user may be unable to reach the build folder, so the test copies its program to a temporary
-    // folder that every user can read.
+    // The unprivileged user may be unable to reach the build folder, so the test program is copied to a readable
+    // folder.
     let folder = tempfile::Builder::new().prefix("nobody").tempdir().unwrap();
     let open = |mode| std::fs::Permissions::from_mode(mode);
     std::fs::set_permissions(folder.path(), open(0o755)).unwrap();
     let program = folder.path().join("it");
     // `cp` makes the copy. If this process wrote the copy, a child process of another test could inherit the writable
-    // descriptor, and a program that is open for writing cannot be executed (ETXTBSY).
+    // descriptor. A program that is open for writing cannot be executed (ETXTBSY).
     let copied = Command::new("cp")
         .arg(std::env::current_exe().unwrap())
         .arg(&program)

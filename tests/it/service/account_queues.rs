@@ -1,4 +1,4 @@
-//! Isolation of database load. On PostgreSQL, a locked row of one account does not delay requests of other accounts. A
+//! Tests that database load is isolated. On PostgreSQL, a locked row of one account does not delay other accounts. A
 //! request without a token makes no database query.
 
 use std::time::Duration;
@@ -55,7 +55,7 @@ async fn an_account_with_a_locked_row_delays_no_other_account() {
             let account_id = state["account_id"].as_str().unwrap().parse().unwrap();
             let run = bob.start("First.").await;
             let outside = server.outside().await;
-            // SQLite has no row locks, so on SQLite the test shows only that a hundred StartRun requests do not delay
+            // SQLite has no row locks. On SQLite, the test shows only that a hundred StartRun requests do not delay
             // other accounts.
             let blocker = outside.begin().await.unwrap();
             let is_postgres = server.config.database_url.is_some();
@@ -134,7 +134,7 @@ async fn a_lock_wait_times_out_as_contended() {
     .await;
 }
 
-/// Sends requests without a valid credential, and checks that the server refuses each of them promptly.
+/// Checks that requests without a valid credential are refused promptly.
 async fn knock(server: &TestServer, path: &str) {
     let good = server.caller("ann").token;
     for (name, value) in [
@@ -153,7 +153,7 @@ async fn knock(server: &TestServer, path: &str) {
     }
 }
 
-/// The tables are locked during the test (on SQLite, only for writers). The first request of a new subject waits,
+/// The tables are locked during the test, on SQLite only for writers. The first request of a new subject waits,
 /// because it inserts a row.
 #[tokio::test]
 async fn j01_refusing_an_unauthenticated_request_needs_no_database() {
@@ -173,7 +173,7 @@ async fn j01_refusing_an_unauthenticated_request_needs_no_database() {
                 let lock = format!("LOCK TABLE {tables} IN ACCESS EXCLUSIVE MODE");
                 blocker.execute_unprepared(&lock).await.unwrap();
             } else {
-                // Takes SQLite's write lock, so that a request that must insert a row waits.
+                // This statement takes SQLite's write lock, so that a request that inserts a row waits.
                 blocker
                     .execute_unprepared("DELETE FROM accounts WHERE 1 = 0")
                     .await

@@ -1,4 +1,4 @@
-//! The first request of a subject creates the subject's account. Other accounts cannot access it.
+//! Tests that the first request of a subject creates its account, and that other accounts cannot access it.
 
 use futures::future::join_all;
 use runyard_upstream::{Script, Turn};
@@ -55,7 +55,8 @@ async fn a_hundred_concurrent_first_requests_create_one_account() {
             let caller = server.caller("new");
             let answers = join_all((0..100).map(|_| caller.get("/agents"))).await;
             assert!(answers.iter().all(|answer| answer.status == 200));
-            // An account may have three agents. If the requests had created two accounts, a fourth agent would succeed.
+            // An account may have three agents. If the requests had created two accounts, a fourth agent would
+            // succeed.
             let made = join_all((0..6).map(|_| caller.post("/agents", json!({"name": "An agent"})))).await;
             assert_eq!(made.iter().filter(|answer| answer.status == 200).count(), 3);
         },

@@ -1,4 +1,4 @@
-//! Only a super admin may use the administration API. Every change leaves an audit entry.
+//! Tests that only a super admin may use the administration API, and that every change leaves an audit entry.
 
 use futures::future::join_all;
 use runyard_upstream::{Script, Turn};

@@ -1,4 +1,4 @@
-//! Agents: creation, validation, reads, lists and search.
+//! Tests of agents: creation, validation, reads, lists and search.
 
 use futures::future::join_all;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
@@ -94,7 +94,6 @@ async fn an_invalid_agent_is_refused_with_the_reason() {
                 .post("/agents", json!({"name": "ok", "model": "no/such"}))
                 .await
                 .refused(400, "UNKNOWN_MODEL");
-            // The name limit counts characters, not bytes.
             caller.post("/agents", json!({"name": "ü".repeat(100)})).await.ok();
         },
     )
@@ -220,7 +219,6 @@ async fn agent_search_ignores_case_in_every_alphabet() {
             ] {
                 assert_eq!(found(text).await, count, "{text}");
             }
-            // After an update, the search matches the new text of the agent.
             let path = format!("/agents/{}", second.as_str().unwrap());
             let request = caller.request("PATCH", &path).json(&json!({"name": "\u{d8}rsted"}));
             Answer::of(request.send().await.unwrap()).await.ok();

@@ -1,4 +1,4 @@
-//! Agents are updated, with or without a new version, and deleted while their runs continue.
+//! Tests that agents are updated, with or without a new version, and deleted while their runs continue.
 
 use std::time::Duration;
 
@@ -55,7 +55,6 @@ async fn a_change_of_configuration_creates_a_version_and_a_rename_does_not() {
                 let changed = patch(&caller, &path, change.clone()).await.ok();
                 assert_eq!(changed["version_count"], number, "{change}");
                 assert_eq!(changed["current_version"]["version_number"], number);
-                // An update that changes no value creates no version.
                 let again = patch(&caller, &path, change.clone()).await.ok();
                 assert_eq!(again, changed, "{change}");
             }
@@ -268,7 +267,6 @@ async fn deleting_an_agent_keeps_its_runs() {
             let start = json!({"prompt": "hi", "agent_id": agent["agent_id"]});
             let run = caller.post("/agent/start", start.clone()).await.ok();
             delete(&caller, &path).await.ok();
-            // A deleted agent is not visible and does not count towards the limit.
             let state = caller.get("/billing/account-state").await.ok();
             assert_eq!(state["agents"], json!({"used": 0, "limit": 3}));
             caller.get(&path).await.refused(404, "AGENT_NOT_FOUND");
@@ -319,8 +317,8 @@ async fn deleting_an_agent_keeps_its_runs() {
                 each(&caller.get(&thread).await.ok(), "messages", "role"),
                 ["user", "assistant"]
             );
-            // After a restart, the sweeper removes deleted agents that no unfinished run uses. Their finished runs stay
-            // readable.
+            // After a restart, the sweeper removes deleted agents that no unfinished run uses. Their finished runs
+            // stay readable.
             assert_eq!(deleted(server).await, 1);
             server.restart().await;
             let swept = async {

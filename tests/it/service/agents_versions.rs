@@ -1,4 +1,4 @@
-//! Agent versions, the tools and MCP servers that a version configures, and generated icons.
+//! Tests of agent versions, of the tools and MCP servers of a version, and of generated icons.
 
 use futures::future::join_all;
 use runyard::v1;
@@ -109,7 +109,6 @@ async fn versions_are_activated_rolled_back_and_compared() {
             assert_eq!(rolled["custom_mcps"][0]["type"], "sse");
             let third = text(&rolled, "current_version_id");
             assert!(third != first && third != second);
-            // Activating an old version does not reset the numbering.
             put(&caller, &format!("{path}/versions/{first}/activate"), json!({})).await.ok();
             let fourth = patch(&caller, &path, json!({"system_prompt": "Four."})).await.ok();
             assert_eq!(fourth["current_version"]["version_number"], 4);
@@ -236,8 +235,8 @@ async fn an_icon_is_chosen_by_the_model_or_derived_from_the_name() {
             assert!(request.messages()[1]["content"].as_str().unwrap().contains("Lawyer"));
             let nonsense = ask().await;
             assert_ne!(nonsense, expected);
-            // An icon name that is not in the icon library is also invalid. After an invalid answer, the server derives
-            // the icon from the agent's name, so the result is always the same.
+            // An icon name outside the icon library is also invalid. After an invalid answer, the server derives the
+            // icon from the agent's name, so the result is always the same.
             assert_eq!(ask().await, nonsense);
             caller
                 .post("/agents/generate-icon", json!({"name": ""}))

@@ -1,4 +1,4 @@
-//! Snapshots of JSON answers: the name, the order and the format of every field.
+//! Snapshots of JSON answers: name, order and format of every field.
 
 use std::fmt::Write;
 

@@ -1,4 +1,4 @@
-//! API keys: shown once, limited to their scopes, and unusable as soon as they are revoked.
+//! Tests that API keys are shown once, limited to their scopes, and unusable after they are revoked.
 
 use std::time::Duration;
 
@@ -184,7 +184,6 @@ async fn a_scope_allows_only_its_own_methods() {
             };
             let status = read.runs().await.start_run(read.signed(request)).await.unwrap_err();
             assert_eq!(status.code(), tonic::Code::PermissionDenied);
-            // The server refuses the form before it stores any of its files.
             let form = reqwest::multipart::Form::new().text("prompt", "x").part(
                 "files",
                 reqwest::multipart::Part::bytes(b"x".to_vec()).file_name("a.txt"),

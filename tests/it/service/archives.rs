@@ -1,4 +1,4 @@
-//! Builds zip archives for the tests of skills. No zip library is used, so that a test can build invalid archives.
+//! Builds zip archives of skills. No zip library is used, so that a test can build invalid archives.
 
 use std::io::Write;
 
@@ -7,9 +7,9 @@ use flate2::{Compression, Crc, write::DeflateEncoder};
 pub struct Entry {
     pub name: Vec<u8>,
     pub content: Vec<u8>,
-    /// Unix mode with the type of the file; 0 for an archive from another system.
+    /// Unix mode including the file type; 0 for an archive from another system.
     pub mode: u32,
-    /// Flags of the zip format; 1 for an encrypted entry.
+    /// Zip flags; 1 for an encrypted entry.
     pub flags: u16,
     /// Compression method: 0 for none, 8 for deflate.
     pub method: u16,

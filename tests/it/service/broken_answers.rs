@@ -1,4 +1,4 @@
-//! If the stream of a model breaks, the server calls the model again. Data that a provider needs in later requests is
+//! Tests of broken model streams: the server calls the model again. Data that a provider needs in later requests is
 //! stored with the message.
 
 use runyard::{
@@ -22,7 +22,7 @@ async fn messages_of(caller: &Caller, run: &Value) -> Vec<Value> {
     caller.get(&path).await.ok()["messages"].as_array().unwrap().clone()
 }
 
-/// Returns the role and the text of each message of a request, except system messages.
+/// Returns the role and text of each message except system messages.
 fn conversation(request: &runyard_upstream::Received) -> Vec<(&str, &str)> {
     let messages = request.messages().iter();
     let messages = messages.map(|message| {

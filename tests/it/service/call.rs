@@ -1,5 +1,4 @@
-//! Calls any method of the contract by its descriptor, over any protocol. Requests are given as JSON bodies of the HTTP
-//! API.
+//! Calls any method of the contract over any protocol. Requests are JSON bodies of the HTTP API.
 
 use std::sync::LazyLock;
 
@@ -51,19 +50,18 @@ pub fn methods() -> Vec<MethodDescriptor> {
         .collect()
 }
 
-/// Returns the HTTP rules of a method. [`Way::Http`] contains an index into the returned list.
+/// Returns the HTTP rules of a method. [`Way::Http`] contains an index into this list.
 pub fn rules(method: &MethodDescriptor) -> Vec<&'static Rule> {
     let rules = CONTRACT.router.rules().iter();
     rules.filter(|rule| rule.method.descriptor == *method).collect()
 }
 
-/// The protocol over which [`call`] sends a request.
 #[derive(Clone, Copy, Debug)]
 pub enum Way {
     Grpc,
     GrpcWeb,
     Connect(Format),
-    /// HTTP/JSON, through the binding with this index.
+    /// HTTP/JSON, through the HTTP binding with this index.
     Http(usize),
 }
 
@@ -85,7 +83,7 @@ pub fn ways(method: &MethodDescriptor) -> Vec<Way> {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Reply {
     Good(Vec<Value>),
-    /// A refusal: the HTTP status of its error kind, its error code and its `detail`.
+    /// A refusal: the HTTP status of the error, its code and its `detail`.
     Refused(u16, String, Value),
 }
 
@@ -101,7 +99,6 @@ impl Reply {
         }
     }
 
-    /// Returns the reply as lines, so that two long replies can be compared line by line.
     pub fn lines(&self) -> Vec<String> {
         format!("{self:#?}").lines().map(str::to_owned).collect()
     }
@@ -284,7 +281,6 @@ async fn http(caller: &Caller, rule: &Rule, request: &Value) -> Reply {
     Reply::Good(if raw {
         vec![answer.text.into()]
     } else if rule.method.streams {
-        // The events stay in the order in which the server sent them.
         parse_sse(&answer.text).into_iter().map(|event| event.data).collect()
     } else {
         vec![answer.json()]

@@ -1,6 +1,5 @@
-//! gRPC messages may be compressed with gzip or zstd, in requests and in responses. The server does not compress small
-//! messages, because compression hardly shrinks them. It does not compress file contents, because most large files are
-//! already compressed.
+//! Tests of compressed gRPC messages, with gzip or zstd in both directions. The server compresses neither small
+//! messages nor file contents.
 
 use bytes::Bytes;
 use prost::Message;
@@ -15,7 +14,7 @@ use crate::test_server::{Caller, TEST_TIMEOUT, on_every_database, on_every_datab
 
 const ENCODINGS: [(&str, Encoding); 2] = [("gzip", Encoding::Gzip), ("zstd", Encoding::Zstd)];
 
-/// Sends a frame over gRPC. Returns the response's `grpc-encoding`, and the first message with its compressed flag.
+/// Sends a frame over gRPC. Returns the header `grpc-encoding`, and the first message with its compressed flag.
 async fn call(
     caller: &Caller,
     method: &str,

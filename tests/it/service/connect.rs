@@ -1,5 +1,5 @@
-//! Tests of the Connect protocol with the real service: a complete run, heartbeats, deadlines, credentials and limits.
-//! Every refusal is a Connect error, even if it comes from a layer in front of the services.
+//! Tests of the Connect protocol with the real service. Every refusal is a Connect error, even if it comes from a
+//! layer in front of the services.
 
 use bytes::{Buf, Bytes, BytesMut};
 use futures::{StreamExt, future::join_all};
@@ -32,7 +32,7 @@ async fn answer(request: RequestBuilder) -> (u16, Value) {
     (response.status().as_u16(), response.json().await.unwrap())
 }
 
-/// Sends a streaming call; returns its messages, and the content of the last envelope.
+/// Sends a streaming call. Returns its messages, and the content of the last envelope.
 async fn messages(request: RequestBuilder) -> (Vec<Value>, Value) {
     let response = request.timeout(TEST_TIMEOUT).send().await.unwrap();
     assert_eq!(
@@ -71,7 +71,6 @@ async fn a_run_over_connect() {
             let last = events.last().unwrap();
             assert_eq!(last["status"]["status"], "RUN_STATUS_COMPLETED", "{last}");
 
-            // A stream with a cursor starts with the event after the cursor.
             let cursor = json!({"agentRunId": started["agentRunId"], "afterSequence": "2"});
             let (rest, _) = messages(stream(&caller, "RunService/StreamRun", &cursor)).await;
             assert_eq!(rest, events[2..]);
@@ -86,7 +85,6 @@ async fn a_run_over_connect() {
             let (events, end) = messages(stream(&caller, "RunService/StreamRun", &beyond)).await;
             assert!(events.is_empty());
             assert_eq!(end["error"]["details"][0]["debug"]["reason"], "CURSOR_BEYOND_END");
-            // Errors of the HTTP API keep their own format.
             caller
                 .post("/agent/start", json!({"nope": 1}))
                 .await
@@ -255,7 +253,7 @@ async fn an_idle_stream_sends_heartbeats() {
     .await;
 }
 
-/// Removes the first envelope and returns its message; `None` if the envelope is incomplete.
+/// Removes the first envelope and returns its message. Returns `None` if the envelope is incomplete.
 fn first(received: &mut BytesMut) -> Option<Bytes> {
     let length = u32::from_be_bytes(received.get(1..5)?.try_into().unwrap()) as usize;
     (received.len() >= 5 + length).then(|| {
@@ -264,7 +262,7 @@ fn first(received: &mut BytesMut) -> Option<Bytes> {
     })
 }
 
-/// `buf curl` reads the descriptors of a method from the reflection service, over a binary bidirectional stream.
+/// Clients such as `buf curl` read descriptors from the reflection service, over a bidirectional stream.
 #[tokio::test]
 async fn health_and_reflection_need_no_token() {
     #[derive(Clone, PartialEq, prost::Message)]

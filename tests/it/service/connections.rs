@@ -1,5 +1,5 @@
-//! The connection limit. When the limit is reached, the server closes idle connections without a credential to admit
-//! new ones. It also closes every connection that has no accepted credential within a minute.
+//! Tests of the connection limit. When it is reached, the server closes idle connections without a credential. After
+//! a minute, the server also closes every connection that has no accepted credential.
 
 use std::time::Duration;
 
@@ -71,7 +71,7 @@ async fn a_connection_without_a_credential_is_closed_after_a_minute() {
             let caller = server.caller("ann");
             let mut silent = TcpStream::connect(server.address).await.unwrap();
             silent.write_all(PREFACE).await.unwrap();
-            // An authenticated HTTP/2 client keeps its connection, although the connection is idle as long as `silent`.
+            // An authenticated HTTP/2 client keeps its connection, although the connection is as idle as `silent`.
             let client = reqwest::Client::builder()
                 .http2_prior_knowledge()
                 .pool_idle_timeout(None)

@@ -1,5 +1,5 @@
-//! Credential expiry: an open stream ends when its credential expires or is revoked. A client can resume the stream
-//! with another credential.
+//! Tests that an open stream ends when its credential expires or is revoked. Another credential can resume the
+//! stream.
 
 use std::time::Duration;
 
@@ -33,8 +33,7 @@ async fn stream_text(caller: &Caller, run: &serde_json::Value) -> String {
         .unwrap()
 }
 
-/// Checks that the stream ended with a fault, and that another credential of the account resumes the stream without a
-/// gap.
+/// Checks that the stream ended with a fault, and that another credential resumes the stream without a gap.
 async fn goes_on(server: &TestServer, ann: &Caller, run: &serde_json::Value, before: &str) {
     assert!(before.contains("event: fault") && before.contains(WHY), "{before}");
     let (events, _) = before.split_once("event: fault").unwrap();
@@ -55,7 +54,7 @@ async fn j14_a_stream_ends_when_its_key_is_revoked() {
         text(&made, "secret").clone_into(&mut using.token);
         let run = ann.start("x").await;
         server.upstream.wait_for(1).await;
-        // The gRPC stream uses the token of the account instead of the API key, so it stays open after the revocation.
+        // This stream uses the account's token instead of the API key, so it stays open after the revocation.
         let mut grpc = ann.runs().await;
         let request = ann.signed(v1::StreamRunRequest {
             agent_run_id: text(&run, "agent_run_id").to_owned(),
@@ -64,7 +63,7 @@ async fn j14_a_stream_ends_when_its_key_is_revoked() {
         let kept = grpc.stream_run(request).await.unwrap().into_inner();
         let path = format!("/api-keys/{}/revoke", text(&made["api_key"], "key_id"));
         let revoke = async {
-            // Gives the stream time to open and to send its first event.
+            // The stream needs time to open and to send its first event.
             tokio::time::sleep(Duration::from_millis(300)).await;
             Answer::of(ann.request("PATCH", &path).send().await.unwrap()).await.ok();
         };

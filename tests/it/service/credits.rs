@@ -1,4 +1,4 @@
-//! Credits are granted, reserved and charged exactly once. A balance never falls below zero.
+//! Tests that credits are granted, reserved and charged exactly once. A balance never falls below zero.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use crate::test_server::{Caller, SseEvent, TEST_TIMEOUT, TestServer, on_every_database, on_every_database_with};
 
-/// Price of a call to the model kortix/minimax with this many input and output tokens, in millionths of a credit.
+/// Price of a call to the model kortix/minimax with these numbers of tokens, in millionths of a credit.
 const fn cost(input: i64, output: i64) -> i64 {
     input * 30 + output * 120
 }
@@ -24,8 +24,8 @@ async fn left(caller: &Caller) -> i64 {
         .unwrap()
 }
 
-/// Checks that the sum of all balances equals the sum of the ledger entries of the wallet (book 1), that no balance is
-/// negative, and that each entry moves credits between two different books.
+/// Checks that the sum of all balances equals the balance of the wallet (book 1) in the ledger. No balance is
+/// negative, and each entry moves credits between two different books.
 async fn assert_balanced(server: &TestServer) {
     let entries = "SELECT CAST(COALESCE(SUM(CASE WHEN credited = 1 THEN microcredits ELSE 0 END), 0) - \
                    COALESCE(SUM(CASE WHEN debited = 1 THEN microcredits ELSE 0 END), 0) AS BIGINT) FROM ledger_entries";
@@ -199,7 +199,6 @@ async fn a_start_without_credits_is_refused() {
                 "message": "Billing check failed: Insufficient credits", "error_code": "INSUFFICIENT_CREDITS",
             }});
             assert_eq!(body, expected);
-            // A free model needs no credits.
             let free = json!({"prompt": "x", "model_name": "runyard/demo"});
             caller
                 .post("/agent/start", free)
@@ -271,8 +270,7 @@ async fn a_run_that_uses_up_the_credits_fails_and_keeps_its_work() {
                 (&json!("failed"), &json!("INSUFFICIENT_CREDITS")),
                 "{ended}"
             );
-            // The server limited the answer to the number of tokens that the balance could pay for, and sent the
-            // provider no second request.
+            // The server limited the answer to the number of tokens that the balance could pay for.
             let requests = server.upstream.requests();
             assert_eq!(requests.len(), 1);
             let most = requests[0].body["max_tokens"]
@@ -343,7 +341,6 @@ async fn a_hundred_concurrent_debits_stop_at_zero_and_each_counts_once() {
                 .await;
             assert_eq!(missing, 600_000_000 - 298_000_000);
             assert_balanced(server).await;
-            // The database itself refuses a balance below zero.
             let tx = server.app().db.begin("test").await.unwrap();
             wallet::lock(server.app(), &tx, account_id).await.unwrap();
             let below =
@@ -548,7 +545,8 @@ async fn icon_generation_is_charged_like_any_model_call() {
             assert!(tokens("input_tokens") > 100 && tokens("output_tokens") > 10, "{entry}");
             let estimated = cost(tokens("input_tokens"), tokens("output_tokens"));
             assert_eq!(then, before - cost(100, 10) - estimated);
-            // A failed call costs nothing. If a call costs more than the balance, the server charges the whole balance.
+            // A failed call costs nothing. If a call costs more than the balance, the server charges the whole
+            // balance.
             ask().await.ok();
             assert_eq!(left(&caller).await, then);
             ask().await.ok();
@@ -572,7 +570,7 @@ async fn icon_generation_does_not_spend_credits_reserved_by_runs() {
                 _ => Turn::text("ok").usage(100, 10),
             })
         },
-        // The grant is smaller than the maximum cost of the first call, so the run reserves the whole balance.
+        // The grant is smaller than the maximum cost of a call, so the run reserves the whole balance.
         |config| config.tiers[0].credits_granted = 1,
         async |server| {
             let caller = server.caller("ann");
@@ -596,7 +594,6 @@ async fn concurrent_icon_requests_reach_the_model_only_while_credits_last() {
     on_every_database_with(
         |gate| {
             let gate = gate.clone();
-            // The first call uses up the whole balance.
             Script::function(move |_| Turn::text("ok").usage(100_000, 100_000).held_by(&gate))
         },
         |config| config.tiers[0].credits_granted = 1,

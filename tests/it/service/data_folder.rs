@@ -1,4 +1,4 @@
-//! Permissions of the data folder: other users of the host cannot read the folder.
+//! Tests that other users of the host cannot read the data folder.
 
 use std::{
     fs::{self, Permissions},
@@ -46,8 +46,8 @@ async fn the_data_folder_is_private_whatever_the_umask() {
     let staged = fs::read_dir(data.join("uploads")).unwrap().next().unwrap().unwrap();
     assert_eq!(mode(&staged.path()), 0o600);
 
-    // An older version may have left the data folder readable for other users. At its next start, the server removes
-    // these permissions.
+    // An older version may have left the data folder readable for other users. The server removes these permissions
+    // at its next start.
     program.kill().await;
     for name in FILES {
         set_mode(&data.join(name), 0o644);

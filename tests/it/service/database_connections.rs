@@ -1,4 +1,4 @@
-//! Runs and streams share a small pool of database connections. Each run and each stream eventually gets a connection.
+//! Tests that many runs and streams can share a small pool of database connections.
 
 use futures::future::join_all;
 use runyard_upstream::{Script, Turn};
@@ -6,7 +6,6 @@ use runyard_upstream::{Script, Turn};
 use crate::test_server::{Database, TestServer, assert_no_gaps, databases};
 
 const RUNS: usize = 8;
-/// Number of concurrent streams of each run.
 const STREAMS: usize = 5;
 
 #[tokio::test]

@@ -1,7 +1,6 @@
-//! PostgreSQL behind PgBouncer, a connection pooler.
-//!
-//! `make test` installs PgBouncer and sets `RUNYARD_TEST_PROGRAMS`, which turns a missing PgBouncer into a failure.
-//! `make test-databases` runs all tests of the service behind a pooler.
+//! Tests of PostgreSQL behind PgBouncer, a connection pooler. `make test` installs PgBouncer and sets
+//! `RUNYARD_TEST_PROGRAMS`, which makes a missing PgBouncer a failure. `make test-databases` runs all tests of the
+//! service behind a pooler.
 
 use std::{
     io::Write,
@@ -52,7 +51,7 @@ fn program() -> Option<PathBuf> {
             std::env::var_os("RUNYARD_TEST_PROGRAMS").is_none(),
             "PgBouncer is missing: apt-get install pgbouncer"
         );
-        // Writes directly to standard error, because the test harness captures other output.
+        // This writes directly to standard error, because the test harness captures other output.
         let _ = writeln!(
             std::io::stderr(),
             "SKIPPED without PgBouncer: apt-get install pgbouncer"
@@ -72,7 +71,7 @@ fn unprivileged() -> u32 {
 }
 
 impl Bouncer {
-    /// Starts PgBouncer; `None` if the tests run without PostgreSQL or PgBouncer.
+    /// Starts PgBouncer. Returns `None` if the tests run without PostgreSQL or PgBouncer.
     async fn start(mode: &str, settings: &str) -> Option<Self> {
         let (server, program) = (postgres()?, program()?);
         let url = Url::parse(&server).unwrap();
@@ -81,8 +80,8 @@ impl Bouncer {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let users = format!("\"{}\" \"{}\"\n", url.username(), url.password().unwrap_or_default());
         std::fs::write(path("users"), users).unwrap();
-        // In transaction mode, all clients share a single server connection for each database. In session mode, each
-        // client uses its own server connection.
+        // In transaction mode, all clients share one server connection per database. In session mode, each client
+        // uses its own server connection.
         let size = if mode == "session" { 40 } else { 1 };
         let text = format!(
             "[databases]\n* = host={} port={}\n[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\n\
@@ -151,7 +150,7 @@ fn value(sql: &str) -> Statement {
     Statement::from_string(DbBackend::Postgres, sql)
 }
 
-/// Connects to the pooler with a client that uses named prepared statements.
+/// Connects with a client that uses named prepared statements.
 async fn naming_client(url: &str) -> DatabaseConnection {
     let mut options = ConnectOptions::new(url);
     options.max_connections(1);
@@ -211,7 +210,7 @@ async fn statements_that_other_clients_of_a_pooler_named_do_no_harm() {
     let collision = other.query_one_raw(value("SELECT 2")).await.unwrap_err();
     assert!(collision.to_string().contains("already exists"), "{collision}");
     work(&server).await;
-    // The migrations use named prepared statements, too, but do not collide with the statements of the two clients.
+    // The migrations also use named prepared statements, but do not collide with those of the two clients.
     Db::open(&server.config).await.unwrap();
     server.stop().await;
 }

@@ -1,5 +1,5 @@
-//! Database checks at the start of a server: several servers that start at the same time, an older program version, and
-//! the error texts of failed connections.
+//! Tests of the database at the start of a server: concurrent starts, an older program version, and the errors of
+//! failed connections.
 
 use runyard::{
     config::Config,
@@ -149,8 +149,8 @@ fn message(kind: u8, content: &[u8]) -> Vec<u8> {
     [[kind].as_slice(), &length, content].concat()
 }
 
-/// Reads the length and the content of a client's message. If the message starts with a kind byte, the caller must
-/// read this byte first.
+/// Reads the length and the content of a client's message. If the message has a kind byte, the caller must read this
+/// byte first.
 async fn read_message(client: &mut TcpStream) -> Vec<u8> {
     let length = client.read_u32().await.unwrap();
     let mut content = vec![0; usize::try_from(length).unwrap() - 4];
@@ -177,7 +177,7 @@ async fn old_server(listener: TcpListener) {
         ("version", "14.11"),
         ("plan_cache_mode", "force_generic_plan"),
     ] {
-        // The column has type text and belongs to no table.
+        // The column has the type text and belongs to no table.
         columns.extend([name.as_bytes(), &[0; 7], &25_u32.to_be_bytes(), &[255; 6], &[0; 2]].concat());
         row.extend(u32::try_from(value.len()).unwrap().to_be_bytes());
         row.extend(value.as_bytes());
@@ -189,7 +189,6 @@ async fn old_server(listener: TcpListener) {
         ready,
     ];
     client.write_all(&answer.concat()).await.unwrap();
-    // Waits until the client closes the connection.
     drop(client.read_u8().await);
 }
 
@@ -222,8 +221,7 @@ async fn a_read_only_database_is_unavailable_until_it_accepts_writes() {
     let own = server.config.database_url.clone().unwrap();
     let name = own.expose_secret().rsplit_once('/').unwrap().1.to_owned();
     let switch = async |to: &str| {
-        // The statement runs in another database of the same PostgreSQL server, because this other database stays
-        // writable.
+        // The statement runs in another database of the same PostgreSQL server, because that database stays writable.
         let set = format!("ALTER DATABASE {name} SET default_transaction_read_only = {to}");
         execute(&url, &set).await;
         let end = format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'");
@@ -253,8 +251,8 @@ async fn postgresql_errors_map_to_retryable_codes() {
     let Some(url) = postgres() else { return };
     let outside = Connections::connect(url).await.unwrap();
     for (state, code) in [
-        // Errors that end when the database server recovers, such as a full disk, too many connections, a session that
-        // an administrator or a restart terminated, and a read-only standby.
+        // These errors end when the database server recovers: a full disk, too many connections, a terminated
+        // session, a read-only standby.
         ("53100", Code::Unavailable),
         ("53300", Code::Unavailable),
         ("57P01", Code::Unavailable),
@@ -262,7 +260,7 @@ async fn postgresql_errors_map_to_retryable_codes() {
         ("08006", Code::Unavailable),
         ("58030", Code::Unavailable),
         ("25006", Code::Unavailable),
-        // Errors after which the transaction can be retried immediately: a serialization failure and a deadlock.
+        // After a serialization failure or a deadlock, the transaction can be retried immediately.
         ("40001", Code::Contended),
         ("40P01", Code::Contended),
         // Control: a division by zero and a missing table are internal errors.

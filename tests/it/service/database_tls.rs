@@ -1,6 +1,6 @@
-//! PostgreSQL over TLS. The PostgreSQL server accepts only TLS and uses the certificate in `tests/it/client/tls`. The
-//! client key in `tests/it/service/tls` is used only in these tests. The private key of the CA that signed the client
-//! certificate was deleted.
+//! Tests of PostgreSQL over TLS. The PostgreSQL server accepts only TLS, with the certificate in
+//! `tests/it/client/tls`. The client key in `tests/it/service/tls` is used only in these tests. The private key of
+//! its CA was deleted.
 
 use std::{
     path::Path,
@@ -28,7 +28,7 @@ struct Cluster {
 }
 
 impl Cluster {
-    /// Starts a server; `None` if the tests run without PostgreSQL.
+    /// Starts a server. Returns `None` if the tests run without PostgreSQL.
     fn start() -> Option<Self> {
         databases()
             .iter()
@@ -51,8 +51,7 @@ impl Cluster {
         Some(Self { folder, url })
     }
 
-    /// Returns the URL of the server with these query parameters. Paths in `parameters` are relative to the repository
-    /// root.
+    /// Returns the URL of the server with these query parameters. Their paths are relative to the repository root.
     fn url(&self, host: &str, parameters: &str) -> String {
         let mut url = Url::parse(&self.url).unwrap();
         url.set_host(Some(host)).unwrap();

@@ -1,4 +1,5 @@
-//! A `grpc-timeout` bounds streams as well as unary calls. Each protocol reports an expired deadline in its own form.
+//! Tests that `grpc-timeout` bounds streams and unary calls. Each protocol reports an expired deadline in its own
+//! form.
 
 use std::time::Duration;
 

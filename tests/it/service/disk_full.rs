@@ -1,5 +1,5 @@
-//! A full disk: the server refuses requests with "try again later", `/readyz` reports the problem, and the server
-//! recovers when space is freed.
+//! Tests of a full disk: the server refuses requests with "try again later", `/readyz` reports the problem, and the
+//! server recovers when space is freed.
 
 use std::{
     fs::File,
@@ -15,12 +15,12 @@ use tonic_health::pb::{HealthCheckRequest, health_check_response::ServingStatus,
 use super::program::{OPEN, Program};
 use crate::test_server::TEST_TIMEOUT;
 
-/// A shell command that mounts a small disk as the data folder, in a private mount namespace, and starts the program.
+/// Shell command that mounts a small disk as the data folder, in a private mount namespace, and starts the program.
 const LINE: &str = "mkdir -p data && exec unshare --mount sh -c \
                     'mount -t tmpfs -o size=24m tmpfs data && exec \"$@\"' sh \"$@\"";
 
-/// Expected state of `/readyz` while the disk is full. Without a disk reserve, the state depends on whether a small
-/// write succeeds: SQLite's log may have room for a small write but not for a new run.
+/// Expected state of `/readyz` while the disk is full. Without a disk reserve, the state may vary: SQLite's log may
+/// have room for a small write but not for a new run.
 #[derive(Clone, Copy)]
 enum IsReady {
     Never,
@@ -79,7 +79,7 @@ async fn a_full_disk(config: &str, is_ready: IsReady) {
     assert_eq!(ready(&program).await, 200);
     assert_eq!(health(&program).await, ServingStatus::Serving);
     let ballast = fill(&program.sees(&folder.path().join("data")));
-    // SQLite may have allocated space for more runs already, so the first few StartRun requests may still succeed.
+    // SQLite may have allocated space for more runs already, so the first few requests may still succeed.
     let mut refused = start(&program).await;
     for _ in 0..20 {
         if refused.0 != 200 {

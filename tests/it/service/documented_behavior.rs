@@ -14,7 +14,6 @@ fn in_tier(name: &'static str) -> impl Fn(&mut Config) {
     move |config| {
         let position = config.tiers.iter().position(|tier| tier.name == name).unwrap();
         config.tiers.swap(0, position);
-        // These tests do not cover credits, so an account has more credits than they need.
         config.tiers[0].credits_granted = 100_000;
     }
 }
@@ -186,7 +185,6 @@ async fn the_agent_reads_and_writes_files_in_the_workspace() {
     .await;
 }
 
-/// Renames a table, so that statements of the server fail.
 async fn take_away(server: &TestServer, table: &str) {
     let db = server.outside().await;
     db.execute_unprepared(&format!("ALTER TABLE {table} RENAME TO taken_away"))
@@ -265,7 +263,7 @@ async fn a_new_agent_has_the_documented_defaults() {
             assert!(prompt.len() > 20, "{prompt}");
             for at in ["created_at", "updated_at"] {
                 let time = agent[at].as_str().unwrap();
-                // Times are RFC 3339 in UTC with fractional seconds, such as 2025-08-15T10:30:00.000Z.
+                // Times are in RFC 3339, in UTC and with fractional seconds, such as 2025-08-15T10:30:00.000Z.
                 assert!(
                     time.len() >= 24 && time.ends_with('Z') && time.as_bytes()[19] == b'.',
                     "{time}"

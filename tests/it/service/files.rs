@@ -1,4 +1,4 @@
-//! Files are uploaded in chunks and in forms, and downloaded completely and in ranges. Files with hostile names stay
+//! Tests of uploads in chunks and forms, and of downloads of whole files and ranges. Files with hostile names stay
 //! inside the workspace.
 
 use std::time::Duration;
@@ -148,7 +148,7 @@ async fn if_range_resumes_a_download_only_while_the_file_is_unchanged() {
 #[tokio::test]
 async fn u09_the_content_type_follows_the_name_and_active_content_never_runs() {
     let page: &[u8] = b"<html><script>alert(1)</script>";
-    // Each row is a file: its name, its content, and the expected content type and disposition (inline or attachment).
+    // Each row is a file: name, content, expected content type, and expected disposition.
     let files: [(&str, &[u8], &str, &str); 7] = [
         ("plain.txt", b"only text", "text/plain", "inline"),
         ("program.txt", b"MZ\x90\0", "text/plain", "inline"),
@@ -163,7 +163,7 @@ async fn u09_the_content_type_follows_the_name_and_active_content_never_runs() {
         async |server| {
             let caller = server.caller("ann");
             let form = files.iter().fold(Form::new().text("prompt", "Look."), |form, file| {
-                // The server ignores the content type that the client sends.
+                // The server ignores the client's content type.
                 let part = Part::bytes(file.1.to_vec()).file_name(file.0.to_owned());
                 form.part("files", part.mime_str("text/html").unwrap())
             });
@@ -274,8 +274,8 @@ async fn unused_uploads_are_limited_in_bytes_and_number() {
                 let form = Form::new().text("prompt", "x").text("mode", "chat").part("files", part);
                 caller.form("/agent/start", form).await
             };
-            // The total size of unused uploads is limited to ten times the maximum file size: 10 × 100 bytes here.
-            // After these 951 bytes, 50 bytes more do not fit.
+            // The total size of unused uploads is limited to ten times the maximum file size, here 1,000 bytes. After
+            // these 951 bytes, 50 more bytes do not fit.
             for _ in 0..9 {
                 announce(100).await.ok();
             }
@@ -304,7 +304,6 @@ async fn unused_uploads_are_limited_in_bytes_and_number() {
             let run = json!({"prompt": "x", "mode": "chat", "files": [last["upload_id"]]});
             caller.post("/agent/start", run).await.ok();
 
-            // The number of unused uploads is also limited.
             let eve = server.caller("eve");
             let mut answers = Vec::new();
             for _ in 0..8 {

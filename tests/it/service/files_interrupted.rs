@@ -1,5 +1,5 @@
-//! A full disk or a crash interrupts an upload. The server keeps no part of a form, and a client can resume a chunked
-//! upload. The next upload succeeds.
+//! Tests of uploads that a full disk or a crash interrupts. The server keeps no part of a form, but a client can
+//! resume a chunked upload.
 
 use std::time::Duration;
 
@@ -53,8 +53,7 @@ async fn threads(program: &Program) -> usize {
 async fn u11_a_crash_during_an_upload_leaves_nothing_behind() {
     let folder = tempfile::tempdir().unwrap();
     let mut program = Program::start(folder.path(), OPEN).await;
-    // Two uploads are in progress: a form whose body is still arriving, and a chunked upload that has received half of
-    // its bytes.
+    // Two uploads are in progress: a form whose body is still arriving, and a chunked upload with half of its bytes.
     let announced = program
         .request("POST", "/uploads")
         .json(&json!({"name": "half.bin", "size": 10}))
@@ -88,7 +87,7 @@ async fn u11_a_crash_during_an_upload_leaves_nothing_behind() {
     assert_eq!(staged(folder.path()), 2, "both uploads should be staged at the crash");
 
     program.start_again().await;
-    // The server deletes the partial form. The chunked upload resumes where it stopped.
+    // The server deletes the partial form, and the chunked upload resumes.
     until("the partial form was not deleted", || staged(folder.path()) == 1).await;
     assert_eq!(threads(&program).await, 0);
     assert_eq!(put(&program, 5).await["complete"], true);
@@ -120,8 +119,8 @@ async fn u11_a_full_disk_refuses_only_the_upload() {
         answer.text().await.unwrap()
     );
     assert_eq!(threads(&program).await, 0);
-    // The server has deleted the file of the refused request, so the disk has room again. Smaller files are accepted
-    // one after the other, and the idempotency key of the refused request can be used again.
+    // The server has deleted the file of the refused request, so smaller files fit. The idempotency key of the
+    // refused request can be used again.
     for key in ["one", "two", "three"] {
         let request = program.request("POST", "/uploads");
         let new = json!({"name": "fits.bin", "size": 5});

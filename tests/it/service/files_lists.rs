@@ -1,4 +1,4 @@
-//! Lists of large folders are read in pages, need little memory, and do not delay other accounts.
+//! Tests that lists of large folders are read in pages, need little memory, and do not delay other accounts.
 
 use futures::future::join_all;
 use runyard::error::Code;
@@ -12,7 +12,7 @@ use crate::{
     test_server::{Caller, TestServer, on_every_database},
 };
 
-/// Runs a command in a new sandbox; returns the API path of the sandbox's files.
+/// Runs a command in a new sandbox. Returns the API path of the sandbox's files.
 async fn sandbox(server: &TestServer, caller: &Caller, command: &str) -> String {
     server.upstream.push([
         Turn::calls([Call::new("bash", &json!({"command": command}))]),
@@ -74,7 +74,7 @@ async fn the_pages_of_a_folder_contain_each_entry_once() {
             let below = paths(&caller, &format!("{files}?path=a&recursive=true&page_size=2"), nothing).await;
             assert_eq!(below, ["a/1", "a/2", "a/b", "a/b/3"]);
 
-            // The client may delete the last file of a page before it requests the next page.
+            // The client deletes the last file of a page before it requests the next page.
             let pages = format!("{files}?path=c&page_size=100");
             let rest = paths(&caller, &pages, async |page| {
                 let last = each(page, "files", "path").pop().unwrap();
@@ -113,13 +113,12 @@ async fn an_account_walks_one_folder_at_a_time_and_delays_no_other_account() {
                 let walks = walks.clone();
                 async move { walks.run(ann, || Ok::<_, runyard::Error>(())).await }
             });
-            // Meanwhile, folder walks of another account complete.
             join_all((0..50).map(|_| walks.run(bob, || Ok::<_, runyard::Error>(()))))
                 .await
                 .into_iter()
                 .for_each(|walked| walked.unwrap());
             assert!(!next.is_finished());
-            // If a caller disconnects, its walk continues, so the next walk of the same account still waits. A walk of
+            // If a caller disconnects, its walk continues, so the next walk of this account still waits. A walk of
             // another account does not wait.
             long.abort();
             walks.run(bob, || Ok::<_, runyard::Error>(())).await.unwrap();

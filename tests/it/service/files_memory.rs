@@ -1,4 +1,4 @@
-//! The server streams files in chunks, so a large file hardly increases the memory of the real program.
+//! Tests that a large file hardly increases the memory of the server, because the server streams files.
 
 use bytes::Bytes;
 use futures::{StreamExt, stream};
@@ -18,13 +18,10 @@ use super::{
     requests::text,
 };
 
-/// Size of a chunk of the form, in bytes.
 const PIECE: usize = 1_000_000;
-/// Number of chunks of the file that is sent in a form. The file has 1 GB, the maximum file size on this server.
+/// Number of chunks of the file in the form. The file has 1 GB, the maximum file size on this server.
 const PIECES: usize = 1_000;
-/// Number of chunks of the file that is uploaded over gRPC.
 const CHUNKS: usize = 200;
-/// Maximum growth of the program's memory, in bytes.
 const MAX_GROWTH: u64 = 64 * 1024 * 1024;
 
 struct Server {

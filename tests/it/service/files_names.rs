@@ -1,4 +1,4 @@
-//! Hostile file names, size limits, and aborted uploads.
+//! Tests of hostile file names, size limits, and aborted uploads.
 
 use std::time::Duration;
 
@@ -85,7 +85,6 @@ async fn u01_hostile_names_stay_inside_the_workspace() {
                 .collect();
             above.sort();
             assert_eq!(above, [text(&run, "project_id")]);
-            // The message still lists all attached files.
             let messages = caller
                 .get(&format!("/threads/{}/messages", text(&run, "thread_id")))
                 .await

@@ -1,4 +1,4 @@
-//! Files of repeated and concurrent StartRun requests. Each file is stored once, under its own name.
+//! Tests that files of repeated and concurrent StartRun requests are stored once, each under its own name.
 
 use futures::future::join_all;
 use reqwest::multipart::{Form, Part};
@@ -49,7 +49,6 @@ async fn retrying_a_start_does_not_store_its_files_twice() {
                 assert_eq!(caller.form("/agent/start", form("a,b")).await.ok(), first);
                 assert_eq!(staged(server), 0, "the second copy should be deleted");
             }
-            // A retry of the request may send the same file as a chunked upload.
             let upload = caller
                 .post("/uploads", json!({"name": "data.csv", "size": 3}))
                 .await
@@ -81,7 +80,6 @@ async fn retrying_a_start_does_not_store_its_files_twice() {
     .await;
 }
 
-/// The names of the files attached to the messages of a thread.
 async fn announced_files(caller: &Caller, run: &Value) -> Vec<Value> {
     let path = format!("/threads/{}/messages", text(run, "thread_id"));
     let messages = caller.get(&path).await.ok();
@@ -102,7 +100,7 @@ async fn ten_concurrent_starts_with_one_file_name_store_ten_files() {
             let first = caller.start("Begin.").await;
             caller.ended(&first).await;
             let starts = (0..10).map(|number| {
-                // Each request uses its own thread, so no request waits for another one.
+                // Each request uses its own thread, so no request waits for another.
                 let form = Form::new()
                     .text("prompt", "Look.")
                     .text("project_id", text(&first, "project_id").to_owned())
@@ -130,8 +128,8 @@ async fn ten_concurrent_starts_with_one_file_name_store_ten_files() {
     .await;
 }
 
-/// The server crashes after it has committed a new run and before it has placed the files of this run. In the meantime,
-/// the agent of an earlier run creates a file of the same name.
+/// The server crashes between the commit of a run and the placement of its files. Meanwhile the agent of an earlier
+/// run creates a file with the same name.
 #[tokio::test]
 async fn a_file_name_taken_in_the_meantime_gets_a_number() {
     on_every_database_with(
@@ -148,8 +146,8 @@ async fn a_file_name_taken_in_the_meantime_gets_a_number() {
                 .part("files", part("other.csv", "another"));
             let second = caller.form("/agent/start", form).await.ok();
             assert_eq!(announced_files(&caller, &second).await, ["data.csv", "other.csv"]);
-            // Recreates the state directly after the commit of the run: both files are in the folder for uploads, and
-            // one name is in use.
+            // This recreates the state directly after the commit: both files are in the upload folder, and one name
+            // is in use.
             let outside = server.outside().await;
             let workspace = server.data_dir().join("workspaces").join(text(&second, "project_id"));
             let staged = server.data_dir().join("uploads");
@@ -175,7 +173,7 @@ async fn a_file_name_taken_in_the_meantime_gets_a_number() {
             ] {
                 assert_eq!(content(&caller, &second, name).await, expected);
             }
-            // The request to the model and the messages of the thread contain the name under which the file was stored.
+            // The model and the thread receive the name under which the file was stored.
             let request = server.upstream.requests().remove(1);
             assert!(
                 request

@@ -1,4 +1,4 @@
-//! Placing, deleting and archiving files through the sandbox service of the API.
+//! Tests of placing, deleting and archiving files through `SandboxService`.
 
 use std::{path::Path, process::Command};
 
@@ -13,7 +13,7 @@ use crate::{
     test_server::{Answer, Caller, TestServer, on_every_database, on_every_database_with},
 };
 
-/// Runs a command in the workspace of a new project; returns the project, and the API path of its files.
+/// Runs a command in the workspace of a new project. Returns the project, and the API path of its files.
 async fn workspace(server: &TestServer, caller: &Caller, command: &str) -> (Value, String) {
     server.upstream.push([
         Turn::calls([Call::new("bash", &json!({"command": command}))]),
@@ -58,7 +58,6 @@ async fn an_upload_is_placed_completely_and_only_once() {
                 (&json!("data.csv"), &json!("text/csv"))
             );
             assert_eq!(content(&caller, &files, "a/b/data.csv").await.text, "one");
-            // An upload can be used only once.
             caller.post(&files, body).await.refused(404, "UPLOAD_NOT_FOUND");
             let start = json!({"prompt": "x", "files": [first]});
             caller
@@ -129,7 +128,7 @@ async fn a_path_cannot_leave_the_workspace_and_a_link_is_replaced() {
             caller.post(&files, json!({"path": "link", "upload_id": id})).await.ok();
             assert_eq!(content(&caller, &files, "link").await.text, "placed");
             assert_eq!(std::fs::read_to_string(&outside).unwrap(), "untouched");
-            // Two Unicode normalization forms of the same name refer to the same file.
+            // Two Unicode normalization forms of a name refer to the same file.
             for (spelling, text) in [("u\u{308}ber.txt", "one"), ("\u{fc}ber.txt", "two")] {
                 let id = upload(&caller, text.as_bytes()).await;
                 let file = caller
@@ -196,7 +195,6 @@ async fn only_a_file_or_an_empty_folder_can_be_deleted() {
     .await;
 }
 
-/// Unpacks an archive into a folder with `tar`; returns the list of its entries.
 fn extract(archive: &[u8], folder: &Path) -> Vec<String> {
     let file = folder.join("archive.tar");
     std::fs::write(&file, archive).unwrap();
@@ -251,7 +249,6 @@ async fn a_folder_is_downloaded_as_a_tar_stream_without_links() {
             assert!(big.bytes().all(|byte| byte == b'x') && big.len() == 300_000, "{} bytes", big.len());
             let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(folder.path().join("out/run.sh")).unwrap().permissions());
             assert_eq!(mode & 0o777, 0o755);
-            // Downloads the whole workspace as an archive, over gRPC.
             let mut grpc = SandboxServiceClient::new(caller.channel().await);
             let request = v1::ReadFileRequest {
                 sandbox_id: text(&project, "sandbox_id").to_owned(),
@@ -276,8 +273,8 @@ async fn a_folder_is_downloaded_as_a_tar_stream_without_links() {
     .await;
 }
 
-/// A command can create a file whose name is not UTF-8. Lists percent-encode the invalid bytes. A query may contain
-/// either the listed path or the bytes of the name.
+/// A command can create a file whose name is not UTF-8. Lists percent-encode the invalid bytes. A request may contain
+/// the listed path or the raw bytes.
 #[tokio::test]
 async fn a_file_whose_name_is_not_utf8_is_listed_read_and_deleted() {
     let command =

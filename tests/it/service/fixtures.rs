@@ -1,5 +1,5 @@
-//! One object of every kind that an account can own, and a request for every method of the contract with the ids of
-//! these objects. If a method has no request here, the tests that iterate over the contract fail.
+//! Creates one object of every kind that an account can own, and a request with the ids of these objects for every
+//! method. If a method has no request here, the tests that iterate over the contract fail.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::archives;
 use crate::test_server::{Answer, Caller};
 
-/// Methods of the contract that are not implemented yet. The tests fail if the server implements a method in this list.
+/// Methods that are not implemented yet. The tests fail if the server implements one of them.
 pub const LATER: &[&str] = &[];
 
 /// Fields that are named like ids but do not identify an object, each with its meaning.
@@ -23,7 +23,7 @@ const NOT_IDS: &[(&str, &str)] = &[(
 
 #[derive(Clone, Debug)]
 pub struct Belongings {
-    /// The ids of the objects, keyed by the name of the request field for the id.
+    /// The ids of the objects, keyed by the name of the request field.
     ids: BTreeMap<&'static str, String>,
 }
 
@@ -168,7 +168,6 @@ pub struct IdField {
     pub name: String,
 }
 
-/// Returns every id field of a request message, including nested messages.
 pub fn id_fields(message: &MessageDescriptor) -> Vec<IdField> {
     let mut found = Vec::new();
     for field in message.fields() {

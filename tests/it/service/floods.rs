@@ -1,4 +1,4 @@
-//! Floods: clients that send as much data as they can. The memory of the program stays small, and other clients are
+//! Tests of clients that send as much data as they can. The memory of the program stays small, and other clients are
 //! served.
 
 use std::time::Duration;
@@ -14,9 +14,7 @@ use tokio::{
 use super::program::{OPEN, Program};
 use crate::test_server::TEST_TIMEOUT;
 
-/// Maximum growth of the program's memory, in bytes.
 const MAX_GROWTH: u64 = 48 * 1024 * 1024;
-/// Maximum size of a flood, in bytes.
 const FLOOD: usize = 64 * 1024 * 1024;
 
 pub(super) const DATA: u8 = 0;
@@ -36,8 +34,8 @@ pub(super) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8>
 
 /// Returns an HPACK header block that adds nothing to the dynamic table. `method` is an index into the static table.
 pub(super) fn block(method: u8, path: &str, more: &[(&str, &str)]) -> Vec<u8> {
-    // `:method` and `:scheme: http` are complete entries of the static table. For `:path` and `:authority`, the block
-    // takes only the name from the table.
+    // `:method` and `:scheme: http` are complete entries of the static table. The table contains only the names of
+    // `:path` and `:authority`.
     let mut block = vec![0x80 | method, 0x86, 0x04];
     let text = |block: &mut Vec<u8>, text: &str| {
         let length = text.len();
@@ -112,7 +110,7 @@ pub(super) async fn assert_served(program: &Program) {
     assert_eq!(answer.status(), 200);
 }
 
-/// Runs an attack while another client sends requests; returns the outcome of the attack.
+/// Runs an attack while another client sends requests. Returns the outcome of the attack.
 async fn beside<T>(program: &Program, what: &str, hostile: impl Future<Output = T>) -> T {
     assert_served(program).await;
     let before = program.memory();
@@ -207,8 +205,7 @@ pub(super) async fn find<T>(stream: &mut TcpStream, mut wanted: impl FnMut(u8, u
     }
 }
 
-/// The server announces the maximum number of concurrent streams per connection. It refuses only streams beyond this
-/// number.
+/// The server announces the maximum number of concurrent streams. It refuses only streams beyond this number.
 #[tokio::test]
 async fn h05_streams_beyond_the_limit_are_refused() {
     let folder = tempfile::tempdir().unwrap();
@@ -258,8 +255,7 @@ async fn l11_thousands_of_refusals_keep_the_connection_open() {
         for number in 0..=REFUSALS {
             let id = number * 2 + 1;
             let is_last = number == REFUSALS;
-            // The first request has a valid token, because after a minute the server closes a connection without an
-            // accepted credential.
+            // The first request has a valid token. Otherwise the server would close the connection after a minute.
             let is_good = is_last || number == 0;
             let token = format!("Bearer {}", if is_good { &program.token } else { "x.y.z" });
             let headers = [("authorization", token.as_str()), ("content-type", "application/json")];
@@ -337,7 +333,7 @@ fn descriptors() -> (u64, u64) {
 }
 
 /// A small message that would expand to a gibibyte is refused. gRPC and Connect stop decompressing at the maximum
-/// message size. HTTP does not accept compressed messages.
+/// message size. HTTP accepts no compressed messages.
 #[tokio::test]
 async fn h07_a_compression_bomb_is_refused() {
     let folder = tempfile::tempdir().unwrap();

@@ -1,4 +1,5 @@
-//! Forms that are too large, malformed, inconsistent or slow are refused, and the server keeps no part of them.
+//! Tests that forms are refused if they are too large, malformed, inconsistent or slow. The server keeps no part of
+//! them.
 
 use reqwest::multipart::{Form, Part};
 use runyard::config::Config;
@@ -22,8 +23,8 @@ fn staged(server: &TestServer) -> usize {
     std::fs::read_dir(server.data_dir().join("uploads")).map_or(0, Iterator::count)
 }
 
-/// Waits until the folder for uploads is empty, because the server deletes an aborted upload only after its connection
-/// has ended. Then checks that no object was created.
+/// Waits until the folder for uploads is empty, because the server deletes an aborted upload only after its
+/// connection has ended. Then checks that no object was created.
 async fn assert_nothing_kept(server: &TestServer, caller: &Caller) {
     let swept = tokio::time::timeout(TEST_TIMEOUT, async {
         while staged(server) > 0 {
@@ -69,7 +70,7 @@ async fn u04_the_size_limits_of_a_form_are_exact() {
                 .form("/agent/start", form(&[1; 300]))
                 .await
                 .refused(413, "TOO_LARGE");
-            // The next body uses chunked encoding and declares no length.
+            // This body uses chunked encoding and declares no length.
             let boundary = "b";
             let head = format!(
                 "--{boundary}\r\nContent-Disposition: form-data; name=\"files\"; filename=\"a.bin\"\r\n\r\n{}",
@@ -161,7 +162,6 @@ async fn u06_clients_that_disconnect_mid_form_leave_nothing_behind() {
                 stream.write_all(&body.as_bytes()[..end]).await.unwrap();
                 open.push(stream);
             }
-            // Other requests are served while these forms are incomplete.
             caller.get("/agents").await.ok();
             drop(open);
             assert_nothing_kept(server, &caller).await;

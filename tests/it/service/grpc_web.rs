@@ -1,5 +1,5 @@
-//! gRPC-Web: the server refuses requests that no browser sends, and then serves the next valid call. Its answers have
-//! the headers that proxies and simple clients need.
+//! Tests that the server refuses gRPC-Web requests that no browser sends. Its answers have the headers that proxies
+//! and simple clients need.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
@@ -15,7 +15,7 @@ use crate::test_server::{Caller, TEST_TIMEOUT, TestServer, on_every_database};
 const BINARY: &str = "application/grpc-web+proto";
 const TEXT: &str = "application/grpc-web-text+proto";
 
-/// Sends a call; returns the gRPC status from the headers or from the trailers frame.
+/// Sends a call. Returns the gRPC status from the headers or from the trailers frame.
 async fn status(server: &TestServer, caller: &Caller, kind: &str, body: Body) -> i32 {
     let request = server
         .http

@@ -1,4 +1,4 @@
-//! `grpc.health.v1`: the state of the server and of each service, and the last message of a watch.
+//! Tests of `grpc.health.v1`: the state of the server and of each service, and the last message of a watch.
 
 use runyard_upstream::Turn;
 use tonic::Code;

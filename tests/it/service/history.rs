@@ -1,4 +1,4 @@
-//! The history of a thread: the messages that remain after runs fail, and the number of messages that one query reads.
+//! Tests of the history of a thread after failed runs, and of the number of messages that one query reads.
 
 use futures::future::join_all;
 use reqwest::multipart::{Form, Part};
@@ -296,7 +296,6 @@ async fn a_write_that_the_database_refuses_does_not_affect_other_runs() {
                 assert!(!kinds(&events).contains(&"notice"), "the run should not be resumed: {events:?}");
             }
             outside.execute_unprepared(cure).await.unwrap();
-            // The run whose write was refused loses no event. It resumes when the database accepts the write.
             assert_eq!(bob.ended(&bad).await["status"], "completed");
             assert_no_gaps(&bob.events(&bad, 0).await, 1);
             outside.close().await.unwrap();

@@ -1,5 +1,5 @@
-//! Strings that other programs could interpret, such as SQL, HTML and templates. The server stores these strings
-//! verbatim or refuses them, over every protocol and on every database.
+//! Tests of strings that other programs could interpret, such as SQL, HTML and templates. The server stores these
+//! strings verbatim or refuses them.
 
 use runyard::config::Limits;
 use runyard_upstream::{Script, Turn};
@@ -192,7 +192,6 @@ async fn h09_text_with_a_nul_is_refused() {
         caller.get("/agents?search=%00").await.refused(400, "INVALID_REQUEST");
         let form = reqwest::multipart::Form::new().text("prompt", "a\u{0}b");
         caller.form("/agent/start", form).await.refused(400, "INVALID_REQUEST");
-        // File content may contain NUL bytes.
         let upload = caller.post("/uploads", json!({"name": "a.bin", "size": 3})).await.ok();
         let path = format!("/uploads/{}", upload["upload_id"].as_str().unwrap());
         let request = caller.request("PUT", &path).json(&json!({"offset": 0, "data": "AAAA"}));

@@ -1,5 +1,4 @@
-//! The real program with an identity provider: tokens over real sockets, a provider that is unavailable at the start,
-//! and the log.
+//! Tests of the real program with an identity provider that is unavailable at the start.
 
 use reqwest::StatusCode;
 use serde_json::{Value, json};
@@ -13,7 +12,6 @@ use crate::{
     test_server::TEST_TIMEOUT,
 };
 
-/// Signs a token that is valid for an hour from now.
 fn token(signer: &Signer, claims: &Value) -> String {
     let now = chrono::Utc::now().timestamp();
     let mut all = json!({"sub": "ann", "iat": now, "exp": now + 3600});
@@ -28,7 +26,7 @@ async fn status(program: &Program, token: &str) -> StatusCode {
     request.bearer_auth(token).send().await.unwrap().status()
 }
 
-/// Sends the token until it is accepted; returns the statuses of the refusals.
+/// Sends the token until it is accepted, and returns the statuses of the refusals.
 async fn refusals_until_accepted(program: &Program, token: &str) -> Vec<StatusCode> {
     let mut refusals = Vec::new();
     let asking = async {
@@ -70,8 +68,8 @@ async fn an_issuer_that_is_down_at_start_is_tried_again_and_rotated_keys_are_not
         status(&program, &token(&old, &claims)).await,
         StatusCode::SERVICE_UNAVAILABLE
     );
-    // A token from `runyard token` is signed with the HS256 secret, so the server accepts it without the provider's
-    // keys. The token contains the configured issuer and client.
+    // The server accepts a token from `runyard token` without the provider's keys, because the HS256 secret signed
+    // it.
     assert_eq!(status(&program, &program.token).await, StatusCode::OK);
     issuer.say(Says::Keys(vec![old.jwk()]));
     let refusals = refusals_until_accepted(&program, &token(&old, &claims)).await;

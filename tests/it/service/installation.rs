@@ -1,6 +1,6 @@
-//! Servers that share a PostgreSQL database must share one data folder. While workspaces exist, a server with a
-//! different data folder refuses to start. Before any workspace exists, such a server starts, but refuses requests and
-//! executes no runs.
+//! Tests that servers on one PostgreSQL database share one data folder. If workspaces exist, a server with another
+//! folder refuses to start. Before any workspace exists, such a server starts, but refuses requests and executes no
+//! runs.
 
 use std::path::Path;
 
@@ -81,7 +81,6 @@ async fn a_server_with_a_second_data_folder_stays_unready_before_workspaces_exis
     assert_eq!(ready.status, 503);
     assert!(ready.text.contains("data folder"), "{}", ready.text);
     ask("/threads").await.refused(503, "UNAVAILABLE");
-    // The first server still works, and executes every run.
     work(&server, &server.caller("ann")).await;
     assert_eq!(
         std::fs::read_dir(elsewhere.path().join("workspaces")).unwrap().count(),

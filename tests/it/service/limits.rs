@@ -1,5 +1,4 @@
-//! Plan limits: the documented JSON objects of refusals over HTTP, the same details over gRPC, and exact limits under
-//! concurrent requests.
+//! Tests of plan limits: the documented refusals over HTTP and gRPC, and exact limits under concurrent requests.
 
 use runyard::{v1, wire::status};
 use runyard_upstream::{Script, Turn};
@@ -27,7 +26,6 @@ async fn a_refusal_has_the_same_details_over_grpc() {
             assert_eq!((refusal.running_count, refusal.limit), (Some(1), Some(1)));
             server.gate.open();
             caller.ended(&first).await;
-            // The slot was released, so another run can start.
             caller.ended(&caller.start("z").await).await;
         },
     )
@@ -173,8 +171,7 @@ async fn l09_a_tier_change_applies_to_new_starts_and_not_to_running_runs() {
                 ann.post("/agent/start", request.clone()).await.ok(),
             ];
             set("free").await;
-            // The account has two running runs, one more than the new plan allows. Both runs continue with their
-            // models.
+            // The account has two running runs, one more than the new plan allows. Both runs continue.
             let detail = ann
                 .post("/agent/start", json!({"prompt": "x"}))
                 .await

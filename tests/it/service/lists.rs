@@ -1,4 +1,4 @@
-//! Lists: each filter selects the documented rows, and each `order_by` gives the documented order.
+//! Tests that each filter of a list selects the documented rows, and that each `order_by` gives the documented order.
 
 use std::time::Duration;
 
@@ -115,7 +115,6 @@ async fn charges_are_filtered_by_thread_run_and_time() {
                 "createdAfter=2020-01-01T00:00:00Z".to_owned(),
                 vec![ids[2], ids[1], ids[0]],
             ),
-            // `created_after` is inclusive, `created_before` exclusive.
             (format!("created_after={}", times[1]), vec![ids[2], ids[1]]),
             (format!("created_before={}", times[1]), vec![ids[0]]),
             (

@@ -1,5 +1,5 @@
-//! The log of the real program at its default level. Warnings about missing prerequisites come first. The server logs a
-//! line when a run ends. Lines about new runs and refusals contain the request id. The log contains no user content.
+//! Tests of the log of the real program at its default level. The log contains no user content. Lines about new runs
+//! and refusals contain the request id.
 
 use runyard_upstream::{Turn, Upstream};
 use serde_json::{Value, json};
@@ -123,7 +123,7 @@ async fn a_refused_request_is_logged_with_its_request_id() {
         .await;
     assert_eq!(line["code"], "NOT_AUTHENTICATED", "{line}");
 
-    // A successful request is logged only at debug level.
+    // Successful requests are logged only at debug level.
     let answer = program.request("GET", "/threads").send().await.unwrap();
     let request_id = answer.headers()["x-request-id"].to_str().unwrap();
     assert!(program.log().contains(request_id));
@@ -184,7 +184,6 @@ async fn missing_prerequisites_are_logged_before_listening() {
         assert!(place(what) < listening, "{what}: {}", program.log());
         assert_eq!(lines[place(what)]["level"], "WARN", "{what}");
     }
-    // If bubblewrap and a model provider are available, the log contains no warning.
     let upstream = Upstream::start(Turn::text("Aye.")).await;
     let folder = tempfile::tempdir().unwrap();
     let config = format!(

@@ -45,7 +45,6 @@ async fn an_mcp_entry_must_match_its_transport() {
                 let made = create(&good).await.ok();
                 let kept = &made["current_version"]["custom_mcps"][0];
                 for (key, value) in good.as_object().unwrap() {
-                    // Header values are never returned.
                     let hidden = json!({"X-Key": "***"});
                     let value = if key == "headers" { &hidden } else { value };
                     assert_eq!(&kept[key], value, "{good}");
@@ -102,7 +101,8 @@ async fn an_mcp_name_is_unique_across_both_lists() {
             let apart = json!({"name": "ok", "configured_mcps": [one], "custom_mcps": [two]});
             let agent = caller.post("/agents", apart).await.ok();
             let path = format!("/agents/{}", text(&agent, "agent_id"));
-            // Names must be unique across `configured_mcps` and `custom_mcps`, even if a request updates only one list.
+            // Names must be unique across `configured_mcps` and `custom_mcps`, even if a request updates only one
+            // list.
             let again = json!({"custom_mcps": [one]});
             let refused = patch(&caller, &path, again.clone())
                 .await

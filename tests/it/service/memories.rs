@@ -1,4 +1,4 @@
-//! Tests of creating, listing, searching, changing and deleting memories over HTTP and gRPC.
+//! Tests of creating, listing, searching, changing and deleting memories.
 
 use std::collections::BTreeSet;
 
@@ -340,7 +340,6 @@ async fn a_deleted_or_changed_memory_leaves_nothing_in_the_index() {
                 .ok();
             assert_eq!(indexed(server, "quagmire").await, 0);
             assert!(indexed(server, "platypus").await > 0);
-            // Deleting an agent deletes its memories immediately.
             remember(&caller, "", "kept").await;
             delete(&caller, &format!("/agents/{agent_id}")).await.ok();
             assert_eq!(texts(&caller, "").await, ["kept"]);

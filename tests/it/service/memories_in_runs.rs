@@ -17,8 +17,8 @@ use crate::{
 
 const TOOLS: [&str; 3] = ["remember", "recall", "forget"];
 
-/// Returns a script in which the model calls the tool that the prompt names, such as `recall {"query": "blue"}`, and
-/// then answers with the result of the call.
+/// Returns a script for prompts that name a tool call, such as `recall {"query": "blue"}`. The model makes this call
+/// and answers with its result.
 fn obedient() -> Script {
     Script::function(|request| {
         let last = request.messages().last().cloned().unwrap_or_default();
@@ -83,10 +83,8 @@ async fn the_next_run_receives_what_a_run_has_remembered() {
             let memory = &listed["memories"][0];
             assert_eq!(memory["text"], "Ann likes\nblue.");
             assert_eq!(memory["agent_run_id"], events[0].data["agent_run_id"]);
-            // A new thread receives the memory immediately.
             let events = run(&caller, "Which colour?", of.clone()).await;
             assert_eq!(used(&events), ["The model received 1 memory:\n- Ann likes\nblue."]);
-            // The stream over gRPC contains the same notice.
             let request = v1::StreamRunRequest {
                 agent_run_id: text(&events[0].data, "agent_run_id").to_owned(),
                 ..Default::default()
@@ -106,7 +104,6 @@ async fn the_next_run_receives_what_a_run_has_remembered() {
                 system(last)
             );
             assert!(TOOLS.iter().all(|tool| last.tool_names().contains(tool)));
-            // Remembering the same fact again creates no second memory.
             run(&caller, r#"remember {"text": "Ann likes\nblue."}"#, of).await;
             assert_eq!(texts(&caller, "").await.len(), 1);
         },
@@ -161,7 +158,7 @@ async fn a_run_without_memory_neither_reads_nor_writes() {
             for with in [
                 json!({"agent_id": agent_id, "memory_enabled": false}),
                 json!({"memory_enabled": false}),
-                // Without an agent, the default is off.
+                // Without an agent, memory is off by default.
                 json!({"memory_enabled": null}),
             ] {
                 let events = run(&caller, prompt, with).await;
@@ -224,7 +221,6 @@ async fn memories_are_separate_for_each_agent_and_account() {
                 );
                 assert_eq!(recalled(who, agent_id).await, expected);
             }
-            // The tool `forget` cannot delete memories of another agent or account.
             let listed = caller.get(&format!("/memories?agent_id={own}")).await.ok();
             let id = each(&listed, "memories", "memory_id").remove(0);
             for (who, agent_id) in [(&caller, shared.as_str()), (&bob, &bobs)] {

@@ -1,4 +1,5 @@
-//! The server releases the memory of finished runs. SQLite's log shrinks after a long read transaction has ended.
+//! Tests that the server releases the memory of finished runs, and that SQLite's log shrinks after a long read
+//! transaction.
 
 use std::time::Duration;
 
@@ -10,7 +11,8 @@ use sea_orm::{ConnectionTrait, Statement, TransactionTrait};
 
 use crate::test_server::{Database, TEST_TIMEOUT, TestServer, on_every_database_with};
 
-/// Waits until no run and no stream is in memory, and no more than `most` tasks are alive. Returns the number of tasks.
+/// Waits until no run and no stream is in memory, and no more than `most` tasks are alive. Returns the number of
+/// tasks.
 async fn settled(server: &TestServer, most: usize) -> usize {
     let waiting = async {
         loop {

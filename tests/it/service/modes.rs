@@ -1,4 +1,4 @@
-//! Tests of the built-in modes, of configured modes, and of the effects of a mode on a run.
+//! Tests of built-in modes, of configured modes, and of their effects on a run.
 
 use runyard::{
     config::{Config, Mode},

@@ -1,4 +1,4 @@
-//! Threads and projects are listed in order of their latest activity, newest first.
+//! Tests that threads and projects are listed in order of their latest activity, newest first.
 
 use std::time::Duration;
 
@@ -45,7 +45,8 @@ async fn pages(caller: &Caller, path: &str, (list, field): (&str, &str)) -> Vec<
     }
 }
 
-/// Starts six runs with random client-supplied ids; returns the ids of the threads and projects, newest first.
+/// Starts six runs with random ids that the client chooses. Returns the ids of the threads and projects, newest
+/// first.
 async fn six_starts(server: &TestServer, caller: &Caller) -> (Vec<Value>, Vec<Value>) {
     let mut started = Vec::new();
     for number in 0..6 {
@@ -211,8 +212,8 @@ async fn old_rows(db: &DatabaseConnection) {
             day(2)
         ));
     }
-    // Days of the last activity: thread 4 on day 9, with its newest run; thread 5 on day 7, after its only run; thread
-    // 6, which has no runs, on day 4.
+    // Days of the last activity: thread 4 on day 9, with its newest run; thread 5 on day 7, after its only run;
+    // thread 6, which has no runs, on day 4.
     for (thread, project, updated) in [(4, &one, 3), (5, &two, 7), (6, &two, 4)] {
         statements.push(format!(
             "INSERT INTO threads (id, account_id, project_id, name, created_at, updated_at) \
@@ -257,7 +258,8 @@ async fn rows_of_an_earlier_version_are_ordered_and_counted() {
                 DbBackend::Postgres => ("DROP SCHEMA public CASCADE; CREATE SCHEMA public", "::text"),
                 _ => ("", ""),
             };
-            // On SQLite, the test uses a new database. On PostgreSQL, the test clears the database of the test server.
+            // On SQLite, the test uses a new database. On PostgreSQL, the test clears the database of the test
+            // server.
             let folder = tempfile::tempdir().unwrap();
             let db = if drop_all.is_empty() {
                 let url = format!("sqlite://{}?mode=rwc", folder.path().join("old.db").display());

@@ -1,4 +1,5 @@
-//! A page token is bound to every field of its list request. The test reads the methods and fields from the contract.
+//! Tests that a page token is bound to every field of its list request. The test reads the methods and fields from
+//! the contract.
 
 use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
 use prost_reflect::{FieldDescriptor, Kind, MethodDescriptor};
@@ -14,7 +15,6 @@ use super::{
 };
 use crate::test_server::{Caller, on_every_database_with};
 
-/// The fields that a client may change between two pages.
 const PAGE: [&str; 2] = ["page_size", "page_token"];
 
 fn held_or_done(gate: &Gate) -> Script {

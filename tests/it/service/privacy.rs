@@ -1,4 +1,4 @@
-//! Isolation of accounts: lists, cursors, streams, files, counts and public pages reveal nothing about another account.
+//! Tests that lists, cursors, streams, files, counts and public pages reveal nothing about another account.
 
 use futures::future::join_all;
 use runyard::config::Limits;
@@ -102,7 +102,6 @@ async fn j18_public_endpoints_reveal_no_account() {
                     assert!(!text.contains(run[id].as_str().unwrap()), "{path}");
                 }
             }
-            // The metrics contain no content of an account: no label contains an id, a name or a text.
             let metrics = server
                 .http
                 .get(server.url("/metrics"))
@@ -161,7 +160,6 @@ async fn i05_a_page_token_is_bound_to_its_caller_and_its_query() {
                     let answer = ask(&ann, garbage).await;
                     assert_eq!(answer.status, 400, "{list} {garbage}: {}", answer.text);
                 }
-                // Reading all pages returns the whole list.
                 let (mut all, mut next) = (0, String::new());
                 loop {
                     let page = ask(&ann, &next).await.ok();
@@ -268,7 +266,7 @@ async fn i07_no_path_reaches_the_file_of_another_account() {
     .await;
 }
 
-/// The cached data are the agents, the credits and counts of an account, and the details of a refused StartRun request.
+/// The cached data are the agents, credits and counts of an account, and the details of a refused StartRun request.
 #[tokio::test]
 async fn i09_cached_data_is_never_shown_to_another_account() {
     on_every_database(
@@ -288,8 +286,8 @@ async fn i09_cached_data_is_never_shown_to_another_account() {
                 let state = caller.get("/billing/account-state").await.ok();
                 let path = format!("/admin/accounts/{}/credits", state["account_id"].as_str().unwrap());
                 let granted = root.post(&path, json!({"credits": number + 1})).await.ok();
-                // This run occupies the account's only slot, so the server refuses the next StartRun request. The
-                // refusal contains the id of this thread.
+                // This run occupies the account's only slot, so the next StartRun request is refused. The refusal
+                // contains the id of this thread.
                 let thread = caller.start("x").await["thread_id"].clone();
                 accounts.push((caller, names, granted["credits"].clone(), thread));
             }

@@ -23,7 +23,7 @@ const SECRET: &str = "0123456789abcdef0123456789abcdef";
 pub const OPEN: &str = "[[tiers]]\nname = \"free\"\nmodels = [\"*\"]\ndefault_model = \"runyard/demo\"\n\
                         max_upload_bytes = 1000000000\ncredits_granted = 300\n";
 
-/// A `runyard serve` process with a SQLite database in a folder.
+/// A `runyard serve` process with a SQLite database.
 pub struct Program {
     child: Child,
     folder: PathBuf,
@@ -75,7 +75,6 @@ impl Program {
         self.child.kill().await.unwrap();
     }
 
-    /// Sends SIGTERM to the program, and does not wait for its end.
     pub fn terminate(&self) {
         let id = i32::try_from(self.child.id().unwrap()).unwrap();
         kill_process(Pid::from_raw(id).unwrap(), Signal::TERM).unwrap();
@@ -86,7 +85,6 @@ impl Program {
         ended.expect("the program should end").unwrap().code()
     }
 
-    /// Starts the program again with the same data and port.
     pub async fn start_again(&mut self) {
         self.child = serve(&self.folder, self.address, "exec \"$@\"");
         self.ready().await;
@@ -143,14 +141,14 @@ impl Program {
         root.join(path.strip_prefix("/").unwrap())
     }
 
-    /// Returns the program's current anonymous memory, in bytes.
+    /// Returns the program's anonymous memory in bytes.
     pub fn memory(&self) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id().unwrap())).unwrap();
         let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).unwrap();
         line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
     }
 
-    /// Runs `work`; returns its result and the peak memory of the program during the work, in bytes.
+    /// Runs `work`. Returns its result, and the peak memory of the program during the work, in bytes.
     pub async fn most<T>(&self, work: impl Future<Output = T>) -> (T, u64) {
         let (most, done) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
         let watching = async {

@@ -1,4 +1,5 @@
-//! Deleting a project deletes everything in it. When the server starts, it removes the files that a crash left behind.
+//! Tests that deleting a project deletes everything in it, and that a starting server removes files that a crash left
+//! behind.
 
 use reqwest::multipart::{Form, Part};
 use runyard_client::v1::{self, project_service_client::ProjectServiceClient};
@@ -90,7 +91,7 @@ async fn only_a_workspace_without_a_project_is_swept() {
             let run = caller.form("/agent/start", form()).await.ok();
             caller.ended(&run).await;
             server.stop().await;
-            // Simulates a crash after the commit and before the removal of the files.
+            // This simulates a crash after the commit and before the removal of the files.
             let left = server
                 .data_dir()
                 .join("workspaces")

@@ -1,4 +1,4 @@
-//! One contract, four protocols: gRPC, gRPC-Web, Connect and HTTP/JSON give the same answers.
+//! Tests that gRPC, gRPC-Web, Connect and HTTP/JSON give the same answers.
 
 use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
 use prost::Message;
@@ -159,7 +159,7 @@ async fn h2c_and_http_1_share_a_port_and_both_honour_deadlines() {
     .await;
 }
 
-/// Replaces ids, times and secrets, because they differ between two accounts that made the same requests.
+/// Replaces ids, times and secrets, because they differ between accounts.
 fn plain(value: &mut serde_json::Value) {
     use serde_json::Value;
     match value {
@@ -218,7 +218,7 @@ async fn every_method_gives_the_same_answer_over_every_protocol() {
                 let mut answers = Vec::new();
                 for ((caller, has), (_, way)) in callers.iter().zip(&has).zip(ways) {
                     let request = match method.name() {
-                        // StartRun has used the upload of the table.
+                        // StartRun has used the prepared upload, so this request contains the archive itself.
                         "CreateSkill" => {
                             json!({"archive": BASE64.encode(archives::skill("second", "A second skill."))})
                         }
@@ -261,8 +261,8 @@ async fn wait_until_idle(caller: &crate::test_server::Caller) {
     }
 }
 
-/// Every protocol refuses an invalid request with the same error text. Each request contains an invalid id, page
-/// token or page size, or a NUL character.
+/// Each request contains an invalid id, page token or page size, or a NUL character. Every protocol refuses the
+/// request with the same error text.
 #[tokio::test]
 async fn every_method_refuses_alike_over_every_protocol() {
     on_every_database_with(

@@ -1,5 +1,5 @@
-//! Rate limits per account and per address. Every protocol answers with status 429 or its equivalent. A server on
-//! loopback has no limits by default.
+//! Tests of rate limits per account and per address, over every protocol. A server on loopback has no limits by
+//! default.
 
 use std::{num::NonZeroU32, time::Duration};
 
@@ -29,8 +29,7 @@ async fn an_account_over_its_rate_limit_is_told_when_to_retry() {
             let ann = server.caller("ann");
             let answers = join_all((0..40).map(|_| ann.get("/agents"))).await;
             let good = answers.iter().filter(|answer| answer.status == 200).count();
-            // The limit admits a burst of five requests. On a slow machine, the token bucket refills during the test
-            // and admits more requests.
+            // The limit admits a burst of five requests. On a slow machine, the token bucket refills during the test.
             assert!((5..40).contains(&good), "{good}");
             let refused = answers.into_iter().find(|answer| answer.status != 200).unwrap();
             assert_eq!(refused.header("retry-after"), "1");
@@ -64,7 +63,6 @@ async fn an_account_over_its_rate_limit_is_told_when_to_retry() {
                 .map(|answer| answer.unwrap().headers().get("grpc-status").cloned());
             assert!(statuses.flatten().any(|status| status == "8"));
 
-            // Other accounts are not limited, and the server soon accepts requests of the limited account again.
             let bob = server.caller("bob");
             assert_eq!(bob.get("/agents").await.status, 200);
             let waited = tokio::time::timeout(crate::test_server::TEST_TIMEOUT, async {
@@ -94,7 +92,6 @@ async fn an_address_is_limited_before_its_token_is_checked() {
             let refused = answers.into_iter().find(|answer| answer.status == 429).unwrap();
             let body = refused.refused(429, "THROTTLED");
             assert_eq!(body["detail"], "too many requests from this address; retry later");
-            // Health checks are not limited.
             for _ in 0..20 {
                 let health = server.http.get(server.url("/healthz")).send().await.unwrap();
                 assert_eq!(health.status(), 200);

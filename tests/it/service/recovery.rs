@@ -1,4 +1,4 @@
-//! Recovery after a crash. Every run whose StartRun request was answered resumes and ends exactly once.
+//! Tests of recovery after a crash: every run whose StartRun request was answered resumes and ends exactly once.
 
 use std::{fs::File, time::Duration};
 
@@ -107,8 +107,8 @@ async fn queued_runs_survive_a_restart() {
     .await;
 }
 
-// If the stopped server had just forked a child process, the child may still hold the lock of the data folder. The
-// child releases the lock when it executes another program.
+// If the stopped server had just forked a child process, the child holds the lock of the data folder until it
+// executes another program.
 #[tokio::test]
 async fn a_start_waits_briefly_for_a_locked_data_folder_and_refuses_one_in_use() {
     let mut server = TestServer::open(&Database::Sqlite, Turn::text("Aye."), |_| {}).await;

@@ -1,5 +1,5 @@
-//! Refusals before the body is read, over HTTP/1. The client still gets the answer. Either the connection stays open,
-//! or the answer announces that the server will close it.
+//! Tests of refusals before the body is read, over HTTP/1. The client still gets the answer. Either the connection
+//! stays open, or the answer announces that the server will close it.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -15,8 +15,8 @@ use crate::test_server::{TEST_TIMEOUT, TestServer, on_every_database};
 /// Size of a body in bytes. It exceeds the socket buffers plus the bytes that the server discards after an answer.
 const LONG: usize = 12 * 1024 * 1024;
 
-/// Sends `head` and `first`, and waits for the answer. Then sends `rest` before it reads, like a client that reads only
-/// after it has sent the whole request. Returns all data that arrives before the server closes the connection.
+/// Sends `head` and `first`, waits for the answer, and sends `rest` before it reads. Returns all data that arrives
+/// before the server closes the connection.
 async fn exchange(address: SocketAddr, head: &str, first: &[u8], rest: &[u8]) -> String {
     let mut stream = TcpStream::connect(address).await.unwrap();
     stream.write_all(head.as_bytes()).await.unwrap();
@@ -201,7 +201,6 @@ async fn a_client_that_expects_100_continue_is_refused_without_its_body() {
             let head = "POST /agent/start HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\ncontent-length: 9\r\n\r\n";
             let reply = exchange(server.address, head, b"", b"").await;
             assert!(reply.starts_with("HTTP/1.1 401") && reply.contains("connection: close"), "{reply}");
-            // If the token is valid, the client gets status 100 and may send the body.
             let token = server.caller("ann").token;
             let mut stream = TcpStream::connect(server.address).await.unwrap();
             let head = format!(
@@ -235,8 +234,6 @@ async fn oversized_headers_are_refused_with_status_431() {
     .await;
 }
 
-/// After a refusal, the server waits only for a limited time for the rest of the body. Then it closes the connection,
-/// even if the body is incomplete.
 #[tokio::test]
 async fn a_refused_client_that_goes_silent_is_disconnected() {
     let mut server = TestServer::open(&crate::test_server::Database::Sqlite, Turn::text("x"), |_| {}).await;
@@ -253,7 +250,7 @@ async fn a_refused_client_that_goes_silent_is_disconnected() {
     // fail.
     let closed = async {
         while stream.write_all(b" ").await.is_ok() {
-            // Writes rarely, because the client must be nearly silent.
+            // The client writes rarely, because it must be nearly silent.
             tokio::time::sleep(Duration::from_secs(8)).await;
         }
     };

@@ -1,5 +1,4 @@
-//! Registration of new subjects: a rate limit on new accounts per address, and an option that turns self-registration
-//! off.
+//! Tests of a rate limit on new accounts per address, and of an option that turns self-registration off.
 
 use futures::future::join_all;
 use reqwest::RequestBuilder;
@@ -37,11 +36,9 @@ async fn an_address_creates_a_limited_number_of_accounts() {
             assert!(refused.header("retry-after").parse::<u64>().unwrap() >= 1);
             let body = refused.refused(429, "THROTTLED");
             assert_eq!(body["detail"], "too many new accounts from this address; retry later");
-            // The limit admits a burst of 100 accounts. On a slow machine, the token bucket refills during the test and
-            // admits more accounts.
+            // The limit admits a burst of 100 accounts. On a slow machine, the token bucket refills during the test.
             let made = server.number(ACCOUNTS).await;
             assert!((100..300).contains(&made), "{made}");
-            // Requests of an existing account are not limited.
             assert_eq!(first.get("/agents").await.status, 200);
         },
     )
@@ -87,7 +84,6 @@ async fn without_self_registration_an_administrator_creates_accounts() {
         |_| Turn::text("x"),
         |_| {},
         async |server| {
-            // Existing accounts still work after self-registration is turned off.
             let old = server.caller("old");
             assert_eq!(old.get("/agents").await.status, 200);
             server.config.auth.self_registration = false;
@@ -102,8 +98,8 @@ async fn without_self_registration_an_administrator_creates_accounts() {
                 .list_runs(ann.signed(runyard::v1::ListRunsRequest::default()))
                 .await;
             assert_eq!(status.unwrap_err().code(), tonic::Code::PermissionDenied);
-            // An administrator still has access and can create the account. A second request for the same subject
-            // returns the same account.
+            // An administrator can create the account. A second request for the same subject returns the same
+            // account.
             let root = server.caller_as("root", Some("super_admin"));
             let before = server.number(ACCOUNTS).await;
             let made = root.post("/admin/accounts", json!({"subject": "ann"})).await.ok();
@@ -119,7 +115,6 @@ async fn without_self_registration_an_administrator_creates_accounts() {
             assert_eq!(server.number(recorded).await, 1);
             let state = ann.get("/billing/account-state").await.ok();
             assert_eq!(state["account_id"], made["account_id"]);
-            // An invalid subject is refused, and only administrators may create accounts.
             for subject in ["", "a\u{1}b", &"x".repeat(256)] {
                 let refused = root.post("/admin/accounts", json!({"subject": subject})).await;
                 refused.refused(400, "INVALID_REQUEST");

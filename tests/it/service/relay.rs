@@ -1,4 +1,4 @@
-//! One server streams the events of a run that another server executes.
+//! Tests that one server streams the events of a run that another server executes.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ async fn events_of_a_run_on_another_server_arrive_through_the_relay() {
         .into_iter()
         .find(|database| matches!(database, Database::Postgres(_)));
     let Some(database) = database else { return };
-    // The run takes about a second, so that the stream first returns stored events and then waits for new events.
+    // The run takes about a second, so the stream first returns stored events and then waits for new ones.
     let slow = Turn::words(40).delay(Duration::from_millis(25));
     let mut server = TestServer::open(&database, vec![slow], |_| {}).await;
     // The second server shares the database and the data folder, and executes no runs.
@@ -26,8 +26,8 @@ async fn events_of_a_run_on_another_server_arrive_through_the_relay() {
     let caller = server.caller("ann");
     let run = caller.start("Go.").await;
     let run_id: uuid::Uuid = run["agent_run_id"].as_str().unwrap().parse().unwrap();
-    // The second server does not execute the run. Only its relay, which reads the events of other servers, adds events
-    // to this ring buffer.
+    // The second server does not execute the run. Only its relay, which reads the events of other servers, adds
+    // events to this buffer.
     let ring = other.hub.ring(run_id);
     let mut newest = ring.newest();
     let request = server

@@ -26,7 +26,7 @@ pub fn text<'a>(value: &'a Value, field: &str) -> &'a str {
         .unwrap_or_else(|| panic!("{field} is not a string: {value}"))
 }
 
-/// Returns one field of each entry of a list. A missing field is null.
+/// Returns a field of each entry of a list. A missing field is null.
 pub fn each(value: &Value, list: &str, field: &str) -> Vec<Value> {
     let rows = value[list]
         .as_array()

@@ -1,5 +1,5 @@
-//! SIGTERM and restart of the real program with its default grace period. The program hands over its running runs
-//! immediately. No event that a client has received is lost.
+//! Tests of SIGTERM and restart with the real program. The program hands over its runs immediately. No event that a
+//! client has received is lost.
 
 use std::{path::Path, time::Duration};
 
@@ -23,8 +23,7 @@ use crate::{
     test_server::{SseEvent, TEST_TIMEOUT, assert_no_gaps, databases, kinds, parse_sse},
 };
 
-/// Deadline for a shutdown. A shutdown takes much less time, but waiting for the running runs to end would take much
-/// more.
+/// Deadline for a shutdown. A shutdown takes much less time, but waiting for the runs to end would take much more.
 const SOON: Duration = Duration::from_secs(12);
 
 fn config(upstream: &Upstream, database: Option<&str>) -> String {
@@ -249,7 +248,8 @@ async fn requests_received_before_the_signal_are_answered() {
     let rest = tokio::spawn(starts.collect::<Vec<_>>());
     assert_eq!(program.ended().await, Some(0), "{}", program.log());
     let mut answered = vec![first.json::<Value>().await.unwrap()];
-    // The server may refuse a connection that it had not accepted before the signal. It never sends a partial response.
+    // The server may refuse a connection that it had not accepted before the signal. It never sends a partial
+    // response.
     for answer in rest.await.unwrap().into_iter().flatten() {
         assert_eq!(answer.status(), 200);
         answered.push(answer.json().await.unwrap());

@@ -1,5 +1,5 @@
-//! The log of a failing request contains the cause, but no text, file or secret of a caller. An idle stream sends
-//! heartbeats over every protocol.
+//! Tests that the log of a failing request contains the cause, but no text, file or secret of a caller. Idle streams
+//! send heartbeats over every protocol.
 
 use std::time::Duration;
 
@@ -62,8 +62,8 @@ async fn i12_the_log_holds_no_user_content() {
         .await
         .unwrap();
     assert!(events.text().await.unwrap().contains("\"failed\""));
-    // The next requests fail because of a thread of another account, a malformed body, an invalid token and an invalid
-    // API key.
+    // The next requests fail because of a thread of another account, a malformed body, an invalid token and an
+    // invalid API key.
     let thread = theirs["thread_id"].as_str().unwrap();
     let request = json!({"prompt": "CANARY-PROMPT", "thread_id": thread});
     let refused = program
@@ -232,7 +232,7 @@ async fn u06_grpc_web_and_json_lines_have_heartbeats() {
             let lines = caller.request("GET", &path).header("accept", "application/x-ndjson");
             for request in [web, lines] {
                 let mut pieces = request.send().await.unwrap().bytes_stream();
-                // Reads the first event and then two heartbeats.
+                // This loop reads the first event and then two heartbeats.
                 for _ in 0..3 {
                     let piece = tokio::time::timeout(TEST_TIMEOUT, pieces.next())
                         .await

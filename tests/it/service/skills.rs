@@ -144,7 +144,6 @@ async fn a_new_archive_is_the_next_version_and_versions_can_be_deleted() {
                 (&json!("Two."), vec![2, 1])
             );
             delete("?version=3").await.refused(404, "SKILL_NOT_FOUND");
-            // The number of a deleted version is not reused.
             assert_eq!(upload(&caller, archives::skill("a", "Three.")).await.ok()["version"], 4);
             delete("").await.ok();
             caller.get(&path).await.refused(404, "SKILL_NOT_FOUND");
@@ -156,7 +155,6 @@ async fn a_new_archive_is_the_next_version_and_versions_can_be_deleted() {
                     "{table}"
                 );
             }
-            // The name is free again, and its versions start at 1.
             let again = upload(&caller, archives::skill("a", "Again.")).await.ok();
             assert_eq!(again["version"], 1);
         },

@@ -1,5 +1,5 @@
-//! Tests of hostile skill archives. Each archive is refused with a reason. An archive with harmless entries of the same
-//! kinds is stored.
+//! Tests that hostile skill archives are refused with a reason. An archive with harmless entries of the same kinds is
+//! stored.
 
 use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
 use runyard_upstream::Turn;

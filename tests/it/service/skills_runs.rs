@@ -1,4 +1,4 @@
-//! Tests of skills in runs: the list in the prompt, the tool, the folder in the sandbox, settings, modes, versions and
+//! Tests of skills in runs: the list in the prompt, the tool, the sandbox folder, settings, modes, versions and
 //! deletion.
 
 use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
@@ -24,7 +24,7 @@ fn csv(description: &str) -> Vec<u8> {
     ])
 }
 
-/// Creates an agent with skills and starts a run; returns the events of the run.
+/// Creates an agent with skills and starts a run. Returns the events of the run.
 async fn run(caller: &Caller, skills: Value, mode: &str) -> Vec<SseEvent> {
     let agent = caller
         .post("/agents", json!({"name": "An agent", "skills": skills}))
@@ -247,7 +247,6 @@ async fn a_run_uses_the_named_version_or_the_current_one() {
             assert_eq!(caller.ended(&run).await["status"], "completed");
             let last = server.upstream.requests().pop().unwrap();
             assert!(!last.tool_names().contains(&"skill"));
-            // Another field of the agent can still be changed.
             let path = format!("/agents/{}", pinned["agent_id"].as_str().unwrap());
             let changed = caller
                 .request("PUT", &path)

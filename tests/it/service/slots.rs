@@ -1,4 +1,4 @@
-//! Slots for concurrent runs. The limit is exact, and every end of a run releases its slot.
+//! Tests of the slots for concurrent runs. The limit is exact, and every end of a run releases its slot.
 
 use futures::future::join_all;
 use runyard_upstream::{Gate, Script, Turn};
@@ -36,7 +36,6 @@ async fn l01(limit: i32) {
             let threads: Vec<Value> = threads.collect();
             for answer in refused {
                 let mut body = answer.refused(402, "AGENT_RUN_LIMIT_EXCEEDED");
-                // The refusal counts only the caller's runs, not the run of another account.
                 let named = body["detail"]["running_thread_ids"].take();
                 let named = named.as_array().unwrap();
                 assert_same_set(named, &threads, "threads with an active run");
@@ -48,7 +47,6 @@ async fn l01(limit: i32) {
                 }});
                 assert_eq!(body, expected);
             }
-            // Refused requests create no threads and no runs.
             let listed = caller.get("/threads?page_size=200").await.ok();
             assert_eq!(listed["threads"].as_array().unwrap().len(), threads.len());
             let active = caller.get("/agent-runs/active").await.ok();
@@ -74,8 +72,8 @@ async fn l01_ten_of_two_hundred_starts_get_the_ten_slots() {
     l01(10).await;
 }
 
-/// Sends two concurrent StartRun requests and checks that exactly one of them gets the only slot. Returns the started
-/// run.
+/// Sends two concurrent StartRun requests, and checks that exactly one of them gets the only slot. Returns the
+/// started run.
 async fn assert_one_slot(caller: &Caller) -> Value {
     let pair = join_all((0..2).map(|_| caller.post("/agent/start", json!({"prompt": "stop"})))).await;
     let admitted: Vec<_> = pair.into_iter().filter(|answer| answer.status == 200).collect();

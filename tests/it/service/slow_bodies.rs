@@ -1,5 +1,5 @@
-//! Over every protocol, the server refuses a request body that stalls or arrives one byte at a time, and stores
-//! nothing.
+//! Tests that a request body that stalls or arrives one byte at a time is refused over every protocol. Nothing of it
+//! is stored.
 
 use std::time::{Duration, Instant};
 
@@ -15,7 +15,7 @@ use tonic::Status;
 use super::call::framed;
 use crate::test_server::{Caller, Database, TestServer};
 
-/// Duration that is longer than the body timeout.
+/// A duration that is longer than the body timeout.
 const LONG: Duration = Duration::from_secs(50);
 
 /// Returns a body that sends the first bytes, and then one byte per interval without end.
@@ -27,7 +27,7 @@ fn drip(first: Bytes, every: Duration) -> impl Stream<Item = Result<Bytes, std::
     stream::iter([first]).chain(rest).map(Ok)
 }
 
-/// Sends a body; returns the HTTP or gRPC status of the answer, and the time until the answer arrived.
+/// Sends a body. Returns the HTTP or gRPC status of the answer, and the time until the answer arrived.
 async fn refused(caller: &Caller, kind: &str, path: &str, body: Body) -> (String, Duration) {
     let begun = Instant::now();
     // Each request uses its own connection, with HTTP/2 for gRPC.
@@ -92,8 +92,8 @@ async fn u06_a_stalled_or_dripping_body_is_refused_over_every_protocol() {
         ("application/json", method, Bytes::from_static(b"{\"name\": "), "400"),
         ("multipart/form-data; boundary=B", "/agent/start", form, "400"),
     ];
-    // A silent body and a body that sends one byte per second must both time out. The slow gRPC frame announces a long
-    // message, so that the message is still incomplete at the timeout.
+    // A silent body and a body that sends one byte per second must both time out. The slow gRPC frame announces a
+    // long message, so that the message is still incomplete at the timeout.
     let long = framed(&vec![0; 1000]);
     let mut refusals = Vec::new();
     for (kind, path, first, expected) in requests {
@@ -113,7 +113,6 @@ async fn u06_a_stalled_or_dripping_body_is_refused_over_every_protocol() {
             });
         }
     }
-    // A slow body that completes in time is accepted.
     let slow = async {
         let mut pieces: Vec<Bytes> = whole.chunks(4).map(Bytes::copy_from_slice).collect();
         let last = pieces.pop().unwrap();

@@ -1,5 +1,5 @@
-//! Stalled readers. For every kind of stream, the server bounds the memory that stalled readers use, and serves other
-//! clients.
+//! Tests of clients that stop reading. For every kind of stream, the server bounds the memory that they use, and
+//! serves other clients.
 
 use prost::Message;
 use reqwest::multipart::{Form, Part};
@@ -28,7 +28,7 @@ const STREAMS: u32 = 300;
 async fn open(program: &Program) -> TcpStream {
     let mut stream = TcpStream::connect(program.address).await.unwrap();
     stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await.unwrap();
-    // Sets SETTINGS_INITIAL_WINDOW_SIZE to 1.
+    // This frame sets SETTINGS_INITIAL_WINDOW_SIZE to 1.
     stream
         .write_all(&frame(SETTINGS, 0, 0, &[0, 4, 0, 0, 0, 1]))
         .await
@@ -36,7 +36,7 @@ async fn open(program: &Program) -> TcpStream {
     stream
 }
 
-/// Completes a run with large events and a file `large.bin`; returns the ids of the run and of its sandbox.
+/// Completes a run with large events and the file `large.bin`. Returns the ids of the run and of its sandbox.
 async fn finished_run(program: &Program) -> (String, String) {
     let file = Part::bytes(vec![b'z'; LARGE]).file_name("large.bin");
     let form = Form::new().text("prompt", "x").part("files", file);
@@ -56,7 +56,7 @@ struct Request {
     what: &'static str,
     method: u8,
     path: String,
-    /// The content type of the request; empty for a GET request, which has no body.
+    /// The content type of the request; empty for a GET request.
     content_type: &'static str,
     body: Vec<u8>,
 }
@@ -143,8 +143,8 @@ fn requests(run_id: &str, sandbox_id: &str) -> Vec<Request> {
     ]
 }
 
-/// Sends a request many times over one connection, and reads no response. Returns when every response has begun or was
-/// reset.
+/// Sends a request many times over one connection, and reads no response. Returns when every response has begun or
+/// was reset.
 async fn stall(program: &Program, request: &Request) -> TcpStream {
     let mut stream = open(program).await;
     let token = format!("Bearer {}", program.token);
@@ -198,7 +198,6 @@ async fn unread_streams_take_bounded_memory() {
         assert!(growth < 64, "{what}: {STREAMS} stalled readers took {growth} MiB");
         drop(stream);
     }
-    // A client that does read receives the whole file and every event.
     let file = program.request("GET", &format!("/sandboxes/{sandbox_id}/files/content?path=large.bin"));
     assert_eq!(file.send().await.unwrap().bytes().await.unwrap().len(), LARGE);
     let whole = program.request("GET", &format!("/agent-run/{run_id}/stream"));
@@ -243,11 +242,9 @@ async fn an_account_has_a_maximum_number_of_streams() {
             let web = web.header("content-type", "application/grpc-web+proto");
             let web = web.body(framed(&ask.encode_to_vec())).send().await.unwrap();
             assert_eq!(web.headers()["grpc-status"], "8");
-            // The server serves other requests of the account, and requests of other accounts.
             assert_eq!(ann.get("/agents").await.status, 200);
             let bob = server.caller("bob");
             assert_eq!(bob.get(&path).await.status, 404);
-            // After a reader disconnects, another stream can be opened.
             drop(open.pop());
             let room = async {
                 loop {

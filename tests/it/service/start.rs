@@ -1,4 +1,4 @@
-//! `StartRun`: the documented request and answer, and the refusals.
+//! Tests of `StartRun`: the documented request and answer, and the refusals.
 
 use reqwest::multipart::{Form, Part};
 use runyard_upstream::Turn;
@@ -200,7 +200,6 @@ async fn refusals_have_the_documented_wording_and_leave_nothing_behind() {
             }
             let staged = std::fs::read_dir(server.data_dir().join("uploads")).map_or(0, Iterator::count);
             assert_eq!(staged, 0);
-            // Positive control: the same caller may start a run.
             caller.ended(&caller.start("x").await).await;
         },
     )

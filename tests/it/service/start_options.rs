@@ -1,4 +1,4 @@
-//! `StartRun`: the effect of each parameter.
+//! Tests of the effect of each parameter of `StartRun`.
 
 use std::time::Duration;
 
@@ -169,7 +169,6 @@ async fn chat_mode_has_no_tools_and_creates_no_sandbox() {
             let run = caller.ended(&run).await;
             assert_eq!((&run["mode"], &run["sandbox_id"]), (&json!("chat"), &Value::Null));
             assert!(server.upstream.requests()[0].tool_names().is_empty());
-            // Positive control: the mode `code` offers the tools.
             let run = caller
                 .post("/agent/start", json!({"prompt": "x", "mode": "code"}))
                 .await
@@ -181,8 +180,8 @@ async fn chat_mode_has_no_tools_and_creates_no_sandbox() {
     .await;
 }
 
-/// Without the super admin role, the header `X-Emit-Timing` has no effect, whatever its value. A super admin gets an
-/// error for an invalid value.
+/// Without the super admin role, the header `X-Emit-Timing` has no effect. A super admin gets an error for an invalid
+/// value.
 #[tokio::test]
 async fn i11_the_timing_header_is_ignored_without_the_super_admin_role() {
     on_every_database(
@@ -289,7 +288,6 @@ async fn l10_a_hundred_starts_with_one_key_create_one_run() {
             for answer in &answers {
                 assert_eq!(*answer, answers[0]);
             }
-            // A StartRun request over gRPC with the same key returns the same run.
             let request = v1::StartRunRequest {
                 prompt: Some("x".to_owned()),
                 request_id: "same".to_owned(),
@@ -345,8 +343,8 @@ async fn l10_a_key_has_up_to_255_characters_and_a_refused_start_does_not_use_it(
     .await;
 }
 
-/// Two accounts concurrently send StartRun with the same new id. One account becomes the owner of the id, and the other
-/// account learns nothing about the object.
+/// Two accounts concurrently send StartRun with the same new id. One account becomes the owner of the id, and the
+/// other account learns nothing about the object.
 #[tokio::test]
 async fn i03_one_of_two_accounts_wins_the_race_for_a_new_id() {
     on_every_database_with(
@@ -394,7 +392,7 @@ async fn i03_one_of_two_accounts_wins_the_race_for_a_new_id() {
     .await;
 }
 
-/// A client-supplied id may be any UUID in any notation. The server stores the canonical notation.
+/// An id that a client chooses may be any UUID in any notation. The server stores the canonical notation.
 #[tokio::test]
 async fn i04_client_supplied_ids_are_uuids() {
     on_every_database_with(
@@ -439,7 +437,6 @@ async fn i04_client_supplied_ids_are_uuids() {
                 let upper = made.to_string().to_uppercase();
                 let run = start(&upper, &id()).await.ok();
                 assert_eq!(run["thread_id"], made.to_string());
-                // The same id in braces identifies the same thread.
                 let again = json!({"prompt": "x", "thread_id": format!("{{{made}}}")});
                 let again = caller.post("/agent/start", again).await.ok();
                 assert_eq!(again["thread_id"], made.to_string());

@@ -1,4 +1,4 @@
-//! `StopRun`: a run has one terminal event, no matter when the request arrives.
+//! Tests of `StopRun`: a run has one terminal event, no matter when the request arrives.
 
 use runyard_upstream::{Call, Turn};
 use serde_json::json;
@@ -22,7 +22,6 @@ async fn a_stop_interrupts_the_stream_of_the_model() {
             let events = caller.events(&run, 0).await;
             assert_no_gaps(&events, 1);
             assert_eq!(events.last().unwrap().data["status"]["status"], "stopped");
-            // A second StopRun request changes nothing, and the slot is free.
             assert_eq!(caller.post(&path, json!({})).await.ok()["status"], "stopped");
             assert_same_list(&caller.events(&run, 0).await, &events, "events after a second stop");
             server.gate.open();

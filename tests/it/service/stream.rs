@@ -1,4 +1,4 @@
-//! Event streams contain every event from any cursor to the end of the run.
+//! Tests that event streams contain every event from any cursor to the end of the run.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! For every method, id field and protocol, the server gives equal answers to the id of another account's object and to
-//! a random id. It changes nothing. The test reads the methods and fields from the contract.
+//! Tests that the id of another account's object and a random id get equal answers, for every method, id field and
+//! protocol. The requests change nothing.
 
 use runyard::config::Limits;
 use runyard_upstream::{Script, Turn};
@@ -15,7 +15,6 @@ use crate::{
     test_server::{Caller, on_every_database_with},
 };
 
-/// Returns everything that the owner can read about these objects.
 async fn everything(owner: &Caller, has: &Belongings) -> Vec<(String, String)> {
     let mut paths: Vec<String> = [
         "/agents",

@@ -1,4 +1,4 @@
-//! Threads and messages: creating, renaming and deleting threads, and adding messages.
+//! Tests of creating, renaming and deleting threads, and of adding messages.
 
 use futures::future::join_all;
 use runyard_client::v1::{self, thread_service_client::ThreadServiceClient};
@@ -217,7 +217,6 @@ async fn deleting_a_thread_deletes_its_runs_unless_one_is_running() {
                     .unwrap()
                     .is_empty()
             );
-            // The project and its files are not deleted.
             assert_eq!(
                 each(&caller.get("/projects").await.ok(), "projects", "project_id"),
                 [run["project_id"].clone()]

@@ -1,5 +1,5 @@
-//! Abuse of the transport: frames, requests and paths that no correct client sends. The server refuses them in bounded
-//! time, keeps working, and serves the next valid request.
+//! Tests of frames, requests and paths that no correct client sends. The server refuses them in bounded time, and
+//! serves the next valid request.
 
 use std::{collections::HashSet, net::SocketAddr, time::Duration};
 
@@ -20,7 +20,7 @@ fn grpc() -> Client {
     Client::builder().http2_prior_knowledge().build().unwrap()
 }
 
-/// Returns the gRPC status from the headers of an answer. Returns 0 if the status is in the trailers, after a message.
+/// Returns the gRPC status from the headers of an answer. Returns 0 if the status is in the trailers.
 async fn status(response: Response) -> i32 {
     assert_eq!(response.status(), 200);
     let status = response
@@ -159,15 +159,15 @@ async fn h07_malformed_frames_are_refused() {
     .await;
 }
 
-/// Writes bytes on a new connection; returns everything that the server sends. The writing side of the connection stays
-/// open.
+/// Writes bytes on a new connection. Returns everything that the server sends. The writing side of the connection
+/// stays open.
 async fn exchange(address: SocketAddr, bytes: &[u8]) -> String {
     let mut stream = TcpStream::connect(address).await.unwrap();
     // The server may close the connection before everything is written.
     let _ = stream.write_all(bytes).await;
     let mut received = Vec::new();
     let mut piece = [0; 4096];
-    // Waits up to 10 s for the first bytes, because the machine may be busy, and up to 300 ms for each further chunk.
+    // The first wait is up to 10 s, because the machine may be busy. Each further wait is up to 300 ms.
     let mut pause = Duration::from_secs(10);
     while let Ok(Ok(read)) = timeout(pause, stream.read(&mut piece)).await {
         pause = Duration::from_millis(300);
@@ -263,8 +263,8 @@ async fn h10_no_request_is_smuggled() {
                 assert!(statuses.iter().all(|status| *status == "400"), "{what}: {received}");
                 assert!(statuses.len() <= 1, "{what}: {received}");
             }
-            // If a request has both a length and a transfer coding, the server uses the coding or refuses the request.
-            // It never finds a second request in the body.
+            // If a request has both a length and a transfer coding, the server uses the coding or refuses the
+            // request. The server never finds a second request in the body.
             let both = format!("{opening}Content-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n{chunked}");
             let received = exchange(server.address, both.as_bytes()).await;
             assert!(
@@ -370,8 +370,8 @@ async fn h12_only_listed_origins_read_answers() {
     .await;
 }
 
-/// Tracing tools add headers to every request of a web page. If the preflight response did not allow these headers, the
-/// browser would block all calls of the page.
+/// Tracing tools add headers to every request of a web page. If the preflight response did not allow these headers,
+/// the browser would block all calls of the page.
 #[tokio::test]
 async fn a_preflight_allows_the_headers_of_tracing_tools() {
     on_every_database_with(
@@ -507,7 +507,7 @@ async fn h05_idle_and_half_open_connections_delay_no_other_client() {
 }
 
 /// The server closes a connection that does not identify its protocol in time. After a client has identified the
-/// protocol, the connection stays open, however long the rest of the request takes.
+/// protocol, this timeout no longer applies.
 #[tokio::test]
 async fn h05_a_connection_must_identify_its_protocol_in_time() {
     use runyard::server::protocol_detection::ProtocolDetection;

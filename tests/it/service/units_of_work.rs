@@ -1,5 +1,5 @@
-//! Units of work. A batch is a group of units that share one commit. A failed unit leaves nothing behind and does not
-//! affect the other units of its batch. One unit can mix [`Sql`] statements and SeaORM statements.
+//! Tests of units of work. A batch is a group of units that share one commit. A failed unit leaves nothing behind and
+//! does not affect the other units of its batch. One unit can mix [`Sql`] and SeaORM statements.
 
 use std::time::Duration;
 

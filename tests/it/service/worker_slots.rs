@@ -1,4 +1,5 @@
-//! Worker slots. If a worker slot is free, StartRun stores the new run as already claimed. Queued runs start in order.
+//! Tests of worker slots. If a slot is free, StartRun stores the new run as already claimed. Queued runs start in
+//! order.
 
 use runyard::{accounts::Scope, runs::list};
 use runyard_upstream::{Script, Turn};

@@ -1,4 +1,4 @@
-//! A workspace never exceeds its size limit. The limit applies to every kind of upload.
+//! Tests that a workspace never exceeds its size limit, with any kind of upload.
 
 use futures::future::join_all;
 use reqwest::multipart::{Form, Part};
@@ -13,7 +13,6 @@ use uuid::Uuid;
 use super::requests::{delete, text};
 use crate::test_server::{Answer, Caller, TestServer, on_every_database_with};
 
-/// Maximum size of a workspace, in bytes.
 const LIMIT: i64 = 1_000_000;
 
 fn echo() -> Script {
@@ -113,7 +112,6 @@ async fn a_refused_start_over_grpc_keeps_its_uploads() {
             };
             let refused = runs.start_run(caller.signed(ask.clone())).await.unwrap_err();
             assert_eq!(refused.code(), tonic::Code::ResourceExhausted, "{refused}");
-            // The same upload is accepted in a new project.
             let elsewhere = v1::StartRunRequest {
                 thread_id: String::new(),
                 ..ask
@@ -134,8 +132,7 @@ async fn concurrent_starts_share_the_workspace_limit() {
             let caller = server.caller("ann");
             let run = start(&caller, 10, &[]).await.ok();
             let project = text(&run, "project_id").to_owned();
-            // Half of the requests contain the id of an existing thread, and the other half a new client-supplied
-            // thread id.
+            // Half of the requests contain the id of an existing thread, and the other half a new thread id.
             let answers = join_all((0..8).map(|number| {
                 let (caller, project) = (&caller, &project);
                 let thread = text(&run, "thread_id").to_owned();

@@ -1,7 +1,8 @@
-//! The databases on which tests run: SQLite, and PostgreSQL if one is configured.
+//! The databases on which tests run: SQLite, unless `RUNYARD_TEST_ONLY_POSTGRES` is set, and PostgreSQL if one is
+//! configured.
 //!
-//! If `RUNYARD_TEST_ONLY_POSTGRES` is set, tests do not run on SQLite. If `RUNYARD_TEST_POOLER_URL` is set, servers
-//! connect to PostgreSQL through that connection pooler, and only the tests themselves connect directly.
+//! If `RUNYARD_TEST_POOLER_URL` is set, servers connect to PostgreSQL through that connection pooler. Only the tests
+//! themselves connect directly.
 
 use url::Url;
 use uuid::Uuid;
@@ -24,8 +25,7 @@ pub fn databases() -> Vec<Database> {
 }
 
 impl Database {
-    /// Creates a database for one test. Returns `None` for SQLite, because the server creates that database in the data
-    /// folder.
+    /// Creates a database for one test. Returns `None` for SQLite, because the server creates that database itself.
     pub async fn make(&self) -> Option<Made> {
         let Self::Postgres(server) = self else { return None };
         let name = format!("runyard_{}", Uuid::now_v7().simple());
@@ -46,7 +46,7 @@ impl Database {
 }
 
 pub struct Made {
-    /// Database URL for the Runyard server under test. It contains the pooler's address if a pooler is configured.
+    /// Database URL for the server under test. It contains the pooler's address if a pooler is configured.
     pub url: String,
     /// Database URL without the pooler, for the test's own queries.
     pub direct: String,

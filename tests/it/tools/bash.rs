@@ -1,4 +1,4 @@
-//! Tests of the bash tool: its output, its time limit, cancellation and exhausted resources.
+//! Tests of the bash tool: output, time limit, cancellation and exhausted resources.
 
 use std::time::{Duration, Instant};
 
@@ -33,7 +33,7 @@ async fn bash_streams_while_it_runs() {
             assert!(started.elapsed() < Duration::from_secs(5), "no output was streamed");
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
-        // The command waits for this file, so it was still running when its first line arrived.
+        // The command waits for this file, so the command was still running when its first line arrived.
         shop.put("go", "");
     };
     let command = "echo first; while [ ! -e go ]; do sleep 0.05; done; echo second";

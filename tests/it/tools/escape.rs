@@ -1,4 +1,4 @@
-//! An agent can create links, pipes and sparse files with bash. They must not give the tools access to files outside
+//! Tests of links, pipes and sparse files that an agent creates. They must not give the tools access to files outside
 //! the workspace, and must not block the tools.
 
 use serde_json::json;

@@ -123,8 +123,8 @@ async fn grep_results_are_limited() {
 #[tokio::test]
 async fn grep_takes_linear_time_and_survives_strange_trees() {
     let shop = Shop::new();
-    // The workspace contains a string on which a backtracking regex engine would hang, a link to its own folder, and a
-    // pipe.
+    // The workspace contains a string on which a backtracking regex engine would hang, a link to its own folder, and
+    // a pipe.
     shop.put("evil", format!("{}!\n", "a".repeat(15_000)));
     shop.put("good", "needle\n");
     std::os::unix::fs::symlink(".", shop.workspace.join("loop")).unwrap();

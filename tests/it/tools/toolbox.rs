@@ -1,4 +1,4 @@
-//! The tools of a run: the shared core tools and the run's own tools.
+//! Tests of the tools of a run: the shared core tools and the run's own tools.
 
 use std::sync::Arc;
 

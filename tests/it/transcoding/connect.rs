@@ -1,5 +1,4 @@
-//! The Connect protocol: unary calls and streams, in JSON and in binary, with the errors and headers that its
-//! specification defines.
+//! Tests of the Connect protocol: unary calls and streams in JSON and binary, with the specified errors and headers.
 
 use base64::{Engine, engine::general_purpose::STANDARD_NO_PAD};
 use bytes::{Buf, Bytes};
@@ -94,7 +93,7 @@ fn enveloped(flags: u8, message: &[u8]) -> Vec<u8> {
     [&[flags][..], &length, message].concat()
 }
 
-/// `GetBookRequest` of `library.proto`, with only the field `book_id`.
+/// The message `GetBookRequest` of `library.proto`, with only the field `book_id`.
 #[derive(Clone, PartialEq, prost::Message)]
 struct ById {
     #[prost(string, tag = "2")]
@@ -129,7 +128,7 @@ async fn a_unary_call_has_the_same_answer_in_json_and_in_binary() {
     assert_eq!(told.refusal(), (400, "invalid_argument".to_owned()));
 }
 
-/// Connect clients expect the canonical JSON of protobuf, even if the HTTP API of the service uses another dialect.
+/// Connect clients expect canonical JSON, even if the HTTP API of the service uses another dialect.
 #[tokio::test]
 async fn json_is_canonical_for_every_service() {
     let server = TranscoderServer::answering(json!({"readingId": "r1", "binding": "BINDING_LEATHER"})).await;
@@ -228,7 +227,8 @@ async fn invalid_requests_are_refused_in_the_form_of_the_protocol() {
         let told = client(&server).post("Shelves/Nothing", kind, "{}").await;
         assert_eq!(told.refusal(), (501, "unimplemented".to_owned()));
     }
-    // The content type distinguishes streams from unary calls, so a method accepts only the content types of its kind.
+    // The content type distinguishes streams from unary calls, so a method accepts only the content types of its
+    // kind.
     for (method, kind) in [
         ("Desk/Follow", JSON),
         ("Desk/Follow", PROTO),
@@ -353,8 +353,8 @@ fn turned(sequence: i64, text: &str) -> Value {
     json!({"sequence": sequence.to_string(), "pageTurned": {"number": 1, "text": text}})
 }
 
-/// Starts a server whose stream sends a small event and a large event, and then fails if `failure` returns a status.
-/// Also returns the events.
+/// Starts a server whose stream sends a small and a large event, and then fails if `failure` returns a status. Also
+/// returns the events.
 async fn following(failure: impl Fn() -> Option<Status> + Send + Sync + 'static) -> (TranscoderServer, Vec<Value>) {
     let events = vec![turned(1, "short"), turned(2, &"long ".repeat(MIN_BYTES))];
     let pool = library();
@@ -468,8 +468,8 @@ async fn the_messages_of_a_stream_may_be_compressed() {
                 .post("Desk/Follow", kind, enveloped(flags, request))
                 .await;
             let (_, end) = told.envelopes();
-            // For a protobuf message that cannot be decoded, tonic returns `internal`. Runyard's server replaces this
-            // code, but the server of this test does not.
+            // For a message that cannot be decoded, tonic returns `internal`. Runyard's server replaces this code,
+            // but the server of this test does not.
             let known = [code, if kind == PROTO_STREAM { "internal" } else { code }];
             assert!(
                 known.contains(&end["error"]["code"].as_str().unwrap()),
@@ -510,7 +510,6 @@ async fn the_request_of_a_stream_is_exactly_one_message() {
     assert_eq!(told.envelopes().0.len(), 2);
 }
 
-/// Each message is sent when it is available, not when the stream ends.
 #[tokio::test]
 async fn a_stream_sends_each_message_at_once() {
     let (more, rest) = tokio::sync::mpsc::unbounded_channel::<Result<Bytes, Status>>();

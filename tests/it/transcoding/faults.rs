@@ -1,4 +1,4 @@
-//! Errors: a `runyard::Error` becomes a gRPC status and then an HTTP answer, byte for byte as in the API documentation.
+//! Tests of errors: a `runyard::Error` becomes a gRPC status and then an HTTP answer, byte for byte as documented.
 
 use std::{
     sync::{Arc, Mutex},
@@ -22,7 +22,7 @@ async fn told(error: impl Fn() -> Error + Send + Sync + 'static) -> Told {
     server.get("/by-id/b1").await
 }
 
-/// The error bodies printed in the API documentation.
+/// The error bodies of the API documentation.
 const SEEDS: &[(Code, &str)] = &[
     (
         Code::InsufficientCredits,
@@ -80,7 +80,6 @@ const SEEDS: &[(Code, &str)] = &[
     ),
 ];
 
-/// Removes the white space between JSON tokens, without changing the order of keys.
 fn compact(json: &str) -> String {
     let mut out = String::new();
     let mut inside = false;

@@ -1,4 +1,5 @@
-//! Forms: text parts become message fields, and file parts go to the store. After an error, no file stays in the store.
+//! Tests of forms: text parts become message fields, and file parts go to the store. After an error, no file stays in
+//! the store.
 
 use std::sync::{
     Arc, Mutex,
@@ -27,7 +28,6 @@ use super::service::{Caller, MAX_BODY, MAX_FORM, TranscoderServer, library, mess
 struct Store {
     files: Mutex<Vec<(String, String, Vec<u8>)>>,
     receiving: AtomicUsize,
-    /// Size of the largest received chunk, in bytes.
     largest: AtomicUsize,
     next: AtomicUsize,
     max_file: Option<usize>,
@@ -241,7 +241,6 @@ async fn an_invalid_form_is_refused_and_its_files_are_discarded() {
     let many = (0..=MAX_PARTS).fold(base(), |form, _| form.text("topics", "t"));
     assert_eq!(send(&server, many).await.status, 413);
     assert!(store.is_clean());
-    // Positive control: if the form is valid, the store keeps its files.
     assert_eq!(
         send(&server, base().text("prompt", "x".repeat(MAX_BODY))).await.status,
         200
@@ -251,7 +250,7 @@ async fn an_invalid_form_is_refused_and_its_files_are_discarded() {
     assert_eq!(send(&server, most).await.status, 200);
 }
 
-/// Sends a form. Each part is a pair: the rest of its headers after `form-data; `, and its content.
+/// Sends a form. Each part is a pair: its headers after `form-data; `, and its content.
 async fn parts(server: &TranscoderServer, parts: &[(&str, &[u8])]) -> super::service::Told {
     let mut body = Vec::new();
     for (headers, content) in parts {
@@ -473,12 +472,11 @@ async fn a_form_over_the_size_limit_is_refused_while_it_arrives() {
     let store = Arc::new(Store::default());
     let server = server(&store).await;
     let size = usize::try_from(MAX_FORM).unwrap();
-    // This request declares its length in the header `Content-Length`.
     let form = Form::new().part("files", Part::bytes(vec![b'x'; size]).file_name("large"));
     let told = send(&server, form).await;
     let detail = format!(r#"{{"detail":"the form is larger than {MAX_FORM} bytes"}}"#);
     assert_eq!(told.refusal(), (413, "TOO_LARGE", detail.as_str()));
-    // This request does not declare its length, so the server finds the size while it reads.
+    // This request declares no length, so the server finds the size while it reads.
     let pieces = (0..size / (64 * 1024)).map(|_| Ok::<_, std::io::Error>(vec![b'x'; 64 * 1024]));
     let body = reqwest::Body::wrap_stream(futures::stream::iter(pieces));
     let told = send(&server, Form::new().part("files", file("large", body))).await;
@@ -626,7 +624,7 @@ async fn disconnecting_after_the_form_does_not_cancel_the_call() {
         go_on.notify_one();
         until("the call completes", || answered.load(Ordering::SeqCst) == 1).await;
         until("the files are kept or discarded", || store.files().len() == kept).await;
-        // Gives the server time to discard the files by mistake.
+        // The server gets time to discard the files by mistake.
         tokio::task::yield_now().await;
         assert_eq!(store.files().len(), kept, "{prompt}");
     }

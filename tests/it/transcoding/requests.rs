@@ -1,4 +1,4 @@
-//! The conversion of HTTP requests to request messages of the service. Invalid requests are refused.
+//! Tests of the conversion of HTTP requests to request messages. Invalid requests are refused.
 
 use http::HeaderValue;
 use serde_json::json;
@@ -184,7 +184,6 @@ async fn a_body_fills_one_field_or_all() {
     assert_eq!(told.status, 200, "{told:?}");
     assert_eq!(server.asked_message(), json!({"book_id": "b1", "publisher": "P"}));
 
-    // An empty body sets no fields.
     let told = server.send(server.request("POST", "/books/b1:publish")).await;
     assert_eq!(told.status, 200, "{told:?}");
     assert_eq!(server.asked_message(), json!({"book_id": "b1"}));

@@ -1,4 +1,4 @@
-//! Responses that consist of a single message or of raw bytes.
+//! Tests of responses that consist of a single message or of raw bytes.
 
 use bytes::Bytes;
 use futures::FutureExt;
@@ -143,8 +143,7 @@ async fn allowed_metadata_becomes_response_headers() {
     let server = download(&[(HTTP_STATUS, "416"), ("content-range", "bytes */10")], &[]).await;
     let told = server.get("/downloads/a").await;
     assert_eq!((told.status, told.header("content-range")), (416, "bytes */10"));
-    // A service can set only the statuses 200, 201, 202, 204, 206, 304 and 416, so it cannot redirect a
-    // client.
+    // A service can set only the statuses 200, 201, 202, 204, 206, 304 and 416, so it cannot redirect a client.
     let server = download(&[(HTTP_STATUS, "301")], &[Ok("x")]).await;
     assert_eq!(server.get("/downloads/a").await.status, 200);
 }

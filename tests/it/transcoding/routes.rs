@@ -1,4 +1,4 @@
-//! Path templates and their matching: the paths that match, the captured variables, and the templates that are refused.
+//! Tests of path templates: matching paths, captured variables, and refused templates.
 
 use std::sync::Arc;
 
@@ -29,8 +29,8 @@ fn tree(templates: &[(&str, &str)]) -> (Tree, Vec<Template>) {
     (tree, parsed)
 }
 
-/// Finds the match for a request; returns the number of the template and its captures as text. Without a match, returns
-/// the HTTP status, and for 405 also the allowed methods.
+/// Finds the match for a request. Returns the number of the template and its captures as text. Without a match,
+/// returns the HTTP status and, for 405, the allowed methods.
 fn find((tree, templates): &(Tree, Vec<Template>), method: &str, path: &str) -> String {
     match tree.find(&method.parse().unwrap(), path) {
         Found::Rule(number, path) => {

@@ -1,5 +1,5 @@
-//! A scripted gRPC service that serves any method of a descriptor set and records the requests. The test server offers
-//! it over HTTP/JSON and the Connect protocol.
+//! A scripted gRPC service that serves any method of a descriptor set and records the requests. The test server
+//! offers it over HTTP/JSON and Connect.
 
 use std::{
     convert::Infallible,
@@ -32,7 +32,6 @@ use tonic::{
 };
 use tower::ServiceExt;
 
-/// Returns the descriptors of `library.proto`, the API of these tests.
 pub fn library() -> DescriptorPool {
     compile(&["library.proto"], "tests/it/transcoding")
 }
@@ -53,7 +52,7 @@ pub struct Asked {
     pub caller: Option<Caller>,
 }
 
-/// Represents the authenticated caller. A layer in front of the transcoder adds it to the extensions of a request.
+/// The authenticated caller. A layer in front of the transcoder adds the caller to the extensions of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Caller(pub &'static str);
 
@@ -243,8 +242,7 @@ impl TranscoderServer {
         Self {
             address,
             door,
-            // The client does not load the system's root certificates, because loading is slow and the tests use no
-            // TLS.
+            // The client loads no root certificates, because loading is slow and the tests use no TLS.
             client: reqwest::Client::builder()
                 .tls_certs_only([])
                 .no_proxy()

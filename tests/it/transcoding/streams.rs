@@ -1,4 +1,4 @@
-//! Streamed responses, as server-sent events or as newline-delimited JSON: heartbeats, errors and back-pressure.
+//! Tests of server-sent events and newline-delimited JSON: heartbeats, errors and back-pressure.
 
 use std::{
     sync::{Arc, Mutex},
@@ -227,7 +227,6 @@ async fn a_slow_reader_slows_the_stream_down() {
         assert!(sent < 2000, "the stream is not held back");
     }
     drop(tell);
-    // The client still receives every event.
     let mut body = Vec::new();
     while let Some(piece) = response.chunk().await.unwrap() {
         body.extend_from_slice(&piece);

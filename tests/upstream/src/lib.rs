@@ -1,8 +1,7 @@
-//! A scripted OpenAI-compatible model server on loopback. With raw turns, it can also act as another provider.
+//! A scripted model server on loopback. It speaks the OpenAI protocol or, with raw turns, any other protocol.
 //!
-//! Tests start a server with a [`Script`], point a provider at its [`Upstream::base_url`] and assert on the received
-//! requests. The benchmark starts a server with a fixed response. Dropping the handle stops the server and every open
-//! response.
+//! Tests start a server with a [`Script`], point a provider at its [`Upstream::base_url`] and check the received
+//! requests.
 
 mod serve;
 mod turn;
@@ -48,7 +47,7 @@ impl Script {
         })
     }
 
-    /// Returns a script that answers every request with the same `tokens` words. `pace` is the pause before each frame.
+    /// Like [`Script::fixed`], with a pause of `pace` before each frame.
     pub fn paced(tokens: usize, pace: Duration) -> Self {
         Self::Fixed(Fixed {
             frames: turn::fixed_frames(tokens),
@@ -87,14 +86,13 @@ pub struct Received {
     pub number: usize,
     /// The path of the request's URL, such as `/v1/chat/completions`.
     pub path: String,
-    /// The request's query, without the question mark; empty if there is none.
+    /// The query of the request, without the question mark.
     pub query: String,
-    /// The request's headers; their names are in lower case.
+    /// The headers of the request. Their names are in lower case.
     pub headers: BTreeMap<String, String>,
-    /// The value of the header `x-api-key` or `x-goog-api-key`. Some protocols use these headers instead of
-    /// `Authorization`. `None` if the request has neither header.
+    /// The value of the header `x-api-key` or `x-goog-api-key`, which some protocols use instead of `Authorization`.
     pub api_key: Option<String>,
-    /// The value of the `Authorization` header, such as `Bearer KEY`; `None` if the header is missing.
+    /// The value of the header `Authorization`, such as `Bearer KEY`.
     pub authorization: Option<String>,
     /// The body as JSON. A body that is not JSON becomes a string.
     pub body: Value,
@@ -114,7 +112,7 @@ impl Received {
             .collect()
     }
 
-    /// The text of the last message; empty if there is no message.
+    /// Returns the text of the last message; empty if there is no message.
     pub fn last_text(&self) -> &str {
         self.messages()
             .last()
@@ -123,7 +121,7 @@ impl Received {
     }
 }
 
-/// A running server. Dropping this handle stops the server.
+/// A running server. Dropping this handle stops the server and every open response.
 pub struct Upstream {
     address: SocketAddr,
     shared: Arc<Shared>,
@@ -170,7 +168,7 @@ impl Upstream {
         }
     }
 
-    /// The base URL for a provider, ending in `/v1/`.
+    /// Returns the base URL for a provider, ending in `/v1/`.
     pub fn base_url(&self) -> String {
         format!("http://{}/v1/", self.address)
     }

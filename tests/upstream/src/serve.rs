@@ -1,5 +1,4 @@
-//! The HTTP routes of the server: `/v1/models` lists the model, and requests to all other paths are answered from the
-//! script.
+//! The HTTP routes of the server: `/v1/models` lists the model, and the script answers all other paths.
 
 use std::{
     io,
@@ -37,7 +36,7 @@ pub(crate) async fn start(shared: Arc<Shared>) -> SocketAddr {
         .with_state(shared);
     let server = axum::serve(
         axum::serve::ListenerExt::tap_io(listener, |socket| {
-            // Disables Nagle's algorithm: a delta is a small write and must not wait for the previous acknowledgement.
+            // Nagle's algorithm is off: a delta is a small write and must not wait for the previous acknowledgement.
             let _ = socket.set_nodelay(true);
         }),
         routes,
@@ -166,7 +165,7 @@ async fn play(step: Step, shared: &Shared) -> io::Result<Bytes> {
             }
             Step::Hang => std::future::pending().await,
             Step::Cut => {
-                // Gives the network time to send earlier bytes before the connection breaks.
+                // The network needs time to send earlier bytes before the connection breaks.
                 tokio::time::sleep(std::time::Duration::from_millis(20)).await;
                 Err(io::Error::from(io::ErrorKind::ConnectionAborted))
             }

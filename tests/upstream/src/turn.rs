@@ -6,7 +6,7 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
-/// A gate that blocks a response until the test opens the gate.
+/// A gate that blocks responses until the test opens the gate.
 #[derive(Clone, Debug)]
 pub struct Gate(Arc<Semaphore>);
 
@@ -71,12 +71,12 @@ pub struct Call {
 }
 
 impl Call {
-    /// A call with JSON arguments. The call's id is `call_` followed by the name.
+    /// Creates a call with JSON arguments. The call's id is `call_` followed by the name.
     pub fn new(name: &str, arguments: &Value) -> Self {
         Self::raw(name, &arguments.to_string())
     }
 
-    /// A call whose arguments are arbitrary text. The call's id is `call_` followed by the name.
+    /// Like [`Call::new`], but the arguments are arbitrary text.
     pub fn raw(name: &str, arguments: &str) -> Self {
         Self {
             id: format!("call_{name}"),
@@ -108,7 +108,7 @@ pub struct Answer {
 }
 
 impl Turn {
-    /// A response with this text in a single delta.
+    /// Returns a response with this text in a single delta.
     pub fn text(text: &str) -> Self {
         Self::deltas([text])
     }
@@ -120,7 +120,7 @@ impl Turn {
         })
     }
 
-    /// A response with `count` words, one delta each.
+    /// Returns a response with `count` words, one delta each.
     pub fn words(count: usize) -> Self {
         Self::answer(Answer {
             text: (0..count).map(|n| format!("w{n} ")).collect(),
@@ -128,7 +128,6 @@ impl Turn {
         })
     }
 
-    /// A response with these tool calls and no text.
     pub fn calls(calls: impl IntoIterator<Item = Call>) -> Self {
         Self::answer(Answer {
             calls: calls.into_iter().collect(),
@@ -136,7 +135,7 @@ impl Turn {
         })
     }
 
-    /// A response with this status and an empty body.
+    /// Returns a response with this status and an empty body.
     pub fn status(status: u16) -> Self {
         Self {
             before: Vec::new(),
@@ -155,7 +154,7 @@ impl Turn {
         }
     }
 
-    /// An event stream with these bytes in one chunk.
+    /// Returns an event stream with these bytes in one chunk.
     pub fn stream(bytes: impl Into<Bytes>) -> Self {
         Self::raw([Step::Bytes(bytes.into())])
     }
@@ -384,7 +383,6 @@ impl Answer {
     }
 }
 
-/// Encodes one event of a stream as SSE.
 pub(crate) fn frame(event: &Value) -> Bytes {
     Bytes::from(format!("data: {event}\n\n"))
 }
@@ -411,7 +409,6 @@ fn chunk(delta: &Value, finish: &Value) -> Value {
     })
 }
 
-/// Splits a string at character boundaries into up to `pieces` chunks of similar length.
 fn cut(text: &str, pieces: usize) -> Vec<String> {
     let characters: Vec<char> = text.chars().collect();
     let size = characters.len().div_ceil(pieces).max(1);

@@ -15,17 +15,15 @@ DEFAULT_URL = "http://127.0.0.1:8080"
 VERSION = metadata.version("runyard")
 
 CHANNEL_OPTIONS: list[tuple[str, int | str]] = [
-    # Identifies the client in the server's logs.
     ("grpc.primary_user_agent", f"runyard-python/{VERSION}"),
     # A page of thread messages can be large: the arguments of one tool call may take several megabytes.
     ("grpc.max_receive_message_length", 64 * 1024 * 1024),
-    # `_retry` decides when to retry. The channel's own backoff must be short: the default backoff could delay a retry
-    # by a minute.
+    # `_retry` decides when to retry. gRPC's default backoff could delay a retry by a minute.
     ("grpc.initial_reconnect_backoff_ms", 100),
-    # Despite its name, this option is the timeout of one connection attempt.
+    # Despite its name, this option limits the time of one connection attempt.
     ("grpc.min_reconnect_backoff_ms", 10_000),
     ("grpc.max_reconnect_backoff_ms", 2_000),
-    # Detects a dead connection within a minute, even if a stream is silent.
+    # Finds a dead connection within a minute, even on a silent stream.
     ("grpc.keepalive_time_ms", 30_000),
     ("grpc.keepalive_timeout_ms", 20_000),
     ("grpc.http2.max_pings_without_data", 0),

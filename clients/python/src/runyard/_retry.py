@@ -8,12 +8,12 @@ from runyard.errors import RunyardError
 
 FIRST_PAUSE = 0.1
 LONGEST_PAUSE = 5.0
-# A stream that stays open for this time, in seconds, resets the number of failures, even if it delivers no messages.
+# A stream that stays open for this many seconds resets the number of failures, even without messages.
 STEADY = 5.0
 
-# gRPC codes that mean a broken connection if they were set by the client's gRPC library and not by the server.
+# gRPC codes of a broken connection. They count only if the client's gRPC library set the code, not the server.
 _BROKEN = ("UNAVAILABLE", "UNKNOWN", "INTERNAL", "CANCELLED")
-# Part of gRPC's error message for a request that was never sent.
+# Part of gRPC's error message for a request that was not sent.
 _NEVER_SENT = "failed to connect to all addresses"
 
 
@@ -58,7 +58,7 @@ class Backoff:
             self.since = now
         pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(self.failures, 16)) * (0.5 + random.random() / 2)
         self.failures += 1
-        # The random pause is added to the server's retry delay, so that waiting clients do not all retry at once.
+        # The random pause is added to the server's retry delay, so that waiting clients do not retry all at once.
         if error.retry_after is not None:
             pause += error.retry_after
         return None if now + pause > self.since + self.patience else pause

@@ -50,7 +50,7 @@ class Source:
         self.file = file
 
     def _spooled(self, file: Any) -> BinaryIO:
-        # The server needs the size first, so an unseekable file is buffered. A large file is buffered on disk.
+        # The server needs the size first, so an unseekable file is buffered. Large files are buffered on disk.
         kept = cast(BinaryIO, self.cleanup.enter_context(tempfile.SpooledTemporaryFile(max_size=_SPOOL_BYTES)))  # noqa: SIM115
         while data := file.read(CHUNK_BYTES):
             kept.write(data)

@@ -117,7 +117,7 @@ class ModelUsage(RunEvent):
 class Notice(RunEvent):
     """A notice for the user, for example that another worker resumed the run."""
 
-    # The API calls this field `kind`. In this class, `kind` is the kind of the event, so the field is called `about`.
+    # The API calls this field `kind`, but in this class `kind` is the kind of the event.
     kind = "notice"
     about: NoticeKind
     message: str

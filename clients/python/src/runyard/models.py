@@ -17,7 +17,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 T = TypeVar("T")
 
-# These are aliases of Any, because the types of descriptors differ between protobuf implementations.
+# Aliases of Any, because protobuf implementations have different descriptor types.
 Field = Any
 Enum = Any
 
@@ -452,7 +452,7 @@ class Account:
     created_at: datetime.datetime
 
 
-# Maps the name of a protobuf message to its class, if the two names differ.
+# Classes that are not named like their protobuf message.
 _NAMED: dict[str, type] = {
     "Run": RunRecord,
     "GenerateAgentIconResponse": AgentIcon,
@@ -504,7 +504,7 @@ def _plain(value: Any, descriptor: Field) -> Any:
 
 
 def _enum_prefix(kind: Enum) -> str:
-    # A lint rule of buf requires the name PREFIX_UNSPECIFIED for the value 0, so this name contains the enum's prefix.
+    # The value 0 is named PREFIX_UNSPECIFIED, and all names of the enum have this prefix.
     return str(kind.values_by_number[0].name).removesuffix("UNSPECIFIED")
 
 

@@ -25,7 +25,7 @@ from runyard.events import (
 
 SHOWN_ARGUMENT = 100
 SHOWN_STEPS = 200
-# Minimum time between updates of a notebook, in seconds.
+# Minimum seconds between updates of a notebook.
 DRAW_EVERY = 0.1
 
 
@@ -190,7 +190,7 @@ def pick_view(file: TextIO | None) -> View:
 
 
 def _notebook() -> NotebookView | None:
-    # A notebook always imports IPython first. If IPython is not imported, the program does not run in a notebook.
+    # A notebook always imports IPython first.
     if "IPython" not in sys.modules:
         return None
     from IPython import display, get_ipython

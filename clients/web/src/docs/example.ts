@@ -1,10 +1,9 @@
 // Generates example values and curl commands from schemas.
 import { type Document, type Placed, type Schema, nameOf, withoutNull } from "./openapi";
 
-/** Maximum nesting depth of an example. */
 const MAX_DEPTH = 4;
 
-/** Returns an example value for a schema. `name`, the name of the field, helps to choose a plausible value. */
+/** Returns an example value for a schema. The field name helps to choose a plausible value. */
 export function exampleOf(document: Document, original: Schema, name = "", depth = 0): unknown {
   const { schema } = withoutNull(original);
   if (schema.$ref) {

@@ -1,5 +1,4 @@
-// Entry point of the API reference at /docs. It renders the server's /openapi.json and fetches nothing from other
-// servers.
+// Entry point of the API reference at /docs, which renders the server's /openapi.json.
 import { render } from "preact";
 import { Reference } from "./reference";
 import "../styles/tokens.css";

@@ -1,4 +1,4 @@
-// Types for the part of OpenAPI 3.1 that the server's document uses, and helpers that resolve its references.
+// Types and helpers for the part of OpenAPI 3.1 that the server's document uses.
 
 export interface Schema {
   $ref?: string;
@@ -24,7 +24,6 @@ export interface Parameter {
   schema?: Schema;
 }
 
-/** Maps each content type to the schema of the body. */
 export type Content = Record<string, { schema?: Schema }>;
 
 export interface Answer {
@@ -43,7 +42,6 @@ export interface Operation {
   responses: Record<string, Answer>;
 }
 
-/** The parts of an OpenAPI document that the reference shows. */
 export interface Document {
   info: { title: string; version: string; description?: string };
   servers?: { url: string; description?: string }[];
@@ -58,7 +56,6 @@ export interface Placed {
   operation: Operation;
 }
 
-/** Groups the operations by service. Services and operations keep the order of the document. */
 export function services(document: Document): { name: string; description: string; operations: Placed[] }[] {
   const all = Object.entries(document.paths).flatMap(([path, methods]) =>
     Object.entries(methods).map(([method, operation]): Placed => ({ method, path, operation })),
@@ -70,12 +67,12 @@ export function services(document: Document): { name: string; description: strin
   }));
 }
 
-/** Returns the last part of a reference, such as `Agent` for `#/components/schemas/Agent`. */
+/** Returns the name in a reference: `Agent` for `#/components/schemas/Agent`. */
 export function nameOf(reference: string): string {
   return reference.slice(reference.lastIndexOf("/") + 1);
 }
 
-/** Returns a schema without the type `null`, and whether the original schema was nullable. */
+/** Returns a schema without the type `null`, and whether the type was present. */
 export function withoutNull(schema: Schema): { schema: Schema; nullable: boolean } {
   const choices = schema.anyOf ?? schema.oneOf;
   const others = choices?.filter((choice) => choice.type !== "null");
@@ -89,7 +86,7 @@ export function withoutNull(schema: Schema): { schema: Schema; nullable: boolean
   return { schema, nullable: false };
 }
 
-/** Returns a short description of a schema's type, such as "list of Agent". */
+/** Describes the type of a schema, for example "list of Agent". */
 export function typeOf(original: Schema): string {
   const { schema, nullable } = withoutNull(original);
   return `${bareType(schema)}${nullable ? " or null" : ""}`;
@@ -106,10 +103,7 @@ function bareType(schema: Schema): string {
   return schema.format ? `${type}, ${schema.format}` : type;
 }
 
-/**
- * Unwraps lists, maps and nullable types to find a schema with properties or enum values. Returns null if no such
- * schema exists.
- */
+/** Looks inside lists, maps and nullable types for a schema with properties or enum values. */
 export function inner(document: Document, original: Schema): { name: string | null; schema: Schema } | null {
   const { schema } = withoutNull(original);
   if (schema.$ref) {

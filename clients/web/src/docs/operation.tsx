@@ -1,4 +1,4 @@
-// One operation: its parameters, body and responses, with an example command.
+// One operation of the API, with an example command.
 import { ChevronRight } from "lucide";
 import { useState } from "preact/hooks";
 import { CopyButton } from "../parts/copy";

@@ -1,4 +1,4 @@
-// The API reference: services at the side, operations in the middle, a filter above them.
+// The page of the API reference: a filter, the services and their operations.
 import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import { Note, Spinner } from "../parts/basic";
@@ -127,7 +127,7 @@ function Pages({ document }: { document: Document }) {
   );
 }
 
-// Turns a service name into a heading: `AccountService` becomes "Accounts".
+// For example, `AccountService` becomes "Accounts".
 function title(name: string): string {
   const noun = name.replace(/Service$/, "").replace(/([a-z])([A-Z])/g, "$1 $2");
   return noun === "Admin" ? "Administration" : `${noun}${/[sx]$/.test(noun) ? "es" : "s"}`;

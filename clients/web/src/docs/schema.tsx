@@ -1,10 +1,9 @@
-// A schema as a list of fields. A field with an object type can be expanded.
+// A schema as a list of fields. A field with an object type expands.
 import type { ComponentChild } from "preact";
 import { useState } from "preact/hooks";
 import { Markdown } from "../parts/markdown";
 import { type Document, type Schema, inner, typeOf } from "./openapi";
 
-/** The fields of an object schema, or the values of an enum. */
 export function SchemaView({
   document,
   schema,
@@ -13,7 +12,7 @@ export function SchemaView({
 }: {
   document: Document;
   schema: Schema;
-  /** Whether the schema belongs to a request. Required fields are marked only in requests. */
+  /** Whether the schema belongs to a request. Only request fields are marked as required. */
   isRequest: boolean;
   above?: readonly string[];
 }) {
@@ -66,7 +65,7 @@ export function Field({
 }) {
   const [open, setOpen] = useState(false);
   const found = inner(document, schema);
-  // A recursive type cannot be expanded inside itself.
+  // A recursive type does not expand inside itself.
   const opens = found !== null && !(found.name && above.includes(found.name));
   return (
     <>

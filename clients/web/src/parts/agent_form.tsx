@@ -1,4 +1,4 @@
-// The form for an agent's settings: name, icon, prompt, model, tools, skills, memory and MCP servers.
+// The form for an agent's settings.
 import { useSignal } from "@preact/signals";
 import type { Agent, AgentTool } from "@runyard/client";
 import { useEffect } from "preact/hooks";
@@ -29,7 +29,7 @@ interface Draft {
   memory: { enabled: boolean; scope: "agent" | "account" };
 }
 
-/** The settings form. If `agent` is null, the form creates a new agent. */
+/** If `agent` is null, the form creates an agent. */
 export function AgentForm({ agent, onSaved }: { agent: Agent | null; onSaved: (agent: Agent) => void }) {
   const draft = useSignal(draftOf(agent));
   const before = useSignal(draft.value);
@@ -232,7 +232,7 @@ function draftOf(agent: Agent | null): Draft {
   };
 }
 
-// Maps a tool's name to the name of its setting, if the two names differ.
+// Names of tool settings that differ from the tool's name.
 const GROUPS: Record<string, string> = { skill: "skills" };
 
 function groupOf(tool: AgentTool): string {
@@ -267,7 +267,7 @@ function newAgent(draft: Draft) {
   };
 }
 
-// Returns only the fields that the user changed, so that saving does not overwrite concurrent changes to other fields.
+// Returns only the fields that the user changed, so that saving does not overwrite other concurrent changes.
 function changesOf(before: Draft, now: Draft): Record<string, unknown> {
   const changes: Record<string, unknown> = {};
   const differs = (left: unknown, right: unknown) => JSON.stringify(left) !== JSON.stringify(right);
@@ -280,11 +280,10 @@ function changesOf(before: Draft, now: Draft): Record<string, unknown> {
   return changes;
 }
 
-// Tools for which the form shows no switch, because the memory settings turn them on and off.
+// The memory settings control these tools, so the form shows no switches for them.
 const OF_MEMORY = new Set(["remember", "recall", "forget"]);
 
-// The tools that the form shows for a new agent. The form also shows them for an existing agent until the server has
-// returned the agent's tools.
+// The tools of a new agent. The form also shows them until an existing agent's tools are loaded.
 const CORE: readonly AgentTool[] = [
   ["bash", "Runs a command in the sandbox."],
   ["read", "Reads a file in the workspace."],

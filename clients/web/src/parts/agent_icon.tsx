@@ -1,14 +1,13 @@
-// An agent's icon on its background. The icon library is loaded once, when the first icon is rendered.
+// An agent's icon on its background. The first rendered icon loads the icon library.
 import { signal } from "@preact/signals";
 import type { IconNode } from "lucide";
 import { Icon } from "./icon";
 
-/** The icon library, or null until it is loaded. */
 export const library = signal<Readonly<Record<string, IconNode>> | null>(null);
 
 let loading = false;
 
-/** Loads the icon library unless it is loaded or loading. A failed load is retried on the next call. */
+/** Loads the icon library once. A failed load is retried on the next call. */
 export function loadLibrary(): void {
   if (loading) return;
   loading = true;

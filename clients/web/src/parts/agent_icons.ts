@@ -1,5 +1,4 @@
-// The icons that an agent can have, under the names that the server uses. The console loads this module when it shows
-// the first agent.
+// The icons that an agent can have, under the server's names. Loaded when the first icon is shown.
 import {
   Activity,
   AlarmClock,

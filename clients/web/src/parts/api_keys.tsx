@@ -1,4 +1,4 @@
-// The account's API keys: create, list and revoke. A new key's secret is shown once.
+// The account's API keys. The secret of a new key is shown once.
 import { KeyRound, Plus } from "lucide";
 import { useSignal } from "@preact/signals";
 import type { ApiKey, NewApiKey } from "@runyard/client";

@@ -1,4 +1,4 @@
-// Small components that all screens share: spinner, run state, notes, empty state, dialogs, form field, meter.
+// Small components that all screens share.
 import { CircleAlert, CircleCheck, CircleStop, Clock, Info, TriangleAlert, X } from "lucide";
 import { type ComponentChildren, type VNode, cloneElement } from "preact";
 import { useEffect, useId, useRef } from "preact/hooks";
@@ -48,7 +48,7 @@ function StateSign({ of }: { of: RunState }) {
   }
 }
 
-/** A highlighted message. Screen readers announce warnings and errors. */
+/** Screen readers announce warnings and errors. */
 export function Note({
   kind = "info",
   children,
@@ -72,7 +72,6 @@ export function Note({
   );
 }
 
-/** An error message with the actions that may resolve it. */
 export function RefusalNote({
   explained,
   onAgain,
@@ -127,7 +126,7 @@ export function Empty({ title, children }: { title: string; children: ComponentC
   );
 }
 
-/** A modal dialog. Esc or a click outside closes it. */
+/** Esc or a click outside closes the dialog. */
 export function Dialog({
   title,
   children,
@@ -223,7 +222,7 @@ export function Field({ label, hint, children, wide = false }: { label: string; 
   );
 }
 
-/** Shows usage relative to a limit; null means no limit. From 80 % of the limit, the meter is shown as a warning. */
+/** A `limit` of null means no limit. */
 export function Meter({ label, used, limit }: { label: string; used: number; limit: number | null }) {
   const share = limit === null ? 0 : limit === 0 ? 1 : Math.min(1, used / limit);
   const level = limit === null ? "free" : share >= 1 ? "full" : share >= 0.8 ? "near" : "fine";

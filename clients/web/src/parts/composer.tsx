@@ -1,4 +1,4 @@
-// The composer: the form for a task, with its files, agent, model and mode. It starts a new thread or continues one.
+// The composer: the form that starts a run in a new or existing thread.
 import { ArrowUp, FileText, Paperclip, SlidersHorizontal, X } from "lucide";
 import { useComputed, useSignal } from "@preact/signals";
 import { newId } from "@runyard/client";
@@ -16,7 +16,7 @@ import { Note, RefusalNote } from "./basic";
 import { Icon } from "./icon";
 import { isApple } from "./keys";
 
-/** Whether this is a touch device, which has no drag and drop and no keyboard shortcuts. */
+/** Touch devices have no drag and drop and no keyboard shortcuts. */
 const isTouch = typeof matchMedia === "function" && matchMedia("(pointer: coarse)").matches;
 
 export interface Started {
@@ -25,19 +25,18 @@ export interface Started {
 }
 
 export interface ComposerProperties {
-  /** The thread to continue. If it is missing, the composer starts a new thread. */
+  /** The thread to continue. By default, the composer starts a new thread. */
   threadId?: string;
-  /** Whether a run is active in the thread. */
   busy?: boolean;
   onStarted: (started: Started) => void;
-  /** A task that the composer copies into the form. When `turn` changes, the composer copies the task again. */
+  /** A task to copy into the form. A new value of `turn` copies the task again. */
   suggestion?: { prompt: string; files: File[]; turn: number } | null;
   large?: boolean;
 }
 
 export function Composer({ threadId, busy = false, onStarted, suggestion, large = false }: ComposerProperties) {
   const prompt = useSignal("");
-  // A link can select the agent: `#/?agent=UUID`.
+  // A link can select an agent: `#/?agent=UUID`.
   const agentId = useSignal(threadId ? "" : (parameters().get("agent") ?? ""));
   const model = useSignal("");
   const mode = useSignal("code");
@@ -51,8 +50,8 @@ export function Composer({ threadId, busy = false, onStarted, suggestion, large 
   const picker = useRef<HTMLInputElement>(null);
   const help = useId();
   const choices = useId();
-  // The idempotency key of the current request. If a response is lost, the retry sends the same key, so that it does
-  // not start a second run.
+  // The idempotency key of the current request. A retry after a lost response reuses the key and so starts no second
+  // run.
   const key = useRef<{ of: string; key: string } | null>(null);
   const chosen = [agentId.value, model.value, mode.value === "code" ? "" : mode.value].filter(Boolean).length;
   const full = useComputed(() => {
@@ -305,7 +304,7 @@ function AgentChoice({ value, onChange }: { value: string; onChange: (value: str
 
 function ModeChoice({ value, onChange }: { value: string; onChange: (value: string) => void }) {
   useEffect(() => void loadModes(), []);
-  // Until the server has returned its modes, the menu offers the mode that every server has.
+  // Every server has the mode "code", so the menu offers it until the modes are loaded.
   const list = modes.value ?? [{ name: "code", description: "" }];
   return (
     <label class="choice" title={list.find((mode) => mode.name === value)?.description}>

@@ -4,7 +4,7 @@ import { useState } from "preact/hooks";
 import { announce } from "../stores/announce";
 import { Icon } from "./icon";
 
-/** Without a visible label, the button's accessible name is "Copy" followed by `what`. */
+/** Without a label, the button's accessible name is "Copy" followed by `what`. */
 export function CopyButton({ text, what, label = false }: { text: string; what: string; label?: boolean }) {
   const [done, setDone] = useState(false);
   const copy = async () => {

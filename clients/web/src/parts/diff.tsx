@@ -4,7 +4,7 @@ import type { DiffLine } from "../view/diff";
 const SIGN: Record<DiffLine["kind"], string> = { same: " ", added: "+", removed: "−", place: "" };
 const WORD: Record<DiffLine["kind"], string> = { same: "", added: "added: ", removed: "removed: ", place: "" };
 
-/** Screen readers announce "added" or "removed" before each changed line. */
+/** Screen readers read "added" or "removed" before each changed line. */
 export function DiffView({ label, lines }: { label: string; lines: readonly DiffLine[] }) {
   return (
     <div class="diff" tabIndex={0} role="group" aria-label={label}>

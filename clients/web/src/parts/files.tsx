@@ -1,4 +1,4 @@
-// The workspace files of a thread: a list with downloads, and a preview of the selected file.
+// The workspace files of a thread.
 import { Download, FileCode, FileImage, FileSpreadsheet, FileText, Folder, RefreshCw, Trash2 } from "lucide";
 import type { IconNode } from "lucide";
 import { useSignal } from "@preact/signals";

@@ -1,9 +1,9 @@
-// An error boundary: an exception in one screen does not break the rest of the console.
+// An error boundary: an exception in one screen does not break the others.
 import { Component, type ComponentChildren } from "preact";
 import { Note } from "./basic";
 
 interface Properties {
-  /** Identifies the current screen. When this value changes, the error is cleared. */
+  /** The current screen. A change clears the error. */
   at: string;
   children: ComponentChildren;
 }

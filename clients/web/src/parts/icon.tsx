@@ -1,4 +1,4 @@
-// A Lucide icon as inline SVG. Icons are hidden from screen readers; the text beside them carries the meaning.
+// A Lucide icon as inline SVG, hidden from screen readers.
 import { type IconNode } from "lucide";
 import { h } from "preact";
 

@@ -1,4 +1,4 @@
-// A dialog to choose an agent's icon and colours, or to have the server suggest them.
+// A dialog to choose an agent's icon and colours. The server can suggest them.
 import { Wand } from "lucide";
 import { useSignal } from "@preact/signals";
 import { runyard } from "../client";
@@ -14,7 +14,7 @@ export interface ChosenIcon {
   background: string;
 }
 
-// Colour pairs with sufficient contrast: name, icon colour and background colour.
+// Colour pairs with sufficient contrast: name, colour of the icon, colour of the background.
 const PAIRS: [string, string, string][] = [
   ["Black", "#000000", "#F3F4F6"],
   ["Slate", "#334155", "#F1F5F9"],
@@ -29,7 +29,6 @@ const PAIRS: [string, string, string][] = [
   ["Amber", "#B45309", "#FFFBEB"],
 ];
 
-/** A button that shows the icon and opens the dialog. */
 export function IconPicker({ agentName, icon, onChange }: { agentName: string; icon: ChosenIcon; onChange: (icon: ChosenIcon) => void }) {
   const open = useSignal(false);
   const query = useSignal("");

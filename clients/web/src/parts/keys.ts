@@ -1,18 +1,16 @@
 // Global keyboard shortcuts.
 import { go } from "../router";
 
-/** Whether this is an Apple device, whose shortcuts use ⌘ instead of Ctrl. */
 export const isApple = typeof navigator !== "undefined" && /Mac|iPhone|iPad/.test(navigator.userAgent);
 
-// Navigation shortcuts consist of `g` and a second key. This table maps each second key to the path that the shortcut
-// opens.
+// Navigation shortcuts: `g`, and then one of these keys. The values are paths.
 const PLACES: Record<string, string> = { h: "/", t: "/threads", r: "/runs", a: "/agents", s: "/skills", m: "/memory", c: "/account" };
-/** Maximum time between `g` and the second key, in milliseconds. */
+/** Maximum milliseconds between `g` and the second key. */
 const SEQUENCE_TIMEOUT_MS = 1_000;
 
 let goUntil = 0;
 
-/** Installs the shortcuts. Call the returned function to remove them. */
+/** Call the returned function to remove the shortcuts. */
 export function listenToKeys(openPalette: () => void): () => void {
   const listen = (event: KeyboardEvent) => {
     if (event.key.toLowerCase() === "k" && (event.ctrlKey || event.metaKey) && !event.altKey) {

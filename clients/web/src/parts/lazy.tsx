@@ -1,4 +1,4 @@
-// Lazy loading: a screen's code is loaded when the screen is first opened.
+// Loads the code of a screen when the screen is first opened.
 import { type ComponentChild, type FunctionComponent, h } from "preact";
 import { signal, type Signal } from "@preact/signals";
 import { Note } from "./basic";
@@ -27,7 +27,6 @@ export function lazy<P>(load: () => Promise<FunctionComponent<P>>): Lazy<P> {
   };
 }
 
-/** Renders a lazy component, or `fallback` until it is loaded. */
 export function Suspense<P extends object>({
   of,
   fallback,

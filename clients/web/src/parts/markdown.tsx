@@ -1,5 +1,5 @@
-// Renders markdown as elements. The text comes from a model or a file and is not trusted. HTML is shown as text. A link
-// is clickable only if its URL is an http, https or mailto URL. Images are never fetched from other servers.
+// Renders untrusted markdown. HTML is shown as text. Only http, https and mailto links are clickable. Images of other
+// servers are not fetched.
 import type { MarkedToken, Token, Tokens } from "marked";
 import type { ComponentChild } from "preact";
 import { useRef } from "preact/hooks";
@@ -7,7 +7,7 @@ import { type Block, Growing, isSafeLink } from "../view/markdown";
 import { CopyButton } from "./copy";
 import { pure } from "./pure";
 
-/** The text may grow between renderings, because a model streams it. */
+/** The text may grow between two renderings while a model streams it. */
 export function Markdown({ text, picture }: { text: string; picture?: (path: string) => ComponentChild }) {
   const growing = useRef<Growing | null>(null);
   growing.current ??= new Growing();
@@ -36,7 +36,7 @@ function drawBlock(some: Token, picture: Picture): ComponentChild {
     case "def":
       return null;
     case "heading": {
-      // The page uses h1 and h2 itself, so the text's headings start at h3.
+      // h1 and h2 belong to the page, so headings in the text start at h3.
       const Level = `h${Math.min(6, token.depth + 2)}` as "h3";
       return <Level class={`depth-${token.depth}`}>{drawInline(token.tokens, picture)}</Level>;
     }
@@ -155,11 +155,11 @@ function CodeBlock({ text, language }: { text: string; language: string | undefi
   );
 }
 
-// Maps the names of HTML entities to characters, because the lexer does not decode entities.
+// The lexer does not decode HTML entities.
 const ENTITIES: Record<string, string> = { amp: "&", lt: "<", gt: ">", quot: '"', apos: "'", nbsp: "\u00a0", "#39": "'" };
 /**
- * Maximum number of characters per text node. When a text node changes, the browser lays out the whole node again. A
- * streamed text is therefore split into short nodes, of which only the last one changes.
+ * Maximum characters per text node. The browser lays out a changed text node completely, so a streamed text is split
+ * into short nodes. Only the last node changes.
  */
 const NODE = 2_000;
 

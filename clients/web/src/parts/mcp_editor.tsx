@@ -1,5 +1,4 @@
-// An editor for an agent's MCP servers. For each server, the user sets the transport and the tools that the agent may
-// use, and can test the connection before saving.
+// An editor for an agent's MCP servers: their transports, their tools, and a connection test.
 import { useSignal } from "@preact/signals";
 import { Plug, Plus, Trash2 } from "lucide";
 import type { AgentVersion } from "@runyard/client";
@@ -23,7 +22,7 @@ export function McpEditor({
   onAdd,
 }: {
   label: string;
-  /** The agent whose stored header values a test uses. */
+  /** The agent whose stored headers the connection test uses. */
   agentId?: string | undefined;
   servers: readonly McpServer[];
   onChange: (servers: McpServer[]) => void;
@@ -99,7 +98,6 @@ export function McpEditor({
   );
 }
 
-/** A button that tests an MCP server. Shows the number of the server's tools, or the reason why the test failed. */
 function Trial({ server, agentId }: { server: McpServer; agentId: string | undefined }) {
   const busy = useSignal(false);
   const result = useSignal<{ kind: "good" | "error"; text: string } | null>(null);
@@ -128,8 +126,7 @@ function Trial({ server, agentId }: { server: McpServer; agentId: string | undef
   );
 }
 
-// Returns the changes that select a transport. They clear the fields that the selected transport does not use, because
-// the form hides these fields and the server would refuse them.
+// Clears the fields of other transports: the form hides these fields, and the server would refuse them.
 function reachedBy(type: McpServer["type"]): Partial<McpServer> {
   return type === "stdio" ? { type, url: "", headers: {} } : { type, command: "", args: [] };
 }
@@ -138,8 +135,7 @@ function linesOf(text: string): string[] {
   return text === "" ? [] : text.split("\n");
 }
 
-// Parses tool names, one per line. Called when the field loses the focus. Removes empty and duplicate names, because
-// the server refuses them.
+// Parses tool names, one per line. The server refuses empty and duplicate names.
 function toolsOf(text: string): string[] {
   return [...new Set(linesOf(text).map((line) => line.trim()).filter(Boolean))];
 }

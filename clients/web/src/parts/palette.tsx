@@ -1,4 +1,4 @@
-// The command palette: finds pages, threads and agents by name.
+// The command palette, which finds pages, threads and agents.
 import { useSignal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 import { go } from "../router";
@@ -23,7 +23,7 @@ const PAGES: Target[] = [
   { label: "Account", kind: "Page", to: "/account" },
 ];
 
-// A separate object for the input's role, because Preact's types do not allow the role `combobox` on an input.
+// Preact's types do not allow the role `combobox` on an input.
 const COMBOBOX = { role: "combobox" } as object;
 
 const MAX_RESULTS = 12;

@@ -1,4 +1,4 @@
-// File previews: images, tables, markdown, and text with line numbers. Other files can only be downloaded.
+// Previews of workspace files. Files of unknown kinds can only be downloaded.
 import { Download, X } from "lucide";
 import { useSignal } from "@preact/signals";
 import type { FileEntry } from "@runyard/client";
@@ -58,9 +58,7 @@ export function Preview({ sandboxId, file, onClose }: { sandboxId: string; file:
   );
 }
 
-/**
- * An image from a sandbox. The file is only used as the source of an image element, so scripts in an SVG do not run.
- */
+/** An image from a sandbox. Scripts in an SVG do not run, because the file is only the source of an image element. */
 export function Picture({ sandboxId, path, version, label }: { sandboxId: string; path: string; version: number; label?: string }) {
   const address = useSignal<string | null>(null);
   const refused = useSignal<Explained | null>(null);
@@ -123,8 +121,7 @@ function TextPreview({ sandboxId, file, kind }: { sandboxId: string; file: FileE
   );
 }
 
-// Returns a function that renders the images of a document. Image paths are relative to the document's folder in the
-// workspace. Images on other servers are not fetched.
+// Renders a document's images. Paths are relative to the document's folder. Images of other servers are not fetched.
 function pictureBeside(sandboxId: string, path: string) {
   const folder = path.split("/").slice(0, -1);
   return (address: string) => {

@@ -1,10 +1,7 @@
-// A memoised component. It renders again only if a property has changed (compared with `===`).
+// A memoised component, which renders again only if a property has changed (compared with `===`).
 import { Component, type ComponentChild, type FunctionComponent } from "preact";
 
-/**
- * Wraps a render function. The function must not read signals, because a changed signal would not cause a new
- * rendering.
- */
+/** The render function must not read signals, because the component ignores their changes. */
 export function pure<P extends object>(draw: (properties: P) => ComponentChild): FunctionComponent<P> {
   class Pure extends Component<P> {
     override shouldComponentUpdate(next: Readonly<P>): boolean {

@@ -1,4 +1,4 @@
-// A run: its steps (text, reasoning, tool calls, notices), its state and its usage.
+// A run: its steps, its state and its usage.
 import { Brain, ChevronRight, Info, RotateCcw, Square } from "lucide";
 import { useEffect, useRef, useState } from "preact/hooks";
 import { runyard } from "../client";
@@ -55,9 +55,8 @@ function ModelText({ step, live, ended, stopped }: { step: TextStep; live: boole
   );
 }
 
-// Returns the text to render. Rendering a long text can block the page, so a streamed text is not rendered after every
-// chunk. If the previous rendering took 4 ms or longer, the next rendering waits for five times that duration, up to
-// one second.
+// Returns the text to render. Rendering a long text can block the page. After a rendering of 4 ms or longer, the next
+// rendering waits five times this duration, up to one second.
 function usePaced(text: string, final: boolean): string {
   const [shown, setShown] = useState(text);
   const pace = useRef({ latest: text, timer: 0 as ReturnType<typeof setTimeout> | 0, began: 0, took: 0 });
@@ -113,7 +112,6 @@ function Notice({ step }: { step: NoticeStep }) {
   );
 }
 
-/** A run's state, duration and usage. A button stops an active run, or repeats the task of a failed or stopped run. */
 export function RunBar({ view, stopping, onAgain }: { view: RunView; stopping?: boolean; onAgain?: (() => void) | undefined }) {
   const [stopRequested, setStopRequested] = useState(stopping ?? false);
   const [refused, setRefused] = useState<Explained | null>(null);
@@ -192,7 +190,7 @@ function Ticking({ since }: { since: number }) {
   return <>{duration(Math.max(100, now - since))}</>;
 }
 
-/** The reason why a run failed, or the final message of a run that completed or was stopped. */
+/** The error of a failed run, or the final message of another ended run. */
 export function Failure({ view }: { view: RunView }) {
   if (view.state === "failed") {
     return (

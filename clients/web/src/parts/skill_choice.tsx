@@ -1,4 +1,4 @@
-// An editor for an agent's skills. The user adds and removes skills, and selects their versions.
+// An editor for an agent's skills and their versions.
 import type { AgentVersion } from "@runyard/client";
 import { useEffect } from "preact/hooks";
 import { loadSkills, skills } from "../stores/skills";
@@ -12,7 +12,7 @@ export function SkillChoice({ chosen, onChange }: { chosen: AgentSkill[]; onChan
   useEffect(() => void loadSkills(), []);
   const { value, refused } = skills.state.value;
   const stored = value ?? [];
-  // A skill that was deleted stays in the list, so that the user can remove it from the agent.
+  // A deleted skill stays in the list, so that the user can remove it from the agent.
   const gone = value ? chosen.filter((skill) => !stored.some((other) => other.name === skill.name)) : [];
   const find = (name: string) => chosen.find((skill) => skill.name === name);
   const remove = (name: string) => onChange(chosen.filter((skill) => skill.name !== name));
@@ -78,7 +78,6 @@ function named(name: string, version: number | undefined): AgentSkill {
   return version === undefined ? { name } : { name, version };
 }
 
-/** Returns the versions to choose from: the skill's current version, and the version that the agent uses. */
 function versions(current: number, chosen: number | undefined): number[] {
   return [...new Set([current, ...(chosen === undefined ? [] : [chosen])])].sort((left, right) => right - left);
 }

@@ -1,4 +1,4 @@
-// The header of a thread: its name and a menu to rename or delete it.
+// The header of a thread, with a menu to rename or delete it.
 import { Ellipsis, Pencil, Trash2 } from "lucide";
 import { useSignal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";

@@ -1,4 +1,4 @@
-// A list of threads. Threads with an active run are marked.
+// A list of threads.
 import { MessagesSquare } from "lucide";
 import type { Thread } from "@runyard/client";
 import { useNow } from "../stores/clock";

@@ -1,5 +1,4 @@
-// A tool call: its arguments, its live output and its result. The card of a successful call collapses. The card of an
-// edit stays open.
+// A tool call: its arguments, its live output and its result.
 import { BookOpen, Brain, ChevronRight, FilePenLine, FilePlus2, FileSearch, FolderSearch, Plug, SquareTerminal, TextSearch } from "lucide";
 import type { IconNode } from "lucide";
 import { useEffect, useRef, useState } from "preact/hooks";
@@ -27,8 +26,7 @@ const SIGNS: Record<string, IconNode> = {
 export const ToolCard = pure(({ step, ended }: { step: ToolStep; ended: boolean }) => <Card step={step} ended={ended} />);
 
 function Card({ step, ended }: { step: ToolStep; ended: boolean }) {
-  // By default, the card is open while the tool runs, after a failure, and for edits. The user's choice overrides the
-  // default.
+  // By default, the card is open while the tool runs, after a failure, and for edits.
   const [chosen, setChosen] = useState<boolean | null>(null);
   const working = step.result === null && !ended;
   const open = chosen ?? (working || step.result?.isError === true || step.name === "edit");
@@ -171,8 +169,7 @@ function summary(step: ToolStep): string {
   }
 }
 
-// Returns the first line of a shell command that is neither blank nor a comment. The body of the card shows the whole
-// command.
+// Returns the first line that is neither blank nor a comment.
 function firstCommand(command: string): string {
   const lines = command.split("\n").filter((line) => line.trim() !== "");
   return (lines.find((line) => !line.trimStart().startsWith("#")) ?? lines[0] ?? "").trim();
@@ -183,7 +180,6 @@ function exitStatus(result: string): number | null {
   return found ? Number(found[1]) : null;
 }
 
-// Removes the final newline, so that it does not count as a line.
 function withoutEnd(content: string): string {
   return content.replace(/\n$/, "");
 }

@@ -1,5 +1,4 @@
-// The transcript of a thread, with the composer below. A thread consists of turns; a turn is a task and the run that
-// answers it.
+// The transcript of a thread. A thread consists of turns; each turn is a task and its run.
 import { useSignal } from "@preact/signals";
 import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
 import { loadAccount } from "../stores/account";
@@ -10,7 +9,7 @@ import { Note } from "./basic";
 import { Composer } from "./composer";
 import { TurnView } from "./turn";
 
-/** Number of newest turns whose steps are loaded automatically. The user can load the steps of older turns. */
+/** Number of newest turns whose steps are loaded automatically. */
 const NEWEST = 10;
 
 export function Transcript({
@@ -71,7 +70,7 @@ export function Transcript({
   );
 }
 
-// While the view is at the end, scrolls to new content. After the user scrolls up, the view keeps its position.
+// Scrolls to new content, unless the user has scrolled up.
 function useStickToEnd(place: { current: HTMLDivElement | null }, threadId: string): () => void {
   const atEnd = useRef(true);
   useLayoutEffect(() => {
@@ -82,8 +81,8 @@ function useStickToEnd(place: { current: HTMLDivElement | null }, threadId: stri
       if (atEnd.current) element.scrollTop = element.scrollHeight;
     };
     let before = element.scrollTop;
-    // New content also moves the end out of view, so the distance to the end does not show whether the user scrolled.
-    // An upward scroll is always the user's, because the page itself never scrolls up.
+    // New content also increases the distance to the end, so the distance alone does not show that the user scrolled.
+    // An upward scroll does, because the page itself never scrolls up.
     const onScroll = () => {
       if (element.scrollHeight - element.scrollTop - element.clientHeight < 80) atEnd.current = true;
       else if (element.scrollTop < before - 1) atEnd.current = false;

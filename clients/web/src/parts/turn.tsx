@@ -1,4 +1,4 @@
-// One turn of a thread: the task, the run that answers it, and the files of the run.
+// One turn of a thread: a task, its run, and the files of the run.
 import { Download, FileText } from "lucide";
 import { useSignal } from "@preact/signals";
 import type { FileEntry, RunRecord } from "@runyard/client";
@@ -18,10 +18,7 @@ import { Markdown } from "./markdown";
 import { Picture } from "./preview";
 import { Failure, RunBar, RunTrack } from "./run";
 
-/**
- * One turn of a thread. If `fresh` is set, the run's steps are shown immediately; otherwise, the user must request
- * them.
- */
+/** Without `fresh`, the run's steps are shown only on request. */
 export function TurnView({
   turn,
   fresh,
@@ -133,7 +130,7 @@ function LiveRun({
   );
 }
 
-// Lists files that the run wrote: first up to 6 images, then up to 12 other files.
+// Files that the run wrote: up to 6 images, then up to 12 other files.
 function Output({
   runId,
   sandboxId,

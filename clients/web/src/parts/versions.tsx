@@ -1,4 +1,4 @@
-// An agent's versions: lists, compares and activates them, and copies an old version into a new one.
+// The versions of an agent.
 import { useSignal } from "@preact/signals";
 import type { Agent, AgentComparison, AgentVersion } from "@runyard/client";
 import { useEffect } from "preact/hooks";
@@ -155,7 +155,7 @@ function VersionChoice({ label, versions, value, onChange }: { label: string; ve
   );
 }
 
-// The server sends each value as JSON. A string is shown as text, any other value as indented JSON.
+// A JSON string is shown as text, any other value as indented JSON.
 function readable(json: string): string {
   try {
     const value: unknown = JSON.parse(json);

@@ -1,10 +1,10 @@
-// Decoration of the sign-in page: a rail yard from above, with tracks, switches and two highlighted routes.
+// Decoration of the sign-in page: a rail yard from above.
 
-/** The x coordinates of the tracks, from left to right. All coordinates are in units of the drawing's view box. */
+/** The x coordinates of the tracks, in units of the view box. */
 const TRACKS = [90, 210, 330, 450, 570, 690, 810, 930, 1050, 1170, 1290, 1410];
 /**
- * The switches. Each has the index of a track and the y coordinate at which the switch connects this track to the next
- * one.
+ * Switches, which connect a track to the next one. Each entry has the index of the left track and the y coordinate of
+ * the upper end.
  */
 const SWITCHES: [number, number][] = [
   [0, 640],
@@ -18,7 +18,6 @@ const SWITCHES: [number, number][] = [
   [9, 380],
   [10, 160],
 ];
-/** The vertical distance between the two ends of a switch. */
 const RISE = 150;
 
 export function Yard() {
@@ -49,12 +48,12 @@ export function Yard() {
   );
 }
 
-// The path from the bottom of a track to the start of a switch.
+// The path from the bottom of a track to its switch.
 function start(track: number, y: number): string {
   return `M${TRACKS[track]} 900V${y + RISE}`;
 }
 
-// The curve of a switch from one track to another; it ends at height `y`.
+// The curve of a switch, which ends at height `y`.
 function curve(from: number, to: number, y: number): string {
   const middle = y + RISE / 2;
   return `C${TRACKS[from]} ${middle} ${TRACKS[to]} ${middle} ${TRACKS[to]} ${y}`;

@@ -1,4 +1,4 @@
-// The account screen: plan, limits, usage and API keys.
+// The account screen.
 import { useEffect } from "preact/hooks";
 import { ApiKeys } from "../parts/api_keys";
 import { Meter, RefusalNote, Spinner, Words } from "../parts/basic";

@@ -1,4 +1,4 @@
-// The agent screen: settings and versions of one agent, or the form for a new one.
+// The agent screen: settings and versions.
 import { Play, Trash2 } from "lucide";
 import { useSignal } from "@preact/signals";
 import type { Agent } from "@runyard/client";
@@ -20,7 +20,7 @@ import type { Explained } from "../view/refusal";
 
 const shown = new Loadable<Agent>();
 
-/** The agent screen. If `agentId` is null, the screen shows the form for a new agent. */
+/** If `agentId` is null, the screen shows the form for a new agent. */
 export function AgentScreen({ agentId, tab }: { agentId: string | null; tab: "settings" | "versions" }) {
   const refused = useSignal<Explained | null>(null);
   const deleting = useSignal(false);

@@ -1,5 +1,4 @@
-// The runs screen. It shows the active runs and the newest finished runs side by side. Active runs are live and share
-// one stream.
+// The runs screen: the active runs, and the newest finished runs.
 import { ArrowUpRight } from "lucide";
 import { useSignal } from "@preact/signals";
 import type { RunRecord } from "@runyard/client";
@@ -17,14 +16,14 @@ import { counted, dayAndTime } from "../view/format";
 import { hasEnded } from "../view/run";
 
 const MAX_RUNS = 24;
-/** Maximum number of steps on the card of a run. The card shows the latest steps. */
+/** Maximum number of steps on a card, which shows the latest ones. */
 const LAST_STEPS = 6;
 
 const newest = new Loadable<readonly RunRecord[]>();
 
 async function load(): Promise<void> {
   await newest.load(() => runyard().runs.list({ pageSize: MAX_RUNS }).all(MAX_RUNS));
-  // A run that another client started may be in a thread that is not loaded yet.
+  // Another client may have started a run in a thread that is not loaded yet.
   const known = new Set((threads.state.peek().value ?? []).map((thread) => thread.threadId));
   if (newest.state.peek().value?.some((run) => !known.has(run.threadId))) await loadThreads();
 }
@@ -36,7 +35,6 @@ export function Board() {
     document.title = "Runs · Runyard";
     void loadActive();
   }, []);
-  // Reloads the newest runs and the account whenever the set of active runs changes.
   useEffect(() => {
     void load();
     void loadAccount();

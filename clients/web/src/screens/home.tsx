@@ -76,13 +76,11 @@ export function Home() {
   );
 }
 
-// Shows the plan, the remaining credits, and the usage of the plan's limits.
 function PlanLine() {
   const state = account.value;
   if (!state) {
     const refused = account.state.value.refused;
-    // Without an error, render a placeholder of the same height, so that the content below does not move when the
-    // account has been loaded.
+    // The placeholder keeps the content below in place while the account is loading.
     return refused ? <RefusalNote explained={refused} onAgain={() => void loadAccount()} /> : <div class="plan-line plan-line-waiting" aria-hidden="true" />;
   }
   if (isUnlimited(state)) return null;

@@ -1,4 +1,4 @@
-// The memory screen: the facts that agents keep across threads. The user searches, changes and deletes them here.
+// The memory screen: the facts that agents keep across threads.
 import { Pencil, Plus, Trash2 } from "lucide";
 import { useSignal } from "@preact/signals";
 import type { Memory } from "@runyard/client";
@@ -13,7 +13,7 @@ import { loadMemories, loadMoreMemories, memories, moreMemories } from "../store
 import { day, excerpt } from "../view/format";
 import type { Explained } from "../view/refusal";
 
-/** Time without further input, in milliseconds, after which a search starts. */
+/** Milliseconds without input after which a search starts. */
 const SEARCH_DELAY_MS = 250;
 
 export function MemoryScreen() {
@@ -127,7 +127,7 @@ export function MemoryScreen() {
   );
 }
 
-/** A menu to select the holder of memories: the account or an agent. `all` adds the choice "All memories". */
+/** `all` adds the choice "All memories". */
 function HolderChoice({ all = false, id, value, onChange }: { all?: boolean; id?: string; value: string; onChange: (holder: string) => void }) {
   return (
     <select {...(id ? { id } : { "aria-label": "Memories of" })} value={value} onChange={(event) => onChange(event.currentTarget.value)}>

@@ -1,6 +1,5 @@
 // Generates the files of the example tasks on the home screen.
 
-/** A CSV file with a year of sales. */
 export function sampleTable(): File {
   const regions = ["North", "South", "East", "West"];
   const products: [string, number][] = [
@@ -12,7 +11,7 @@ export function sampleTable(): File {
   for (let month = 0; month < 12; month += 1) {
     for (const [at, region] of regions.entries()) {
       const [product, price] = products[(month + at) % products.length]!;
-      // Sales are high in summer and low in winter, and vary by region.
+      // Sales peak in summer and vary by region.
       const units = Math.round(150 + 90 * Math.sin(((month - 2) / 12) * 2 * Math.PI) + at * 17 + ((month * 7 + at * 13) % 23));
       rows.push(`2025-${String(month + 1).padStart(2, "0")},${region},${product},${units},${(units * price).toFixed(2)}`);
     }
@@ -20,7 +19,6 @@ export function sampleTable(): File {
   return new File([`${rows.join("\n")}\n`], "data.csv", { type: "text/csv" });
 }
 
-/** A text file with meeting notes. */
 export function sampleNotes(): File {
   const notes = `Meeting of the yard crew, Tuesday
 
@@ -33,7 +31,6 @@ Open question: who trains the two new workers? To be decided next week.
   return new File([notes], "notes.txt", { type: "text/plain" });
 }
 
-/** A server log with one hour of requests. */
 export function sampleLog(): File {
   const paths = ["/", "/search", "/cart", "/checkout", "/api/stock"];
   const lines: string[] = [];
@@ -41,7 +38,7 @@ export function sampleLog(): File {
     for (let each = 0; each < 3; each += 1) {
       const at = minute * 3 + each;
       const path = paths[(at * 7 + minute) % paths.length]!;
-      // For ten minutes, the checkout is slow and fails.
+      // The checkout is slow and fails for ten minutes.
       const isBad = minute >= 31 && minute < 41 && path === "/checkout";
       const took = isBad ? 1_800 + ((at * 37) % 900) : 12 + ((at * 29) % 90);
       const clock = `10:${String(minute).padStart(2, "0")}:${String((at * 17) % 60).padStart(2, "0")}`;

@@ -1,4 +1,4 @@
-// The sign-in screen, with a form for a token.
+// The sign-in screen.
 import { useSignal } from "@preact/signals";
 import { Runyard, isRunyardError } from "@runyard/client";
 import { useEffect, useRef } from "preact/hooks";
@@ -78,7 +78,7 @@ export function SignIn() {
   );
 }
 
-// Checks the token with the server before signing in, so that a wrong token is reported once and not by every screen.
+// Checks the token before signing in, so that only this screen reports an invalid token.
 async function checkToken(token: string): Promise<string | null> {
   if (token === "" || /\s/.test(token)) return "This is not a token: it is empty or contains spaces.";
   try {

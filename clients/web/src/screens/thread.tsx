@@ -20,7 +20,7 @@ export function ThreadScreen({ threadId }: { threadId: string }) {
     if (whole.state.peek().value?.thread.threadId !== threadId) whole.clear();
     chosen.value = null;
     void loadThread(threadId);
-    // Reload when a lost connection is restored, because runs may have ended in the meantime.
+    // Runs may have ended while the connection was lost.
     const reload = () => void loadThread(threadId);
     addEventListener("online", reload);
     let wasReconnecting = false;
@@ -90,7 +90,6 @@ export function ThreadScreen({ threadId }: { threadId: string }) {
   );
 }
 
-// Reloads the files whenever a tool call or a run ends.
 function FilesFollow({ sandboxId }: { sandboxId: string }) {
   useSignalEffect(() => {
     if (changes.value > 0) filesChanged(sandboxId);
@@ -98,10 +97,10 @@ function FilesFollow({ sandboxId }: { sandboxId: string }) {
   return null;
 }
 
-/** Interval between checks for a new workspace, in milliseconds. */
+/** Milliseconds between two checks for a new workspace. */
 const POLL_INTERVAL_MS = 1_500;
 
-// A placeholder that is shown until the thread has a workspace. The server creates the workspace in the background.
+// Shown until the thread has a workspace, which the server creates in the background.
 function SandboxWait({ threadId, waiting }: { threadId: string; waiting: boolean }) {
   useEffect(() => {
     if (!waiting) return;
@@ -110,7 +109,7 @@ function SandboxWait({ threadId, waiting }: { threadId: string; waiting: boolean
     }, POLL_INTERVAL_MS);
     return () => clearInterval(timer);
   }, [threadId, waiting]);
-  // Reload when a tool call or a run ends, because the workspace may exist by then.
+  // The workspace may exist when a tool call or a run ends.
   useSignalEffect(() => {
     if (changes.value > 0 && waiting) void loadThread(threadId);
   });

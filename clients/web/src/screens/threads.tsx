@@ -1,4 +1,4 @@
-// The threads screen: the account's threads, loaded page by page.
+// The threads screen.
 import { useEffect } from "preact/hooks";
 import { Empty, RefusalNote, Spinner } from "../parts/basic";
 import { ThreadList } from "../parts/thread_list";

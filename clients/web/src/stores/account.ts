@@ -14,7 +14,7 @@ export function loadAccount(): Promise<void> {
   });
 }
 
-/** Whether the server enforces no plans and charges no credits. Concurrent runs are unlimited only on such a server. */
+/** Whether the server enforces no limits and charges no credits. Only such a server has unlimited concurrent runs. */
 export function isUnlimited(state: AccountState): boolean {
   return state.concurrentRuns !== undefined && state.concurrentRuns.limit === undefined;
 }

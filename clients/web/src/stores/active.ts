@@ -1,4 +1,4 @@
-// The active runs of the account, polled every few seconds while the page is visible.
+// The active runs of the account, polled while the page is visible.
 import { computed } from "@preact/signals";
 import type { RunRecord } from "@runyard/client";
 import { useEffect } from "preact/hooks";
@@ -8,7 +8,7 @@ import { Loadable } from "./loaded";
 
 const POLL_INTERVAL_MS = 5_000;
 
-/** The active runs, newest first. */
+/** Newest first. */
 export const active = new Loadable<readonly RunRecord[]>();
 export const runningThreads = computed(() => new Set((active.value ?? []).map((run) => run.threadId)));
 

@@ -5,7 +5,7 @@ import { Loadable } from "./loaded";
 
 const MAX_AGENTS = 1_000;
 
-/** The agents, newest first. */
+/** Newest first. */
 export const agents = new Loadable<readonly Agent[]>();
 
 export function loadAgents(): Promise<void> {

@@ -1,12 +1,10 @@
-// Files attached to a task. The console uploads each file in chunks as soon as the user adds it, so that StartRun does
-// not have to wait for uploads.
+// Files attached to a task. Uploads start as soon as the user adds a file.
 import { type Signal, signal } from "@preact/signals";
 import { runyard } from "../client";
 import { explainError } from "../errors";
 import { bytes } from "../view/format";
 import { account } from "./account";
 
-/** Maximum number of files per task. */
 const MAX_FILES = 50;
 const PARALLEL_UPLOADS = 2;
 
@@ -18,7 +16,6 @@ export interface Attachment {
   problem: string | null;
 }
 
-/** The attachments of one composer. */
 export class Attachments {
   readonly list: Signal<readonly Attachment[]> = signal([]);
   readonly problem: Signal<string | null> = signal(null);

@@ -1,16 +1,14 @@
-// A clock signal that ticks once a second while a component uses it.
+// A clock that ticks once a second while a component uses it.
 import { signal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 
-/**
- * The time in milliseconds since the Unix epoch. While a component uses the clock, the value is at most one second old.
- */
+/** Milliseconds since the Unix epoch. */
 export const now = signal(Date.now());
 
 let users = 0;
 let timer: ReturnType<typeof setInterval> | undefined;
 
-/** Keeps the clock running while the component is mounted and returns the time. */
+/** Keeps the clock running while the component is mounted. */
 export function useNow(): number {
   useEffect(() => {
     users += 1;

@@ -1,19 +1,18 @@
-// The files of the current sandbox, and their contents for previews and downloads.
+// The files of the current sandbox.
 import type { FileEntry } from "@runyard/client";
 import { runyard } from "../client";
 import { Loadable } from "./loaded";
 
 const MAX_FILES = 2_000;
-/** Maximum number of bytes that a preview loads. A larger text file is truncated, and a larger image is not shown. */
+/** Maximum bytes of a preview. A longer text is truncated; a larger image is not shown. */
 export const MAX_PREVIEW = 4_000_000;
 
-/** The kind of preview that the console shows for a file. A file of kind "other" has no preview. */
+/** The kind of preview. A file of kind "other" has none. */
 export type FileKind = "image" | "table" | "markdown" | "text" | "other";
 
-/** The files of the current sandbox, ordered by path. */
 export const files = new Loadable<{ sandboxId: string; files: readonly FileEntry[] }>();
 
-/** Loads the files of a sandbox. First clears the list if it shows the files of another sandbox. */
+/** Loads the files of a sandbox. First clears the list of another sandbox. */
 export function loadFiles(sandboxId: string): Promise<void> {
   if (files.state.peek().value?.sandboxId !== sandboxId) files.clear();
   return files.load(async () => ({
@@ -24,7 +23,7 @@ export function loadFiles(sandboxId: string): Promise<void> {
 
 let timer: ReturnType<typeof setTimeout> | undefined;
 
-/** Schedules a reload of the files; changes within 150 ms cause one reload. */
+/** Reloads the files after 150 ms. Further calls within this time do nothing. */
 export function filesChanged(sandboxId: string): void {
   if (timer !== undefined) return;
   timer = setTimeout(() => {
@@ -44,8 +43,8 @@ export function kindOf(file: Pick<FileEntry, "name" | "contentType">): FileKind 
     : "other";
 }
 
-// A blob gets its content type from this table, never from the server. An SVG is only used as the source of an image
-// element, in which it cannot run scripts.
+// The content type of an image comes from this table, never from the server. An SVG cannot run scripts, because the
+// file is only the source of an image element.
 const IMAGE_TYPES: Record<string, string> = {
   svg: "image/svg+xml",
   png: "image/png",
@@ -63,7 +62,7 @@ export async function readImage(sandboxId: string, path: string, signal: AbortSi
   return new Blob([await readBytes(sandboxId, path, signal)], { type });
 }
 
-/** Reads up to `MAX_PREVIEW` bytes from the start of a text file. `whole` is true if the file has no more bytes. */
+/** Reads up to `MAX_PREVIEW` bytes. `whole` is false if the file is longer. */
 export async function readText(sandboxId: string, path: string, size: number, signal: AbortSignal): Promise<{ text: string; whole: boolean }> {
   const data = await readBytes(sandboxId, path, signal, MAX_PREVIEW);
   return { text: new TextDecoder().decode(data), whole: size <= MAX_PREVIEW };
@@ -86,7 +85,6 @@ export async function deleteFile(sandboxId: string, path: string): Promise<void>
   await loadFiles(sandboxId);
 }
 
-// Reads up to `limit` bytes from the start of a file.
 async function readBytes(sandboxId: string, path: string, signal?: AbortSignal, limit = Infinity): Promise<Uint8Array<ArrayBuffer>> {
   const parts: Uint8Array[] = [];
   let size = 0;

@@ -1,8 +1,8 @@
-// Live views of the runs on the screen, updated at most once per frame. The client receives the events of all runs over
-// one stream.
+// Live views of the runs on the screen. One stream delivers the events of all runs, and each frame updates the views
+// once.
 //
-// After an outage, the client reconnects and resumes each run from its cursor. A view applies each event once, so the
-// user sees neither gaps nor repeated text.
+// After an outage, the stream resumes at each run's cursor. A view applies each event once, so text has no gaps and
+// no repetitions.
 import { type Signal, computed, signal } from "@preact/signals";
 import type { ConnectionState, RunEvent } from "@runyard/client";
 import { useEffect, useMemo } from "preact/hooks";
@@ -12,23 +12,20 @@ import type { Explained } from "../view/refusal";
 import { type RunView, advance, hasEnded, emptyView } from "../view/run";
 import { announce } from "./announce";
 
-/** A counter that increases when a run or a tool call ends, because workspace files may have changed. */
+/** Increases when a run or a tool call ends, because workspace files may have changed. */
 export const changes = signal(0);
-/** The ids of runs whose stream is interrupted. */
 const reconnecting: Signal<ReadonlySet<string>> = signal(new Set());
-/** Maps a run id to the error that ended the run's stream. */
+/** Errors that ended a run's stream, by run id. */
 const streamErrors: Signal<ReadonlyMap<string, Explained>> = signal(new Map());
-/** Whether the stream of any run is interrupted and the client is reconnecting. */
 export const isReconnecting = computed(() => reconnecting.value.size > 0);
 
-/** Maximum number of views kept in memory for runs that no component watches. */
+/** Maximum number of views without a watching component. */
 const MAX_IDLE_VIEWS = 60;
 /**
- * Maximum number of events in a run's queue, which holds received events until they are rendered. While the queue is
- * full, the run's stream is not read.
+ * Maximum number of a run's events that wait for rendering. While the queue is full, the run's stream is not read.
  */
 const MAX_QUEUED = 1_000;
-/** Number of events that are read before yielding to other tasks of the page. */
+/** Number of events after which other tasks of the page get a turn. */
 const EVENTS_PER_TASK = 100;
 
 interface Watched {
@@ -37,21 +34,21 @@ interface Watched {
   following: AbortController | null;
   queue: RunEvent[];
   resume: (() => void) | null;
-  /** Whether the run was active while it was watched. Only the end of such a run is announced. */
+  /** Whether the run was active while watched. Only the end of such a run is announced. */
   wasActive: boolean;
 }
 
 const runs = new Map<string, Watched>();
 let updateScheduled = false;
 
-/** The view of a run, kept up to date while the component is mounted. */
+/** The view of a run, updated while the component is mounted. */
 export function useRun(runId: string): Signal<RunView> {
   const view = useMemo(() => entry(runId).view, [runId]);
   useEffect(() => watch(runId), [runId]);
   return view;
 }
 
-/** Watches a run until the returned function is called. */
+/** Watches a run. The returned function ends the watch. */
 export function watch(runId: string): () => void {
   const run = entry(runId);
   run.watchers += 1;
@@ -76,7 +73,6 @@ export function retryStream(runId: string): void {
   if (run && run.watchers > 0) void follow(runId, run);
 }
 
-/** Drops all views. Called on sign-out. */
 export function forgetRuns(): void {
   for (const [runId, run] of runs) stopFollowing(runId, run);
   runs.clear();
@@ -125,8 +121,8 @@ async function follow(runId: string, run: Watched): Promise<void> {
   }
 }
 
-// Waits for a new macrotask, so that the page can respond. An `await` of a value that is already available continues in
-// the same task and would block the page.
+// Waits for a new macrotask, so that the page can respond. An `await` of an available value would continue in the same
+// task.
 function nextTask(): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve));
 }
@@ -134,7 +130,7 @@ function nextTask(): Promise<void> {
 function stopFollowing(runId: string, run: Watched): void {
   run.following?.abort();
   run.following = null;
-  // The queued events can be dropped. The view has not applied them, so the next stream of the run delivers them again.
+  // The view has not applied the queued events, so the run's next stream delivers them again.
   run.queue = [];
   run.resume?.();
   run.resume = null;
@@ -163,7 +159,7 @@ function removeKey(map: Signal<ReadonlyMap<string, Explained>>, key: string): vo
   map.value = rest;
 }
 
-// A hidden page renders no frames, so its updates use a timer.
+// A hidden page renders no frames, so a timer updates its views.
 function scheduleUpdate(): void {
   if (updateScheduled) return;
   updateScheduled = true;

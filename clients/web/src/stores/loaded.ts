@@ -1,4 +1,4 @@
-// Values loaded from the server. The previous value stays visible during a reload.
+// Values loaded from the server. A reload keeps the previous value until the new one arrives.
 import { type Signal, signal } from "@preact/signals";
 import { explainError } from "../errors";
 import type { Explained } from "../view/refusal";
@@ -9,15 +9,14 @@ export interface Loaded<T> {
   loading: boolean;
 }
 
-// All instances, cleared on sign-out. Instances are created only while modules load, so the list does not grow later.
+// All instances. They are created only while modules load, so the list does not grow later.
 const all: Loadable<unknown>[] = [];
 
-/** Clears all loaded values. Called on sign-out. */
 export function forgetLoaded(): void {
   for (const loadable of all) loadable.clear();
 }
 
-/** A value that can be loaded. If loads overlap, only the result of the last load is used. */
+/** A value from the server. If loads overlap, only the result of the last load is used. */
 export class Loadable<T> {
   readonly state: Signal<Loaded<T>> = signal({ value: null, refused: null, loading: false });
   #generation = 0;
@@ -42,19 +41,18 @@ export class Loadable<T> {
     }
   }
 
-  /** Sets the value without a request, and discards loads in progress. */
+  /** Discards loads in progress. */
   set(value: T): void {
     this.#generation += 1;
     this.state.value = { value, refused: null, loading: false };
   }
 
-  /** Removes the value and discards loads in progress. */
+  /** Discards loads in progress. */
   clear(): void {
     this.#generation += 1;
     this.state.value = { value: null, refused: null, loading: false };
   }
 
-  /** The value, read as a signal. */
   get value(): T | null {
     return this.state.value.value;
   }

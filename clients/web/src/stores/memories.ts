@@ -1,4 +1,4 @@
-// The memories of the account and its agents, filtered by holder and search text, loaded page by page.
+// The memories of the account and its agents.
 import { signal } from "@preact/signals";
 import type { Memory } from "@runyard/client";
 import { runyard } from "../client";
@@ -6,7 +6,7 @@ import { Loadable } from "./loaded";
 
 const PAGE = 50;
 
-/** The filter of the list. `holder` is an agent's id, "account", or "" for all memories. */
+/** `holder` is an agent's id, "account", or "" for all memories. */
 export interface MemoryFilter {
   holder: string;
   search: string;
@@ -16,7 +16,6 @@ export const memories = new Loadable<readonly Memory[]>();
 /** The token of the next page; empty when all memories are loaded. */
 export const moreMemories = signal("");
 
-/** Loads the first page of the memories that match the filter. */
 export function loadMemories(filter: MemoryFilter): Promise<void> {
   return memories.load(async () => {
     const page = await runyard().memories.list({ ...query(filter), pageSize: PAGE });

@@ -5,7 +5,7 @@ import { Loadable } from "./loaded";
 
 const MAX_SKILLS = 200;
 
-/** The skills with their current versions, newest first. */
+/** Current versions, newest first. */
 export const skills = new Loadable<readonly Skill[]>();
 
 export function loadSkills(): Promise<void> {

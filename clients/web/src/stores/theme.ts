@@ -7,7 +7,6 @@ const KEY = "runyard.theme";
 
 export const theme = signal<Theme>(stored());
 
-/** Applies a theme and stores the choice. */
 export function choose(next: Theme): void {
   theme.value = next;
   if (next === "system") delete document.documentElement.dataset["theme"];
@@ -16,7 +15,7 @@ export function choose(next: Theme): void {
     if (next === "system") localStorage.removeItem(KEY);
     else localStorage.setItem(KEY, next);
   } catch {
-    // Storage is unavailable: the choice lasts until the page closes.
+    // Storage is unavailable, so the choice is lost when the page closes.
   }
 }
 

@@ -3,26 +3,23 @@ import type { RunRecord, Thread, ThreadMessage } from "@runyard/client";
 import { runyard } from "../client";
 import { Loadable } from "./loaded";
 
-/** Maximum number of messages that are loaded for a thread. The same maximum applies to its runs. */
+/** Maximum number of messages, and of runs, that are loaded for a thread. */
 const MAX_ITEMS = 2_000;
 
 export interface WholeThread {
   thread: Thread;
-  /** The messages, oldest first. */
+  /** Oldest first. */
   messages: readonly ThreadMessage[];
-  /** The runs, oldest first. */
+  /** Oldest first. */
   runs: readonly RunRecord[];
 }
 
-/**
- * A turn: a user message and the run that answers it. A message without a run is also a turn, and so is a run without a
- * user message.
- */
+/** A user message and its run. Either may be missing. */
 export interface Turn {
   key: string;
   prompt: ThreadMessage | null;
   run: RunRecord | null;
-  /** The assistant's messages, shown when the run's events are not loaded. */
+  /** Shown while the run's events are not loaded. */
   answers: readonly ThreadMessage[];
 }
 
@@ -40,7 +37,6 @@ export function loadThread(threadId: string): Promise<void> {
   });
 }
 
-/** Groups messages and runs into turns, oldest first. */
 export function turns({ messages, runs }: Pick<WholeThread, "messages" | "runs">): Turn[] {
   const placed: { at: number; turn: Turn }[] = [];
   const byRun = new Map<string, ThreadMessage[]>();

@@ -1,4 +1,4 @@
-// The threads of the account, most recently active first, loaded page by page.
+// The threads of the account, most recently active first.
 import { signal } from "@preact/signals";
 import type { Thread } from "@runyard/client";
 import { runyard } from "../client";
@@ -10,7 +10,6 @@ export const threads = new Loadable<readonly Thread[]>();
 /** The token of the next page; empty when all threads are loaded. */
 export const moreThreads = signal("");
 
-/** Reloads the first page of threads. */
 export function loadThreads(): Promise<void> {
   return threads.load(async () => {
     const page = await runyard().threads.list({ pageSize: PAGE });

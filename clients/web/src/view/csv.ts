@@ -3,11 +3,10 @@
 export interface Table {
   header: string[];
   rows: string[][];
-  /** Whether the file has more rows. */
   more: boolean;
 }
 
-/** Parses up to `maxRows` rows. Uses the separator that occurs most often in the first line. */
+/** The separator is the candidate that occurs most often in the first line. */
 export function readTable(text: string, maxRows: number): Table {
   const rows: string[][] = [];
   const separator = guessSeparator(text);
@@ -41,7 +40,7 @@ export function readTable(text: string, maxRows: number): Table {
   return { header, rows: rows.slice(0, maxRows), more: at < text.length || rows.length > maxRows };
 }
 
-/** Whether a column contains only numbers. Such a column is aligned right. */
+/** Whether a column contains only numbers, which are aligned right. */
 export function isNumeric(table: Table, column: number): boolean {
   const cells = table.rows.map((row) => row[column] ?? "").filter((cell) => cell !== "");
   return cells.length > 0 && cells.every((cell) => /^[-+]?[\d.,\s]+%?$/.test(cell));

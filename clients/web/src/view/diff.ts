@@ -1,22 +1,21 @@
 // Line diffs: compares two texts, and parses a unified diff from a tool.
 
-/** A line of a diff. A line of kind "place" is a hunk header or represents skipped lines. */
+/** A line of kind "place" is a hunk header, or stands for skipped lines. */
 export interface DiffLine {
   kind: "same" | "added" | "removed" | "place";
   text: string;
 }
 
 /**
- * Bound on the cost of a comparison. The cost grows with the product of the two line counts. If the product is larger
- * than the square of this number, all lines between the first and the last change are shown as removed and added.
+ * Limits the cost of a comparison, which grows with the product of the two line counts. If the product exceeds the
+ * square of this limit, all lines between the first and the last change are shown as changed.
  */
 const MAX_LINES = 2_000;
-/** Number of unchanged lines shown around a change. */
+/** Number of unchanged lines around a change. */
 const CONTEXT = 3;
 
-/** Compares two texts and returns the changes with a few lines of context. */
 export function difference(before: string, after: string): DiffLine[] {
-  // An empty text has no lines; `split` would return one empty line.
+  // `split` would return one line for an empty text.
   const left = before === "" ? [] : before.split("\n");
   const right = after === "" ? [] : after.split("\n");
   let start = 0;
@@ -34,7 +33,6 @@ export function difference(before: string, after: string): DiffLine[] {
   return shorten([...left.slice(0, start).map(same), ...middle, ...left.slice(left.length - end).map(same)]);
 }
 
-/** Parses a unified diff. A hunk header becomes a line of kind "place". */
 export function unified(text: string): DiffLine[] {
   return text.split("\n").map((line) => {
     if (line.startsWith("@@")) return { kind: "place", text: line };
@@ -44,7 +42,7 @@ export function unified(text: string): DiffLine[] {
   });
 }
 
-// Compares two lists of lines by their longest common subsequence, which is computed with a table of lengths.
+// Finds the longest common subsequence with a table of lengths.
 function compare(left: string[], right: string[]): DiffLine[] {
   const removed = (text: string): DiffLine => ({ kind: "removed", text });
   const added = (text: string): DiffLine => ({ kind: "added", text });

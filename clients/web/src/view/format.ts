@@ -4,29 +4,29 @@ const whole = new Intl.NumberFormat("en-US");
 const money = new Intl.NumberFormat("en-US", { minimumFractionDigits: 0, maximumFractionDigits: 2 });
 const fine = new Intl.NumberFormat("en-US", { maximumSignificantDigits: 2 });
 
-/** Formats a whole number, such as 12,459. */
+/** For example 12,459. */
 export function count(value: number | bigint): string {
   return whole.format(value);
 }
 
-/** Formats a number with its noun, such as "1 run" or "3 runs". */
+/** For example "1 run" or "3 runs". */
 export function counted(value: number, one: string, many = `${one}s`): string {
   return `${count(value)} ${value === 1 ? one : many}`;
 }
 
-/** Formats a large number in few characters, such as 19.7k. */
+/** For example 19.7k. */
 export function short(value: number): string {
   if (value < 1000) return String(value);
   if (value < 999_950) return `${trim(value / 1000)}k`;
   return `${trim(value / 1_000_000)}M`;
 }
 
-/** Formats credits with up to two decimals, such as 12.5. Amounts below 0.01 have two significant digits. */
+/** For example 12.5. Amounts below 0.01 have two significant digits. */
 export function credits(value: number): string {
   return value > 0 && value < 0.01 ? fine.format(value) : money.format(value);
 }
 
-/** Formats a size in bytes, such as 12.5 kB. */
+/** For example 12.5 kB. */
 export function bytes(value: number | bigint): string {
   const size = Number(value);
   if (size < 1000) return `${size} B`;
@@ -35,7 +35,7 @@ export function bytes(value: number | bigint): string {
   return `${trim(size / 1_000_000_000)} GB`;
 }
 
-/** Formats a duration in milliseconds, such as 40 ms, 0.3 s, 12 s or 3 min 20 s. */
+/** For example 40 ms, 0.3 s, 12 s or 3 min 20 s. */
 export function duration(ms: number): string {
   if (ms < 100) return ms < 1 ? "< 1 ms" : `${Math.round(ms)} ms`;
   if (ms < 10_000) return `${(ms / 1000).toFixed(1)} s`;
@@ -45,7 +45,7 @@ export function duration(ms: number): string {
   return `${Math.floor(seconds / 3600)} h ${Math.floor((seconds % 3600) / 60)} min`;
 }
 
-/** Formats the time since `then`, such as "3 min ago". After 24 hours, returns the date. */
+/** For example "3 min ago". After 24 hours, returns the date. */
 export function ago(then: number | Date, now: number): string {
   const seconds = Math.round((now - Number(then)) / 1000);
   if (seconds < 10) return "just now";
@@ -55,12 +55,12 @@ export function ago(then: number | Date, now: number): string {
   return day(then);
 }
 
-/** Formats a day, such as 21 Nov 2026. */
+/** For example 21 Nov 2026. */
 export function day(at: number | Date): string {
   return new Date(at).toLocaleDateString("en-GB", { day: "numeric", month: "short", year: "numeric" });
 }
 
-/** Formats a day and a time, such as 21 Nov 2026, 22:53. */
+/** For example 21 Nov 2026, 22:53. */
 export function dayAndTime(at: number | Date): string {
   return new Date(at).toLocaleString("en-GB", {
     day: "numeric",
@@ -71,7 +71,6 @@ export function dayAndTime(at: number | Date): string {
   });
 }
 
-/** Returns the start of a text as one line of up to `maxLength` characters. */
 export function excerpt(text: string, maxLength: number): string {
   const line = text.replace(/\s+/g, " ").trim();
   return line.length <= maxLength ? line : `${line.slice(0, maxLength - 1).trimEnd()}…`;

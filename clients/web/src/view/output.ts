@@ -1,16 +1,16 @@
-// Finds the files of a workspace that a run wrote.
+// Finds workspace files that a run wrote.
 import type { FileEntry } from "@runyard/client";
 
 /**
- * Maximum time in milliseconds by which a file's modification time is behind the system clock. Linux sets the
- * modification time to the time of the last timer tick, and ticks are up to 10 ms apart (CONFIG_HZ=100).
+ * Milliseconds by which a file's modification time can be behind the system clock. Linux uses the time of the last
+ * timer tick, and ticks are up to 10 ms apart (CONFIG_HZ=100).
  */
 const TICK = 10;
 
 /**
- * Returns the files that were modified at or after `startedAt`, the time of the run's first output. Modification times
- * are imprecise, so files modified up to `TICK` earlier are included. Attached files get no such tolerance, because the
- * server stores them shortly before the first output.
+ * Returns the files that were modified after `startedAt`, the time of the run's first output. `TICK` allows for
+ * imprecise modification times, but not for attached files: the server stores attached files shortly before the first
+ * output.
  */
 export function writtenBy(files: readonly FileEntry[], startedAt: number, attached: readonly string[]): FileEntry[] {
   return files.filter((file) => {

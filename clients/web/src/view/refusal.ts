@@ -1,4 +1,4 @@
-// Texts for error codes: what happened and how to resolve it.
+// Explains error codes to the user.
 import { counted } from "./format";
 
 export interface Refused {
@@ -16,7 +16,6 @@ export interface Refused {
   retryAfter?: number;
 }
 
-/** A message for people, with the actions that may help. */
 export interface Explained {
   title: string;
   text: string;
@@ -24,13 +23,13 @@ export interface Explained {
   /** Whether a retry may succeed. */
   again: boolean;
   requestId: string | null;
-  /** Advice for the operator of the server on how to lift a plan limit; null for other errors. */
+  /** Advice to the operator of the server on lifting a plan limit; null for other errors. */
   operator: Code[] | null;
 }
 
 export type Code = string | { code: string };
 
-/** Advice for the operator of the server on how to change an account's plan or turn plans off. */
+/** Advice to the operator of the server on changing or turning off plans. */
 export const CHANGE_PLAN: Code[] = [
   "If you run this server: ",
   { code: "runyard tier pro" },
@@ -40,12 +39,10 @@ export const CHANGE_PLAN: Code[] = [
 ];
 const NO_PLANS: Code[] = ["If you run this server: ", { code: "RUNYARD_LIMITS=off" }, " turns plans off."];
 
-/** Returns the message for an error. If a plan limit caused the error, adds advice for the operator. */
 export function explain(refused: Refused): Explained {
   return { ...describe(refused), operator: forOperator(refused.errorCode) };
 }
 
-/** Returns advice for the operator of the server on how to lift a plan limit; null for other errors. */
 function forOperator(errorCode: string): Code[] | null {
   switch (errorCode) {
     case "AGENT_RUN_LIMIT_EXCEEDED":

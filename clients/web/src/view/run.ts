@@ -1,8 +1,7 @@
-// The view of a run, computed from its events by a pure function.
+// The view of a run, computed from its events.
 //
-// A repeated event changes nothing, and the result does not depend on the batches in which events arrive. A stream can
-// therefore break and resume from its cursor. Events after a gap are ignored, so that the stream resumes from the last
-// event before the gap.
+// Repeated events change nothing, and the batches in which events arrive do not matter. Therefore a stream can break
+// and resume. Events after a gap are ignored, so that the stream resumes before the gap.
 import type { NoticeEvent, RunEvent, StatusEvent } from "@runyard/client";
 
 export type RunState = "waiting" | "running" | "completed" | "failed" | "stopped";
@@ -27,7 +26,7 @@ export interface ToolStep {
   name: string;
   args: Record<string, unknown>;
   invalidArgs: string | null;
-  /** The output so far. If the output is long, its start is dropped. */
+  /** The output so far. The start of a long output is dropped. */
   output: string;
   outputCut: boolean;
   startedAt: number;
@@ -61,7 +60,7 @@ export interface Usage {
 
 export interface RunView {
   runId: string;
-  /** The sequence number of the last event, which is the cursor. */
+  /** The cursor: the sequence number of the last event. */
   last: number;
   state: RunState;
   errorCode: string | null;
@@ -72,12 +71,9 @@ export interface RunView {
   endedAt: number | null;
 }
 
-/**
- * Maximum number of characters of a running tool's output that a view keeps. The tool's result contains the final text.
- */
+/** Maximum number of characters of live tool output in a view. The result of the tool has the final output. */
 export const MAX_LIVE_OUTPUT = 64 * 1024;
 
-/** The view of a run before its first event. */
 export function emptyView(runId: string): RunView {
   return {
     runId,
@@ -97,8 +93,8 @@ export function hasEnded(view: RunView): boolean {
 }
 
 /**
- * Applies more events to a view. A step that does not change stays the same object. If nothing changes, the same view
- * is returned. Events after a gap are ignored.
+ * Applies events to a view. Unchanged steps, and a view without changes, stay the same objects. Events after a gap
+ * are ignored.
  */
 export function advance(view: RunView, events: readonly RunEvent[]): RunView {
   let next: Draft | null = null;
@@ -117,8 +113,7 @@ export function advance(view: RunView, events: readonly RunEvent[]): RunView {
   return result;
 }
 
-// A mutable copy of a view. `fresh` contains the steps that were created or copied for this draft. Only these steps may
-// be modified.
+// A mutable copy of a view. Only the steps in `fresh` may be modified.
 interface Draft extends Omit<RunView, "steps"> {
   steps: Step[];
   fresh: Set<Step>;
@@ -138,7 +133,7 @@ function apply(draft: Draft, event: RunEvent): void {
       break;
     case "message": {
       markStarted(draft, at);
-      // A message without text contains only tool calls and needs no text step.
+      // A message without text contains only tool calls.
       if (event.text === "" && !draft.steps.some((step) => step.kind === "text" && step.id === event.messageId)) break;
       const step = text(draft, event.messageId);
       step.text = event.text;
@@ -193,15 +188,15 @@ function apply(draft: Draft, event: RunEvent): void {
       add(draft, { kind: "notice", id: `notice-${draft.last}`, notice: event.kind, message: event.message });
       break;
     case "unknown":
-      // The event has a type that only newer servers send. It advances the cursor and shows nothing.
+      // A newer server sent an unknown type of event. Only the cursor changes.
       break;
   }
 }
 
 function status(draft: Draft, state: StatusEvent["status"], at: number): void {
   if (state === "unspecified") return;
-  // A run has the status "running" as soon as it is created. The console shows it as waiting until the first output of
-  // the model or a tool.
+  // A run has the status "running" from the start. The view shows "waiting" until the first output of the model or a
+  // tool.
   draft.state = state === "running" && draft.startedAt === null ? "waiting" : state;
   if (state !== "running") {
     draft.endedAt = at;
@@ -220,7 +215,7 @@ function add<S extends Step>(draft: Draft, step: S): S {
   return step;
 }
 
-// Returns the step at a position for modification. If the step is not in `fresh`, copies it first.
+// Returns a step for modification. A step outside `fresh` is copied first.
 function editable<S extends Step>(draft: Draft, position: number): S {
   const step = draft.steps[position] as S;
   if (draft.fresh.has(step)) return step;

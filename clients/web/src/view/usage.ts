@@ -12,7 +12,7 @@ export interface UsageGroup {
   credits: number;
 }
 
-/** Groups charges and sums them, newest group first. Days are UTC days. */
+/** Sums the charges per group, newest group first. Days are UTC days. */
 export function groupUsage(entries: readonly UsageEntry[], by: By): UsageGroup[] {
   const groups = new Map<string, UsageGroup>();
   for (const entry of entries) {

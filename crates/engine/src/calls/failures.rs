@@ -1,24 +1,23 @@
-//! Decides when to turn off tools because the model's calls keep failing.
+//! Decides when to turn off tools because calls keep failing.
 //!
 //! Tools are turned off in two cases:
-//! - A call fails in two consecutive answers with the same arguments. Repeated failures within one answer count once,
-//!   because the model has not yet received the first result. After a successful call that may have changed the
-//!   workspace, all earlier failures are forgotten.
+//! - A call fails in two consecutive answers with the same arguments. Within one answer, repeated failures count
+//!   once. A successful call that may have changed the workspace clears all failures.
 //! - [`MAX_MISTAKES`] consecutive calls are invalid.
 
 use serde_json::Value;
 
 use super::plan::{Decision, Planned};
 
-/// Number of consecutive invalid calls after which tools are turned off. A call is invalid if its tool is unknown or
-/// its arguments are invalid.
+/// Consecutive invalid calls after which tools are turned off. A call with an unknown tool or invalid arguments is
+/// invalid.
 pub const MAX_MISTAKES: u32 = 5;
 
 #[derive(Debug, Default)]
 pub(crate) struct Failures {
-    /// Failed calls of the previous answer: tool names and arguments.
+    /// Failed calls in the previous answer: tool names and arguments.
     before: Vec<(String, Value)>,
-    /// Failed calls of the current answer.
+    /// Failed calls in the current answer.
     now: Vec<(String, Value)>,
     /// Number of consecutive invalid calls.
     mistakes: u32,
@@ -29,10 +28,10 @@ impl Failures {
         self.before = std::mem::take(&mut self.now);
     }
 
-    /// Counts a failed call. Returns the reason if the tools must be turned off.
+    /// Counts a failed call. If the tools must be turned off, returns the reason.
     pub(super) fn failed(&mut self, call: &Planned) -> Option<String> {
         match call.plan {
-            // Refusals by the engine do not count.
+            // Refusals by the engine are not mistakes of the model.
             Decision::Refused(_) => return None,
             Decision::Invalid(_) => self.mistakes += 1,
             Decision::Run => self.mistakes = 0,
@@ -48,15 +47,14 @@ impl Failures {
         (self.mistakes >= MAX_MISTAKES).then(|| format!("{MAX_MISTAKES} calls in a row were invalid"))
     }
 
-    /// Clears all failures after a successful call that may have changed the workspace, because the failed calls may
-    /// now succeed.
+    /// A successful call may have changed the workspace, so that failed calls may now succeed.
     pub(super) fn changed(&mut self) {
         self.before.clear();
         self.now.clear();
         self.mistakes = 0;
     }
 
-    /// Resets the number of consecutive invalid calls after a successful read-only call.
+    /// Counts a successful read-only call.
     pub(super) fn looked(&mut self) {
         self.mistakes = 0;
     }

@@ -15,15 +15,15 @@ pub(crate) struct Planned {
 #[derive(Debug)]
 pub(crate) enum Decision {
     Run,
-    /// Do not run the tool, because the call is invalid. The text explains the error to the model.
+    /// Do not run an invalid call. The text explains the error to the model.
     Invalid(String),
-    /// Do not run the tool, because the engine refuses the call. The text explains the reason to the model.
+    /// Do not run a call that the engine refuses. The text explains the reason to the model.
     Refused(String),
 }
 
 impl CallRunner<'_> {
-    /// Validates the arguments of a call against the tool's schema, and decides whether the call is run. Arguments that
-    /// are not a JSON object are kept as a string.
+    /// Validates a call's arguments and decides whether the call is run. Arguments that are not a JSON object are
+    /// kept as a string.
     pub(crate) fn plan(&self, heard: ReceivedCall) -> Planned {
         let ReceivedCall { request, refusal } = heard;
         let (arguments, checked) = match read_arguments(&request.arguments) {
@@ -67,7 +67,6 @@ impl CallRunner<'_> {
         }
     }
 
-    /// Returns whether the call may change the workspace; false if the call is not run.
     pub(crate) fn may_change(&self, call: &Planned) -> bool {
         matches!(call.plan, Decision::Run)
             && self
@@ -77,8 +76,8 @@ impl CallRunner<'_> {
     }
 }
 
-/// Parses the arguments of a call. Accepts a JSON object, a JSON string that contains a JSON object, or an empty text
-/// for no arguments. The error is a message for the model.
+/// Accepts a JSON object, a JSON string that contains a JSON object, or an empty text. The error is a message for the
+/// model.
 fn read_arguments(text: &str) -> Result<Value, String> {
     if text.trim().is_empty() {
         return Ok(Value::Object(serde_json::Map::new()));

@@ -1,7 +1,5 @@
-//! Properties in which providers of the same protocol differ.
-//!
-//! `llm/upstream/profile/table.rs` lists the properties of known providers. The configuration can override each
-//! property.
+//! Properties in which providers of the same protocol differ. `llm/upstream/profile/table.rs` lists the properties of
+//! known providers.
 
 use serde::Deserialize;
 
@@ -11,26 +9,26 @@ use serde::Deserialize;
 pub struct Capabilities {
     /// Role of the message that contains the system prompt.
     pub system_role: Option<SystemRole>,
-    /// If true, consecutive user messages are sent as one message.
+    /// Whether consecutive user messages are sent as one message.
     pub merges_turns: Option<bool>,
-    /// If true, the provider refuses a user message directly after a tool result, so the engine inserts a short
-    /// assistant message between the two.
+    /// Whether the provider refuses a user message directly after a tool result. If so, the engine inserts a short
+    /// assistant message before the user message.
     pub assistant_after_tool: Option<bool>,
-    /// Required format of tool call ids. Ids in other formats are converted.
+    /// Required format of tool call ids. Other ids are converted.
     pub tool_call_ids: Option<CallIds>,
-    /// If true, tool results in requests contain the tool's name.
+    /// Whether tool results in requests contain the tool's name.
     pub tool_result_name: Option<bool>,
     /// Messages whose reasoning is sent back to the provider.
     pub returns_reasoning: Option<ReasoningReturn>,
     /// Position of reasoning within the text of an answer.
     pub think_tags: Option<ThinkTags>,
-    /// Request format of the reasoning effort.
+    /// How requests express the reasoning effort.
     pub reasoning_effort: Option<EffortStyle>,
-    /// If true, requests contain `cache_control` markers for the provider's prompt cache.
+    /// Whether requests contain `cache_control` markers for the provider's prompt cache.
     pub cache_markers: Option<bool>,
-    /// If false, requests to Gemini declare tools with OpenAPI schemas (`parameters`) instead of JSON Schema.
+    /// Whether Gemini accepts JSON Schema for tools. If false, tools use OpenAPI schemas (`parameters`).
     pub json_schema: Option<bool>,
-    /// Header for the API key, instead of the protocol's default header.
+    /// Header for the API key. Overrides the protocol's header.
     pub key_header: Option<KeyHeader>,
 }
 
@@ -42,7 +40,7 @@ pub enum SystemRole {
     System,
     /// A message with the role `developer`.
     Developer,
-    /// No separate role: the system prompt becomes the beginning of the first user message.
+    /// No separate message: the system prompt starts the first user message.
     User,
 }
 
@@ -52,7 +50,8 @@ pub enum SystemRole {
 pub enum CallIds {
     /// Any id of up to 40 bytes.
     Any,
-    /// Exactly nine ASCII letters or digits. Ids in another format are converted, even if the provider generated them.
+    /// Exactly nine ASCII letters or digits. The provider's own ids are converted as well if they have another
+    /// format.
     Mistral,
     /// `functions.NAME:NUMBER`, the format of Kimi models.
     Kimi,
@@ -62,13 +61,13 @@ pub enum CallIds {
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "snake_case")]
 pub enum ReasoningReturn {
-    /// No messages: reasoning is never sent back.
+    /// No messages.
     Never,
     /// Only messages with tool calls.
     ToolCalls,
     /// All messages.
     Always,
-    /// All messages. A message with tool calls but without reasoning from this provider gets placeholder reasoning.
+    /// All messages. A message with tool calls but without the provider's reasoning gets placeholder reasoning.
     Required,
 }
 
@@ -76,15 +75,15 @@ pub enum ReasoningReturn {
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "snake_case")]
 pub enum ThinkTags {
-    /// The text contains no reasoning; tags are ordinary text.
+    /// Nowhere: tags are ordinary text.
     None,
     /// Between tags, such as `<think>`, at the beginning of the answer.
     Tagged,
-    /// From the beginning of the answer to the closing tag. The opening tag is part of the prompt.
+    /// From the beginning of the answer to the closing tag. The prompt contains the opening tag.
     Open,
 }
 
-/// Format of the reasoning effort in a Chat Completions request.
+/// How a Chat Completions request expresses the reasoning effort.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "snake_case")]
 pub enum EffortStyle {
@@ -115,7 +114,7 @@ pub enum MaxTokensField {
 }
 
 impl MaxTokensField {
-    /// Returns the name of the field in the request body, such as `max_tokens`.
+    /// Returns the name of the field in the request body.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::MaxTokens => "max_tokens",

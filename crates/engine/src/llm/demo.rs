@@ -1,8 +1,8 @@
 //! The built-in model `runyard/demo`, used while no provider is configured.
 //!
-//! The model is deterministic and needs neither an API key nor a network. It performs one kind of task: it reads the
-//! start of a file, writes one of three scripts (`demo/*.sh`), runs the script and returns the script's output. The
-//! model keeps no state. It derives the next step from the tool results since the user's last message.
+//! The model reads the start of a file, writes one of three scripts (`demo/*.sh`), runs the script and returns its
+//! output. The model is deterministic and has no state: the tool results since the user's last message determine the
+//! next step.
 
 use async_trait::async_trait;
 use futures::{StreamExt, stream};
@@ -20,22 +20,21 @@ const ABOUT: &str = "I am Runyard's built-in demo model. I follow fixed rules an
     requests in a log. For real answers, start the server with RUNYARD_OPENAI_BASE_URL (and RUNYARD_OPENAI_API_KEY, \
     RUNYARD_OPENAI_MODEL), or add a provider to the configuration.";
 
-/// Prefixes of words that indicate that a message is about files, separated by spaces.
+/// Prefixes of words about files, separated by spaces.
 const FILE_WORDS: &str = "analy chart column csv data diagram file folder graph log plot report row spreadsheet statistic \
     summar table tsv upload visual workspace";
 
-/// File name extensions, separated by spaces. A word with one of these extensions is a file name.
+/// Extensions that make a word a file name, separated by spaces.
 const EXTENSIONS: &str = "csv html json log md py rs sh sql tab toml tsv txt xml yaml yml";
 
-/// Extensions of files that contain a table, separated by spaces.
+/// Extensions of files that contain a table.
 const TABLES: &str = "csv tsv tab";
 
 /// Text that introduces the list of uploaded files at the end of a message.
 const UPLOADS: &str = "\n\nFiles in /workspace: ";
 
-/// Shell script that inspects the file `$f`. It prints a line with the kind, the size in bytes and the name of the
-/// file, then the start of the file. If `$f` is empty, the script selects the first table of the workspace or, without
-/// a table, the first file.
+/// Shell script that inspects the file `$f`. Prints the kind, size in bytes and name of the file, and then its start.
+/// An empty `$f` selects the first table of the workspace or, without tables, the first file.
 const LOOK: &str = r#"[ -n "$f" ] || f=$(find . -type f ! -path './.*' ! -path './*/.*' ! -path './output/*' | sort | awk '
     NR == 1 { name = $0 } tolower($0) ~ /[.](csv|tsv|tab)$/ { name = $0; exit } END { print name }')
 if [ ! -f "$f" ]; then kind=missing
@@ -45,11 +44,11 @@ else kind=text; fi
 printf '%s %s %s\n' $kind "$([ $kind = missing ] || wc -c <"$f" | tr -d ' ')" "${f#./}"
 [ $kind != text ] || head -n 5 <"$f" | head -c 1000"#;
 
-/// The built-in model. It has no state, so one value serves all runs.
+/// The built-in model.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Demo;
 
-/// Next step of the model: the text of its message, and a tool call. Without a call, the text is the final answer.
+/// The text of the model's next message, and a tool call. Without a call, the text is the final answer.
 type Step = (String, Option<ToolRequest>);
 
 #[async_trait]
@@ -74,7 +73,7 @@ struct Turn<'a> {
     task: &'a str,
     /// The file that the task names. If the task is about files but names none, the file that the user named last.
     file: Option<&'a str>,
-    /// Results of the tool calls: the name of the tool, the text, and whether the call failed.
+    /// Results of tool calls: the tool's name, the text, and whether the call failed.
     results: Vec<(&'a str, &'a str, bool)>,
 }
 
@@ -121,8 +120,8 @@ impl<'a> Turn<'a> {
         }
     }
 
-    /// Returns the next step: write the script, run the script, or report its output. If the tool `write` is missing or
-    /// fails, `bash` writes the script.
+    /// Returns the next step: write the script, run the script, or report its output. If the tool `write` is missing
+    /// or fails, `bash` writes the script.
     fn work(&self, file: &str) -> Step {
         let (name, script, purpose) = job(file, self.task);
         let path = format!("output/{name}.sh");
@@ -168,7 +167,6 @@ impl<'a> Turn<'a> {
     }
 }
 
-/// Returns the last 300 bytes of a tool result, to quote in an answer.
 fn excerpt(text: &str) -> &str {
     let text = text.trim();
     &text[text.ceil_char_boundary(text.len().saturating_sub(300))..]
@@ -183,7 +181,6 @@ fn say(text: impl Into<String>) -> Step {
     (text.into(), None)
 }
 
-/// Selects the script for a task. Returns the name, the content and the purpose of the script.
 fn job(file: &str, task: &str) -> (&'static str, &'static str, &'static str) {
     let task = task.to_lowercase();
     if has_extension(file, TABLES) {
@@ -201,9 +198,9 @@ fn is_about_files(task: &str) -> bool {
     words.any(|word| FILE_WORDS.split(' ').any(|start| word.starts_with(start)))
 }
 
-/// Returns the file that a message refers to: the first table among the candidates or, without a table, the first
-/// candidate. The candidates are the files that are both named and uploaded; if there are none, all uploads; without
-/// uploads, all named files.
+/// Returns the file that a message refers to. Candidates are the files that are both named and uploaded; if there are
+/// none, all uploads; without uploads, all named files. The first table among the candidates is returned or, without
+/// a table, the first candidate.
 fn named_file(message: &str) -> Option<&str> {
     let (text, uploads) = message.rsplit_once(UPLOADS).unwrap_or((message, ""));
     let uploads: Vec<&str> = uploads.split(", ").filter(|name| !name.is_empty()).collect();
@@ -227,7 +224,7 @@ fn has_extension(name: &str, known: &str) -> bool {
     known.split(' ').any(|known| extension.as_deref() == Some(known))
 }
 
-/// Quotes a string as one shell word. NUL characters are removed, because a shell script cannot contain them.
+/// NUL is removed, because a shell script cannot contain it.
 fn quote(text: &str) -> String {
     format!("'{}'", text.replace('\0', "").replace('\'', r"'\''"))
 }

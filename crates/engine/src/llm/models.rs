@@ -1,8 +1,4 @@
-//! Maps each public model name to a provider.
-//!
-//! The service creates [`Models`] once, at startup. [`Models`] forwards each call to the provider of the requested
-//! model. The built-in demo model serves all public models whose provider is not configured. Before each run, the
-//! worker checks [`Models::is_demo`] and reports the use of the demo model.
+//! Maps public model names to providers. The demo model serves models whose provider is not configured.
 
 use std::{
     collections::BTreeMap,
@@ -25,7 +21,7 @@ use crate::{
 /// The public models and their providers.
 pub struct Models {
     routes: BTreeMap<String, Route>,
-    /// Numbers of skipped answer parts, by provider; see [`Models::skipped_pieces`].
+    /// Counters of [`Models::skipped_pieces`].
     skipped: BTreeMap<String, Arc<AtomicU64>>,
 }
 
@@ -45,7 +41,7 @@ enum Server {
 }
 
 impl Models {
-    /// Creates the providers and the public models of a configuration.
+    /// Creates the providers and public models of a configuration.
     ///
     /// # Errors
     /// `INVALID_REQUEST` if a provider's settings are invalid; `INTERNAL` if the TLS library cannot start.
@@ -84,7 +80,7 @@ impl Models {
         Ok(Self { routes, skipped })
     }
 
-    /// Creates models that are all served by one `Llm`, for example in tests.
+    /// Creates models that all call the same `Llm`.
     pub fn with_one(names: impl IntoIterator<Item = String>, llm: &Arc<dyn Llm>) -> Self {
         let route = |name: &String| Route {
             llm: Arc::clone(llm),
@@ -99,31 +95,31 @@ impl Models {
         }
     }
 
-    /// Returns whether the name is the public name or an alias of a configured model.
+    /// Returns whether this is a public name or an alias of a configured model.
     pub fn serves(&self, name: &str) -> bool {
         self.routes.contains_key(name)
     }
 
-    /// Returns whether the built-in demo model serves this public name.
+    /// Returns whether the built-in demo model serves this name.
     pub fn is_demo(&self, name: &str) -> bool {
         self.routes
             .get(name)
             .is_some_and(|route| route.server == Server::BuiltIn)
     }
 
-    /// Returns the name under which the provider offers a public model; `None` if no such model is configured.
+    /// Returns the provider's name of a public model.
     pub fn upstream(&self, name: &str) -> Option<&str> {
         self.routes.get(name).map(|route| route.upstream.as_str())
     }
 
-    /// Returns, for each provider, the number of answer parts that could not be parsed and were skipped or repaired.
+    /// Returns how many answer parts of each provider could not be parsed and were skipped or repaired.
     pub fn skipped_pieces(&self) -> impl Iterator<Item = (&str, u64)> {
         self.skipped
             .iter()
             .map(|(provider, count)| (provider.as_str(), count.load(Ordering::Relaxed)))
     }
 
-    /// Returns the public names that the built-in demo model serves, in alphabetical order.
+    /// Returns the names that the built-in demo model serves, in alphabetical order.
     pub fn demo_names(&self) -> impl Iterator<Item = &str> {
         self.routes
             .iter()

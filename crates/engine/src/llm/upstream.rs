@@ -1,10 +1,10 @@
-//! Real model providers, called over HTTP.
+//! Model providers that are called over HTTP.
 //!
-//! `llm/models.rs` creates one `Upstream` for each configured provider. A `Protocol` builds the requests and reads the
-//! answers; `upstream/profile.rs` describes the differences between providers of the same protocol. An attempt that
-//! fails before the first token is retried (`upstream/retry.rs`), and each retry produces a notice. A failure after the
-//! first token ends the stream with `Broken`. Invariants: the stream never repeats text, and secrets are removed from a
-//! provider's message before an error quotes the message.
+//! A `Protocol` builds requests and reads answers; `upstream/profile.rs` has the differences between providers of one
+//! protocol. An attempt that fails before the first token is retried (`upstream/retry.rs`). A failure after the first
+//! token ends the stream with `Broken`.
+//!
+//! Invariants: the stream never repeats text, and error texts contain no secrets.
 
 mod adapt;
 mod anthropic;
@@ -56,16 +56,16 @@ use crate::{
 pub use retry::Retries;
 pub use timeouts::Timeouts;
 
-/// Maximum number of bytes of text per token, used to convert the token limit of an answer to a size limit in bytes.
+/// Maximum bytes of text per token. Converts the token limit of an answer to a limit in bytes.
 const BYTES_PER_TOKEN: usize = 32;
 
-/// Lower bound for the size limit of an answer in bytes.
+/// Lower bound for the byte limit of an answer.
 const MIN_ANSWER_BYTES: usize = 64 * 1024;
 
-/// Maximum number of times per call that a refused request is adapted (see `adapt.rs`) and sent again.
+/// Maximum number of times per call that a refused request is adapted (`adapt.rs`) and sent again.
 const MAX_LESSONS: u32 = 6;
 
-/// Maximum number of retries per call after answers that broke off in the middle of a tool call.
+/// Maximum number of retries per call after answers that ended in the middle of a tool call.
 const MAX_BROKEN: u32 = 2;
 
 /// Client of one model provider.
@@ -81,13 +81,13 @@ struct Inner {
     timeouts: Timeouts,
     retries: Retries,
     scrubber: Scrubber,
-    /// Properties of models, by model name. Contains only models with properties learned from refused requests.
+    /// Properties learned from refused requests, by model name.
     learned: Mutex<HashMap<String, Overlay>>,
     skipped: Arc<AtomicU64>,
 }
 
 impl Upstream {
-    /// Creates the client of a provider, with the timeouts and retries of the provider's configuration.
+    /// Creates the client of a provider with its configured timeouts and retries.
     ///
     /// # Errors
     /// `INVALID_REQUEST` if a setting is invalid; `INTERNAL` if the TLS library cannot start.
@@ -105,7 +105,7 @@ impl Upstream {
         Self::with_limits(name, provider, Timeouts::of(provider, is_local), retries)
     }
 
-    /// Creates the client of a provider, with the given timeouts and retries.
+    /// Creates the client of a provider with these timeouts and retries.
     ///
     /// # Errors
     /// The same errors as [`Upstream::new`].
@@ -159,7 +159,6 @@ impl Llm for Upstream {
     }
 }
 
-/// One model call and its attempts.
 struct Asking {
     inner: Arc<Inner>,
     request: ModelRequest,
@@ -230,8 +229,8 @@ impl Asking {
         }
     }
 
-    /// Handles a failure before the first token: schedules another attempt or ends the stream. Returns the retry notice
-    /// or the final error, or `None` if an adapted request is sent immediately.
+    /// Handles a failure before the first token. Returns a retry notice or the final error. Returns `None` if an
+    /// adapted request is sent immediately.
     async fn fail(&mut self, fault: Fault) -> Option<std::result::Result<ModelEvent, LlmError>> {
         if let Fault::Final(LlmError::Refused(words)) = &fault
             && adapt::refuses_carried(words)
@@ -282,8 +281,6 @@ impl Asking {
 }
 
 impl Inner {
-    /// Returns the properties of a model, combined from the built-in table, the configuration and earlier refused
-    /// requests.
     fn overlay(&self, model: &str) -> Overlay {
         let learned = self.learned().get(model).copied();
         learned.unwrap_or_else(|| {
@@ -297,7 +294,7 @@ impl Inner {
         self.learned.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Learns properties of a model from the text of a refusal. Returns whether an adapted request may succeed.
+    /// Returns whether an adapted request may succeed.
     fn learn(&self, model: &str, words: &str) -> bool {
         let overlay = self.overlay(model);
         let profile = Profile::new(&self.name, model, overlay);
@@ -331,8 +328,8 @@ impl Inner {
         Ok(Attempt::new(response, reader, asked_at, terms))
     }
 
-    /// Adds details from the provider to an error: the available models if the model is unknown, or the window size if
-    /// the conversation is too long.
+    /// Adds the available models to an error about an unknown model, and the window size to an error about a long
+    /// conversation.
     async fn explain(&self, error: LlmError, model: &str) -> LlmError {
         let profile = Profile::new(&self.name, model, self.overlay(model));
         let catalog = Catalog {
@@ -354,8 +351,7 @@ impl Inner {
     }
 }
 
-/// Returns the maximum size in bytes of an answer's text and reasoning together. The limit protects against providers
-/// that ignore the token limit.
+/// Returns the maximum bytes of an answer's text and reasoning. Needed because some providers ignore the token limit.
 fn answer_limit(request: &ModelRequest) -> usize {
     usize::try_from(request.max_output_tokens)
         .unwrap_or(usize::MAX)

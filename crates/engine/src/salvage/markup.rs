@@ -1,15 +1,14 @@
 //! Parses tool calls in the markup of open-weight models, which some servers leave in the text.
 //!
-//! Supported formats: JSON in tags (Hermes, Qwen), `<function=NAME>` with parameters or JSON (Qwen3-Coder, Llama),
-//! `<invoke>` (MiniMax), `<arg_key>` (GLM), `[TOOL_CALLS]` (Mistral) and the section tokens of Kimi. Invariant: calls
-//! are returned only if the whole text consists of calls.
+//! Formats: JSON in tags (Hermes, Qwen), `<function=NAME>` (Qwen3-Coder, Llama), `<invoke>` (MiniMax), `<arg_key>`
+//! (GLM), `[TOOL_CALLS]` (Mistral) and the section tokens of Kimi. Invariant: the whole text must consist of calls.
 
 use serde_json::{Map, Value};
 
 use super::MAX_SALVAGED;
 use crate::llm::{ToolRequest, ToolSpec};
 
-/// Strings that start a call in markup. They are recognized only at the beginning of a line.
+/// Strings that start a call at the beginning of a line.
 pub(crate) const OPENINGS: &[&str] = &[
     "<tool_call>",
     "<function=",
@@ -21,7 +20,7 @@ pub(crate) const OPENINGS: &[&str] = &[
     "[TOOL_CALLS]",
 ];
 
-/// Tags that may surround calls. They are ignored.
+/// Tags that may surround calls and are ignored.
 const WRAPPERS: &[&str] = &[
     "<tool_call>",
     "</tool_call>",
@@ -35,8 +34,7 @@ const WRAPPERS: &[&str] = &[
     "[TOOL_CALLS]",
 ];
 
-/// Parses `text` if it consists only of calls of known tools; returns `None` for any other text. The calls have empty
-/// ids.
+/// Returns `None` if the text is anything but calls of known tools. The calls have empty ids.
 pub(crate) fn calls(text: &str, tools: &[ToolSpec]) -> Option<Vec<ToolRequest>> {
     let mut rest = text.trim();
     let mut calls = Vec::new();
@@ -64,17 +62,15 @@ pub(crate) fn calls(text: &str, tools: &[ToolSpec]) -> Option<Vec<ToolRequest>> 
     (!calls.is_empty()).then_some(calls)
 }
 
-/// Arguments of a call: a JSON object, or untyped strings.
 enum Arguments<'t> {
     Json(Map<String, Value>),
-    /// Pairs of names and values, both as text.
+    /// Names and values, both as text.
     Texts(Vec<(&'t str, &'t str)>),
 }
 
 type Found<'t> = (&'t str, Arguments<'t>, &'t str);
 
-/// Parses the call at the beginning of `text`. Returns the tool's name, the arguments and the text after the call;
-/// `None` if `text` does not begin with a call.
+/// Returns the tool's name, the arguments and the text after the call.
 fn one(text: &str) -> Option<Found<'_>> {
     if let Some(rest) = text.strip_prefix("<function=") {
         let (name, rest) = rest.split_once('>')?;
@@ -99,7 +95,7 @@ fn one(text: &str) -> Option<Found<'_>> {
     named(text)
 }
 
-/// Parses the formats that begin with the tool's name: `NAME[ARGS]{…}`, `NAME{…}` and `NAME <arg_key>…`.
+/// Formats: `NAME[ARGS]{…}`, `NAME{…}` and `NAME <arg_key>…`.
 fn named(text: &str) -> Option<Found<'_>> {
     let end = text.find(|c: char| !(c.is_ascii_alphanumeric() || "_-.".contains(c)))?;
     let (name, rest) = text.split_at(end);
@@ -146,21 +142,20 @@ fn function<'t>(name: &'t str, rest: &'t str) -> Option<Found<'t>> {
     ))
 }
 
-/// Parses the JSON object at the beginning of `text`. Returns the object and its length in bytes; `None` if `text` does
-/// not begin with an object.
+/// Returns the object at the start of `text`, and its length in bytes.
 fn object(text: &str) -> Option<(Map<String, Value>, usize)> {
     let mut values = serde_json::Deserializer::from_str(text).into_iter::<Map<String, Value>>();
     let arguments = values.next()?.ok()?;
     Some((arguments, values.byte_offset()))
 }
 
-/// Parses parameters such as `<parameter=NAME>VALUE</parameter>`.
+/// The format is `<parameter=NAME>VALUE</parameter>`.
 fn tagged<'t>(body: &'t str, open: &str, close: &str) -> Option<Vec<(&'t str, &'t str)>> {
     let mut texts = Vec::new();
     let mut rest = body.trim();
     while !rest.is_empty() {
         let (name, after) = rest.strip_prefix(open)?.split_once('>')?;
-        // If no closing tag follows, the value ends at the next parameter.
+        // Without a closing tag, the value ends at the next parameter.
         let end = after.find(close).or_else(|| after.find(open)).unwrap_or(after.len());
         let value = &after[..end];
         let value = value.strip_prefix('\n').unwrap_or(value);
@@ -170,8 +165,7 @@ fn tagged<'t>(body: &'t str, open: &str, close: &str) -> Option<Vec<(&'t str, &'
     Some(texts)
 }
 
-/// Converts each argument from text to the type that the tool's schema defines. A value that is not valid JSON stays a
-/// string.
+/// Converts each argument to the type in the tool's schema. A value that is not valid JSON stays a string.
 fn typed(texts: Vec<(&str, &str)>, tool: &ToolSpec) -> Map<String, Value> {
     let type_of = |name: &str| tool.parameters["properties"][name]["type"].as_str().unwrap_or("string");
     texts

@@ -10,10 +10,10 @@ use serde_json::{Value, json};
 use super::{Effect, Tool, ToolAnswer, ToolContext, ToolFailure, files};
 use crate::llm::ToolSpec;
 
-/// Maximum size of a command in bytes: the sandbox's limit for scripts.
+/// Maximum bytes of a command: the sandbox's limit for scripts.
 pub const MAX_COMMAND_BYTES: usize = MAX_SCRIPT_BYTES;
 
-/// The `bash` tool: runs a command in the sandbox.
+/// The `bash` tool.
 pub struct Bash;
 
 #[derive(Deserialize)]

@@ -1,27 +1,24 @@
-//! Creates a small unified diff of replacements at known positions.
-//!
-//! The edit tool uses this module. Changes must be sorted by position and must not overlap.
+//! Creates a small unified diff. The changes must be sorted by position and must not overlap.
 
 use std::fmt::Write as _;
 
-/// Number of lines shown before and after a change.
+/// Number of unchanged lines before and after a change.
 const CONTEXT_LINES: usize = 3;
-/// Maximum number of changes shown.
 const MAX_HUNKS: usize = 5;
-/// Maximum number of removed lines shown per change. The same limit applies to added lines.
+/// Maximum number of removed lines per change, and likewise of added lines.
 const MAX_SIDE_LINES: usize = 40;
-/// Maximum number of bytes shown per line.
+/// Maximum bytes per line.
 const MAX_LINE_BYTES: usize = 400;
 
 pub(super) struct Change<'a> {
-    /// Start of the replaced text, as a byte offset in the old text.
+    /// Byte offset of the replaced text in the old text.
     pub(super) start: usize,
-    /// Length of the replaced text in bytes.
+    /// Bytes of the replaced text.
     pub(super) old_bytes: usize,
     pub(super) new: &'a str,
 }
 
-/// Returns the hunks of the first [`MAX_HUNKS`] changes, followed by the number of the remaining changes.
+/// Returns the first [`MAX_HUNKS`] changes, and the number of further changes.
 pub(super) fn unified(old: &str, changes: &[Change<'_>]) -> String {
     let mut text = String::new();
     let mut shift: isize = 0;
@@ -37,8 +34,8 @@ pub(super) fn unified(old: &str, changes: &[Change<'_>]) -> String {
 fn hunk(text: &mut String, old: &str, change: &Change<'_>, shift: &mut isize) {
     let end = change.start + change.old_bytes;
     let from = old[..change.start].rfind('\n').map_or(0, |place| place + 1);
-    // The next line is unchanged if the old and the new text end with a line feed, or if whole lines are deleted. A
-    // deletion that starts in the middle of a line joins the start of that line with the next line.
+    // The next line is unchanged if both texts end with a line feed, or if whole lines are deleted. A deletion that
+    // starts inside a line joins the line with the next one.
     let ends_line =
         end > from && old.as_bytes()[end - 1] == b'\n' && (change.new.is_empty() || change.new.ends_with('\n'));
     let ends_line = ends_line && (change.start == from || !change.new.is_empty());

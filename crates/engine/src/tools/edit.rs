@@ -11,12 +11,12 @@ use super::{
 };
 use crate::llm::ToolSpec;
 
-/// Maximum file size in bytes, before and after the edit.
+/// Maximum bytes of the file, before and after the edit.
 pub const MAX_FILE_BYTES: u64 = 8 << 20;
 /// Maximum number of line numbers in an error text.
 const NAMED_PLACES: usize = 10;
 
-/// The `edit` tool: replaces an exact string in a file.
+/// The `edit` tool.
 pub struct Edit;
 
 #[derive(Deserialize)]
@@ -77,8 +77,7 @@ fn edit(files: &Files, mut arguments: Arguments) -> Result<ToolAnswer, ToolFailu
         return told(format!("{path} is not UTF-8 text; change it with a script"));
     };
     if !text.contains(&arguments.old_string) && text.contains("\r\n") {
-        // Models write LF line endings. In a file with CRLF line endings, convert both strings, so that they match the
-        // file and keep its line endings.
+        // Models write LF line endings. For a file with CRLF line endings, both strings are converted.
         arguments.old_string = to_dos(&arguments.old_string);
         arguments.new_string = to_dos(&arguments.new_string);
     }
@@ -147,8 +146,8 @@ fn line_list(text: &str, places: &[usize]) -> String {
     format!("lines {}{more}", named.join(", "))
 }
 
-/// Returns a hint for the model after `wanted` was not found. The hint names the first line of a passage that differs
-/// from `wanted` only in white space. If there is no such passage, the hint tells the model to read the file.
+/// Returns a hint for the model. The hint names a passage that differs from `wanted` only in white space, or advises
+/// to read the file.
 fn near_miss(text: &str, wanted: &str) -> String {
     let wanted: Vec<&str> = wanted.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
     let lines: Vec<(usize, &str)> = text

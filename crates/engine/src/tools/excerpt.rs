@@ -1,14 +1,11 @@
-//! Shortens long strings. The result states how many bytes were left out.
-//!
-//! The engine uses this module for tool results and for old messages of a conversation.
+//! Shortens long texts. The result states how many bytes were left out.
 
 use std::borrow::Cow;
 
-/// Number of bytes reserved for the notice between head and tail.
+/// Bytes reserved for the notice.
 const MARK_BYTES: usize = 64;
 
-/// Returns the text if it fits into `max_bytes`. For a longer text, returns its head (two thirds) and its tail, with a
-/// notice between them.
+/// Shortens a text to `max_bytes`: the head (two thirds), a notice and the tail.
 pub fn excerpt(text: &str, max_bytes: usize) -> Cow<'_, str> {
     if text.len() <= max_bytes {
         return Cow::Borrowed(text);
@@ -20,7 +17,7 @@ pub fn excerpt(text: &str, max_bytes: usize) -> Cow<'_, str> {
     Cow::Owned(format!("{head}\n[… {left_out} bytes left out …]\n{tail}"))
 }
 
-/// Returns up to `max_bytes` bytes from the start of the text, with a notice if the rest was left out.
+/// Returns the first `max_bytes` bytes of a text, and a notice if the rest was left out.
 pub fn opening(text: &str, max_bytes: usize) -> Cow<'_, str> {
     if text.len() <= max_bytes {
         return Cow::Borrowed(text);

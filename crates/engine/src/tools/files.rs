@@ -1,7 +1,6 @@
-//! Shared code of the tools `read`, `write`, `edit`, `glob` and `grep`: blocking file access, paths and error texts.
+//! Shared code of the file tools: blocking access, paths and error texts.
 //!
-//! Invariants: arguments never pass through a shell, and a cancelled call returns immediately. The blocking work of a
-//! cancelled call stops at its next check of [`Files::is_over`].
+//! Invariant: a cancelled call returns immediately. Its blocking work stops at the next check of [`Files::is_over`].
 
 use std::{
     borrow::Cow,
@@ -17,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{ToolAnswer, ToolContext, ToolFailure};
 
-/// Maximum duration of one call of a file tool.
+/// Maximum duration of a call.
 pub(super) const MAX_TIME: Duration = Duration::from_secs(20);
 
 pub(super) struct Files {
@@ -27,15 +26,13 @@ pub(super) struct Files {
 }
 
 impl Files {
-    /// Returns whether the call was cancelled or exceeded its time limit.
     pub(super) fn is_over(&self) -> bool {
         self.cancel.is_cancelled() || Instant::now() >= self.deadline
     }
 }
 
-/// Runs file work on a blocking thread. When the call is cancelled, this function returns immediately, and the work
-/// stops at its next check of [`Files::is_over`]. If the future is dropped without cancellation, the work continues
-/// until it ends or reaches [`MAX_TIME`].
+/// Runs file work on a blocking thread. A cancelled call returns immediately, and the work stops at its next check of
+/// [`Files::is_over`]. If the future is dropped without cancellation, the work continues up to [`MAX_TIME`].
 pub(super) async fn blocking<F>(context: &ToolContext, work: F) -> Result<ToolAnswer, ToolFailure>
 where
     F: FnOnce(&Files) -> Result<ToolAnswer, ToolFailure> + Send + 'static,
@@ -53,12 +50,10 @@ where
     }
 }
 
-/// Deserializes arguments that were validated against the schema.
 pub(super) fn arguments<T: DeserializeOwned>(value: Value) -> Result<T, ToolFailure> {
     serde_json::from_value(value).map_err(|error| ToolFailure::Reported(format!("the arguments are invalid: {error}")))
 }
 
-/// Creates a successful, complete result.
 pub(super) fn whole(text: impl Into<String>) -> ToolAnswer {
     ToolAnswer {
         text: text.into(),
@@ -67,8 +62,7 @@ pub(super) fn whole(text: impl Into<String>) -> ToolAnswer {
     }
 }
 
-/// Converts a file or sandbox error to an error text for the model. Internal errors are logged here, because the error
-/// text does not contain their cause.
+/// Converts an error to a text for the model. The cause of an internal error is only logged.
 pub(super) fn told(path: &str, error: &Error) -> ToolFailure {
     ToolFailure::Reported(match error.kind() {
         ErrorKind::FileNotFound => format!("there is no file {path}"),
@@ -84,8 +78,7 @@ pub(super) fn unreadable(path: &str, error: &std::io::Error) -> ToolFailure {
     ToolFailure::Reported(format!("{path} cannot be read: {error}"))
 }
 
-/// Formats a path for one line of a result. Control characters are escaped, so that a line feed in a name does not
-/// start a new line.
+/// Escapes control characters, so that a path stays on one line.
 pub(super) fn on_one_line(path: &str) -> Cow<'_, str> {
     if path.chars().any(char::is_control) {
         Cow::Owned(path.escape_debug().to_string())
@@ -94,7 +87,7 @@ pub(super) fn on_one_line(path: &str) -> Cow<'_, str> {
     }
 }
 
-/// Returns the path relative to the workspace, without a leading slash; empty for the workspace itself.
+/// Returns the path relative to the workspace; empty for the workspace itself.
 pub(super) fn beneath(path: &str) -> String {
     let inside = path
         .strip_prefix("/workspace")

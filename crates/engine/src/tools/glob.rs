@@ -17,7 +17,7 @@ use crate::llm::ToolSpec;
 /// Maximum number of files in a result.
 pub const MAX_FILES: usize = 200;
 
-/// The `glob` tool: finds files by path pattern, newest first.
+/// The `glob` tool.
 pub struct Glob;
 
 #[derive(Deserialize)]
@@ -72,7 +72,7 @@ fn glob(files: &Files, Arguments { pattern, path }: &Arguments) -> Result<ToolAn
         .workspace
         .walk(path, WalkLimits::default())
         .map_err(|error| files::told(path, &error))?;
-    // Keep only the newest files in memory, even if many files match.
+    // Keep only the newest files in memory.
     let mut found: Vec<(Reverse<SystemTime>, String)> = Vec::new();
     let mut count = 0_usize;
     for file in walk.by_ref() {
@@ -113,7 +113,6 @@ fn glob(files: &Files, Arguments { pattern, path }: &Arguments) -> Result<ToolAn
     })
 }
 
-/// A glob pattern for the paths below a folder.
 pub(super) struct PathFilter {
     matcher: GlobMatcher,
     folder: String,
@@ -121,8 +120,7 @@ pub(super) struct PathFilter {
 }
 
 impl PathFilter {
-    /// Parses a pattern relative to `folder`. A pattern that starts with `/workspace/` is relative to the workspace
-    /// instead.
+    /// The pattern is relative to `folder` or, with the prefix `/workspace/`, to the workspace.
     pub(super) fn new(pattern: &str, folder: &str) -> Result<Self, ToolFailure> {
         let (pattern, folder) = match pattern.strip_prefix("/workspace/") {
             Some(pattern) => (pattern, String::new()),

@@ -1,8 +1,7 @@
 //! grep: finds lines by regular expression.
 //!
-//! The `regex` crate guarantees a search time that is linear in the size of the text, for every pattern. A search is
-//! limited in files, bytes, lines and time. The result names the limit that ended the search. Symbolic links are never
-//! followed.
+//! The `regex` crate searches in linear time for every pattern. Files, bytes, lines and time of a search are limited,
+//! and the result names the limit that was reached. Symbolic links are not followed.
 
 use std::{
     fmt::Write as _,
@@ -23,20 +22,19 @@ use super::{
 };
 use crate::llm::ToolSpec;
 
-/// Maximum number of matching lines in a result. In the mode "files", the maximum number of paths.
+/// Maximum number of matching lines or, in the mode "files", of paths.
 pub const MAX_MATCHES: usize = 200;
-/// Maximum number of bytes searched per line.
+/// Maximum bytes searched per line.
 pub const MAX_LINE_BYTES: usize = 16 << 10;
-/// Maximum number of bytes shown per line.
+/// Maximum bytes shown per line.
 pub const MAX_SHOWN_LINE_BYTES: usize = 400;
-/// Maximum number of bytes searched per file.
+/// Maximum bytes searched per file.
 pub const MAX_FILE_BYTES: u64 = 64 << 20;
-/// Maximum number of bytes searched in one call.
+/// Maximum bytes searched per call.
 pub const MAX_TOTAL_BYTES: u64 = 512 << 20;
-/// Maximum size of a compiled pattern in bytes.
 const MAX_PATTERN_BYTES: usize = 1 << 20;
 
-/// The `grep` tool: finds lines by regular expression.
+/// The `grep` tool.
 pub struct Grep;
 
 #[derive(Deserialize)]
@@ -142,7 +140,7 @@ fn grep(files: &Files, arguments: &Arguments) -> Result<ToolAnswer, ToolFailure>
         while let Some(found) = walk.next() {
             let is_wanted = found.metadata.kind == FileKind::File
                 && filter.as_ref().is_none_or(|filter| filter.accepts(&found.path));
-            // As `grep -s` does, skip files that were removed or cannot be opened.
+            // Like `grep -s`, skip files that were removed or cannot be opened.
             if is_wanted && let Ok(file) = walk.open(&found) {
                 search.skipped += usize::from(search.file(&files::on_one_line(&found.path), file).is_err());
             }
@@ -176,7 +174,7 @@ impl Search<'_> {
         self.cut.is_some()
     }
 
-    /// Searches one file. `path` is the name of the file in the result.
+    /// Searches one file, which the result calls `path`.
     fn file(&mut self, path: &str, file: OpenFile) -> io::Result<()> {
         let mut lines = Lines::new(BufReader::with_capacity(64 << 10, file.content), MAX_LINE_BYTES);
         if lines.is_binary()? {

@@ -1,10 +1,8 @@
-//! Reads lines of any length with bounded memory, for the tools `read` and `grep`.
-//!
-//! If a line exceeds the size limit, the reader returns the start of the line and the full length.
+//! Reads lines of any length with bounded memory: only the start of a long line is kept.
 
 use std::io::{self, BufRead};
 
-/// Number of bytes at the start of a file that are searched for NUL to detect binary files.
+/// Number of bytes at the start of a file in which NUL marks a binary file.
 const PROBE_BYTES: usize = 8192;
 
 pub(super) struct Lines<R> {
@@ -20,7 +18,6 @@ pub(super) struct Line {
 }
 
 impl<R: BufRead> Lines<R> {
-    /// Creates a reader that keeps up to `max_bytes` of each line.
     pub(super) fn new(reader: R, max_bytes: usize) -> Self {
         Self {
             reader,
@@ -29,20 +26,19 @@ impl<R: BufRead> Lines<R> {
         }
     }
 
-    /// Returns the number of bytes read from the file, including the parts of lines that were cut.
+    /// Includes the dropped parts of long lines.
     pub(super) fn bytes_read(&self) -> u64 {
         self.bytes_read
     }
 
-    /// Returns whether the start of the file contains NUL. Must be called before the first line is read.
+    /// Must be called before the first line is read.
     pub(super) fn is_binary(&mut self) -> io::Result<bool> {
         let start = self.reader.fill_buf()?;
         Ok(start[..start.len().min(PROBE_BYTES)].contains(&0))
     }
 
-    /// Reads the next line into `line`, without its line ending; returns `None` at the end of the file. A long line is
-    /// read in chunks. After each chunk, `give_up` gets the number of bytes read from the file. If it returns true, the
-    /// rest of the line is not read.
+    /// Reads the next line into `line`. `give_up` is called with the bytes read so far, and returns true to end a
+    /// long line early.
     pub(super) fn next(&mut self, line: &mut Vec<u8>, give_up: impl Fn(u64) -> bool) -> io::Result<Option<Line>> {
         line.clear();
         let mut bytes = 0;
@@ -68,7 +64,7 @@ impl<R: BufRead> Lines<R> {
     }
 
     fn finish(&self, line: &mut Vec<u8>, mut bytes: usize) -> Line {
-        // Remove the CR of a CRLF line ending. If the line was cut, the buffer does not contain its line ending.
+        // Remove the CR of a CRLF line ending. A cut line has no line ending.
         if bytes <= self.max_bytes && line.last() == Some(&b'\r') {
             line.pop();
             bytes -= 1;
@@ -77,7 +73,7 @@ impl<R: BufRead> Lines<R> {
     }
 }
 
-/// Formats a line as text, cut to `max_bytes` bytes. A cut line ends with a notice that states its full length.
+/// Cuts a line to `max_bytes`, with a notice about its full length.
 pub(super) fn shown(line: &[u8], full_bytes: usize, max_bytes: usize) -> String {
     let text = String::from_utf8_lossy(&line[..line.len().min(max_bytes)]);
     let text = text.trim_end_matches('\u{fffd}');

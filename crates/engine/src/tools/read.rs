@@ -17,14 +17,14 @@ use crate::{documents, llm::ToolSpec};
 
 /// Maximum number of lines in a result.
 pub const MAX_LINES: u64 = 2000;
-/// Maximum number of bytes shown per line.
+/// Maximum bytes shown per line.
 pub const MAX_LINE_BYTES: usize = 2000;
-/// Maximum size of a result in bytes.
+/// Maximum bytes of a result.
 pub const MAX_BYTES: usize = 64 << 10;
-/// Maximum number of bytes that one call reads, including the lines before the offset.
+/// Maximum bytes read per call, including the lines before the offset.
 pub const MAX_SCANNED_BYTES: u64 = 1 << 30;
 
-/// The `read` tool: shows numbered lines of a text file, or pages of a document.
+/// The `read` tool.
 pub struct Read;
 
 #[derive(Deserialize)]

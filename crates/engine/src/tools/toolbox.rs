@@ -1,7 +1,6 @@
-//! The tools of a run, with their specs and compiled schemas.
+//! The tools of a run, with compiled schemas.
 //!
-//! All runs share the core tools, because compiling their schemas for each run would be slow. A run can add its own
-//! tools. Tool names are unique.
+//! All runs share the core tools, because compiling schemas is slow. A run can add its own tools.
 
 use std::sync::{Arc, LazyLock, OnceLock};
 
@@ -15,7 +14,6 @@ use crate::{
     llm::ToolSpec,
 };
 
-/// Maximum number of schema errors reported to the model per call.
 const MAX_MISTAKES: usize = 5;
 
 /// A set of tools with unique names.
@@ -73,22 +71,22 @@ impl Toolbox {
         Self { slots, spec_bytes }
     }
 
-    /// Returns the specs of all tools, for the model.
+    /// Returns the specs of all tools.
     pub fn specs(&self) -> Vec<ToolSpec> {
         self.slots.iter().map(|slot| slot.spec.clone()).collect()
     }
 
-    /// Returns the total size of the specs in bytes, to estimate their number of tokens.
+    /// Returns the bytes of the specs, to estimate their tokens.
     pub fn spec_bytes(&self) -> usize {
         self.spec_bytes
     }
 
-    /// Returns the names of the tools, in the order of [`Toolbox::specs`].
+    /// Returns the names in the order of [`Toolbox::specs`].
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.slots.iter().map(|slot| slot.spec.name.as_str())
     }
 
-    /// Returns the tool with this name; `None` if the run has no such tool.
+    /// Returns the tool with this name.
     pub fn find(&self, name: &str) -> Option<&Slot> {
         self.slots
             .iter()
@@ -96,7 +94,7 @@ impl Toolbox {
             .find(|slot| slot.spec.name == name)
     }
 
-    /// Returns whether the set has no tools.
+    /// Returns whether there are no tools.
     pub fn is_empty(&self) -> bool {
         self.slots.is_empty()
     }
@@ -115,10 +113,10 @@ impl Slot {
         self.tool.effect()
     }
 
-    /// Validates arguments against the schema.
+    /// Checks arguments against the schema.
     ///
     /// # Errors
-    /// Returns up to five schema errors as text for the model.
+    /// Up to five schema errors as text for the model.
     pub fn check(&self, arguments: &Value) -> Result<(), String> {
         // If the schema does not compile, only the tool's own deserialization checks the arguments.
         let validator = self
@@ -154,12 +152,12 @@ static CORE: LazyLock<Arc<Toolbox>> = LazyLock::new(|| {
 });
 static NONE: LazyLock<Arc<Toolbox>> = LazyLock::new(|| Arc::new(Toolbox::of(Vec::new())));
 
-/// Returns the six core tools: bash, read, write, edit, glob, grep.
+/// Returns the core tools: bash, read, write, edit, glob and grep.
 pub fn core() -> Arc<Toolbox> {
     Arc::clone(&CORE)
 }
 
-/// Returns a toolbox without tools, for the mode "chat".
+/// Returns no tools, for the mode "chat".
 pub fn none() -> Arc<Toolbox> {
     Arc::clone(&NONE)
 }

@@ -10,10 +10,10 @@ use super::{
 };
 use crate::llm::ToolSpec;
 
-/// Maximum size of the content in bytes.
+/// Maximum bytes of the content.
 pub const MAX_CONTENT_BYTES: usize = 1 << 20;
 
-/// The `write` tool: creates or replaces a whole file.
+/// The `write` tool.
 pub struct Write;
 
 #[derive(Deserialize)]

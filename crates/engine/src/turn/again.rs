@@ -1,6 +1,7 @@
-//! Calls the model again after an answer that broke off, was empty, or reached its length limit without any text.
+//! Calls the model again after an incomplete answer, an empty answer, or an answer that reached its length limit
+//! without text.
 //!
-//! The text of an answer that broke off is recorded as a partial message. Partial messages are not sent to the model.
+//! The text of an incomplete answer becomes a partial message, which is not sent to the model.
 
 use runyard_contract::v1::NoticeKind;
 
@@ -13,13 +14,13 @@ use crate::{
     record,
 };
 
-/// Maximum number of retries per step after answers that broke off.
+/// Maximum number of retries per step after incomplete answers.
 const MAX_BROKEN: u32 = 2;
-/// Factor by which the output token limit is raised after an answer reached the limit without any text.
+/// Factor by which the output token limit grows after an answer without text reached the limit.
 const GROWTH: u32 = 4;
 
 impl RunLoop<'_> {
-    /// True if the answer broke off after text or reasoning but without tool calls, and the step has retries left.
+    /// Returns true for an incomplete answer without tool calls, if the step has retries left.
     pub(super) fn may_repeat(&self, answer: &Answer) -> bool {
         matches!(answer.ended, Ended::Broken(LlmError::Broken(_)))
             && answer.has_begun()
@@ -44,9 +45,9 @@ impl RunLoop<'_> {
         Ok(Next::AskAgain)
     }
 
-    /// Handles an answer without text and without calls. A refusal fails the run. If the answer reached its length
-    /// limit, the model is called again with a higher limit, if one is possible. After any other empty answer, the
-    /// model is called again with a note. Each retry is made only once; the next empty answer fails the run.
+    /// Handles an answer without text and calls. A refusal fails the run. At the length limit, the model is called
+    /// again with a higher limit, if possible. After another empty answer, the model is called again with a note.
+    /// Each retry happens once; then the run fails.
     pub(super) async fn take_empty(&mut self, answer: &Answer, usage: Option<Recorded>) -> Result<Next, Outcome> {
         let is_full = matches!(answer.ended, Ended::Done(EndReason::Length));
         let larger = self.larger().filter(|_| is_full && self.larger_answer.is_none());
@@ -80,8 +81,7 @@ impl RunLoop<'_> {
         Ok(Next::AskAgain)
     }
 
-    /// Returns a raised output token limit, bounded by the free space in the context window; `None` if the window has
-    /// no room for a longer answer.
+    /// Returns a higher output token limit, if one fits into the context window.
     fn larger(&self) -> Option<u32> {
         let used = self.fixed_tokens().saturating_add(estimate_all(&self.messages));
         let room = self.model.context_window.saturating_sub(used);

@@ -1,4 +1,4 @@
-//! Fits the conversation into the model's context window, and records a notice when the conversation is shortened.
+//! Shortens the conversation if it does not fit into the model's context window.
 
 use runyard_contract::v1::NoticeKind;
 
@@ -9,14 +9,14 @@ use crate::{
     record,
 };
 
-/// Target size of a compacted conversation, in percent of the available tokens. The rest stays free for new messages,
-/// so that the next steps need not compact the conversation again.
+/// Target size of a shortened conversation, in percent of the available tokens. The rest stays free for new messages,
+/// so that not every step shortens the conversation.
 const COMPACTED_PERCENT: u64 = 75;
-/// Maximum number of retries per answer after the provider rejected the conversation as too long.
+/// Maximum number of retries per answer after the provider found the conversation too long.
 const MAX_REJECTIONS: u32 = 4;
-/// Smallest plausible context window in tokens. A smaller window in a provider's error is ignored.
+/// Smallest plausible context window in tokens.
 const MIN_WINDOW: u64 = 1_024;
-/// After the provider reports a smaller window, an answer may use up to a quarter of that window.
+/// An answer may use a quarter of the smaller window that a provider reports.
 const ANSWER_SHARE: u64 = 4;
 
 impl RunLoop<'_> {
@@ -29,10 +29,10 @@ impl RunLoop<'_> {
         Ok(())
     }
 
-    /// Shortens the conversation after the provider rejected it as too long. Returns whether to call the model again.
+    /// Called after the provider found the conversation too long. Returns whether to call the model again.
     ///
-    /// If the provider reported a smaller window, the rest of the run uses that window. If the estimated size of the
-    /// conversation is within the limit, the estimate was too low, so `ceiling` is lowered.
+    /// The run continues with the window size that the provider reported. If the conversation should have fit, the
+    /// estimate was too low, so `ceiling` is lowered.
     pub(super) async fn refit(&mut self, window: Option<u64>, rejections: u32) -> Result<bool, Outcome> {
         if rejections > MAX_REJECTIONS {
             return Ok(false);
@@ -46,7 +46,6 @@ impl RunLoop<'_> {
         Ok(is_narrower || is_shorter || rejections == 1)
     }
 
-    /// Reduces the context window to the size that the provider reported, if that size is plausible and smaller.
     /// Returns whether the window changed.
     fn narrow(&mut self, window: Option<u64>) -> bool {
         let Some(window) = window.filter(|window| (MIN_WINDOW..self.model.context_window).contains(window)) else {
@@ -64,8 +63,7 @@ impl RunLoop<'_> {
         true
     }
 
-    /// Shortens the conversation to `max_tokens` estimated tokens, if possible, and records a notice. Returns whether
-    /// any message was shortened or dropped.
+    /// Returns whether any message changed.
     async fn shrink(&mut self, max_tokens: u64) -> Result<bool, Outcome> {
         let mut compacted = compact(std::mem::take(&mut self.messages), max_tokens);
         self.messages = std::mem::take(&mut compacted.messages);
@@ -77,7 +75,6 @@ impl RunLoop<'_> {
         Ok(true)
     }
 
-    /// Returns the number of tokens available for the conversation.
     pub(super) fn room(&self) -> u64 {
         self.model
             .context_window
@@ -86,7 +83,7 @@ impl RunLoop<'_> {
             .min(self.ceiling)
     }
 
-    /// Returns the estimated number of tokens of the system prompt, the tool specs and the note.
+    /// Estimates the tokens of the system prompt, the tool specs and the note.
     pub(super) fn fixed_tokens(&self) -> u64 {
         let tools = self.bench.tools.spec_bytes();
         estimate_bytes(self.system_prompt.len() + tools + self.note.as_ref().map_or(0, String::len))

@@ -1,4 +1,4 @@
-//! Handles an answer: records the answer and its tool calls, then runs the calls or ends the run.
+//! Records an answer, and then runs its tool calls or ends the run.
 
 use runyard_contract::v1::NoticeKind;
 
@@ -15,8 +15,7 @@ use crate::{
 };
 
 impl RunLoop<'_> {
-    /// Records an answer and runs its tool calls. An answer without calls completes the run. After an answer that broke
-    /// off or was empty, the model may be called again.
+    /// An answer without calls completes the run. After an incomplete or empty answer, the model may be called again.
     pub(super) async fn take(&mut self, mut answer: Answer) -> Result<Next, Outcome> {
         let usage = self.spend(&answer);
         if self.may_repeat(&answer) {
@@ -57,9 +56,9 @@ impl RunLoop<'_> {
         Ok(Next::AskAgain)
     }
 
-    /// Plans the tool calls of an answer. An answer without structured calls may contain calls in its text. Each call
-    /// gets an id that is unique in the run. On the last step, and if the run has no tools, all calls are ignored. If
-    /// any call is ignored, the provider data (`carried`) is dropped, because it may refer to that call.
+    /// Plans the tool calls of an answer, including calls in its text. Each call gets an id that is unique in the
+    /// run. All calls are ignored on the last step, and if the run has no tools. The provider data (`carried`) is
+    /// dropped if any call is ignored, because the data may refer to this call.
     fn plan(&mut self, answer: &mut Answer) -> Vec<Planned> {
         let ignores_all = self.is_last || self.specs.is_empty();
         if answer.left_out > 0 || (ignores_all && answer.has_calls()) {
@@ -97,9 +96,8 @@ impl RunLoop<'_> {
         self.ids.insert(id.clone());
     }
 
-    /// Counts the tokens of an answer and returns the usage event. If the provider reported no plausible usage, the
-    /// usage is estimated. Returns `None` if the model call failed before a usage report or any part of the answer
-    /// arrived.
+    /// Returns the usage event of an answer. A missing or implausible report is replaced by an estimate. Returns
+    /// `None` for a failed call without a report and without any part of an answer.
     fn spend(&mut self, answer: &Answer) -> Option<Recorded> {
         let is_whole = matches!(answer.ended, Ended::Done(_) | Ended::Cut);
         let told = plausible(answer.usage, &self.model);
@@ -115,7 +113,7 @@ impl RunLoop<'_> {
         Some(record::usage(&self.model.name, usage, told.is_none()))
     }
 
-    /// Records the received part of an answer that did not end normally. Returns the outcome of the run.
+    /// Records the received part of an incomplete answer. Returns the outcome of the run.
     async fn give_up(&mut self, answer: Answer, usage: Option<Recorded>) -> Result<Outcome, Outcome> {
         let mut events: Vec<Recorded> = record::partial_message(&answer).into_iter().collect();
         events.extend(usage);
@@ -130,7 +128,7 @@ impl RunLoop<'_> {
     }
 }
 
-/// Returns the error code of a failed model call. `has_begun` is true if any part of the answer has arrived.
+/// `has_begun` tells whether part of the answer arrived.
 fn code(error: &LlmError, has_begun: bool) -> &'static str {
     match error {
         LlmError::Credentials(_) => MODEL_CREDENTIALS_REFUSED,
@@ -145,7 +143,7 @@ fn code(error: &LlmError, has_begun: bool) -> &'static str {
     }
 }
 
-/// Returns a notice for the user if the answer is incomplete or if some of its calls were ignored.
+/// Returns a notice about an incomplete answer or ignored calls.
 fn remark(answer: &Answer, is_final: bool) -> Option<String> {
     if answer.left_out > 0 {
         return Some(format!(

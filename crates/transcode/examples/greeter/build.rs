@@ -8,12 +8,12 @@ use prost_types::FileDescriptorSet;
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed=greeter.proto");
     println!("cargo:rerun-if-changed=../../proto");
-    // The second folder contains transcode/v1/options.proto. The third folder contains google/api/annotations.proto.
+    // The second folder contains transcode/v1/options.proto, the third google/api/annotations.proto.
     let mut compiler = protox::Compiler::new([".", "../../proto", "../../../../proto"])?;
     compiler.include_imports(true).include_source_info(true);
     compiler.open_file("greeter.proto")?;
     let descriptors = compiler.encode_file_descriptor_set();
-    // Write the bytes from the compiler unchanged. If prost decoded and re-encoded them, the options would be lost.
+    // Write the compiler's bytes unchanged: prost does not keep the options when it re-encodes descriptors.
     fs::write(
         PathBuf::from(env::var("OUT_DIR")?).join("descriptors.bin"),
         &descriptors,

@@ -1,5 +1,5 @@
-//! Envelopes, the frames of Connect streams. An envelope has the format of a gRPC frame, with an additional flag for
-//! the last envelope of a response.
+//! Envelopes, the frames of Connect streams. They have the format of gRPC frames, plus a flag for the last envelope
+//! of a response.
 
 use bytes::{Buf, Bytes};
 use serde_json::{Map, Value, json};
@@ -8,12 +8,11 @@ use tonic::Status;
 use super::{error, metadata};
 use crate::{frames, json::Codec};
 
-/// Flag of an envelope whose message is compressed.
 pub const COMPRESSED: u8 = 0b01;
-/// Flag of the last envelope of a response.
+/// This is the last envelope of a response.
 pub const END: u8 = 0b10;
 
-/// Returns the flags and the message of a body that must be exactly one envelope.
+/// Returns the flags and the message of a body that must contain exactly one envelope.
 pub fn only(mut body: Bytes) -> Result<(u8, Bytes), Status> {
     let header = body
         .get(..frames::HEADER_BYTES)
@@ -35,7 +34,7 @@ pub fn only(mut body: Bytes) -> Result<(u8, Bytes), Status> {
     Ok((flags, body))
 }
 
-/// Appends an envelope. Fails if the message is 4 GiB or longer, because the length field has four bytes.
+/// Appends an envelope. Fails for 4 GiB or more, because the length field has four bytes.
 pub fn put(flags: u8, message: &[u8], out: &mut Vec<u8>) -> Result<(), Status> {
     let length =
         u32::try_from(message.len()).map_err(|_| Status::internal("the message is too long for an envelope"))?;
@@ -45,7 +44,7 @@ pub fn put(flags: u8, message: &[u8], out: &mut Vec<u8>) -> Result<(), Status> {
     Ok(())
 }
 
-/// Appends the last envelope of a response. It contains the trailing metadata and, if the call failed, the error.
+/// Appends the last envelope of a response: the trailing metadata and, for a failed call, the error.
 pub fn put_end(codec: &Codec, outcome: Result<&http::HeaderMap, &Status>, out: &mut Vec<u8>) {
     let mut end = Map::new();
     let trailers = match outcome {
@@ -66,6 +65,6 @@ pub fn put_end(codec: &Codec, outcome: Result<&http::HeaderMap, &Status>, out: &
         end.insert("metadata".to_owned(), named.into());
     }
     let text = Value::from(end).to_string();
-    // `put` cannot fail here: the size of the headers is bounded, so the text is far shorter than 4 GiB.
+    // `put` cannot fail: headers are far shorter than 4 GiB.
     let _ = put(END, text.as_bytes(), out);
 }

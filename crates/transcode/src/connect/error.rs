@@ -38,7 +38,7 @@ pub fn json(codec: &Codec, status: &Status) -> Value {
     error
 }
 
-/// Returns the JSON of an error detail. The key `debug` contains the detail as JSON if the codec knows its type.
+/// Renders one detail. The key `debug` contains the detail as JSON if the codec knows its type.
 fn describe(codec: &Codec, detail: &Any) -> Value {
     let name = detail.type_url.rsplit('/').next().unwrap_or_default();
     let mut described = object!({"type": name, "value": STANDARD_NO_PAD.encode(&detail.value)});
@@ -52,7 +52,7 @@ fn describe(codec: &Codec, detail: &Any) -> Value {
     described
 }
 
-/// Returns the name of a code in Connect: the gRPC name in lower case, except that `canceled` has only one `l`.
+/// Returns the Connect name of a code: the gRPC name in lower case, but `canceled` has only one `l`.
 fn name(code: Code) -> String {
     match code {
         Code::Cancelled => "canceled".to_owned(),

@@ -13,7 +13,7 @@ pub enum Format {
     Json,
 }
 
-/// The kind of a Connect call. It determines the format of the response and of errors.
+/// The kind of a Connect call, which determines the format of the response and of errors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum CallKind {
     /// One request message and one response message, without envelopes.
@@ -27,10 +27,9 @@ pub enum CallKind {
 impl CallKind {
     /// Returns the kind of a call; `None` if the request is not a Connect call.
     ///
-    /// A content type that starts with `application/connect+` identifies a stream. Unary calls use the content types
-    /// `application/json` and `application/proto`, which other HTTP requests also use. A request with one of these
-    /// types is a Connect call if it is a POST to a gRPC path, such as `/greeter.v1.Greeter/SayHello`. The service in
-    /// the path must have a package.
+    /// Content types that start with `application/connect+` identify a stream. A unary call is a POST of
+    /// `application/json` or `application/proto` to a gRPC path, such as `/greeter.v1.Greeter/SayHello`. Its service
+    /// must have a package.
     pub fn of(method: &Method, path: &str, headers: &HeaderMap) -> Option<Self> {
         let essence = body::essence(headers)?;
         let is = |name: &str| essence.eq_ignore_ascii_case(name);
@@ -76,7 +75,6 @@ impl Format {
     }
 }
 
-/// Returns true if a path has the form `/package.Service/Method`.
 fn is_method(path: &str) -> bool {
     let Some((service, name)) = path.strip_prefix('/').and_then(|path| path.split_once('/')) else {
         return false;

@@ -1,8 +1,6 @@
-//! Connect streams. Each message has its own envelope. The last envelope of a response contains the trailing metadata
-//! or the error.
+//! Connect streams: one envelope per message, and a last envelope with the trailing metadata or the error.
 //!
-//! The envelopes of binary messages have the format of gRPC frames, so binary streams are forwarded unchanged in both
-//! directions. JSON messages are converted one by one.
+//! Envelopes have the format of gRPC frames, so binary messages are forwarded unchanged. JSON messages are converted.
 
 use std::{
     pin::Pin,
@@ -34,8 +32,8 @@ use crate::{
 const GRPC_ENCODING: &str = "grpc-encoding";
 const GRPC_ACCEPT_ENCODING: &str = "grpc-accept-encoding";
 
-/// Answers a streaming call. `method` is `None` if the descriptor pool does not contain the method. An error after the
-/// start of the response is sent in the last envelope.
+/// Answers a streaming call. `method` is `None` if the descriptor pool lacks the method. Errors after the start of
+/// the response are sent in the last envelope.
 pub async fn call<S>(
     shared: &Arc<Shared>,
     format: Format,
@@ -112,7 +110,7 @@ fn begin(format: Format, initial: &HeaderMap) -> Response<Body> {
         headers.insert(CONTENT_ENCODING, encoding.clone());
     }
     headers.insert(header::CONTENT_TYPE, format.stream());
-    // Tells nginx not to buffer the stream. Buffering would delay its messages.
+    // Tells nginx not to buffer the stream, which would delay messages.
     headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
     response
 }
@@ -128,7 +126,7 @@ fn pass_on(mut parts: Parts, body: Body) -> Request<tonic::body::Body> {
     asked
 }
 
-/// Reads the single JSON message of a request, and returns it as a gRPC frame.
+/// Returns the single JSON message of a request as a gRPC frame.
 async fn read_json(shared: &Shared, method: &Method, headers: &HeaderMap, body: Body) -> Result<Bytes, Refused> {
     if method.takes_stream {
         let message = "a method with a request stream needs Content-Type: application/connect+proto";
@@ -147,12 +145,12 @@ async fn read_json(shared: &Shared, method: &Method, headers: &HeaderMap, body: 
     Ok(unary::encode(shared, Some(method.input), &message)?)
 }
 
-/// The body of a binary response. It forwards the gRPC frames unchanged, and appends the last envelope.
+/// A binary response: the gRPC frames, unchanged, and a last envelope.
 struct BinaryBody {
     shared: Arc<Shared>,
-    /// The body of the gRPC response; `None` after its end.
+    /// The gRPC response; `None` after its end.
     body: Option<tonic::body::Body>,
-    /// True if the headers of the gRPC response contain the status OK.
+    /// True if the gRPC headers already contain the status OK.
     said_ok: bool,
 }
 
@@ -173,7 +171,7 @@ impl http_body::Body for BinaryBody {
             None if self.said_ok => Ok(HeaderMap::new()),
             None => Err(frames::no_status()),
         };
-        // Dropping the body ends the service's stream immediately.
+        // Dropping the body ends the service's stream.
         self.body = None;
         let mut out = Vec::new();
         put_end(&self.shared.codec, outcome.as_ref(), &mut out);
@@ -200,7 +198,7 @@ struct JsonBody {
 }
 
 impl JsonBody {
-    /// Returns the envelopes of one message, and of all further messages that have already been received.
+    /// Returns the envelopes of `first` and of all messages that have already been received.
     fn write(&mut self, first: &[u8]) -> Vec<u8> {
         let mut out = Vec::with_capacity(first.len() * 2 + 128);
         let mut result = self.write_one(first, &mut out);
@@ -262,7 +260,7 @@ impl http_body::Body for JsonBody {
 
     fn size_hint(&self) -> SizeHint {
         let mut hint = SizeHint::new();
-        // The lower bound is the number of buffered bytes. The HTTP server can use this number to limit memory.
+        // The HTTP server can use this number of buffered bytes to limit memory.
         hint.set_lower(self.frames.held() as u64);
         hint
     }

@@ -1,4 +1,4 @@
-//! Unary Connect calls. The request body and the response body each contain one message.
+//! Unary Connect calls: one message in the request body, one in the response body.
 
 use axum_core::body::Body;
 use bytes::Bytes;
@@ -16,7 +16,7 @@ use crate::{
     over_grpc, request,
 };
 
-/// Answers a unary call. `method` is `None` if the descriptor pool does not contain the method.
+/// Answers a unary call. `method` is `None` if the descriptor pool lacks the method.
 pub async fn call<S>(
     shared: &Shared,
     format: Format,
@@ -87,7 +87,7 @@ fn render(format: Format, accepted: Option<Encoding>, single: &Single, body: Byt
     response
 }
 
-/// Returns a message as a gRPC frame. `json` is the type of a JSON message, and `None` for a binary message.
+/// Returns a message as a gRPC frame. `json` is the message type of a JSON message; `None` if `message` is binary.
 pub fn encode(shared: &Shared, json: Option<MessageId>, message: &[u8]) -> Result<Bytes, Error> {
     let mut wire = frames::begin();
     match json {
@@ -97,9 +97,9 @@ pub fn encode(shared: &Shared, json: Option<MessageId>, message: &[u8]) -> Resul
     frames::finish(wire).ok_or_else(|| Error::new(ErrorKind::TooLarge, "the request is too large"))
 }
 
-/// Decompresses a message. Fails with 413 if the output exceeds `max_bytes`, and with 400 if the input is invalid.
+/// Decompresses a message. Fails with 413 above `max_bytes` and with 400 for invalid input.
 pub fn unpack(message: Bytes, encoding: Option<Encoding>, max_bytes: usize) -> Result<Bytes, Error> {
-    // Connect does not compress an empty message, even if the header names an algorithm.
+    // In Connect, an empty message is never compressed, whatever the header says.
     let Some(encoding) = encoding.filter(|_| !message.is_empty()) else {
         return Ok(message);
     };
@@ -113,13 +113,12 @@ pub fn unpack(message: Bytes, encoding: Option<Encoding>, max_bytes: usize) -> R
     })
 }
 
-/// Returns the error for a call whose method does not exist or is not in the descriptor pool.
 pub fn no_method(path: &str) -> Status {
     let short: String = path.chars().take(256).collect();
     Status::unimplemented(format!("no method has the path {short}"))
 }
 
-/// Returns the error for an unsupported algorithm. Its metadata `accept-encoding` lists the supported algorithms.
+/// The error for an unsupported algorithm. Its metadata lists the supported ones.
 pub fn unknown_encoding(error: UnknownEncoding) -> Status {
     let mut status = Status::unimplemented(error.to_string());
     let names = tonic::metadata::MetadataValue::from_static(Encoding::NAMES);

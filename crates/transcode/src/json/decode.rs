@@ -1,7 +1,5 @@
-//! Decodes JSON text to wire bytes.
-//!
-//! The decoder writes each value as soon as it has read the value. It does not omit default values, because a key in
-//! the JSON means that the field is set.
+//! Decodes JSON text to wire bytes. Default values are written too, because a key in the JSON means that the field is
+//! set.
 
 use std::{borrow::Cow, collections::HashSet};
 
@@ -21,7 +19,7 @@ pub(super) struct Decoder<'c, 'j> {
     depth: u32,
 }
 
-/// The fields and oneofs that have occurred so far in a message. Each index below 128 is a bit in `first`; `others`
+/// The fields and oneofs that have occurred in a message. `first` has one bit for each index below 128; `others`
 /// contains the higher indices.
 #[derive(Debug, Default)]
 struct Seen {
@@ -33,7 +31,6 @@ impl Seen {
     const FIELDS: usize = 0;
     const ONEOFS: usize = 1;
 
-    /// Records an index. Returns false if the index was recorded before.
     fn insert(&mut self, group: usize, index: usize) -> bool {
         if index >= 128 {
             let new = !self.others.contains(&(group, index));
@@ -47,7 +44,7 @@ impl Seen {
     }
 }
 
-/// The keys that have occurred so far in a map. Most maps are small, and comparing a few keys is faster than hashing.
+/// The keys that have occurred in a map. For a few keys, comparing is faster than hashing.
 #[derive(Debug, Default)]
 struct Keys<'j> {
     few: Vec<Cow<'j, str>>,
@@ -57,7 +54,6 @@ struct Keys<'j> {
 impl<'j> Keys<'j> {
     const FEW: usize = 16;
 
-    /// Records a key. Returns false if the key was recorded before.
     fn insert(&mut self, key: Cow<'j, str>) -> bool {
         if self.many.contains(&key) || self.few.contains(&key) {
             return false;
@@ -81,14 +77,13 @@ impl<'c, 'j> Decoder<'c, 'j> {
         })
     }
 
-    /// Decodes the text as one message. Only white space may follow the message.
     pub fn whole(&mut self, id: MessageId, wire: &mut Vec<u8>) -> Result<(), CodecError> {
         self.message(id, wire)?;
         self.json.end()
     }
 
-    /// Decodes the text as [`Self::whole`] does. Returns the proto names of the fields in the outermost object; empty
-    /// for a well-known type.
+    /// Decodes the whole text, and returns the proto names of the keys in the outermost object; none for a well-known
+    /// type.
     pub fn whole_with_keys(&mut self, id: MessageId, wire: &mut Vec<u8>) -> Result<Vec<&'c str>, CodecError> {
         let mut keys = Vec::new();
         let table = self.tables.message(id);
@@ -106,13 +101,13 @@ impl<'c, 'j> Decoder<'c, 'j> {
         self.whole_value(field, wire).map_err(|error| error.within(&field.name))
     }
 
-    /// Decodes the text as the value of a field. Error locations do not contain the name of the field.
+    /// Decodes the whole text as the value of a field. Error locations omit the field's name.
     pub fn whole_value(&mut self, field: &Field, wire: &mut Vec<u8>) -> Result<(), CodecError> {
         self.field(field, wire)?;
         self.json.end()
     }
 
-    /// Decodes a message, and appends its fields without a tag or length before them.
+    /// Decodes a message, and appends its fields without a tag or length.
     pub fn message(&mut self, id: MessageId, wire: &mut Vec<u8>) -> Result<(), CodecError> {
         let table = self.tables.message(id);
         match table.known {
@@ -134,7 +129,7 @@ impl<'c, 'j> Decoder<'c, 'j> {
         self.depth -= 1;
     }
 
-    /// Decodes a JSON object and appends its fields to `wire`. Calls `met` with the field of each key.
+    /// Decodes a JSON object, and appends its fields to `wire`. Calls `met` with the field of each key.
     pub fn object(
         &mut self,
         table: &'c Message,
@@ -180,7 +175,7 @@ impl<'c, 'j> Decoder<'c, 'j> {
         Ok(())
     }
 
-    /// Decodes the value of a field. Returns false if the field stays unset because its value is null.
+    /// Decodes the value of a field. Returns false if it stays unset because its value is null.
     fn field(&mut self, field: &Field, wire: &mut Vec<u8>) -> Result<bool, CodecError> {
         if self.json.peek()? == Token::Null && !(field.shape == Shape::Single && self.takes_null(field.kind)) {
             self.json.null()?;
@@ -199,7 +194,7 @@ impl<'c, 'j> Decoder<'c, 'j> {
         self.value(field.kind, wire)
     }
 
-    /// Returns true if null is a valid value of this kind. For all other kinds, null means that the field is unset.
+    /// Returns true if null is a value of this kind. Otherwise, null means that the field is unset.
     fn takes_null(&self, kind: Kind) -> bool {
         self.tables.known(kind) == Some(Known::Value) || self.tables.is_null_enum(kind)
     }
@@ -229,7 +224,7 @@ impl<'c, 'j> Decoder<'c, 'j> {
         Ok(())
     }
 
-    /// Decodes a map. `entry` is the message type of the map's entries.
+    /// Decodes a map. `entry` is the message type of its entries.
     pub fn map(&mut self, number: u32, entry: MessageId, wire: &mut Vec<u8>) -> Result<(), CodecError> {
         self.expect(Token::Object, "must be an object")?;
         let [key_field, value_field, ..] = self.tables.message(entry).fields.as_slice() else {
@@ -256,7 +251,7 @@ impl<'c, 'j> Decoder<'c, 'j> {
         Ok(())
     }
 
-    /// Decodes one value, and appends it without its tag. A value of a length-delimited type is preceded by its length.
+    /// Decodes one value, and appends it without its tag. Strings, bytes and messages are preceded by their length.
     fn value(&mut self, kind: Kind, wire: &mut Vec<u8>) -> Result<(), CodecError> {
         match kind {
             Kind::Message(id) => {
@@ -289,8 +284,7 @@ impl<'c, 'j> Decoder<'c, 'j> {
     fn enumeration(&mut self, id: u32, wire: &mut Vec<u8>) -> Result<(), CodecError> {
         let table = self.tables.enumeration(id);
         match self.json.peek()? {
-            // In the plain dialect, the encoder writes the unspecified value of an enum as null, even in lists and
-            // maps. The decoder therefore accepts null.
+            // The plain dialect writes the unspecified value of an enum as null, even in lists and maps.
             Token::Null if table.is_null || self.dialect == Dialect::Plain => {
                 self.json.null()?;
                 put_varint(wire, 0);
@@ -302,7 +296,7 @@ impl<'c, 'j> Decoder<'c, 'j> {
         }
     }
 
-    /// Reads a string. `refusal` is the error text if the next token is not a string.
+    /// Reads a string. `refusal` is the error text for any other token.
     pub fn string(&mut self, refusal: &'static str) -> Result<&str, CodecError> {
         self.expect(Token::String, refusal)?;
         self.json.string()
@@ -317,14 +311,14 @@ impl<'c, 'j> Decoder<'c, 'j> {
     }
 }
 
-/// Parses a map key, and appends its value. In JSON, map keys of all types are strings.
+/// Parses a map key, which is always a string in JSON, and appends its value.
 fn put_key(kind: Kind, text: &str, wire: &mut Vec<u8>) -> Result<(), CodecError> {
     match kind {
         Kind::String => put_bytes(wire, text.as_bytes()),
         Kind::Bool if text == "true" => put_varint(wire, 1),
         Kind::Bool if text == "false" => put_varint(wire, 0),
         Kind::Bool => return Err(CodecError::text("the key must be true or false")),
-        // Only one notation of each number is accepted, so that two different strings never mean the same key.
+        // Each number has only one accepted notation, so that two different strings never mean the same key.
         _ if text.bytes().all(|byte| byte == b'-' || byte.is_ascii_digit()) && text != "-0" => {
             put_number(kind, text, wire)
                 .map_err(|_| CodecError::text("the key is out of range for its integer type"))?;

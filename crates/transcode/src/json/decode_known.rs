@@ -44,7 +44,6 @@ impl<'c> Decoder<'c, '_> {
         }
     }
 
-    /// Decodes any JSON value as a `google.protobuf.Value`.
     fn any_value(&mut self, table: &'c Message, wire: &mut Vec<u8>) -> Result<(), CodecError> {
         let number = match self.json.peek()? {
             Token::Null => value::NULL,
@@ -60,12 +59,11 @@ impl<'c> Decoder<'c, '_> {
         self.single(&table.fields[index], wire)
     }
 
-    /// Decodes a `google.protobuf.Any`: an object in which the key `@type` names a message type. If the type has a
-    /// special JSON form, the key `value` contains this form. For any other type, the keys besides `@type` are the
-    /// fields of the message.
+    /// Decodes a `google.protobuf.Any`: an object whose key `@type` names a message type. The other keys are the
+    /// fields of that message. If the type has a special JSON form, the key `value` contains this form instead.
     fn any(&mut self, wire: &mut Vec<u8>) -> Result<(), CodecError> {
         let Some(url) = self.find_type()? else {
-            // Only an empty object may lack the key `@type`.
+            // Only an empty object may lack `@type`.
             self.json.enter()?;
             return match self.json.key(&mut true)? {
                 None => Ok(()),
@@ -106,8 +104,7 @@ impl<'c> Decoder<'c, '_> {
         Ok(())
     }
 
-    /// Returns the `@type` of an Any without consuming the object. The decoder needs the type first, but `@type` may be
-    /// the last key.
+    /// Returns the `@type` of an Any without consuming the object, because `@type` may be the last key.
     fn find_type(&mut self) -> Result<Option<String>, CodecError> {
         self.expect(Token::Object, "must be an object")?;
         let here = self.json.clone();
@@ -133,7 +130,7 @@ impl<'c> Decoder<'c, '_> {
 }
 
 impl Known {
-    /// Parses the text of a timestamp, a duration or a field mask, and appends the fields of the message.
+    /// Parses the text of a timestamp, duration or field mask, and appends the fields of the message.
     pub(super) fn put_text(self, text: &str, dialect: Dialect, wire: &mut Vec<u8>) -> Result<(), Refusal> {
         let (seconds, nanos) = match self {
             Self::Timestamp => time::parse_time(text)?,
@@ -166,7 +163,7 @@ fn put_field_mask(text: &str, dialect: Dialect, wire: &mut Vec<u8>) -> Result<()
                 _ => return Err("must be comma-separated field names"),
             }
         }
-        // A lower-case letter must follow each `_`, so that the path has a camelCase form and can be encoded again.
+        // Without a lower-case letter after each `_`, the path would have no camelCase form to encode.
         let has_camel_case = proto
             .split('_')
             .skip(1)

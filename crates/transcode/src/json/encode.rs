@@ -1,9 +1,7 @@
 //! Encodes wire bytes as JSON text.
 //!
-//! The encoder reads a message in two passes. The first pass locates the value of each field. If a singular field
-//! occurs several times, the last value wins, but messages are merged, as the wire format requires. The second pass
-//! prints the fields in the order of the proto file. Whether unset fields are printed depends on the dialect and on the
-//! field option `omit_unset`.
+//! The first pass over a message locates its fields (`slots`). The second pass prints the fields in the order of the
+//! proto file. The dialect and the field option `omit_unset` decide whether unset fields are printed.
 
 use super::{
     CodecError, Dialect, MessageId,
@@ -64,7 +62,7 @@ impl<'c> Encoder<'c> {
         self.depth -= 1;
     }
 
-    /// Prints the fields of a message, without the braces. `first` is false if other keys precede the fields.
+    /// Prints fields without braces. `first` is false if other keys precede the fields.
     pub fn fields(
         &mut self,
         table: &'c Message,
@@ -90,8 +88,7 @@ impl<'c> Encoder<'c> {
         Ok(())
     }
 
-    /// Prints the value of a field. Returns false if the field is omitted. The calling function then removes the key
-    /// that it has printed.
+    /// Prints the value of a field. Returns false if it is omitted; the caller then removes the key.
     fn field(&mut self, field: &Field, slot: Slot, wire: &[u8], json: &mut Vec<u8>) -> Result<bool, CodecError> {
         let omits = self.dialect == Dialect::Canonical || field.omit_unset;
         match field.shape {
@@ -125,7 +122,7 @@ impl<'c> Encoder<'c> {
         self.value(field.kind, slot.value, &bytes, json)
     }
 
-    /// Prints an array. Returns false if the array is empty.
+    /// Prints an array. Returns false if it is empty.
     pub fn list(&mut self, field: &Field, slot: Slot, wire: &[u8], json: &mut Vec<u8>) -> Result<bool, CodecError> {
         json.push(b'[');
         let mut count = 0;
@@ -151,8 +148,7 @@ impl<'c> Encoder<'c> {
         Ok(count > 0)
     }
 
-    /// Prints a map as an object. If several entries have the same key, the last entry wins. Returns false if the
-    /// object is empty.
+    /// Prints a map as an object. Returns false if it is empty. Of several entries with the same key, the last wins.
     pub fn map(&mut self, field: &Field, slot: Slot, wire: &[u8], json: &mut Vec<u8>) -> Result<bool, CodecError> {
         let tables = self.tables;
         let Shape::Map(entry) = field.shape else {
@@ -194,7 +190,7 @@ impl<'c> Encoder<'c> {
         Ok(count > 0)
     }
 
-    /// Prints a value. Numbers, booleans and enums are in `value`. Strings, bytes and messages are in `bytes`.
+    /// Prints a value. Numbers, booleans and enums are in `value`; strings, bytes and messages are in `bytes`.
     pub fn value(&mut self, kind: Kind, value: u64, bytes: &[u8], json: &mut Vec<u8>) -> Result<(), CodecError> {
         match kind {
             Kind::Message(id) => self.nested(id, bytes, json),
@@ -220,7 +216,7 @@ impl<'c> Encoder<'c> {
         }
     }
 
-    /// Prints the value of one field. An unset field with presence is printed as null.
+    /// Prints the value of one field, or null for an unset field with presence.
     pub fn one_field(
         &mut self,
         id: MessageId,
@@ -264,8 +260,8 @@ impl<'c> Encoder<'c> {
         Ok(self.slots.member(table, base, 0).map(|(field, _)| &*field.name))
     }
 
-    /// Returns the value of a scalar field as text without quotes. Returns `None` for lists, maps and messages, for
-    /// unset fields with presence, and for enum values that the dialect writes as null.
+    /// Returns the value of a scalar field as text without quotes. `None` for lists, maps and messages, for unset
+    /// fields with presence, and for enum values that the dialect writes as null.
     pub fn read_text(&mut self, id: MessageId, index: usize, wire: &[u8]) -> Result<Option<String>, CodecError> {
         let tables = self.tables;
         let table = tables.message(id);
@@ -290,7 +286,7 @@ impl<'c> Encoder<'c> {
     }
 }
 
-/// Prints a map key. In JSON, map keys of all types are strings.
+/// Prints a map key, which is always a string in JSON.
 fn put_key(kind: Kind, key: &Key<'_>, json: &mut Vec<u8>) -> Result<(), CodecError> {
     if kind == Kind::String {
         print(text(key.text)?, json)?;

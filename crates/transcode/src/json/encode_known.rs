@@ -9,7 +9,7 @@ use super::{
     wire::{Records, low_half},
 };
 
-/// 2^53. Doubles represent all whole numbers up to this limit exactly.
+/// 2^53: a double represents all whole numbers up to this limit exactly.
 const LARGEST_EXACT: f64 = 9_007_199_254_740_992.0;
 
 impl<'c> Encoder<'c> {
@@ -136,7 +136,7 @@ fn field_mask(wire: &[u8], json: &mut Vec<u8>) -> Result<(), CodecError> {
     print(mask.as_str(), json)
 }
 
-/// Converts a path to camelCase: `current_version.model` becomes `currentVersion.model`. Fails if the conversion is not
+/// Converts a path to camelCase: `current_version.model` becomes `currentVersion.model`. Fails if this is not
 /// reversible.
 fn camel_case(path: &str, out: &mut String) -> Result<(), CodecError> {
     let mut characters = path.chars();

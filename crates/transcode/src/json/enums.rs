@@ -1,7 +1,7 @@
 //! The names of enum values in each dialect.
 //!
-//! The plain dialect writes a value in lower case, without the prefix of its type. It writes the value 0 as null if the
-//! name of this value ends in `UNSPECIFIED`.
+//! The plain dialect writes values in lower case and without the prefix of their type. A value 0 whose name ends in
+//! `UNSPECIFIED` becomes null.
 
 use std::collections::HashMap;
 
@@ -9,12 +9,11 @@ use prost_reflect::EnumDescriptor;
 
 use super::Dialect;
 
-/// Maximum number of enum names that an error lists.
 const MAX_NAMES: usize = 12;
 
 #[derive(Debug)]
 pub(super) struct Enum {
-    /// True if this enum is `google.protobuf.NullValue`, whose only value is null in JSON.
+    /// True for `google.protobuf.NullValue`, whose only value is null in JSON.
     pub is_null: bool,
     values: HashMap<i32, EnumValue>,
     full_names: HashMap<Box<str>, i32>,
@@ -32,7 +31,7 @@ struct EnumValue {
 pub(super) enum Spelling<'e> {
     Name(&'e str),
     Null,
-    /// The number itself, because the enum has no value with this number.
+    /// The enum has no value with this number.
     Number,
 }
 
@@ -49,7 +48,7 @@ impl Enum {
             let unspecified = value.number() == 0 && value.name().ends_with("UNSPECIFIED");
             table.full_names.insert(value.name().into(), value.number());
             table.short_names.entry(short.clone()).or_insert(value.number());
-            // If several names have the same number, the first name is printed.
+            // If several names have the same number, the first is printed.
             table.values.entry(value.number()).or_insert_with(|| EnumValue {
                 canonical: value.name().into(),
                 short: (!unspecified).then_some(short),
@@ -95,7 +94,7 @@ impl Enum {
     }
 }
 
-/// Returns the name of an enum value in the plain dialect: `RUN_STATUS_RUNNING` of `RunStatus` becomes `running`.
+/// Returns the plain dialect's name of a value: `RUN_STATUS_RUNNING` of `RunStatus` becomes `running`.
 pub fn short_enum_name(type_name: &str, value_name: &str) -> String {
     let rest = value_name
         .strip_prefix(&screaming(type_name))
@@ -103,7 +102,7 @@ pub fn short_enum_name(type_name: &str, value_name: &str) -> String {
     rest.unwrap_or(value_name).to_ascii_lowercase()
 }
 
-/// Returns the prefix of the value names of an enum type: `RunStatus` becomes `RUN_STATUS_`.
+/// Returns the prefix of an enum's value names: `RunStatus` becomes `RUN_STATUS_`.
 fn screaming(name: &str) -> String {
     let mut prefix = String::with_capacity(name.len() + 4);
     let mut previous = '_';

@@ -1,7 +1,7 @@
-//! The error for invalid JSON text, plain text or wire bytes, with its location.
+//! The error for invalid JSON text, plain text or wire bytes.
 //!
-//! The location is a path of proto field names such as `configured_mcps[0].headers["x"]`. The path is built only while
-//! an error propagates, so valid requests do not pay for it.
+//! Its location is a path of proto field names, such as `configured_mcps[0].headers["x"]`. The path is built only
+//! while an error propagates, so valid requests do not pay for it.
 
 use std::{borrow::Cow, error::Error as StdError, fmt};
 
@@ -18,7 +18,7 @@ enum Source {
     Wire,
 }
 
-/// The error for invalid text or wire bytes, with the location of the defect.
+/// The error for invalid text or wire bytes, with its location.
 #[derive(Debug)]
 pub struct CodecError {
     inner: Box<Inner>,
@@ -47,7 +47,7 @@ impl CodecError {
         }
     }
 
-    /// Prepends a field name to the location of the error.
+    /// Prepends a field name to the location.
     #[must_use]
     pub(super) fn within(mut self, field: &str) -> Self {
         let rest = std::mem::take(&mut self.inner.path);
@@ -82,18 +82,17 @@ impl CodecError {
         self.inner.path = format!("[{inside}]{dot}{rest}");
     }
 
-    /// Returns the path of the field that contains the error, in proto names; empty if the error does not concern a
-    /// single field.
+    /// Returns the location in proto names; empty if the error does not concern a single field.
     pub fn field(&self) -> &str {
         &self.inner.path
     }
 
-    /// Returns the message without the path.
+    /// Returns the message without the location.
     pub fn message(&self) -> &str {
         &self.inner.message
     }
 
-    /// Returns true if the error is in text from a client, and false if it is in bytes from a service.
+    /// Returns true for text from a client, and false for bytes from a service.
     pub fn is_callers(&self) -> bool {
         self.inner.source == Source::Text
     }
@@ -126,7 +125,7 @@ impl From<CodecError> for Error {
     fn from(error: CodecError) -> Self {
         let sentence = error.to_string();
         match error.inner.source {
-            // An error without a path concerns the body: "must be an object" becomes "the body must be an object".
+            // Without a location, "must be an object" becomes "the body must be an object".
             Source::Text if sentence.starts_with("must ") => Self::invalid(format!("the body {sentence}")),
             Source::Text if error.inner.path.is_empty() => Self::invalid(sentence),
             Source::Text => Self::invalid_field(error.inner.path, sentence),

@@ -1,7 +1,6 @@
-//! Reads JSON text with jiter. Accepts only the JSON of RFC 8259, without extensions.
+//! Reads JSON text (RFC 8259, without extensions) with jiter.
 //!
-//! The parser builds no tree of values. A number stays text until the type of its field is known, so 64-bit integers
-//! and exponents lose no precision.
+//! Numbers stay text until their field type is known, so 64-bit integers and exponents lose no precision.
 
 use std::borrow::Cow;
 
@@ -66,7 +65,7 @@ impl<'j> Parser<'j> {
         }
     }
 
-    /// Checks the nesting depth. Call this method after `peek` has returned `Object` or `Array`.
+    /// Checks the nesting depth. Must be called after `peek` has returned `Object` or `Array`.
     pub fn enter(&mut self) -> Result<(), CodecError> {
         self.depth += 1;
         if self.depth > MAX_DEPTH {
@@ -75,8 +74,8 @@ impl<'j> Parser<'j> {
         Ok(())
     }
 
-    /// Reads the next key of the current object, and the colon after the key. At the end of the object, leaves the
-    /// object and returns `None`. `first` is true before the first key.
+    /// Reads the next key of an object, and the colon. `None` at the end of the object. `first` is true before the
+    /// first key.
     pub fn key(&mut self, first: &mut bool) -> Result<Option<&str>, CodecError> {
         let key = if std::mem::take(first) {
             self.jiter.known_object()
@@ -90,7 +89,7 @@ impl<'j> Parser<'j> {
         Ok(key)
     }
 
-    /// Like `key`, but the key stays valid during later reads. The key is copied only if it contains escapes.
+    /// Like `key`, but the key outlives later reads. It is copied only if it contains escapes.
     pub fn map_key(&mut self, first: &mut bool) -> Result<Option<Cow<'j, str>>, CodecError> {
         let rest = self.text.get(self.jiter.current_index()..).unwrap_or_default();
         let Some(key) = self.key(first)? else {
@@ -104,8 +103,7 @@ impl<'j> Parser<'j> {
         Ok(Some(slice.map_or_else(|| Cow::Owned(key.to_owned()), Cow::Borrowed)))
     }
 
-    /// Returns true if the current array has another element. At the end of the array, leaves the array and returns
-    /// false. `first` is true before the first element.
+    /// Returns true if the array has another element. `first` is true before the first element.
     pub fn element(&mut self, first: &mut bool) -> Result<bool, CodecError> {
         let next = if std::mem::take(first) {
             self.jiter.known_array()
@@ -119,12 +117,11 @@ impl<'j> Parser<'j> {
         Ok(more)
     }
 
-    /// Reads a string. Call this method after `peek` has returned `String`.
     pub fn string(&mut self) -> Result<&str, CodecError> {
         self.jiter.known_str().map_err(|error| refusal(self.text, &error))
     }
 
-    /// Reads a number as text. Call this method after `peek` has returned `Number`.
+    /// Returns a number as text.
     pub fn number(&mut self) -> Result<&str, CodecError> {
         let start = self.jiter.current_index();
         let number = self
@@ -137,23 +134,19 @@ impl<'j> Parser<'j> {
         std::str::from_utf8(number).map_err(|_| wrong(self.text, start, "invalid number"))
     }
 
-    /// Reads a boolean. Call this method after `peek` has returned `Bool`.
     pub fn boolean(&mut self) -> Result<bool, CodecError> {
         self.jiter.next_bool().map_err(|error| refusal(self.text, &error))
     }
 
-    /// Reads a null. Call this method after `peek` has returned `Null`.
     pub fn null(&mut self) -> Result<(), CodecError> {
         self.jiter.known_null().map_err(|error| refusal(self.text, &error))
     }
 
-    /// Skips a value and checks its syntax, but not UTF-8 or the limits of this parser. The decoder checks them when it
-    /// reads the value.
+    /// Skips a value. Checks only its syntax; the decoder checks UTF-8 and limits when it reads the value later.
     pub fn skip(&mut self) -> Result<(), CodecError> {
         self.jiter.next_skip().map_err(|error| refusal(self.text, &error))
     }
 
-    /// Checks that only white space remains.
     pub fn end(&mut self) -> Result<(), CodecError> {
         self.jiter.finish().map_err(|error| refusal(self.text, &error))
     }

@@ -1,6 +1,4 @@
-//! Prints scalars as JSON text.
-//!
-//! `serde_json` escapes strings and formats numbers.
+//! Prints scalars as JSON text, with `serde_json`.
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use serde::Serialize;
@@ -19,7 +17,7 @@ pub(super) fn text(bytes: &[u8]) -> Result<&str, CodecError> {
     std::str::from_utf8(bytes).map_err(|_| CodecError::wire("a string is not valid UTF-8"))
 }
 
-/// Prints a number. `value` is the value on the wire, such as the bits of a double or a zigzag-encoded integer.
+/// Prints a number. `value` is its wire form, such as the bits of a double or a zigzag-encoded integer.
 pub(super) fn number(kind: Kind, value: u64, json: &mut Vec<u8>) -> Result<(), CodecError> {
     match kind {
         Kind::Double => float(f64::from_bits(value), f64::from_bits(value), json),
@@ -37,8 +35,8 @@ pub(super) fn number(kind: Kind, value: u64, json: &mut Vec<u8>) -> Result<(), C
     }
 }
 
-/// Prints an `f32` or `f64` with the digits that its precision needs. `wide` is the same number as an `f64`. NaN and
-/// the infinities are printed as strings, because JSON numbers cannot represent them.
+/// Prints `value` with the digits that its type needs. `wide` is the same number. NaN and infinities become strings,
+/// because JSON numbers cannot represent them.
 fn float<T: Serialize>(value: T, wide: f64, json: &mut Vec<u8>) -> Result<(), CodecError> {
     if wide.is_finite() {
         print(&value, json)

@@ -1,8 +1,7 @@
-//! Locates the fields of a message in its wire bytes.
+//! Locates the fields of a message in its wire bytes, with protobuf's merge rules.
 //!
-//! The module implements the merge rules of protobuf. If a singular field occurs several times, the last value wins,
-//! but messages are merged. Setting a member of a oneof clears the other members. If several entries of a map have the
-//! same key, the last entry wins.
+//! The last value of a singular field wins, but messages are merged. Setting a member of a oneof clears the other
+//! members. The last map entry with a key wins.
 
 use std::{
     borrow::Cow,
@@ -15,7 +14,7 @@ use super::{
     wire::{Records, WireType},
 };
 
-/// The location of a field: the offset of its first record, its last value, and the number of its records.
+/// The location of a field in the wire bytes: its first record, its last value, and the number of its records.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Slot {
     pub count: usize,
@@ -25,9 +24,8 @@ pub(super) struct Slot {
     pub value: u64,
 }
 
-/// The slots of the messages that are being printed, as a stack: the slots of the innermost message are last. Each
-/// message has one slot for each field, followed by one slot for each oneof. In the slot of a oneof, `start` is the
-/// index of the member that is set.
+/// A stack of slots, with those of the innermost message last. Each message has one slot per field, then one per
+/// oneof. A oneof's `start` is the index of the member that is set.
 #[derive(Debug)]
 pub(super) struct Slots(Vec<Slot>);
 
@@ -36,12 +34,12 @@ impl Slots {
         Self(Vec::with_capacity(64))
     }
 
-    /// Returns the slot of the field at `index`. `base` is the index of the message's first slot.
+    /// Returns the slot of field `index`. `base` is the index of the message's first slot.
     pub fn at(&self, base: usize, index: usize) -> Slot {
         self.0[base + index]
     }
 
-    /// Locates the fields of a message, and pushes their slots. Returns the index of the message's first slot.
+    /// Locates the fields of a message, and pushes their slots. Returns the index of the first slot.
     pub fn index(&mut self, table: &Message, wire: &[u8]) -> Result<usize, CodecError> {
         let base = self.0.len();
         let oneofs = base + table.fields.len();
@@ -56,8 +54,7 @@ impl Slots {
                 return Err(CodecError::wire("the field has a wrong wire type").within(&field.name));
             }
             if let Presence::Oneof(oneof) = field.presence {
-                // Clears the member that was set before. If the cleared member occurs again later, its old value must
-                // not be merged.
+                // Clear the member that was set before, so that its old value is not merged if it occurs again.
                 let current = self.0[oneofs + usize::from(oneof)];
                 if current.count > 0 && current.start != index {
                     self.0[base + current.start] = Slot::default();
@@ -80,12 +77,10 @@ impl Slots {
         Ok(base)
     }
 
-    /// Removes the slots that `index` pushed.
     pub fn release(&mut self, base: usize) {
         self.0.truncate(base);
     }
 
-    /// Returns the slot of the field with this number, or an empty slot if no field has this number.
     pub fn slot(&self, table: &Message, base: usize, number: u32) -> Slot {
         table
             .by_number(number)
@@ -112,8 +107,7 @@ impl Slot {
         }
     }
 
-    /// Returns the bytes of the value. If a message field occurs several times, its values are concatenated, which
-    /// merges the messages.
+    /// Returns the bytes of the value. Several values of a message field are concatenated, which merges them.
     pub fn bytes<'w>(&self, field: &Field, wire: &'w [u8]) -> Result<Cow<'w, [u8]>, CodecError> {
         if self.count < 2 || !matches!(field.kind, Kind::Message(_)) {
             return Ok(Cow::Borrowed(&wire[self.start..self.end]));
@@ -128,7 +122,7 @@ impl Slot {
         Ok(Cow::Owned(whole))
     }
 
-    /// Returns all records from the field's first record to its last record, including records of other fields.
+    /// Returns all records from the field's first to its last, including those of other fields.
     pub fn records<'w>(&self, wire: &'w [u8]) -> Records<'w> {
         Records::starting_at(&wire[..self.end], self.first)
     }
@@ -140,16 +134,16 @@ pub(super) struct Entry<'w> {
     pub value: Slot,
 }
 
-/// The key of a map entry. A numeric key is in `number`. A string key is in `text`, and `number` is then 0.
+/// The key of a map entry: `number` for numeric keys, `text` for strings.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Key<'w> {
     pub number: u64,
     pub text: &'w [u8],
 }
 
-/// Removes each entry for which a later entry has the same key.
+/// Removes each entry whose key occurs again later.
 pub(super) fn keep_last(entries: &mut Vec<Entry<'_>>) {
-    // In the usual case, the entries are sorted and have different keys, so nothing is removed.
+    // Usually the entries are sorted and have different keys.
     if entries.windows(2).all(|pair| pair[0].key < pair[1].key) {
         return;
     }

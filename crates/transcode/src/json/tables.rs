@@ -1,7 +1,4 @@
-//! The tables of the codec, compiled once from the descriptors.
-//!
-//! The tables contain everything that does not depend on the content of a message: the order in which fields are
-//! printed, their keys as JSON text, and the names of enum values in each dialect.
+//! The codec's tables, compiled once from the descriptors: print order, JSON keys and enum names.
 
 use std::collections::HashMap;
 
@@ -10,10 +7,10 @@ use prost_reflect::{DescriptorPool, ExtensionDescriptor, FieldDescriptor, Messag
 use super::{Dialect, MessageId, enums::Enum};
 use crate::options;
 
-/// Field numbers below this limit are in the array `Message::dense`. All other numbers are in a hash map.
+/// Field numbers below this limit are in the array `Message::dense`, all others in a hash map.
 const DENSE: u32 = 256;
 
-/// Value in `Message::dense` for a number that no field has.
+/// Value in `Message::dense` for an unused field number.
 const NO_FIELD: u16 = u16::MAX;
 
 #[derive(Debug)]
@@ -23,7 +20,7 @@ pub(super) struct Tables {
     pub by_name: HashMap<Box<str>, MessageId>,
 }
 
-/// A well-known type that has a special JSON form.
+/// A well-known type with a special JSON form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Known {
     Any,
@@ -37,8 +34,8 @@ pub(super) enum Known {
     Wrapper,
 }
 
-/// A message type. Its fields are in the order of the proto file. `names` maps proto and camelCase names to indices of
-/// fields; `dense` and `sparse` map field numbers to these indices.
+/// A message type, with its fields in the order of the proto file. `names` maps proto and camelCase names to indices
+/// in `fields`; `dense` and `sparse` map field numbers to indices.
 #[derive(Debug)]
 pub(super) struct Message {
     pub known: Option<Known>,
@@ -63,7 +60,7 @@ pub(super) struct Field {
     canonical_key: Box<[u8]>,
 }
 
-/// The type of a field's value. For a map field, it is the type of the map's values.
+/// The type of a field's value; for a map field, of the map's values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Double,
@@ -89,14 +86,14 @@ pub(super) enum Kind {
 pub(super) enum Shape {
     Single,
     List,
-    /// The id is the message type of the map's entries.
+    /// A map, with the message type of its entries.
     Map(MessageId),
 }
 
-/// The field presence of a singular field: whether the wire format distinguishes an unset field from a default value.
+/// Whether the wire format distinguishes an unset singular field from its default value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Presence {
-    /// No presence: an unset field and a field with the default value look alike on the wire.
+    /// No presence: an unset field and a default value look alike on the wire.
     Implicit,
     /// Explicit presence: the field is `optional`, or its type is a message.
     Explicit,
@@ -105,8 +102,7 @@ pub(super) enum Presence {
 }
 
 impl Tables {
-    /// `omit_unset` is the field option that omits the key of an unset field; `None` if the pool does not declare the
-    /// option.
+    /// `omit_unset` is the field option that omits the key of an unset field, if the pool declares it.
     pub fn compile(pool: &DescriptorPool, omit_unset: Option<ExtensionDescriptor>) -> Self {
         let mut by_name = HashMap::new();
         for (id, message) in (0..).zip(pool.all_messages()) {
@@ -158,7 +154,7 @@ struct Compiler<'p> {
 
 impl Compiler<'_> {
     fn message(&self, message: &MessageDescriptor) -> Message {
-        // The fields are in the order of the proto file, which can differ from the order of the field numbers.
+        // The order of the proto file can differ from the order of the field numbers.
         let fields: Vec<Field> = message
             .descriptor_proto()
             .field
@@ -182,8 +178,7 @@ impl Compiler<'_> {
             }
             names.insert(field.json_name.clone(), index);
         }
-        // Proto names are inserted last, so a proto name takes precedence over an equal camelCase name of another
-        // field.
+        // Proto names are inserted last, so that they take precedence over camelCase names of other fields.
         for (index, field) in (0..NO_FIELD).zip(&fields) {
             names.insert(field.name.clone(), index);
         }
@@ -294,8 +289,7 @@ impl Message {
         (index != NO_FIELD).then_some(usize::from(index))
     }
 
-    /// Finds a field by its name. The field at index `guess` is checked first, because clients usually send fields in
-    /// order.
+    /// Finds a field by name. Index `guess` is checked first, because clients usually send fields in order.
     pub fn find(&self, name: &str, guess: usize) -> Option<usize> {
         match self.fields.get(guess) {
             Some(field) if *field.name == *name => Some(guess),
@@ -305,7 +299,7 @@ impl Message {
 }
 
 impl Field {
-    /// Returns the key of the field as JSON text, with quotes and a colon.
+    /// Returns the field's key as JSON text, with quotes and colon.
     pub fn key(&self, dialect: Dialect) -> &[u8] {
         match dialect {
             Dialect::Canonical => &self.canonical_key,

@@ -1,5 +1,4 @@
-//! Decodes values from text: the scalars of a JSON body, and the values of path variables, query parameters, headers
-//! and form parts.
+//! Decodes values from text: scalars in JSON, path variables, query parameters, headers and form parts.
 
 use std::str::FromStr;
 
@@ -16,7 +15,7 @@ use super::{
     wire::{MAX_DEPTH, WireType, close, open, put_bytes, put_tag, put_varint, zigzag},
 };
 
-/// An error text that describes why a value is invalid.
+/// The reason why a value is invalid, as an error text.
 pub(super) type Refusal = &'static str;
 
 const NOT_WHOLE: Refusal = "must be a whole number";
@@ -28,7 +27,6 @@ const BASE64: GeneralPurposeConfig = GeneralPurposeConfig::new()
 const STANDARD: GeneralPurpose = GeneralPurpose::new(&alphabet::STANDARD, BASE64);
 const URL_SAFE: GeneralPurpose = GeneralPurpose::new(&alphabet::URL_SAFE, BASE64);
 
-/// Decodes a string as the value of the field at `path`, and appends the field.
 pub(super) fn decode(
     tables: &Tables,
     (message, path): (MessageId, &str),
@@ -74,7 +72,7 @@ impl Reading<'_> {
     fn leaf(&self, field: &Field, wire: &mut Vec<u8>) -> Result<(), CodecError> {
         let single_message = match field.shape {
             Shape::Map(_) => return self.json(field, wire),
-            // The text of a repeated message field is either one message or a JSON array of messages.
+            // The text of a repeated message field is one message or a JSON array of messages.
             Shape::List => !self.text.trim_start().starts_with('['),
             Shape::Single => true,
         };
@@ -88,7 +86,7 @@ impl Reading<'_> {
         }
     }
 
-    /// Timestamps, durations, field masks and wrappers have a plain text form. The text of any other message is JSON.
+    /// Timestamps, durations, field masks and wrappers have a plain text form. Other messages are JSON.
     fn message(&self, field: &Field, id: MessageId, wire: &mut Vec<u8>) -> Result<(), CodecError> {
         let inner = self.tables.message(id);
         put_tag(wire, field.number, WireType::Length);
@@ -158,7 +156,7 @@ pub(super) fn put_enum(table: &Enum, name: &str, dialect: Dialect, wire: &mut Ve
     Ok(())
 }
 
-/// Decodes base64 in the standard or URL-safe alphabet, with or without padding. Appends the bytes after their length.
+/// Decodes base64, standard or URL-safe, with or without padding. Appends the length and the bytes.
 pub(super) fn put_base64(text: &str, wire: &mut Vec<u8>) -> Result<(), Refusal> {
     let engine = if text.contains(['-', '_']) { URL_SAFE } else { STANDARD };
     let start = open(wire);
@@ -167,7 +165,7 @@ pub(super) fn put_base64(text: &str, wire: &mut Vec<u8>) -> Result<(), Refusal> 
     Ok(())
 }
 
-/// Parses a number, and appends its value. Integer fields also accept `1e3` and `5.0`, because these numbers are whole.
+/// Parses a number, and appends it. Integer fields also accept `1e3` and `5.0`, which are whole.
 pub(super) fn put_number(kind: Kind, text: &str, wire: &mut Vec<u8>) -> Result<(), Refusal> {
     match kind {
         Kind::Double => wire.extend_from_slice(&double(text)?.to_le_bytes()),
@@ -197,7 +195,7 @@ fn whole<T: FromStr + TryFrom<i128>>(text: &str) -> Result<T, Refusal> {
     T::try_from(exact(text)?).map_err(|_| OUT_OF_RANGE)
 }
 
-/// Returns the exact value of a JSON number. Fails if the value is not whole.
+/// Returns the exact value of a JSON number that must be whole.
 fn exact(text: &str) -> Result<i128, Refusal> {
     let (mantissa, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
     let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
@@ -207,8 +205,7 @@ fn exact(text: &str) -> Result<i128, Refusal> {
     if significant.trim_start_matches('-').is_empty() {
         return Ok(0);
     }
-    // If the exponent does not fit into an `i64`, its exact value does not matter: the number is out of range or not
-    // whole.
+    // An exponent outside `i64` needs no exact value: the number is out of range or not whole.
     let negative = exponent.starts_with('-');
     let exponent: i64 = exponent
         .parse()
@@ -230,7 +227,6 @@ fn exact(text: &str) -> Result<i128, Refusal> {
         .ok_or(OUT_OF_RANGE)
 }
 
-/// Returns true if a string is a JSON number.
 fn is_number(text: &str) -> bool {
     let unsigned = text.strip_prefix('-').unwrap_or(text);
     let (mantissa, exponent) = match unsigned.split_once(['e', 'E']) {

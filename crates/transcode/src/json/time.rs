@@ -1,25 +1,25 @@
-//! Prints and parses times and durations, in the formats of RFC 3339 and of proto3 JSON.
+//! Prints and parses times and durations (RFC 3339, proto3 JSON).
 
 use std::io::Write as _;
 
 use chrono::{DateTime, Datelike as _, NaiveDate, Timelike as _};
 
-/// The range of valid times, in seconds since the Unix epoch: from 0001-01-01T00:00:00Z to 9999-12-31T23:59:59Z.
+/// Valid times in seconds since the Unix epoch: 0001-01-01T00:00:00Z to 9999-12-31T23:59:59Z.
 const TIMES: std::ops::RangeInclusive<i64> = -62_135_596_800..=253_402_300_799;
 
-/// Maximum duration in seconds, about 10,000 years. `google.protobuf.Duration` defines this limit.
+/// Maximum of `google.protobuf.Duration`, about 10,000 years.
 const MAX_DURATION_SECONDS: i64 = 315_576_000_000;
 
 const NANOS_PER_SECOND: i32 = 1_000_000_000;
 
 type Refusal = &'static str;
 
-/// Minimum precision of a printed time.
+/// Minimum number of fractional digits of a printed time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fraction {
-    /// Seconds: a fraction of zero is omitted.
+    /// No digits: a fraction of zero is omitted.
     Optional,
-    /// Milliseconds: at least three fractional digits are printed.
+    /// Three digits.
     Milliseconds,
 }
 
@@ -29,8 +29,7 @@ pub(super) fn print_time(seconds: i64, nanos: i32, fraction: Fraction, out: &mut
     }
     let time = DateTime::from_timestamp(seconds, 0).ok_or("the time is out of range")?;
     let (date, clock) = (time.date_naive(), time.time());
-    // Writing the digits directly is faster than a format string. Nearly every message contains times, so format
-    // strings would dominate the cost of printing a small message.
+    // Most messages contain times, so write the digits directly, which is faster than a format string.
     let year = date.year_ce().1;
     put_two(year / 100, out);
     put_two(year % 100, out);
@@ -64,14 +63,12 @@ pub(super) fn print_duration(seconds: i64, nanos: i32, out: &mut Vec<u8>) -> Res
     Ok(())
 }
 
-/// Prints a number below 100 as two digits.
 fn put_two(number: u32, out: &mut Vec<u8>) {
     let digit = |number: u32| b'0' + u8::try_from(number % 10).unwrap_or(0);
     out.extend([digit(number / 10), digit(number)]);
 }
 
-/// Prints a fraction of a second with three, six or nine digits, as its precision requires. A fraction of zero is
-/// omitted if `fraction` is `Optional`.
+/// Prints a fraction of a second with three, six or nine digits, as needed. `Optional` omits a fraction of zero.
 fn print_fraction(nanos: i32, fraction: Fraction, out: &mut Vec<u8>) -> Result<(), Refusal> {
     let printed = if nanos == 0 && fraction == Fraction::Optional {
         Ok(())
@@ -85,8 +82,8 @@ fn print_fraction(nanos: i32, fraction: Fraction, out: &mut Vec<u8>) -> Result<(
     printed.map_err(|_| "the fraction could not be encoded")
 }
 
-/// Parses an RFC 3339 time with any UTC offset and up to nine fractional digits. `T` and `Z` must be upper case.
-/// Returns the seconds since the Unix epoch, and the nanoseconds.
+/// Parses an RFC 3339 time with any UTC offset and up to nine fractional digits, but only upper-case `T` and `Z`.
+/// Returns seconds since the Unix epoch, and nanoseconds.
 pub(super) fn parse_time(text: &str) -> Result<(i64, i32), Refusal> {
     const WRONG: Refusal = "must be a time such as 2025-08-15T10:30:00.000Z";
     let mut rest = text.as_bytes();
@@ -125,7 +122,7 @@ pub(super) fn parse_time(text: &str) -> Result<(i64, i32), Refusal> {
     }
 }
 
-/// Parses a duration such as `1.5s`. Returns the seconds and the nanoseconds.
+/// Parses a duration such as `1.5s`. Returns seconds and nanoseconds.
 pub(super) fn parse_duration(text: &str) -> Result<(i64, i32), Refusal> {
     const WRONG: Refusal = "must be a duration in seconds such as 1.5s";
     let mut rest = text.strip_suffix('s').ok_or(WRONG)?.as_bytes();
@@ -159,7 +156,7 @@ fn digits(rest: &mut &[u8], count: usize) -> Option<u32> {
     })
 }
 
-/// Parses an optional fraction of a second, such as `.5`. Returns the fraction in nanoseconds; 0 if it is missing.
+/// Parses an optional fraction such as `.5`. Returns nanoseconds.
 fn parse_fraction(rest: &mut &[u8]) -> Option<i32> {
     if after(rest, b'.').is_none() {
         return Some(0);
@@ -172,7 +169,7 @@ fn parse_fraction(rest: &mut &[u8]) -> Option<i32> {
     (count..9).try_fold(number, |number, _| number.checked_mul(10))
 }
 
-/// Parses a UTC offset such as `Z` or `+02:00`. Returns the offset in seconds.
+/// Parses a UTC offset such as `Z` or `+02:00`. Returns seconds.
 fn parse_offset(rest: &mut &[u8]) -> Option<i64> {
     if after(rest, b'Z').is_some() {
         return Some(0);

@@ -1,13 +1,12 @@
-//! The protobuf wire format: reads records from bytes, and appends values to a buffer.
-//!
-//! Like prost, the reader accepts packed and unpacked lists, and records in any order. Groups are skipped.
+//! The protobuf wire format. The reader accepts packed and unpacked lists, and records in any order, like prost.
+//! Groups are skipped.
 
 use super::{
     CodecError,
     tables::{Field, Kind, Shape},
 };
 
-/// Maximum nesting depth of messages and map entries below the outermost message. prost has the same limit.
+/// Maximum nesting depth below the outermost message, as in prost.
 pub(super) const MAX_DEPTH: u32 = 100;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,18 +17,18 @@ pub(super) enum WireType {
     Fixed32 = 5,
 }
 
-/// One record: a tag and its value.
+/// A tag and its value.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Record {
     pub number: u32,
     pub wire_type: WireType,
-    /// Offset of the tag, in bytes.
+    /// Byte offset of the tag.
     pub tag_at: usize,
-    /// The value if it is a number; 0 if it consists of bytes.
+    /// A numeric value; 0 for bytes.
     pub value: u64,
-    /// Offset of the value, after any length prefix.
+    /// Byte offset of the value, after any length prefix.
     pub start: usize,
-    /// Offset after the last byte of the value.
+    /// Byte offset after the value.
     pub end: usize,
 }
 
@@ -44,7 +43,7 @@ impl<'w> Records<'w> {
         Self { bytes, at: 0 }
     }
 
-    /// Reads the records from the offset `at`, at which a tag must begin.
+    /// Reads records from the offset `at`, where a tag must begin.
     pub fn starting_at(bytes: &'w [u8], at: usize) -> Self {
         Self { bytes, at }
     }
@@ -113,7 +112,7 @@ impl<'w> Records<'w> {
     }
 }
 
-/// Reads the next value of a packed list at offset `at`, and advances `at`; `None` at the end of the list.
+/// Reads the next value of a packed list at offset `at`, and advances `at`; `None` at the end.
 pub(super) fn read_packed(wire_type: WireType, bytes: &[u8], at: &mut usize) -> Result<Option<u64>, CodecError> {
     if *at >= bytes.len() {
         return Ok(None);
@@ -168,7 +167,7 @@ impl Kind {
         }
     }
 
-    /// Returns true if values of this kind are 32-bit varints. Higher bits on the wire are ignored.
+    /// Returns true for 32-bit varints, whose higher bits on the wire are ignored.
     fn is_narrow(self) -> bool {
         matches!(self, Self::Int32 | Self::Uint32 | Self::Sint32 | Self::Enum(_))
     }
@@ -183,7 +182,7 @@ impl Kind {
 }
 
 impl Field {
-    /// Returns true if the field accepts records of this wire type. A list accepts single values and packed values.
+    /// Returns true if the field accepts records of this wire type. Lists accept single and packed values.
     pub fn accepts(&self, wire_type: WireType) -> bool {
         let own = match self.shape {
             Shape::Map(_) => WireType::Length,
@@ -227,21 +226,21 @@ pub(super) fn put_bytes(wire: &mut Vec<u8>, bytes: &[u8]) {
     wire.extend_from_slice(bytes);
 }
 
-/// Starts a length-prefixed payload whose length is not yet known. Returns the offset of the payload.
+/// Starts a length-prefixed payload of unknown length. Returns the payload's offset.
 pub(super) fn open(wire: &mut Vec<u8>) -> usize {
-    // One byte is enough for the length of most messages. If more bytes are needed, `close` inserts them.
+    // Most lengths need one byte. If more are needed, `close` inserts them.
     wire.push(0);
     wire.len()
 }
 
-/// Ends a payload, and writes its length before it. `start` is the offset that `open` returned.
+/// Ends a payload, and writes its length before it. `start` is the result of `open`.
 pub(super) fn close(wire: &mut Vec<u8>, start: usize) {
     let end = wire.len();
     let mut length = [0; 10];
     put_varint(wire, (end - start) as u64);
     let length = &mut length[..wire.len() - end];
     length.copy_from_slice(&wire[end..]);
-    // `open` left one byte for the length. If the length needs more bytes, the payload is moved to make space.
+    // If the length needs more than the one byte of `open`, the payload moves.
     wire.truncate(end + length.len() - 1);
     wire.copy_within(start..end, start + length.len() - 1);
     wire[start - 1..start - 1 + length.len()].copy_from_slice(length);

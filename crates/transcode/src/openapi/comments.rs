@@ -1,6 +1,4 @@
-//! Reads the comments of the proto files.
-//!
-//! A comment above an item in its proto file becomes the description of the item in the `OpenAPI` document.
+//! Reads the comments of the proto files, which become the descriptions in the `OpenAPI` document.
 
 use std::collections::HashMap;
 
@@ -31,8 +29,7 @@ impl Comments {
         Self { by_place }
     }
 
-    /// Returns the comment of an item; empty if the item has none. `path` is the item's path in the `SourceCodeInfo` of
-    /// the file.
+    /// Returns the comment of an item; empty if it has none. `path` is the item's path in `SourceCodeInfo`.
     pub fn at(&self, file: &FileDescriptor, path: &[i32]) -> &str {
         self.by_place
             .get(&(file.name().to_owned(), path.to_vec()))

@@ -1,4 +1,4 @@
-//! Generates an operation of the `OpenAPI` document: its parameters, its body and its responses.
+//! Generates an operation of the `OpenAPI` document: parameters, body and responses.
 
 use std::{collections::BTreeSet, fmt::Write as _};
 
@@ -14,8 +14,7 @@ use crate::route::{
 /// Maximum nesting depth of messages whose fields become query parameters.
 const MAX_QUERY_DEPTH: usize = 3;
 
-/// Returns the path of a template without the patterns of its variables: `/v1/{name=agents/*}:stop` becomes
-/// `/v1/{name}:stop`.
+/// Returns a template's path without the patterns of variables: `/v1/{name=agents/*}:stop` becomes `/v1/{name}:stop`.
 pub(super) fn path_of(template: &Template) -> String {
     let mut path = String::new();
     let mut index = 0;
@@ -43,7 +42,7 @@ pub(super) fn path_of(template: &Template) -> String {
     path
 }
 
-/// `errors` are the error responses, as in `Description::errors`.
+/// `errors` is `Description::errors`.
 pub(super) fn operation(
     rule: &Rule,
     schemas: &mut Schemas<'_>,
@@ -68,8 +67,8 @@ pub(super) fn operation(
     operation
 }
 
-/// Returns the operation id, such as `AgentService_UpdateAgent`. If a method has several rules, the ids of the second
-/// and later rules end in a number.
+/// Returns the operation id, such as `AgentService_UpdateAgent`. A number follows for a method's second and later
+/// rules.
 fn id(rule: &Rule, ids: &mut BTreeSet<String>) -> String {
     let method = &rule.method.descriptor;
     let first = format!("{}_{}", method.parent_service().name(), method.name());
@@ -148,7 +147,7 @@ pub(super) fn description(field: &FieldDescriptor, schemas: &Schemas<'_>) -> Str
         .to_owned()
 }
 
-/// Converts a header name to the usual capitalization: `last-event-id` becomes `Last-Event-ID`.
+/// Capitalizes a header name: `last-event-id` becomes `Last-Event-ID`.
 fn capitals(header: &str) -> String {
     let words = header.split('-').map(|word| {
         if word == "id" {
@@ -173,7 +172,7 @@ fn field_at(message: &MessageDescriptor, path: &str) -> Option<FieldDescriptor> 
     }
 }
 
-/// Collects the query parameters of a rule, including the fields of nested messages.
+/// Collects a rule's query parameters, including the fields of nested messages.
 struct Query<'s, 'p, 'r> {
     schemas: &'s mut Schemas<'p>,
     shape: Shape,
@@ -197,7 +196,7 @@ impl Query<'_, '_, '_> {
             }
             return;
         }
-        // A client omits a parameter that has no value, so the schema does not allow null.
+        // A client omits a parameter without a value, so null is not allowed.
         let schema = if field.is_list() {
             self.schemas.field(field, &self.shape)
         } else {
@@ -243,7 +242,6 @@ fn request_body(rule: &Rule, schemas: &mut Schemas<'_>) -> Option<Value> {
     Some(json!({"required": true, "content": content}))
 }
 
-/// Returns the media type object of a form.
 fn form(input: &MessageDescriptor, files: &str, shape: &Shape, schemas: &mut Schemas<'_>) -> Value {
     let mut properties = Map::new();
     let mut required = Vec::new();

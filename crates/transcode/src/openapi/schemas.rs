@@ -1,7 +1,8 @@
-//! Generates JSON schemas of messages. A schema describes the JSON that the codec prints or accepts.
+//! Generates JSON schemas of the messages that operations use. A schema describes the JSON that the codec prints or
+//! accepts.
 //!
-//! Each message that an operation uses, directly or in a field, becomes a component. In a response schema, the fields
-//! that are always present are required. In a request schema, the fields with the behaviour `REQUIRED` are required.
+//! Required are the fields that are always present in a response, and the fields with the behaviour `REQUIRED` in a
+//! request.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
@@ -24,8 +25,7 @@ pub(super) enum Way {
     Response,
 }
 
-/// A variant of a message: its direction, its JSON dialect, and the numbers of the fields that the schema omits because
-/// the path sets them.
+/// A variant of a message: direction, JSON dialect, and the field numbers that the path sets, which the schema omits.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Shape {
     pub way: Way,
@@ -33,7 +33,7 @@ pub(super) struct Shape {
     pub without: Vec<u32>,
 }
 
-/// The components of the document that have been generated or requested so far.
+/// The components of the document that were generated or requested so far.
 #[derive(Debug)]
 pub(super) struct Schemas<'p> {
     pool: &'p DescriptorPool,
@@ -45,7 +45,7 @@ pub(super) struct Schemas<'p> {
 }
 
 impl<'p> Schemas<'p> {
-    /// `omit_unset` is the option that omits the key of an unset field.
+    /// `omit_unset` is the field option that omits the key of an unset field.
     pub fn new(pool: &'p DescriptorPool, comments: &'p Comments, omit_unset: Option<ExtensionDescriptor>) -> Self {
         Self {
             pool,
@@ -65,7 +65,7 @@ impl<'p> Schemas<'p> {
         self.done.into_iter().collect()
     }
 
-    /// Returns a reference to a component or, for a well-known type, an inline schema.
+    /// Returns a reference to the component of a message, or an inline schema for a well-known type.
     pub fn message(&mut self, message: &MessageDescriptor, shape: &Shape) -> Value {
         if let Some(known) = self.known(message, shape) {
             return known;
@@ -76,7 +76,7 @@ impl<'p> Schemas<'p> {
         }
         let name = self.free_name(message.full_name(), message.package_name(), shape.way);
         self.names.insert(key, name.clone());
-        // Reserves the name until the schema is generated.
+        // Reserve the name until the schema is generated.
         self.done.insert(name.clone(), Value::Null);
         self.queue.push_back((name.clone(), message.clone(), shape.clone()));
         reference(&name)
@@ -151,8 +151,7 @@ impl<'p> Schemas<'p> {
         schema
     }
 
-    /// A response field is required if it is always present. A request field is required if it has the behaviour
-    /// `REQUIRED`.
+    /// Response fields are required if they are always present, request fields if they have the behaviour `REQUIRED`.
     pub fn is_required(&self, field: &FieldDescriptor, shape: &Shape) -> bool {
         match (shape.way, shape.dialect) {
             (Way::Request, _) => self.behaves(field, REQUIRED),
@@ -161,7 +160,6 @@ impl<'p> Schemas<'p> {
         }
     }
 
-    /// Returns true if a response omits the key of the field while the field is unset.
     fn is_omitted(&self, field: &FieldDescriptor) -> bool {
         options::is_true(self.omit_unset.as_ref(), field)
     }
@@ -177,7 +175,7 @@ impl<'p> Schemas<'p> {
         })
     }
 
-    /// Returns the schema of one value of this kind, such as one element of a list.
+    /// Returns the schema of one value, such as one element of a list.
     pub fn value(&mut self, kind: &Kind, shape: &Shape) -> Value {
         let wide = |format: &str| match shape.dialect {
             Dialect::Canonical => json!({"type": "string", "format": format}),
@@ -198,8 +196,8 @@ impl<'p> Schemas<'p> {
         }
     }
 
-    /// Returns a reference to the component of an enum. The plain dialect prints the `UNSPECIFIED` value as null: the
-    /// component omits this value, and the returned schema allows null.
+    /// Returns a reference to the component of an enum. The plain dialect prints the `UNSPECIFIED` value as null, so
+    /// its component omits the value and the returned schema allows null.
     fn enumeration(&mut self, descriptor: &EnumDescriptor, dialect: Dialect) -> Value {
         let shape = Shape {
             way: Way::Response,
@@ -253,8 +251,8 @@ impl<'p> Schemas<'p> {
         })
     }
 
-    /// Returns an unused component name, such as `Agent`, `AgentInput` for the variant in requests, or `Agent2` if
-    /// another message has the name `Agent`.
+    /// Returns an unused component name: `Agent`, `AgentInput` for the variant in requests, or `Agent2` if `Agent` is
+    /// taken.
     fn free_name(&self, full_name: &str, package: &str, way: Way) -> String {
         let short = full_name
             .strip_prefix(package)
@@ -277,7 +275,7 @@ impl<'p> Schemas<'p> {
     }
 }
 
-/// Returns true if the field is a member of a oneof that the proto file declares.
+/// Returns true for members of a declared oneof. proto3 `optional` creates synthetic oneofs, which do not count.
 fn is_member(field: &FieldDescriptor) -> bool {
     field.containing_oneof().is_some_and(|oneof| !oneof.is_synthetic())
 }

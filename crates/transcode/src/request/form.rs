@@ -1,4 +1,4 @@
-//! Reads forms: multipart/form-data and application/x-www-form-urlencoded. The fields of a form set request fields.
+//! Reads multipart/form-data and application/x-www-form-urlencoded. Form fields set request fields.
 
 use axum_core::body::Body;
 use http::request::Parts;
@@ -10,11 +10,11 @@ use super::{
 };
 use crate::{Error, ErrorKind, Result, body, json::Cardinality};
 
-/// Name of the form field in which browsers send the charset of the form (RFC 7578). The field is ignored.
+/// Form field in which browsers send the charset (RFC 7578). It is ignored.
 const CHARSET: &str = "_charset_";
 
 impl Draft<'_> {
-    /// Sets fields from a urlencoded form, which has the same fields as a multipart form but cannot contain files.
+    /// Sets fields from a urlencoded form, which cannot contain files.
     ///
     /// # Errors
     /// 413 if the form exceeds `max_bytes`, 415 if the body is JSON or compressed, 400 if the form is invalid.
@@ -23,7 +23,7 @@ impl Draft<'_> {
         let bytes = body::collect(content, max_bytes).await?;
         let not_text = || Error::invalid("the form is not UTF-8");
         let form = str::from_utf8(&bytes).map_err(|_| not_text())?;
-        // By default, `curl -d` declares a urlencoded form, even if the data is JSON.
+        // By default, `curl -d` declares a urlencoded form, even for JSON.
         if form.trim_start().starts_with('{') {
             let message = "the body is JSON; send it with Content-Type: application/json";
             return Err(Error::new(ErrorKind::UnsupportedMedia, message));
@@ -41,7 +41,7 @@ impl Draft<'_> {
     /// Sets a request field to the text of a form field.
     ///
     /// # Errors
-    /// 400 if the request field does not exist, is already set, or does not accept this text.
+    /// 400 if the request field does not exist, is already set, or does not accept the text.
     pub fn form_text(&mut self, name: &str, text: &str) -> Result<()> {
         if name == CHARSET {
             return Ok(());
@@ -58,9 +58,6 @@ impl Draft<'_> {
     }
 
     /// Checks the name of a form field before its text is read.
-    ///
-    /// # Errors
-    /// 400 if the field does not exist.
     pub fn check_form_name(&self, name: &str) -> Result<()> {
         if name == CHARSET || self.has_field(self.form_name(name)) {
             return Ok(());
@@ -68,8 +65,8 @@ impl Draft<'_> {
         Err(self.unknown(name, Place::Form))
     }
 
-    /// Returns the name of the request field that a form field sets. Many libraries write `files[]` or `files[0]` for
-    /// an element of the list `files`.
+    /// Returns the request field that a form field sets. Many libraries write `files[]` or `files[0]` for an element
+    /// of the list `files`.
     pub fn form_name<'n>(&self, name: &'n str) -> &'n str {
         let Some((list, index)) = name.strip_suffix(']').and_then(|name| name.split_once('[')) else {
             return name;
@@ -85,7 +82,7 @@ impl Draft<'_> {
     /// Appends the id of an uploaded file to the request field `field`.
     ///
     /// # Errors
-    /// The id is not a valid value of the field. This is a bug in the store that created the id.
+    /// The id is not a valid value of the field, which is a bug in the upload store.
     pub fn form_file(&mut self, field: &str, id: &str) -> Result<()> {
         let method = self.method();
         Ok(self

@@ -1,5 +1,5 @@
-//! Reads the query of a request. A query parameter sets a field by its name or by an alias. Parameters that other
-//! programs add to bypass caches or to track visitors are ignored.
+//! Reads the query of a request. Parameters that other programs add to bypass caches or to track visitors are
+//! ignored.
 
 use std::borrow::Cow;
 
@@ -13,8 +13,7 @@ use crate::{
 };
 
 impl<'r> Draft<'r> {
-    /// Sets fields from the query. Returns the aliases in the query with their values, which the calling function
-    /// applies.
+    /// Sets fields from the query. Returns the aliases in the query, which the caller applies later.
     pub(super) fn query(&mut self, query: &str) -> Result<Vec<(&'r Alias, String)>> {
         let mut renamed: Vec<(&Alias, String)> = Vec::new();
         let method = self.method();
@@ -55,7 +54,7 @@ impl<'r> Draft<'r> {
     }
 }
 
-/// Splits a query or a urlencoded form into pairs of a name and a value. The pairs stay percent-encoded.
+/// Splits a query or urlencoded form into names and values, still percent-encoded.
 pub fn pairs(query: &str) -> impl Iterator<Item = (&str, &str)> {
     let pairs = query.split('&').filter(|pair| !pair.is_empty());
     pairs.map(|pair| pair.split_once('=').unwrap_or((pair, "")))
@@ -74,7 +73,7 @@ fn bytes_of(text: &str) -> Vec<u8> {
     percent_decode(text.replace('+', " ").as_bytes()).collect()
 }
 
-/// Decodes a percent-encoded value that is not UTF-8. Invalid bytes and percent signs stay percent-encoded.
+/// Decodes a value that is not UTF-8. Invalid bytes and percent signs stay percent-encoded.
 fn keep_bytes(text: &str) -> String {
     let mut kept = String::with_capacity(text.len());
     for chunk in bytes_of(text).utf8_chunks() {
@@ -90,7 +89,7 @@ fn not_text() -> Error {
     Error::invalid("the query is not UTF-8")
 }
 
-/// Parameters that other programs add to URLs, to bypass caches or to track visitors.
+/// Parameters that other programs add to bypass caches or to track visitors.
 const NOISE: &[&str] = &[
     "_",
     "_t",

@@ -1,4 +1,4 @@
-//! Errors for unknown names of query parameters and form fields. An error suggests the most similar known name.
+//! Errors for unknown query parameters and form fields. They suggest the most similar known name.
 
 use std::fmt::Write as _;
 
@@ -16,7 +16,7 @@ pub enum Place {
 }
 
 impl Draft<'_> {
-    /// Returns true if a name, or a path such as `page.size`, refers to a field of the request message.
+    /// Returns true if a name, or a path such as `page.size`, refers to a request field.
     pub(super) fn has_field(&self, name: &str) -> bool {
         resolve(self.codec, self.method().input, name).is_some()
     }
@@ -49,7 +49,7 @@ impl Draft<'_> {
         fields.map(|field| field.name).chain(aliases)
     }
 
-    /// Returns true if a query parameter or a form field, depending on `place`, can set this field.
+    /// Returns true if a query parameter or form field (`place`) can set this field.
     fn takes(&self, place: Place, field: &FieldInfo<'_>) -> bool {
         let is_set_otherwise = match (place, self.rule.body) {
             (Place::Query, BodyRule::Whole | BodyRule::Raw(None)) => true,
@@ -61,10 +61,8 @@ impl Draft<'_> {
     }
 }
 
-/// Returns the known name that is most similar to a wrong name; `None` if no known name is similar.
 fn closest<'n>(wrong: &str, known: impl Iterator<Item = &'n str>) -> Option<&'n str> {
-    // Long names are not compared, because the comparison would be slow. A name with a dot is not compared, because no
-    // known name contains a dot.
+    // Comparing long names would be slow. No known name contains a dot.
     if wrong.len() > 64 || wrong.contains('.') {
         return None;
     }

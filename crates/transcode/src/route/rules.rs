@@ -1,7 +1,6 @@
-//! Reads and checks rules: the `google.api.http` annotations and the options of every method.
+//! Reads and checks rules: the `google.api.http` annotations and options of every method.
 //!
-//! The router and the `OpenAPI` document use the same rules. If a rule names a field that does not exist or has an
-//! unsuitable type, building the router fails with an error that names the method.
+//! An error names the method whose rule has an unknown or unsuitable field.
 
 use std::sync::Arc;
 
@@ -36,70 +35,68 @@ pub struct Method {
     pub answers_raw: bool,
     /// The headers and query parameters that set fields under other names.
     pub aliases: Vec<Alias>,
-    /// The number of the response field that becomes the id of a streamed event; `None` if events have no id.
+    /// The number of the response field that becomes the id of a streamed event.
     pub event_id: Option<u32>,
-    /// The request field that receives the upload ids of a form's files; `None` if the method accepts no forms.
+    /// The request field that receives the upload ids of a form's files; `None` if the method accepts no files.
     pub form_files: Option<Box<str>>,
-    /// The field whose query parameter may contain bytes that are not UTF-8. These bytes stay percent-encoded. `None`
-    /// if the method has no such field.
+    /// The field whose query parameter may be invalid UTF-8. Invalid bytes stay percent-encoded.
     pub keep_bytes: Option<Box<str>>,
-    /// The number of the request field `update_mask`; `None` if the request has no such field.
+    /// The number of the request field `update_mask`, if it exists.
     pub update_mask: Option<u32>,
     /// For each oneof of the request, the names of its members.
     pub choices: Vec<Vec<Box<str>>>,
-    /// The path prefix of the service, such as `/v1`; empty if the service has none. Each path is served with and
-    /// without the prefix.
+    /// The path prefix of the service, such as `/v1`, or empty. Paths are served with and without the prefix.
     pub prefix: String,
 }
 
-/// An alias: a header or query parameter that sets a field under another name.
+/// A header or query parameter that sets a field under another name.
 #[derive(Debug)]
 pub struct Alias {
     /// The name of the request field.
     pub field: Box<str>,
-    /// The header that sets the field, if any.
+    /// The header, if any.
     pub header: Option<HeaderName>,
-    /// The query parameter that sets the field, if any.
+    /// The query parameter, if any.
     pub query: Option<Box<str>>,
 }
 
 /// The part of the request message that the HTTP body sets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BodyRule {
-    /// The request has no body. Its fields come from the path and the query.
+    /// The request has no body.
     None,
     /// The body sets all fields that the path does not set.
     Whole,
     /// The body sets the field with this number.
     Field(u32),
-    /// The body contains raw bytes of any type. They become the `HttpBody` field with this number. Without a number,
-    /// the request message itself is the `HttpBody`.
+    /// The body's raw bytes become the `HttpBody` field with this number. Without a number, the request message is
+    /// the `HttpBody`.
     Raw(Option<u32>),
 }
 
-/// One binding of a method to HTTP.
+/// One HTTP binding of a method.
 #[derive(Debug)]
 pub struct Rule {
     /// The gRPC method to call.
     pub method: Arc<Method>,
     /// The HTTP methods to which the rule applies.
     pub verb: Verb,
-    /// The path template as written in the annotation, without the prefix of the service.
+    /// The path template as in the annotation, without the prefix of the service.
     pub path: String,
     /// The parsed form of `path`.
     pub template: Template,
     /// The part of the request message that the body sets.
     pub body: BodyRule,
-    /// The number of the response field that becomes the HTTP body; `None` if the whole message becomes the body.
+    /// The number of the response field that becomes the HTTP body; `None` for the whole message.
     pub response_body: Option<u32>,
-    /// True if the keys of the body become the update mask when the request has no update mask.
+    /// True if the keys of the body become the update mask, unless the request contains a mask.
     pub infers_mask: bool,
 }
 
 /// Reads the rules of all methods of all services.
 ///
 /// # Errors
-/// `Invalid`. The message names the method and describes the defect of its rule.
+/// `Invalid`. The message names the method and the defect.
 pub fn read(pool: &DescriptorPool, codec: &Codec) -> Result<Vec<Rule>> {
     let mut rules = Vec::new();
     for service in pool.services() {

@@ -11,27 +11,27 @@ use std::fmt;
 /// One segment of a path template.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Segment {
-    /// A segment with exactly this text.
+    /// Exactly this text.
     Literal(Box<str>),
-    /// `*`, which matches exactly one segment. The segment must not be empty.
+    /// `*`: one segment, which must not be empty.
     One,
-    /// `**`, which matches the rest of the path. The rest may be empty.
+    /// `**`: the rest of the path, which may be empty.
     Rest,
 }
 
-/// A variable, which sets a request field to the text of the segments that it covers.
+/// A variable: sets a request field to the text of its segments.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Capture {
     /// The path of the field, such as `agent.name`.
     pub field: Box<str>,
-    /// Index of the first segment that the variable covers.
+    /// Index of the first segment.
     pub start: usize,
-    /// Index after the last segment that the variable covers; `None` if it covers the rest of the path.
+    /// Index after the last segment; `None` for the rest of the path.
     pub end: Option<usize>,
 }
 
 impl Capture {
-    /// Returns true if the variable covers exactly one segment. `%2F` is decoded only in the value of such a variable.
+    /// Returns true if the variable covers exactly one segment. Only then is `%2F` decoded in its value.
     pub fn is_single(&self) -> bool {
         self.end == Some(self.start + 1)
     }
@@ -44,14 +44,14 @@ pub struct Template {
     pub segments: Vec<Segment>,
     /// The variables, in the order of the path.
     pub captures: Vec<Capture>,
-    /// The custom verb after the last colon, if any.
+    /// The custom verb after the last colon.
     pub verb: Option<Box<str>>,
 }
 
 /// Reason why a template is invalid.
 #[derive(Debug, PartialEq, Eq)]
 pub struct BadTemplate {
-    /// Offset of the defect in the template, in bytes.
+    /// Byte offset of the defect in the template.
     pub at: usize,
     /// A description of the defect.
     pub what: &'static str,
@@ -67,7 +67,7 @@ impl Template {
     /// Parses a path template.
     ///
     /// # Errors
-    /// The text is not a valid template. The error contains the defect and its offset.
+    /// The text is not a valid template.
     pub fn parse(text: &str) -> Result<Self, BadTemplate> {
         let mut parser = Parser {
             text,
@@ -100,10 +100,10 @@ impl Template {
         })
     }
 
-    /// Returns this template under a prefix, such as `/v1`. The prefix must consist of literal segments.
+    /// Returns this template under a prefix of literal segments, such as `/v1`.
     ///
     /// # Errors
-    /// The prefix is invalid. The error contains the defect.
+    /// The prefix is invalid.
     pub fn below(&self, prefix: &str) -> Result<Self, BadTemplate> {
         let root = Self::parse(prefix)?;
         let literal = |segment: &Segment| matches!(segment, Segment::Literal(_));

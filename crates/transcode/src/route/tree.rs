@@ -1,7 +1,6 @@
 //! Matches paths with a tree over the segments of all templates. Literals are tried before `*`, and `*` before `**`.
 //!
-//! A search consists of a few walks through the tree, and no walk visits a node twice. The size of the tree therefore
-//! bounds the cost of a search, whatever the path is.
+//! A search consists of a few walks that visit no node twice, so the size of the tree bounds its cost.
 
 use std::borrow::Cow;
 
@@ -10,17 +9,17 @@ use percent_encoding::percent_decode_str;
 
 use super::template::{Capture, Segment, Template};
 
-/// Maximum length of a path, in bytes. Longer paths match no rule.
+/// Maximum length of a path in bytes. Longer paths match no rule.
 pub const MAX_PATH_BYTES: usize = 8 * 1024;
 /// Maximum number of segments of a path. Paths with more segments match no rule.
 pub const MAX_SEGMENTS: usize = 256;
 
-/// The HTTP method of a rule.
+/// The HTTP methods of a rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verb {
-    /// The rule applies to this HTTP method only.
+    /// Only this HTTP method.
     Only(Method),
-    /// The rule has `custom: {kind: "*"}`. It applies to every HTTP method for which no other rule matches the path.
+    /// `custom: {kind: "*"}`: every HTTP method for which no other rule matches the path.
     Any,
 }
 
@@ -33,7 +32,7 @@ pub enum Found<'p> {
     OtherMethods(Vec<Method>),
     /// No rule matches the path.
     Nothing,
-    /// The path's percent-encoding is invalid, or the decoded path is not UTF-8.
+    /// The percent-encoding is invalid, or the decoded path is not UTF-8.
     Malformed,
 }
 
@@ -44,8 +43,8 @@ pub struct Path<'p> {
 }
 
 impl<'p> Path<'p> {
-    /// Returns the decoded text of a variable. If the variable can cover several segments, `%2F` stays encoded, because
-    /// a decoded slash would look like a separator.
+    /// Returns the decoded text of a variable. If it can cover several segments, `%2F` stays encoded, because a
+    /// decoded slash would look like a separator.
     pub fn value(&self, capture: &Capture) -> Cow<'p, str> {
         let end = capture.end.unwrap_or(self.raw.len());
         match self.raw.get(capture.start..end) {
@@ -86,7 +85,7 @@ struct End {
     rule: usize,
 }
 
-/// A tree of nodes for path segments. Node 0 is the root.
+/// A tree of path segments. Node 0 is the root.
 #[derive(Debug)]
 pub struct Tree {
     nodes: Vec<Node>,
@@ -103,7 +102,7 @@ impl Default for Tree {
 }
 
 impl Tree {
-    /// Adds a rule at the node for the segments of its template.
+    /// Adds a rule at the node of its template.
     ///
     /// # Errors
     /// An earlier rule has the same HTTP method and matches the same paths.
@@ -134,7 +133,7 @@ impl Tree {
         Ok(())
     }
 
-    /// Finds the rule for an HTTP method and a path. If no rule matches a HEAD request, the rule for GET is used.
+    /// Finds the rule for an HTTP method and a path. A HEAD request without a rule uses the rule for GET.
     pub fn find<'p>(&self, method: &Method, path: &'p str) -> Found<'p> {
         let Some(inner) = path.strip_prefix('/').filter(|_| path.len() <= MAX_PATH_BYTES) else {
             return Found::Nothing;
@@ -163,8 +162,7 @@ impl Tree {
         decoded: &[T],
         decode: impl Fn(&'p str) -> Option<T>,
     ) -> Found<'p> {
-        // A colon in the last segment may begin a custom verb, or belong to the segment. A custom verb is more
-        // specific, so it is tried first.
+        // A colon in the last segment may begin a custom verb, which is more specific and therefore tried first.
         let cut = self.has_custom.then(|| cut_custom(&raw)).flatten();
         let custom = cut.and_then(|(whole, custom)| {
             let mut shorter = decoded.to_vec();
@@ -231,7 +229,7 @@ impl Tree {
         methods
     }
 
-    /// Calls `take` with each rule that matches the path, until `take` returns true. More specific rules come first.
+    /// Calls `take` with each rule that matches the path, until it returns true. More specific rules come first.
     fn walk<T: AsRef<str>>(&self, at: usize, path: &[T], take: &mut dyn FnMut(&End) -> bool) -> bool {
         let node = &self.nodes[at];
         if let Some((first, rest)) = path.split_first() {
@@ -277,8 +275,7 @@ impl Tree {
     }
 }
 
-/// Splits the last segment at its last colon into the text and the custom verb. The segment is still percent-encoded,
-/// so `%3A` does not count as a colon.
+/// Splits the last segment at its last colon into text and custom verb. A percent-encoded colon does not count.
 fn cut_custom<'p>(raw: &[&'p str]) -> Option<(&'p str, &'p str)> {
     let (whole, custom) = raw.last()?.rsplit_once(':')?;
     (!custom.is_empty()).then_some((whole, custom))
@@ -299,7 +296,7 @@ fn decode(raw: &str) -> Option<Cow<'_, str>> {
     percent_decode_str(raw).decode_utf8().ok()
 }
 
-/// Decodes one segment of a variable that can cover several segments. `%2F` stays encoded.
+/// Decodes one segment of a variable, except `%2F`.
 fn decode_reserved(raw: &str, out: &mut String) {
     let mut rest = raw;
     while let Some(at) = [rest.find("%2F"), rest.find("%2f")].into_iter().flatten().min() {

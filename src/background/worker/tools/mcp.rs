@@ -1,5 +1,5 @@
-//! The tools of the MCP servers of a run's agent. If a server cannot be used, the run continues without the server's
-//! tools and gets a notice.
+//! The tools of the MCP servers of a run's agent. If a server fails, the run gets a notice and continues without the
+//! server's tools.
 
 use std::sync::Arc;
 

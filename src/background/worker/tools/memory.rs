@@ -13,14 +13,11 @@ use crate::{
     v1::NoticeKind,
 };
 
-/// Name of the tool `remember`. A run has memory only if it may use this tool.
+/// A run has memory only if it may use this tool.
 pub(in super::super) const NAME: &str = agents::memory::NAMES[0];
 
-/// Adds the memory tools and the memories that the model receives with the last user message of `history`. A notice
-/// lists these memories. Adds nothing if the run does not use memory.
-///
-/// # Errors
-/// Database errors.
+/// Adds the memory tools. Also adds the memories that the model receives with the last user message of `history`, and
+/// a notice that lists them.
 pub(in super::super) async fn add(
     app: &App,
     run: &Run,

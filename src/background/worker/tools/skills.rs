@@ -19,10 +19,7 @@ use crate::{
     v1::NoticeKind,
 };
 
-/// Adds the skills of a run's agent. The run gets a notice for each skill that no longer exists.
-///
-/// # Errors
-/// Database errors; file system errors while a skill is unpacked.
+/// The run gets a notice for each skill that no longer exists.
 pub(in super::super) async fn add(
     app: &App,
     run: &Run,

@@ -1,5 +1,5 @@
-//! Shows a run as text: the model's text as it arrives, one line for each tool call, the first lines of the call's
-//! output, and a spinner during pauses. Without a terminal, colours and the spinner are omitted.
+//! Shows a run as text: the model's text as it arrives, and tool calls with the first lines of their output. Without
+//! a terminal, colours and the spinner are omitted.
 
 use std::{
     collections::HashMap,
@@ -20,7 +20,7 @@ use crate::{
     },
 };
 
-/// Maximum number of output lines shown for one tool call.
+/// Maximum number of output lines per tool call.
 const MAX_LINES: usize = 12;
 const PLAIN_COLUMNS: usize = 160;
 const TICK: Duration = Duration::from_millis(100);
@@ -32,14 +32,14 @@ pub(in crate::commands::run) struct TextView {
     spinner: Option<ProgressBar>,
     /// True if the last printed text did not end with a newline.
     open_line: bool,
-    /// Id of the message whose text delta was printed last; empty before the first delta.
+    /// Id of the message whose text was printed last; empty at first.
     streamed: String,
     calls: HashMap<String, Shown>,
     usage: Usage,
 }
 
-/// The state of the output of a running tool call. `lines` counts all lines, and `hidden` counts the lines that are not
-/// shown. `rest` is the output after the last newline.
+/// Printed output of a running tool call. `lines` counts all lines, and `hidden` the lines that are not shown. `rest`
+/// is the output after the last newline.
 #[derive(Default)]
 struct Shown {
     lines: usize,
@@ -124,7 +124,7 @@ impl TextView {
                 };
                 self.styled(&style, &format!("note: {}", one_line(&notice.message)))
             }
-            // A newer server may send events that this version does not support.
+            // A newer server may send unknown events.
             None => Ok(()),
         }
     }
@@ -138,7 +138,7 @@ impl TextView {
         self.out.line(text)
     }
 
-    /// Shows a spinner, unless the current line is incomplete: the spinner would overwrite that line.
+    /// A spinner would overwrite an incomplete line.
     pub(super) fn waiting(&mut self, what: &str) {
         if !self.live || self.open_line {
             return;
@@ -212,7 +212,7 @@ impl TextView {
             let line: String = shown.rest.drain(..=end).collect();
             self.output_line(&mut shown, &line)?;
         }
-        // A line that exceeds four screen widths is printed before its newline arrives. The rest becomes a new line.
+        // A line longer than four screen widths is printed before its newline arrives.
         if shown.rest.chars().count() > self.columns * 4 {
             let line = std::mem::take(&mut shown.rest);
             self.output_line(&mut shown, &line)?;
@@ -245,7 +245,7 @@ impl TextView {
             reason = "the display shows one decimal; the lost bits do not matter"
         )]
         let took = format!("{:.1} s", result.duration_ms as f64 / 1000.0);
-        // If the call failed or printed nothing while it ran, show the first line of its result.
+        // If the call failed or printed nothing, show the first line of its result.
         let gist = if result.is_error || shown.lines == 0 {
             one_line(result.text.lines().next().unwrap_or(""))
         } else {
@@ -298,7 +298,7 @@ impl TextView {
     }
 
     fn paint(&self, style: &Style, text: &str) -> String {
-        // The console crate honours NO_COLOR unless styling is forced.
+        // The console crate also omits colours if NO_COLOR is set.
         if self.live {
             style.apply_to(text).to_string()
         } else {
@@ -331,8 +331,8 @@ impl std::fmt::Display for Usage {
     }
 }
 
-/// Summarises the arguments of a tool call in one line. If the call has a main argument, such as `command`, shows only
-/// this argument.
+/// Summarises the arguments of a tool call in one line. Shows only the main argument, such as `command`, if there is
+/// one.
 fn gist(arguments: &Struct) -> String {
     for name in ["command", "path", "file_path", "pattern"] {
         if let Some(Kind::StringValue(text)) = arguments.fields.get(name).and_then(|value| value.kind.as_ref()) {

@@ -1,4 +1,4 @@
-//! Converts an answer of a shape to a response that the scripted server sends.
+//! Converts an answer of a shape (a parsing test case) to a response of the scripted server.
 
 use bytes::Bytes;
 use runyard::config::ProviderKind;
@@ -9,14 +9,13 @@ use super::table::Answer;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Writes {
-    /// Each write is one line of the body.
     Lines,
-    /// Writes of this many bytes. A write may end inside a character, a line or an event.
+    /// Each write has this many bytes. A write may end inside a character, a line or an event.
     Bytes(usize),
 }
 
-/// Returns the response that the scripted server sends: the answer's `json` or `html` as a complete body, or the lines
-/// of its `body` as a stream.
+/// Returns the response of the scripted server: the answer's `json` or `html` as a complete body, or its `body` as a
+/// stream.
 pub fn response(kind: ProviderKind, answer: &Answer, writes: Writes) -> Turn {
     let status = answer.status.unwrap_or(200);
     let whole = answer.json.as_ref().or(answer.html.as_ref());
@@ -56,8 +55,8 @@ fn steps(kind: ProviderKind, lines: &str, writes: Writes) -> Vec<Step> {
     steps
 }
 
-/// Converts one line of a shape to the bytes of an event. JSON in the line is copied without parsing, because it may
-/// contain text that `Value` cannot represent, such as a lone surrogate.
+/// Converts one line of a shape to the bytes of an event. JSON is copied without parsing, because `Value` cannot
+/// represent some text, such as a lone surrogate.
 fn event(kind: ProviderKind, line: &str) -> Vec<u8> {
     let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
     let text = match word {
@@ -103,7 +102,8 @@ fn usage(kind: ProviderKind, rest: &str) -> String {
     usage.to_string()
 }
 
-/// Returns the name of an event, which equals the `type` in its data; `None` for a protocol without event names.
+/// Returns the name of an event, which equals the `type` in its data. Returns `None` for a protocol without event
+/// names.
 fn name(kind: ProviderKind, line: &str) -> Option<String> {
     if !matches!(kind, ProviderKind::Anthropic | ProviderKind::Responses) {
         return None;

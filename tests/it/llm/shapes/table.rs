@@ -1,4 +1,4 @@
-//! Reads the files that contain the shapes. `README.md` in this folder describes their format.
+//! Reads the files with the shapes (parsing test cases). `README.md` in this folder describes their format.
 
 use std::collections::BTreeMap;
 
@@ -15,12 +15,11 @@ pub struct Shape {
     pub source: String,
     pub kind: ProviderKind,
     pub model: String,
-    /// Members of the `[providers.NAME]` table in the configuration, without `kind`.
+    /// Members of `[providers.NAME]` in the configuration, without `kind`.
     pub provider: Table,
     pub key: String,
     /// Path and query of the provider's base URL.
     pub base: String,
-    /// Messages of the conversation before the first turn.
     pub history: Vec<ChatMessage>,
     pub extra_body: serde_json::Map<String, Value>,
     pub turns: Vec<Turn>,
@@ -54,7 +53,7 @@ pub struct Turn {
     pub prefix: bool,
 }
 
-/// `body` has the lines of a stream; `json` and `html` are complete bodies.
+/// An answer. `body` contains the lines of a stream. `json` and `html` are complete bodies.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Answer {
@@ -114,8 +113,7 @@ fn shape(kind: ProviderKind, mut table: Table) -> Shape {
 }
 
 impl Turn {
-    /// If the turn has the fields of a single answer, moves them into `answers`. A turn without an answer gets the text
-    /// answer "fine".
+    /// Moves the fields of a single answer into `answers`. A turn without an answer gets the text "fine".
     fn with_answers(mut self, kind: ProviderKind) -> Self {
         if self.answers.is_empty() && self.body.is_none() && self.json.is_none() && self.html.is_none() {
             self.body = Some(plain(kind).to_owned());
@@ -134,7 +132,6 @@ impl Turn {
     }
 }
 
-/// Returns the lines of the text answer "fine" in this protocol.
 fn plain(kind: ProviderKind) -> &'static str {
     match kind {
         ProviderKind::OpenAi => "delta {\"content\":\"fine\"}\nfinish stop\n[DONE]",

@@ -1,4 +1,4 @@
-//! Calls any method over the Connect protocol. `call.rs` uses this module for [`Way::Connect`](super::Way::Connect).
+//! Calls any method over the Connect protocol.
 
 use base64::{Engine, engine::general_purpose::STANDARD_NO_PAD};
 use bytes::{Buf, Bytes};
@@ -13,7 +13,7 @@ use tonic::{Code, Status};
 use super::{CONTRACT, Reply, encoded, framed, path_of, refused, shown};
 use crate::test_server::Caller;
 
-/// The flag of the end-of-stream envelope.
+/// Flag of the end-of-stream envelope.
 const END: u8 = 2;
 
 pub async fn call(caller: &Caller, method: &MethodDescriptor, request: &Value, format: Format) -> Reply {
@@ -28,7 +28,7 @@ pub async fn call(caller: &Caller, method: &MethodDescriptor, request: &Value, f
     }
 }
 
-/// Converts a binary request to canonical JSON, the JSON dialect of Connect.
+/// Converts a binary request to canonical JSON, which Connect uses.
 fn to_canonical(method: &MethodDescriptor, wire: &[u8]) -> Vec<u8> {
     let id = CONTRACT.codec.message(method.input().full_name()).unwrap();
     let mut json = Vec::new();
@@ -98,7 +98,6 @@ async fn stream(caller: &Caller, method: &MethodDescriptor, body: &[u8], format:
     }
 }
 
-/// Converts the error object of a Connect answer to a gRPC status.
 pub fn status(error: &Value) -> Status {
     let name = error["code"].as_str().unwrap();
     let code = (1..=16)

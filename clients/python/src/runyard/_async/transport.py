@@ -30,7 +30,7 @@ class AsyncLine:
         self.opening = threading.Lock()
 
     def open(self) -> grpc.aio.Channel:
-        # Several threads may share a client. The lock ensures that they open only one channel.
+        # Threads may share a client, and only one of them may open the channel.
         with self.opening:
             if self.channel is None:
                 options = self.options

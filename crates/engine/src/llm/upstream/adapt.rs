@@ -1,5 +1,5 @@
-//! Learns properties of a provider from refused requests. If the provider refuses a field or a format, the request is
-//! adapted and sent again. All later requests for the same model use the learned properties.
+//! Learns properties of a model from refused requests. A refused request is adapted and sent again. Later requests
+//! for the same model use the learned properties.
 
 use super::profile::{NOTHING, Overlay, Profile, UNKNOWN};
 use crate::{
@@ -7,7 +7,7 @@ use crate::{
     llm::{ChatMessage, ModelRequest},
 };
 
-/// Phrases that providers use to refuse a field, in lower case.
+/// Lower-case phrases that providers use to refuse a field.
 const REFUSING: &[&str] = &[
     "unsupported",
     "not support",
@@ -23,17 +23,15 @@ const REFUSING: &[&str] = &[
     "invalid field",
 ];
 
-/// A rule that derives properties of a model from phrases in a refusal.
 struct Lesson {
-    /// Phrases that must all occur in the refusal, in lower case.
+    /// Lower-case phrases that must all occur in the refusal.
     words: &'static [&'static str],
-    /// True if one of the phrases in [`REFUSING`] must also occur.
+    /// Whether one of the phrases in [`REFUSING`] must also occur.
     refuses: bool,
-    /// Properties to use after the refusal.
     overlay: Overlay,
 }
 
-/// Rules, in the order in which they are tried. The first matching rule that changes the model's profile is applied.
+/// The first matching rule that changes the model's profile is applied.
 const LESSONS: &[Lesson] = &[
     Lesson {
         words: &["max_tokens", "use 'max_completion_tokens'"],
@@ -182,7 +180,7 @@ const fn returning(reasoning: ReasoningReturn) -> Overlay {
     })
 }
 
-/// Returns the properties to use after a refusal; `None` if no matching rule would change the profile.
+/// Returns the properties to use after a refusal; `None` if no rule changes the profile.
 pub(super) fn lesson(words: &str, overlay: Overlay, profile: &Profile, model: &str) -> Option<Overlay> {
     let words = words.to_lowercase();
     let refuses = REFUSING.iter().any(|phrase| words.contains(phrase));
@@ -197,9 +195,9 @@ pub(super) fn lesson(words: &str, overlay: Overlay, profile: &Profile, model: &s
         .find(|learned| Profile::new(&profile.provider, model, *learned) != *profile)
 }
 
-/// Phrases that providers use to refuse the provider data ([`Carried`](crate::llm::Carried)) of earlier answers, in
-/// lower case. An entry matches if all its phrases occur. Providers refuse a signature, for example, if the
-/// conversation before the signature was shortened.
+/// Lower-case phrases that providers use to refuse the provider data ([`Carried`](crate::llm::Carried)) of earlier
+/// answers. All phrases of an entry must occur. For example, a signature becomes invalid if earlier messages were
+/// shortened.
 const CARRIED_REFUSED: &[&[&str]] = &[
     // Anthropic.
     &["signature", "thinking"],
@@ -217,7 +215,7 @@ const CARRIED_REFUSED: &[&[&str]] = &[
     &["was provided without its required"],
 ];
 
-/// Returns whether a refusal concerns the provider data of earlier answers. The request may succeed without this data.
+/// Returns whether the provider refused the provider data of earlier answers.
 pub(super) fn refuses_carried(words: &str) -> bool {
     let words = words.to_lowercase();
     CARRIED_REFUSED
@@ -225,7 +223,7 @@ pub(super) fn refuses_carried(words: &str) -> bool {
         .any(|entry| entry.iter().all(|phrase| words.contains(phrase)))
 }
 
-/// Removes the provider data of earlier answers. Returns whether the request contained such data.
+/// Removes the provider data of earlier answers. Returns whether the request contained any.
 pub(super) fn forget_carried(request: &mut ModelRequest) -> bool {
     let mut has_forgotten = false;
     for message in &mut request.messages {

@@ -1,5 +1,5 @@
-//! Receives the answer of one attempt of a model call. The attempt fails if the provider sends nothing for too long, or
-//! if the answer is too large or incomplete.
+//! Receives the answer of one attempt of a model call. The attempt fails if the provider is silent for too long. It
+//! also fails if the answer is too large or incomplete.
 
 use std::{
     borrow::Cow,
@@ -25,10 +25,10 @@ use super::{
 };
 use crate::llm::{Carried, EndReason, ModelEvent};
 
-/// Maximum time to wait for further events, such as the token usage, after the answer is complete.
+/// Maximum time to wait for further events, such as token usage, after a complete answer.
 const LINGER: Duration = Duration::from_secs(5);
 
-/// Maximum size in bytes of an answer that is a JSON document instead of an event stream.
+/// Maximum bytes of an answer that is a JSON document instead of a stream.
 const MAX_DOCUMENT_BYTES: usize = 32 * 1024 * 1024;
 
 pub(super) enum Step {
@@ -39,11 +39,10 @@ pub(super) enum Step {
 
 pub(super) struct Terms {
     pub(super) timeouts: Timeouts,
-    /// Limit for the text and the reasoning together.
+    /// Maximum bytes of text and reasoning together.
     pub(super) max_bytes: usize,
     pub(super) provider: String,
     pub(super) family: String,
-    /// Counts the answer parts that were skipped or repaired.
     pub(super) skipped: Arc<AtomicU64>,
 }
 
@@ -66,7 +65,7 @@ pub(super) struct Attempt {
 /// Format of an answer, detected from its first byte that is not white space.
 enum Body {
     Unknown,
-    /// The events and the number of events read so far.
+    /// The events, and the number of events read.
     Events(Events, u64),
     Document(Vec<u8>),
 }
@@ -90,7 +89,7 @@ impl Attempt {
         }
     }
 
-    /// Returns whether [`Attempt::next`] has returned any part of the answer. If so, a retry would repeat that part.
+    /// Returns whether [`Attempt::next`] has returned part of the answer. A retry would then repeat that part.
     pub(super) fn has_started(&self) -> bool {
         self.has_started
     }
@@ -106,7 +105,7 @@ impl Attempt {
             if self.is_over {
                 return Step::End;
             }
-            // Events that arrived before the failure are returned first.
+            // Events from before the failure are returned first.
             self.fault = match self.advance().await {
                 Err(Fault::Passing { message, .. }) if self.reader.has_calls() => Some(Fault::Broken(message)),
                 result => result.err(),
@@ -118,8 +117,7 @@ impl Attempt {
         }
     }
 
-    /// Returns the next event of the queue; `None` if the queue is empty. If the text and the reasoning together exceed
-    /// `max_bytes`, ends the answer with [`EndReason::Length`].
+    /// Returns the next queued event. At `max_bytes`, ends the answer with [`EndReason::Length`].
     fn pass_on(&mut self) -> Option<ModelEvent> {
         if self.pieces.next_is_end()
             && let Some(value) = self.pieces.take_carried()
@@ -150,12 +148,12 @@ impl Attempt {
     fn start(&mut self) {
         if !self.has_started {
             self.has_started = true;
-            // The alarm is still set to the time limit for the first token, which can be longer than `gap`.
+            // The alarm is still set to the time limit of the first token, which can be longer than `gap`.
             self.alarm.as_mut().reset(Instant::now() + self.terms.timeouts.gap);
         }
     }
 
-    /// Reads the next event, or waits for more bytes if no complete event has arrived.
+    /// Reads the next event, or waits for more bytes.
     async fn advance(&mut self) -> Result<(), Fault> {
         if let Body::Events(events, count) = &mut self.body
             && let Some(event) = events.next()
@@ -188,7 +186,7 @@ impl Attempt {
         self.heard_at = Some(Instant::now());
         let mut bytes = bytes;
         if matches!(self.body, Body::Unknown) {
-            // In both formats, skip a byte order mark and white space at the beginning.
+            // Both formats may begin with a byte order mark and white space.
             let Some(first) = bytes.iter().position(|byte| !b" \t\r\n\xEF\xBB\xBF".contains(byte)) else {
                 return Ok(());
             };
@@ -213,9 +211,9 @@ impl Attempt {
         }
     }
 
-    /// Handles the alarm. Received bytes do not reset the alarm, because a reset for every chunk would be slow. If
-    /// bytes have arrived since the alarm was set, sets a later alarm. If the provider has sent nothing for too long,
-    /// ends a complete answer and fails for an incomplete one.
+    /// Handles the alarm. Moving the alarm for every received chunk would be slow, so the alarm may ring although
+    /// bytes have arrived. In this case, sets a later alarm. Otherwise the provider was silent, and the attempt ends:
+    /// successfully after a complete answer, otherwise with a failure.
     fn check_silence(&mut self) -> Result<(), Fault> {
         let timeouts = self.terms.timeouts;
         let limit = match (self.is_complete, self.has_started) {
@@ -261,7 +259,7 @@ impl Attempt {
         }
     }
 
-    /// Reads an answer that is JSON instead of an event stream: one document, or a sequence of events.
+    /// Reads an answer that is JSON instead of a stream: one document, or a sequence of events.
     fn read_document(&mut self, document: &[u8]) -> Result<(), Fault> {
         let text = String::from_utf8_lossy(document);
         let text = mend(&text);
@@ -291,8 +289,8 @@ impl Attempt {
         self.check_end()
     }
 
-    /// Ends the attempt if the end of the answer has arrived. If only late events are missing, such as the token usage,
-    /// shortens the time limit to [`LINGER`]. Fails if a tool call was cut off.
+    /// Ends the attempt after the end of the answer. Waits up to [`LINGER`] for late events, such as token usage.
+    /// Fails if a tool call was cut off.
     fn check_end(&mut self) -> Result<(), Fault> {
         if let Some(reason) = self.pieces.ending() {
             self.is_over = true;
@@ -310,7 +308,6 @@ impl Attempt {
     }
 }
 
-/// Returns whether the arguments of a call are incomplete JSON.
 fn is_cut(arguments: &str) -> bool {
     serde_json::from_str::<IgnoredAny>(arguments).is_err_and(|error| error.is_eof() && !arguments.trim().is_empty())
 }

@@ -1,9 +1,8 @@
-//! Assembles tool calls from the chunks of a Chat Completions stream.
+//! Assembles tool calls from the chunks of a Chat Completions stream. The total size of the calls is bounded.
 //!
 //! In the protocol, each call has an index, its id and name arrive once, and its arguments arrive in chunks. Many
-//! servers deviate: the index, the id or the name is missing or repeated, a name is split into chunks, an empty object
-//! precedes the arguments, or each chunk repeats all arguments so far. This module accepts these deviations. Invariant:
-//! the total size of the calls is bounded.
+//! servers deviate. The index, the id or the name is missing or repeated, or a name is split. An empty object
+//! precedes the arguments, or each chunk repeats all arguments so far.
 
 use serde_json::{Map, Value};
 
@@ -14,10 +13,10 @@ use super::{
 };
 use crate::llm::{ToolRequest, ToolSpec};
 
-/// Fields of a call that the protocol defines. All other fields are sent back to the provider.
+/// Fields of a call that the protocol defines. All other fields (extra fields) are sent back to the provider.
 const DEFINED: &[&str] = &["index", "id", "type", "function", "name", "arguments"];
 
-/// Maximum number of fields per call that are sent back to the provider.
+/// Maximum number of extra fields per call that are sent back.
 const MAX_EXTRA: usize = 16;
 
 pub(super) struct Calls {
@@ -32,7 +31,7 @@ struct Call {
     id: String,
     name: String,
     arguments: Arguments,
-    /// Fields to send back to the provider.
+    /// Extra fields, to send back to the provider.
     extra: Map<String, Value>,
 }
 
@@ -49,10 +48,10 @@ impl Calls {
         self.list.is_empty()
     }
 
-    /// Adds one element of `tool_calls`: a chunk of a call. A chunk that is not a JSON object is ignored.
+    /// Adds a chunk of a call. Ignores a chunk that is not a JSON object.
     ///
     /// # Errors
-    /// A temporary failure if the number or the total size of the calls exceeds its limit.
+    /// A temporary failure if the calls are too many or too large.
     pub(super) fn take(&mut self, chunk: &Value) -> Result<(), Fault> {
         let Value::Object(fields) = chunk else { return Ok(()) };
         let function = chunk
@@ -96,25 +95,25 @@ impl Calls {
         Ok(())
     }
 
-    /// Returns the position of the call to which a chunk belongs; the number of calls if the chunk starts a new call.
-    /// The chunk's index identifies the call; if the index is missing, the id does. A chunk without index and id
-    /// belongs to the newest call.
+    /// Returns the position of the call to which a chunk belongs, or the number of calls if a new call starts. The
+    /// index identifies the call; without an index, the id does. A chunk without index and id belongs to the newest
+    /// call.
     fn position(&self, index: Option<u64>, id: &str, name: &str, arguments: &str) -> usize {
         let known = self.list.iter().rposition(|call| match index {
             Some(_) => call.index == index,
             None => id.is_empty() || call.id == id,
         });
         match known {
-            // A chunk without id and name continues the newest call, even if its index is unknown.
+            // A chunk without id and name continues the newest call, even with an unknown index.
             None if id.is_empty() && name.is_empty() && !self.list.is_empty() => self.list.len() - 1,
             Some(known) if !self.starts_another(&self.list[known], index, id, name, arguments) => known,
             _ => self.list.len(),
         }
     }
 
-    /// Returns whether a chunk starts a new call although its index or id matches `call`. Some servers send the index 0
-    /// or no index for every call. A chunk with a different id starts a new call. A chunk without id and index starts a
-    /// new call if its name differs, or if the arguments of `call` are already complete.
+    /// Returns whether a chunk starts a new call although its index or id matches `call`. Some servers send the index
+    /// 0 or no index for every call. A chunk with a different id starts a new call. A chunk without id and index
+    /// starts a new call if its name differs. The same name after complete arguments also starts a new call.
     fn starts_another(&self, call: &Call, index: Option<u64>, id: &str, name: &str, arguments: &str) -> bool {
         if name.is_empty() || call.name.is_empty() {
             return false;
@@ -140,11 +139,10 @@ impl Calls {
         self.tools.iter().any(|tool| tool.name == name)
     }
 
-    /// Adds the calls to the answer. For each call, returns the provider data to send back: the provider's id and the
-    /// fields that the protocol does not define.
+    /// Adds the calls to the answer. Returns the provider data of each call: the provider's id and the extra fields.
     ///
     /// # Errors
-    /// A temporary failure if the number or the total size of the calls exceeds its limit.
+    /// A temporary failure if the calls are too many or too large.
     pub(super) fn finish(&mut self, out: &mut Pieces) -> Result<Vec<Value>, Fault> {
         let mut carried = Vec::new();
         for call in std::mem::take(&mut self.list) {
@@ -165,8 +163,8 @@ impl Calls {
         Ok(carried)
     }
 
-    /// Returns the name of the tool without prefixes that the server added. If the name is missing and only one tool
-    /// accepts the arguments, returns the name of that tool.
+    /// Removes prefixes that the server added to the tool's name. If the name is missing, returns the only tool that
+    /// accepts the arguments.
     fn name(&self, name: String, arguments: &str) -> String {
         if self.is_known(&name) {
             return name;
@@ -191,7 +189,7 @@ impl Call {
         self.id.len() + self.name.len() + self.arguments.as_str().len()
     }
 
-    /// Adds the name in a chunk: the next part of the call's name, or the whole name so far.
+    /// A chunk contains the next part of the name, or the whole name so far.
     fn add_name(&mut self, name: &str) {
         if name == self.name {
             return;
@@ -204,7 +202,7 @@ impl Call {
     }
 }
 
-/// Returns whether a tool accepts arguments with the names in `given`.
+/// Returns whether a tool accepts arguments with these names.
 fn takes(tool: &ToolSpec, given: &Map<String, Value>) -> bool {
     let properties = &tool.parameters["properties"];
     let required = tool.parameters["required"].as_array();

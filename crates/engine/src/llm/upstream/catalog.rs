@@ -1,14 +1,13 @@
-//! Fetches the model names or the size of a context window from a provider, to explain an error.
+//! Requests the available models or the size of a context window, to explain an error.
 
 use serde_json::Value;
 
 use super::{http::Endpoint, profile::Profile, protocol::Protocol};
 
-/// Maximum number of models that an error lists.
 const MAX_MODELS: usize = 20;
 
-/// JSON pointers to the size of the context window, in an entry of the model list of vLLM, OpenRouter, LM Studio,
-/// Mistral, Groq, Gemini or Anthropic.
+/// JSON pointers to the context window in the model lists of vLLM, OpenRouter, LM Studio, Mistral, Groq, Gemini and
+/// Anthropic.
 const WINDOWS: &[&str] = &[
     "/max_model_len",
     "/loaded_context_length",
@@ -27,7 +26,7 @@ pub(super) struct Catalog<'a> {
 }
 
 impl Catalog<'_> {
-    /// Returns up to [`MAX_MODELS`] model names; `None` if the provider does not list its models.
+    /// Returns up to [`MAX_MODELS`] model names, if the provider lists them.
     pub(super) async fn names(self) -> Option<String> {
         let models = self.models().await?;
         let names: Vec<&str> = models.iter().filter_map(name).collect();
@@ -39,9 +38,9 @@ impl Catalog<'_> {
         (!names.is_empty()).then_some(text)
     }
 
-    /// Returns the size of the model's context window in tokens; `None` if the provider does not report the size.
+    /// Returns the model's context window in tokens, if the provider reports it.
     pub(super) async fn window(self, model: &str) -> Option<u64> {
-        // A llama.cpp server serves one model, and its settings (`/props`) contain the window size.
+        // A llama.cpp server has one model, and its settings (`/props`) contain the window.
         let props = self.get("props", true).await.unwrap_or_default();
         let window = props
             .pointer("/default_generation_settings/n_ctx")

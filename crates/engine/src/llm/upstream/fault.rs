@@ -1,6 +1,5 @@
-//! Classifies provider failures: decides whether a failure is retried, and which error is reported.
-//!
-//! The decision depends on the HTTP status and on known phrases in the provider's error message (`fault/words.rs`).
+//! Decides whether a provider failure is retried, and which error is reported. The HTTP status and known phrases in
+//! the provider's message (`fault/words.rs`) determine the result.
 
 mod words;
 
@@ -17,24 +16,23 @@ use self::words::{Kind, kind};
 use super::{retry, window};
 use crate::llm::LlmError;
 
-/// Maximum number of characters of a provider's message that an error quotes.
+/// Maximum characters of a provider's message in an error text.
 const MAX_QUOTE: usize = 500;
 
-/// Minimum length in bytes of a secret that is removed from error texts. A shorter secret could match ordinary text.
+/// Minimum bytes of a secret that is removed from error texts. A shorter secret could match ordinary text.
 const MIN_SECRET: usize = 8;
 
 #[derive(Debug)]
 pub(super) enum Fault {
-    /// Temporary: a retry may succeed.
+    /// A temporary failure, which is retried.
     Passing {
         message: String,
-        /// Pause that the provider requested; `None` if the provider requested none.
+        /// Pause that the provider requested.
         retry_after: Option<Duration>,
     },
-    /// The answer broke off in the middle of a tool call, before the engine received any part of the answer. Such a
-    /// failure is retried only a few times.
+    /// The answer ended in the middle of a tool call, before the engine received any part. Retried only a few times.
     Broken(String),
-    /// Permanent: a retry does not help.
+    /// A permanent failure.
     Final(LlmError),
 }
 
@@ -46,8 +44,7 @@ impl Fault {
         }
     }
 
-    /// Creates the failure for an error that a provider reports in a response with status 200. `error` is the error
-    /// object or error text from the response.
+    /// Creates a failure for an error that a provider reports in a response with status 200.
     pub(super) fn reported(error: &Value) -> Self {
         let told = Told::new(error);
         let message = format!("the provider reported an error: {}", told.words);
@@ -75,8 +72,7 @@ impl Fault {
         classify(Some(status.as_u16()), message, &told, wait)
     }
 
-    /// Creates the failure for an error of the HTTP client: permanent if the request is invalid, temporary for all
-    /// other errors.
+    /// Only an invalid request is a permanent failure.
     pub(super) fn of_transport(error: &reqwest::Error) -> Self {
         let cause = innermost(error);
         if error.is_builder() {
@@ -95,7 +91,7 @@ impl Fault {
         })
     }
 
-    /// Returns the failure's message, without the text that [`LlmError`] puts before it.
+    /// Returns the message without the prefix that [`LlmError`] adds.
     pub(super) fn message(self) -> String {
         match self {
             Self::Passing { message, .. } | Self::Broken(message) => message,
@@ -103,7 +99,6 @@ impl Fault {
         }
     }
 
-    /// Returns the failure's message, so that [`Scrubber::clean`] can replace it.
     fn text(&mut self) -> &mut String {
         match self {
             Self::Passing { message, .. } | Self::Broken(message) => message,
@@ -127,18 +122,16 @@ fn text_of(error: &mut LlmError) -> &mut String {
 
 /// An error report from a provider.
 struct Told {
-    /// The error message in the report.
     words: String,
-    /// The whole report in lower case, to search for phrases.
+    /// The whole report in lower case.
     all: String,
-    /// HTTP status in the report; `None` if the report has none.
     status: Option<u16>,
 }
 
 impl Told {
     fn new(json: &Value) -> Self {
         let json = json.as_array().and_then(|list| list.first()).unwrap_or(json);
-        // Some providers wrap the error object in another object.
+        // Some providers wrap the error object in an outer object.
         let error = json.get("error").filter(|inner| inner.is_object()).unwrap_or(json);
         let status = ["code", "status", "http_code", "status_code", "error_code"]
             .iter()
@@ -172,7 +165,6 @@ fn status_of(value: &Value) -> Option<u16> {
     u16::try_from(number).ok().filter(|status| (400..600).contains(status))
 }
 
-/// Returns the error message in a report; `None` if the report has none.
 fn said(json: &Value) -> Option<String> {
     if let Some(text) = json.as_str() {
         return Some(text.to_owned());
@@ -197,7 +189,7 @@ fn said(json: &Value) -> Option<String> {
     .iter()
     .find_map(|pointer| json.pointer(pointer).and_then(Value::as_str))
     .filter(|text| !text.trim().is_empty())?;
-    // OpenRouter and LiteLLM forward the upstream provider's message in a separate field.
+    // OpenRouter and LiteLLM put the original provider's message into a separate field.
     let raw = ["/error/metadata/raw", "/metadata/raw"]
         .iter()
         .find_map(|pointer| json.pointer(pointer).and_then(Value::as_str))
@@ -221,7 +213,7 @@ fn classify(status: Option<u16>, message: String, told: &Told, retry_after: Opti
         (Some(Kind::Place), _) => Fault::Final(LlmError::Refused(message)),
         (Some(Kind::Blocked), _) => Fault::Final(LlmError::Blocked(message)),
         (Some(Kind::Quota), _) => Fault::Final(LlmError::Quota(message)),
-        // Gemini reports an exceeded quota even for per-minute limits, but then sends a retry delay.
+        // Gemini also reports an exceeded quota for limits per minute, but then sends a retry delay.
         (Some(Kind::Plan), _) if retry_after.is_none() => Fault::Final(LlmError::Quota(message)),
         (Some(Kind::UnknownModel), Some(400 | 403 | 404 | 422 | 500) | None) => {
             Fault::Final(LlmError::UnknownModel(message))
@@ -235,14 +227,14 @@ fn classify(status: Option<u16>, message: String, told: &Told, retry_after: Opti
     }
 }
 
-/// Removes secrets from a provider's messages.
+/// Removes secrets from providers' messages.
 #[derive(Clone, Default)]
 pub(super) struct Scrubber {
     secrets: Vec<SecretString>,
 }
 
 impl Scrubber {
-    /// Secrets shorter than [`MIN_SECRET`] are ignored.
+    /// Ignores short secrets; see [`MIN_SECRET`].
     pub(super) fn new<'s>(secrets: impl IntoIterator<Item = &'s SecretString>) -> Self {
         let is_long = |secret: &&SecretString| secret.expose_secret().trim().len() >= MIN_SECRET;
         Self {
@@ -250,8 +242,7 @@ impl Scrubber {
         }
     }
 
-    /// Removes the secrets from a failure's message, then cuts the message to [`MAX_QUOTE`]. If the message were cut
-    /// first, a part of a secret could remain.
+    /// Removes secrets before the message is cut to [`MAX_QUOTE`], because a cut could leave part of a secret.
     pub(super) fn clean(&self, mut fault: Fault) -> Fault {
         let text = fault.text();
         *text = self.quote(text);
@@ -275,7 +266,7 @@ impl Scrubber {
     }
 }
 
-/// Returns the text of the innermost cause, which is the most specific one.
+/// Returns the innermost cause, which is the most specific one.
 fn innermost(error: &(dyn StdError + 'static)) -> String {
     let mut last = error;
     while let Some(source) = last.source() {

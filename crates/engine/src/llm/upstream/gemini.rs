@@ -1,8 +1,8 @@
-//! The Gemini protocol: `streamGenerateContent` of the Gemini API and of Vertex AI (ai.google.dev, "Generating
+//! The Gemini protocol: `streamGenerateContent` of the Gemini API and Vertex AI (ai.google.dev, "Generating
 //! content").
 //!
-//! Invariant: a thought signature is sent back in the same part in which it arrived, and a part with a signature is
-//! never merged with another part. Gemini 3 refuses a call whose signature is missing.
+//! Invariant: a thought signature is sent back in the part in which it arrived. A part with a signature is never
+//! merged with another part. Gemini 3 refuses calls whose signatures are missing.
 
 mod part;
 mod reader;
@@ -19,7 +19,7 @@ use crate::llm::ModelRequest;
 
 const API_KEY: HeaderName = HeaderName::from_static("x-goog-api-key");
 
-/// Prefixes of model names that are already resource paths.
+/// Model names with these prefixes are already resource paths.
 const COLLECTIONS: &[&str] = &["models/", "tunedModels/", "publishers/", "projects/", "endpoints/"];
 
 pub(super) struct Gemini;

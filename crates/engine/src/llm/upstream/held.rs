@@ -1,4 +1,4 @@
-//! Limits the size of the data that a reader buffers, and collects the arguments of a tool call.
+//! Limits the data that a reader buffers, and collects a call's arguments.
 
 use serde::de::IgnoredAny;
 
@@ -7,11 +7,11 @@ use super::{
     protocol::{MAX_ARGUMENT_BYTES, MAX_CARRIED_BYTES},
 };
 
-/// Maximum size in bytes of the data that a reader buffers, not counting text and reasoning. Arguments can arrive in
-/// chunks and then again as a whole, so their limit is doubled.
+/// Maximum bytes that a reader buffers, without text and reasoning. Arguments can arrive in chunks and again as a
+/// whole, so their limit is doubled.
 const MAX_HELD_BYTES: usize = 2 * MAX_ARGUMENT_BYTES + MAX_CARRIED_BYTES;
 
-/// Estimated size in bytes of a buffered part without its content.
+/// Estimated bytes of a buffered part without its content.
 pub(super) const EMPTY_PART: usize = 256;
 
 /// Counts the bytes that a reader has buffered.
@@ -21,7 +21,7 @@ pub(super) struct Held {
 }
 
 impl Held {
-    /// Adds to the total. Returns a temporary failure if the total exceeds [`MAX_HELD_BYTES`].
+    /// Fails with a temporary failure above [`MAX_HELD_BYTES`].
     pub(super) fn add(&mut self, bytes: usize) -> Result<(), Fault> {
         self.bytes = self.bytes.saturating_add(bytes);
         if self.bytes > MAX_HELD_BYTES {
@@ -31,8 +31,7 @@ impl Held {
     }
 }
 
-/// Returns the provider's id of a call. If the provider sent no id, returns an id that contains `number`, the position
-/// of the call in the answer.
+/// If the provider sent no id, the returned id contains the call's `number` in the answer.
 pub(super) fn call_id(own: &str, number: usize) -> String {
     if own.is_empty() {
         format!("call_{number}")
@@ -41,14 +40,14 @@ pub(super) fn call_id(own: &str, number: usize) -> String {
     }
 }
 
-/// The arguments of a call, which arrive in chunks.
+/// The arguments of a call, joined from chunks.
 #[derive(Default)]
 pub(super) struct Arguments {
     text: String,
 }
 
 impl Arguments {
-    /// Adds a chunk. The chunk contains the next part of the arguments, or all arguments so far.
+    /// Adds a chunk: the next part of the arguments, or all arguments so far.
     pub(super) fn push(&mut self, piece: &str) {
         let restarts = piece.trim_start().starts_with('{')
             && !self.text.is_empty()
@@ -60,8 +59,7 @@ impl Arguments {
         }
     }
 
-    /// Replaces the chunks with the complete arguments `text`. If chunks have arrived, an empty `text` and `{}` are
-    /// ignored.
+    /// Replaces the chunks with the complete arguments. After chunks, an empty `text` or `{}` is ignored.
     pub(super) fn replace(&mut self, text: String) {
         if self.text.is_empty() || !matches!(text.trim(), "" | "{}") {
             self.text = text;
@@ -72,7 +70,6 @@ impl Arguments {
         &self.text
     }
 
-    /// Returns whether the arguments received so far are a complete JSON object.
     pub(super) fn is_complete(&self) -> bool {
         is_complete(&self.text)
     }
@@ -82,7 +79,7 @@ impl Arguments {
     }
 
     /// Returns the arguments as the text of a JSON object. Some servers encode the object as a JSON string, which is
-    /// decoded.
+    /// decoded here.
     pub(super) fn get(&self) -> String {
         if self.is_empty() {
             return "{}".to_owned();

@@ -1,4 +1,4 @@
-//! HTTP access to one provider: a pooled client, the URLs and the headers.
+//! HTTP access to one provider.
 
 use std::time::Duration;
 
@@ -19,9 +19,9 @@ use crate::{
     error::{Error, Result},
 };
 
-/// Maximum size in bytes of an error response or a list of models.
+/// Maximum bytes of an error response or a list of models.
 const MAX_BODY_BYTES: usize = 1024 * 1024;
-/// Maximum time to read an error response or to request information about models.
+/// Maximum time to read an error response or to request data about models.
 const BODY_TIME: Duration = Duration::from_secs(5);
 
 pub(super) struct Endpoint {
@@ -34,12 +34,12 @@ pub(super) struct Endpoint {
 }
 
 impl Endpoint {
-    /// Creates the client. Fails if the proxy, the base URL or a header is invalid.
+    /// Fails if the proxy, the base URL or a header is invalid.
     pub(super) fn new(provider: &Provider, connect_time: Duration) -> Result<Self> {
         let mut client = Client::builder()
             .connect_timeout(connect_time)
             .tcp_nodelay(true)
-            // Following a redirect could send the API key to a server that is not configured.
+            // A redirect could send the API key to another server.
             .redirect(reqwest::redirect::Policy::none());
         if let Some(proxy) = &provider.proxy {
             let proxy = Proxy::all(proxy.expose_secret())
@@ -63,7 +63,7 @@ impl Endpoint {
         &self.base_url
     }
 
-    /// Sends a request. A response with an error status becomes a failure.
+    /// A response with an error status becomes a failure.
     pub(super) async fn send(
         &self,
         protocol: &dyn Protocol,
@@ -99,8 +99,8 @@ impl Endpoint {
         Err(Fault::of_status(status, &headers, &String::from_utf8_lossy(&body)))
     }
 
-    /// Requests a JSON document. `path` is relative to the base URL, or to the server's root if `is_root` is true.
-    /// Returns `None` on any failure.
+    /// Requests a JSON document. With `is_root`, `path` starts at the server's root instead of the base URL. Returns
+    /// `None` on any failure.
     pub(super) async fn get(
         &self,
         protocol: &dyn Protocol,
@@ -146,8 +146,7 @@ impl Endpoint {
         }
     }
 
-    /// Returns the URL for a path relative to the base URL. The query of the base URL is kept, and configured query
-    /// parameters override `query`.
+    /// Keeps the query of the base URL. Configured query parameters override `query`.
     fn url(&self, path: &str, query: &[(&'static str, String)]) -> Url {
         let mut url = self.base_url.clone();
         let below = url.path().trim_end_matches('/').to_owned();
@@ -189,7 +188,7 @@ async fn read(mut response: Response) -> Vec<u8> {
             }
         }
     };
-    // On a timeout, use the bytes received so far, which probably contain the error message.
+    // After a timeout, the received bytes probably contain the error message.
     let _ = tokio::time::timeout(BODY_TIME, reading).await;
     body
 }

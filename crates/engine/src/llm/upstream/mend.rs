@@ -1,13 +1,11 @@
 //! Repairs JSON that is invalid but unambiguous.
 //!
-//! `attempt.rs` repairs each event before it passes the event to a reader. Some servers send half of a surrogate pair
-//! (`\ud83d`) at the end of a token, because their tokenizers split characters. Other servers do not escape control
-//! characters in strings.
+//! Some servers send half of a surrogate pair (`\ud83d`) at the end of a token, because their tokenizers split
+//! characters. Others do not escape control characters in strings.
 
 use std::{borrow::Cow, fmt::Write};
 
-/// Repairs a JSON text. Lone surrogates become U+FFFD, and control characters in strings are escaped. Valid JSON is
-/// returned unchanged.
+/// Lone surrogates become U+FFFD, and control characters in strings are escaped. Valid JSON does not change.
 pub(super) fn mend(text: &str) -> Cow<'_, str> {
     let has_control = text.bytes().any(|byte| byte < b' ');
     if !has_control && !has_surrogate(text) {
@@ -21,7 +19,7 @@ pub(super) fn mend(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// Returns whether the text may contain an escaped surrogate, paired or lone.
+/// Returns whether the text may contain an escaped surrogate, paired or not.
 fn has_surrogate(text: &str) -> bool {
     text.contains("\\ud") || text.contains("\\uD")
 }
@@ -51,8 +49,8 @@ fn rewrite(text: &str) -> String {
     mended
 }
 
-/// Copies the escape sequence at the beginning of `rest` to `mended`. A lone surrogate becomes U+FFFD. Returns the
-/// length of the sequence in bytes.
+/// Copies the escape sequence at the start of `rest`. A lone surrogate becomes U+FFFD. Returns the length of the
+/// sequence in bytes.
 fn escape(rest: &str, mended: &mut String) -> usize {
     let Some(first) = unit(rest) else {
         let length = 1 + rest.chars().nth(1).map_or(0, char::len_utf8);
@@ -76,8 +74,7 @@ fn escape(rest: &str, mended: &mut String) -> usize {
     }
 }
 
-/// Returns the UTF-16 code unit of the escape sequence `\uXXXX` at the beginning of `text`; `None` if there is no such
-/// sequence.
+/// Returns the UTF-16 code unit of the escape sequence `\uXXXX` at the start of `text`.
 fn unit(text: &str) -> Option<u16> {
     let digits = text.strip_prefix("\\u")?.get(..4)?;
     u16::from_str_radix(digits, 16).ok()

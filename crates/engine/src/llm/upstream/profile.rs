@@ -1,8 +1,7 @@
 //! Properties of providers and models that affect requests and answers.
 //!
-//! Providers of the same protocol differ in details. `profile/table.rs` lists the differences by host name and by model
-//! name. The configuration overrides the table. Properties learned from refused requests (`adapt.rs`) override the
-//! table and the configuration.
+//! `profile/table.rs` lists known providers by host name and model name. The configuration overrides the table.
+//! Properties that refused requests reveal (`adapt.rs`) override both.
 
 mod table;
 
@@ -16,8 +15,8 @@ use crate::{
     llm::Carried,
 };
 
-/// Properties from one source (the table, the configuration or refused requests) or from several sources combined.
-/// `None` means that no source sets the property.
+/// Properties from one or more sources: the table, the configuration or refused requests. `None` means that no source
+/// sets the property.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Overlay {
     pub(super) max_tokens_field: Option<MaxTokensField>,
@@ -61,7 +60,6 @@ impl Overlay {
         }
     }
 
-    /// Replaces each property that `over` sets.
     pub(super) fn lay(&mut self, over: Self) {
         fn set<T>(under: &mut Option<T>, over: Option<T>) {
             if over.is_some() {
@@ -85,7 +83,6 @@ impl Overlay {
         set(&mut under.key_header, over.key_header);
     }
 
-    /// Returns the properties of a provider and a model from the built-in tables.
     pub(super) fn known(kind: ProviderKind, base_url: &Url, model: &str) -> Self {
         let host = base_url.host_str().unwrap_or_default();
         let model = model.to_lowercase();
@@ -104,13 +101,12 @@ impl Overlay {
     }
 }
 
-/// All properties of a model. Properties that no [`Overlay`] sets have default values. [`Provider`] and
-/// [`Capabilities`] describe the properties.
+/// All properties of a model, with defaults applied. Described in [`Provider`] and [`Capabilities`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "they are independent of each other")]
 pub(super) struct Profile {
     pub(super) provider: String,
-    /// The result of [`family`] for the model.
+    /// The model's [`family`].
     pub(super) family: String,
     pub(super) max_tokens_field: MaxTokensField,
     pub(super) stream_options: bool,
@@ -130,7 +126,7 @@ pub(super) struct Profile {
 }
 
 impl Profile {
-    /// Creates a profile. Properties that the overlay does not set get default values.
+    /// Unset properties of the overlay get default values.
     pub(super) fn new(provider: &str, model: &str, overlay: Overlay) -> Self {
         let capabilities = overlay.capabilities;
         Self {
@@ -153,7 +149,7 @@ impl Profile {
         }
     }
 
-    /// Returns the provider data to send back; `None` if the data came from another provider or model family.
+    /// Returns `None` if the provider data belongs to another provider or model family.
     pub(super) fn carried<'c>(&self, carried: Option<&'c Carried>) -> Option<&'c serde_json::Value> {
         carried
             .filter(|carried| carried.provider == self.provider && carried.family == self.family)
@@ -161,8 +157,9 @@ impl Profile {
     }
 }
 
-/// Returns the family of a model: the name up to and including its first number, without the vendor, such as `gemini-3`
-/// for `google/gemini-3-pro-preview`. Models of one family accept each other's reasoning and signatures.
+/// Returns a model's family: its name without the vendor, up to the first number. For example,
+/// `google/gemini-3-pro-preview` belongs to `gemini-3`. Models of one family accept each other's reasoning and
+/// signatures.
 pub(super) fn family(model: &str) -> String {
     let name = model.to_lowercase();
     let name = name.rsplit('/').next().unwrap_or_default();
@@ -176,8 +173,8 @@ pub(super) fn family(model: &str) -> String {
     }
 }
 
-/// Returns whether a base URL has a private address. Providers with a private address get longer timeouts, because
-/// local hardware may need a long time to process a prompt.
+/// Returns whether a base URL has a private address. Local hardware may be slow, so such providers get longer
+/// timeouts.
 pub(super) fn is_local(base_url: &Url) -> bool {
     let Some(host) = base_url.host_str() else { return false };
     let host = host.trim_start_matches('[').trim_end_matches(']');
@@ -186,8 +183,7 @@ pub(super) fn is_local(base_url: &Url) -> bool {
         Ok(std::net::IpAddr::V6(address)) => {
             address.is_loopback() || address.is_unique_local() || address.is_unicast_link_local()
         }
-        // A name without a dot, or with one of the endings below, belongs to a container or to a host in the local
-        // network.
+        // A name without a dot, or with one of these endings, belongs to a container or a host in the local network.
         Err(_) => {
             !host.contains('.')
                 || [".local", ".internal", ".lan", ".localhost"]

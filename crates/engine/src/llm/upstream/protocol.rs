@@ -1,7 +1,7 @@
-//! The interface of a wire protocol, which builds requests and reads answers.
+//! The interface of a wire protocol, which builds requests and reads answers without I/O.
 //!
-//! `upstream.rs` sends requests, and repeats them after failures. `attempt.rs` receives the bytes of an answer, splits
-//! them into server-sent events, and enforces timeouts and size limits. A [`Protocol`] performs no I/O.
+//! `upstream.rs` sends the requests. `attempt.rs` receives the answers, splits them into server-sent events, and
+//! enforces timeouts and size limits.
 
 use std::collections::VecDeque;
 
@@ -11,67 +11,64 @@ use serde_json::Value;
 use super::{fault::Fault, profile::Profile};
 use crate::llm::{EndReason, ModelEvent, ModelRequest, TokenUsage, ToolRequest};
 
-/// Maximum number of tool calls in one answer. If an answer has more calls, the attempt fails.
+/// Maximum number of tool calls in an answer. With more calls, the attempt fails.
 pub(super) const MAX_CALLS: usize = 128;
 
-/// Maximum total size in bytes of the ids, names and arguments of all tool calls of one answer.
+/// Maximum bytes of the ids, names and arguments of all tool calls of an answer.
 pub(super) const MAX_ARGUMENT_BYTES: usize = 4 * 1024 * 1024;
 
-/// Maximum size in bytes of the provider data of an answer.
+/// Maximum bytes of an answer's provider data.
 pub(super) const MAX_CARRIED_BYTES: usize = 1024 * 1024;
 
 pub(super) trait Protocol: Send + Sync {
-    /// Returns the name of the header for the API key. In `authorization`, the key is a bearer token (RFC 6750).
+    /// Returns the header for the API key. In `authorization`, the key is a bearer token (RFC 6750).
     fn key_header(&self) -> HeaderName;
 
-    /// Builds the request for one attempt. The same conversation always produces the same bytes, so that prompt caches
-    /// work.
+    /// Builds a request. Equal conversations give equal bytes, so that prompt caches work.
     fn request(&self, request: &ModelRequest, profile: &Profile) -> WireRequest;
 
     fn reader(&self, request: &ModelRequest, profile: &Profile) -> Box<dyn Reader>;
 }
 
 pub(super) struct WireRequest {
-    /// Path below the base URL, without a leading slash, such as `chat/completions`.
+    /// Path below the base URL, such as `chat/completions`.
     pub(super) path: String,
-    /// Query parameters that the protocol requires, such as `alt=sse`.
+    /// Query parameters of the protocol, such as `alt=sse`.
     pub(super) query: Vec<(&'static str, String)>,
-    /// Headers that the protocol requires, such as `anthropic-version`.
+    /// Headers of the protocol, such as `anthropic-version`.
     pub(super) headers: HeaderMap,
-    /// The JSON body, without the configured extra fields (`extra_body`).
+    /// The JSON body, without the configured `extra_body`.
     pub(super) body: Value,
 }
 
-/// Reads one answer and converts it to [`ModelEvent`]s.
+/// Converts an answer to [`ModelEvent`]s.
 pub(super) trait Reader: Send {
-    /// Reads one server-sent event. `name` is the event's name, or `message` if the event has none. Unknown events are
-    /// counted with [`Pieces::skip`]. At the last event of an answer, such as `[DONE]`, the implementation calls
-    /// [`Reader::finish`], and the caller stops reading.
+    /// Reads one server-sent event. An event without a name has the name `message`. Unknown events are counted with
+    /// [`Pieces::skip`]. For the last event, such as `[DONE]`, the implementation calls [`Reader::finish`].
     ///
     /// # Errors
-    /// The failure that the event reports, or a temporary failure if the tool calls exceed the limits.
+    /// The reported failure, or a temporary failure if the tool calls exceed the limits.
     fn event(&mut self, name: &str, data: &str, out: &mut Pieces) -> Result<(), Fault>;
 
-    /// Reads an answer that arrived as one JSON document instead of a stream. The caller then calls [`Reader::finish`].
+    /// Reads an answer that is one JSON document. The caller then calls [`Reader::finish`].
     ///
     /// # Errors
-    /// The failure that the document reports.
+    /// The reported failure.
     fn whole(&mut self, body: &Value, out: &mut Pieces) -> Result<(), Fault>;
 
-    /// Handles the end of the stream. Adds the tool calls, the usage, the provider data and the end to `out`, in this
-    /// order.
+    /// Handles the end of the answer. Adds to `out`, in this order: tool calls, usage, provider data, end.
     ///
     /// # Errors
-    /// A temporary failure if the answer is incomplete.
+    /// A temporary failure for an incomplete answer.
     fn finish(&mut self, out: &mut Pieces) -> Result<(), Fault>;
 
-    /// Returns whether a part of a tool call has arrived. A failure then counts as [`Fault::Broken`], which is retried
-    /// only a few times. Only the Chat Completions reader implements this check.
+    /// Returns whether part of a tool call has arrived. A failure is then [`Fault::Broken`], which is retried only a
+    /// few times. Only the Chat Completions reader implements this check.
     fn has_calls(&self) -> bool {
         false
     }
 
-    /// Returns whether the answer is complete. After a complete answer, the caller ignores a broken connection.
+    /// Returns whether the answer is complete, so that a broken connection does not matter.
     fn is_complete(&self) -> bool;
 }
 
@@ -86,7 +83,7 @@ pub(super) struct Pieces {
 }
 
 impl Pieces {
-    /// Adds a chunk of text. An empty chunk is ignored.
+    /// Ignores an empty chunk.
     pub(super) fn text(&mut self, text: impl Into<String>) {
         let text = text.into();
         if !text.is_empty() {
@@ -94,7 +91,7 @@ impl Pieces {
         }
     }
 
-    /// Adds a chunk of reasoning. An empty chunk is ignored.
+    /// Ignores an empty chunk.
     pub(super) fn reasoning(&mut self, text: impl Into<String>) {
         let text = text.into();
         if !text.is_empty() {
@@ -102,7 +99,7 @@ impl Pieces {
         }
     }
 
-    /// Adds a tool call. Returns a temporary failure if the number or the total size of the calls exceeds its limit.
+    /// Fails with a temporary failure if the calls are too many or too large.
     pub(super) fn call(&mut self, call: ToolRequest) -> Result<(), Fault> {
         self.calls += 1;
         self.call_bytes += call.id.len() + call.name.len() + call.arguments.len();
@@ -117,8 +114,7 @@ impl Pieces {
         self.events.push_back(ModelEvent::Usage(usage));
     }
 
-    /// Sets the provider data to send back with the answer. Data over [`MAX_CARRIED_BYTES`] is dropped and counted as
-    /// skipped.
+    /// Data over [`MAX_CARRIED_BYTES`] is dropped and counted as skipped.
     pub(super) fn carry(&mut self, value: Value) {
         if value.to_string().len() > MAX_CARRIED_BYTES {
             self.skip();
@@ -127,7 +123,7 @@ impl Pieces {
         }
     }
 
-    /// Adds the end of the answer. No event may follow the end.
+    /// Adds the last event of the answer.
     pub(super) fn end(&mut self, reason: EndReason) {
         self.events.push_back(ModelEvent::End(reason));
     }
@@ -137,8 +133,7 @@ impl Pieces {
         self.skipped += 1;
     }
 
-    /// Removes the oldest event and returns it. The queue does not contain the provider data; see
-    /// [`Pieces::take_carried`].
+    /// The queue does not contain the provider data; see [`Pieces::take_carried`].
     pub(super) fn pop(&mut self) -> Option<ModelEvent> {
         self.events.pop_front()
     }
@@ -151,7 +146,6 @@ impl Pieces {
         self.carried.take()
     }
 
-    /// Returns the reason of the end event; `None` if no end event is in the queue.
     pub(super) fn ending(&self) -> Option<EndReason> {
         match self.events.back() {
             Some(ModelEvent::End(reason)) => Some(*reason),
@@ -173,7 +167,7 @@ impl Pieces {
             .retain(|event| matches!(event, ModelEvent::Text(_) | ModelEvent::Reasoning(_)));
     }
 
-    /// Returns the number of skipped parts, and resets the counter.
+    /// Returns and resets the number of skipped parts.
     pub(super) fn take_skipped(&mut self) -> u64 {
         std::mem::take(&mut self.skipped)
     }

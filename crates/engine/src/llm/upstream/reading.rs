@@ -1,4 +1,4 @@
-//! Test helpers for the protocols: they build requests and read scripted answers.
+//! Test helpers that build requests and read scripted answers.
 
 use serde_json::{Map, Value, json};
 
@@ -9,7 +9,7 @@ use super::{
 };
 use crate::llm::{Carried, ChatMessage, EndReason, ModelEvent, ModelRequest, TokenUsage, ToolRequest, ToolSpec};
 
-/// An answer, assembled from the events of a reader.
+/// The events of a reader, joined to an answer.
 #[derive(Debug, Default)]
 pub(super) struct Answer {
     pub(super) text: String,
@@ -95,8 +95,8 @@ pub(super) fn user(text: &str) -> ChatMessage {
     ChatMessage::User { text: text.to_owned() }
 }
 
-/// Returns an assistant message that calls the tool `bash` once for each id. `carried` contains the name of a model of
-/// the provider `p` and the provider data that this model returned.
+/// Returns a message that calls `bash` once per id. `carried` names a model of the provider `p`, and has the provider
+/// data of this model.
 pub(super) fn called(text: &str, ids: &[&str], carried: Option<(&str, Value)>) -> ChatMessage {
     ChatMessage::Assistant {
         text: text.to_owned(),
@@ -116,7 +116,7 @@ pub(super) fn called(text: &str, ids: &[&str], carried: Option<(&str, Value)>) -
     }
 }
 
-/// Returns the result of a call. The call with the id `bad` failed.
+/// Only the call `bad` failed.
 pub(super) fn result(id: &str) -> ChatMessage {
     ChatMessage::Tool {
         tool_call_id: id.to_owned(),

@@ -1,7 +1,7 @@
 //! The OpenAI Responses protocol (platform.openai.com, "Responses" and "Streaming events").
 //!
-//! The provider stores nothing (`store: false`), so each request sends the encrypted reasoning back. Invariant: items
-//! are sent back in their original order, because the provider refuses reasoning without the item that followed it.
+//! The provider stores nothing (`store: false`), so each request contains all earlier reasoning, encrypted.
+//! Invariant: items keep their order, because the provider refuses reasoning without the next item.
 
 mod item;
 mod reader;

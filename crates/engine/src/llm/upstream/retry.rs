@@ -7,19 +7,18 @@ use std::time::Duration;
 use crate::id;
 pub(super) use pause::{in_body, in_headers};
 
-/// Number of attempts for which the pause that the provider requests is trusted. After further attempts, half of the
-/// exponential backoff is added to this pause.
+/// Up to this number of attempts, the provider's requested pause is used. Later pauses also contain half of the
+/// exponential backoff.
 const TRUSTED: u32 = 3;
 
 /// Limits on retries.
 #[derive(Clone, Copy, Debug)]
 pub struct Retries {
-    /// Pause before the first retry. The pause doubles with each further retry.
+    /// Pause before the first retry, doubled for each further retry.
     pub first_pause: Duration,
     /// Maximum pause, unless the provider requests a longer one.
     pub longest_pause: Duration,
-    /// Maximum time from the first attempt to the start of the last attempt. A retry that would start later is not
-    /// made.
+    /// Maximum time from the first attempt to the start of the last attempt.
     pub total: Duration,
 }
 
@@ -34,14 +33,13 @@ impl Default for Retries {
 }
 
 impl Retries {
-    /// Returns the pause before the next attempt, or the reason why no further attempt is made. `made` is the number of
-    /// attempts so far, `spent` is the time since the first attempt, and `asked` is the pause that the provider
-    /// requested.
+    /// Returns the pause before the next attempt, or the reason to stop. `made` counts the attempts, `spent` is the
+    /// time since the first attempt, and `asked` is the pause that the provider requested.
     pub(super) fn next(&self, made: u32, spent: Duration, asked: Option<Duration>) -> Result<Duration, String> {
         let doubled = self.first_pause.saturating_mul(1 << (made.saturating_sub(1)).min(16));
         let own = doubled.min(self.longest_pause).mul_f64(0.5 + id::jitter() / 2.0);
         let pause = match asked {
-            // Jitter prevents waiting clients from retrying at the same time.
+            // Jitter keeps waiting clients from retrying all at once.
             Some(asked) if made <= TRUSTED => asked.saturating_add(self.first_pause.mul_f64(id::jitter() / 2.0)),
             Some(asked) => asked.saturating_add(own / 2),
             None => own,

@@ -1,22 +1,19 @@
 //! Splits the bytes of an answer into server-sent events (HTML Standard, 9.2).
 //!
-//! Existing crates lose events after invalid UTF-8: `eventsource-stream` 0.2.3 delivers no events until the stream
-//! ends, and `sse-stream` 0.2.6 drops the event with the invalid bytes. This parser replaces the invalid bytes. It
-//! refuses events over [`MAX_EVENT_BYTES`], and reuses its buffers instead of allocating for each event. In addition to
-//! the standard, it accepts two forms that servers use for errors: a field `error`, and a line of bare JSON.
-//! `attempt.rs` removes a byte order mark before it passes the bytes to this parser.
+//! Two existing crates lose events after invalid UTF-8: `eventsource-stream` 0.2.3 and `sse-stream` 0.2.6. This
+//! parser replaces invalid bytes, and refuses events over [`MAX_EVENT_BYTES`]. The parser also accepts a field
+//! `error` and a line of bare JSON, which some servers use for errors. `attempt.rs` removes a byte order mark.
 
-/// Maximum size of an event in bytes.
 const MAX_EVENT_BYTES: usize = 16 * 1024 * 1024;
 
 #[derive(Default)]
 pub(super) struct Events {
-    /// Received bytes. The bytes before `start` have already been parsed.
+    /// Received bytes. The bytes before `start` are already parsed.
     buffer: Vec<u8>,
     start: usize,
-    /// Number of bytes after `start` that were already searched for a line ending.
+    /// Number of bytes after `start` that contain no line ending.
     searched: usize,
-    /// True if the last line ended with CR. A following LF is part of the same line ending.
+    /// Whether the last line ended with CR. A following LF then belongs to the same line ending.
     after_return: bool,
     name: String,
     data: String,
@@ -27,29 +24,28 @@ pub(super) struct Events {
 /// State of the event in `name` and `data`.
 #[derive(Default, PartialEq, Eq)]
 enum State {
-    /// No data has arrived.
     #[default]
     Empty,
     Reading,
-    /// The event has been returned. The next call of [`Events::next`] discards it.
+    /// The event was returned. The next call of [`Events::next`] discards it.
     Returned,
 }
 
 pub(super) struct Event<'e> {
-    /// The event's name, or `message` if the event has none.
+    /// An event without a name is named `message`.
     pub(super) name: &'e str,
-    /// The data. Lines are separated by LF.
+    /// The data, with LF between lines.
     pub(super) data: &'e str,
-    /// True if the data contained invalid UTF-8, which has been replaced.
+    /// True if invalid UTF-8 in the data was replaced.
     pub(super) is_mended: bool,
 }
 
-/// Error: an event is larger than [`MAX_EVENT_BYTES`].
+/// An event is larger than [`MAX_EVENT_BYTES`].
 #[derive(Debug)]
 pub(super) struct TooLarge;
 
 impl Events {
-    /// Adds bytes of the stream. Fails if the incomplete event would exceed [`MAX_EVENT_BYTES`].
+    /// Adds bytes. Fails if the incomplete event would be too large.
     pub(super) fn add(&mut self, bytes: &[u8]) -> Result<(), TooLarge> {
         if self.start > 0 {
             self.buffer.drain(..self.start);
@@ -62,7 +58,6 @@ impl Events {
         Ok(())
     }
 
-    /// Returns the next complete event; `None` if more bytes are needed.
     pub(super) fn next(&mut self) -> Option<Event<'_>> {
         if self.state == State::Returned {
             self.state = State::Empty;
@@ -77,7 +72,7 @@ impl Events {
         None
     }
 
-    /// Returns the last event if the stream ended without a blank line after the event. Call this function once, after
+    /// Returns the last event of a stream that ended without a blank line. Must be called once, after
     /// [`Events::next`] has returned `None`.
     pub(super) fn last(&mut self) -> Option<Event<'_>> {
         let end = self.buffer.len();
@@ -87,7 +82,6 @@ impl Events {
         (self.state == State::Reading).then(|| self.event())
     }
 
-    /// Returns the position of the next line ending; `None` if the line is incomplete.
     fn find_line(&mut self) -> Option<usize> {
         if self.after_return {
             match self.buffer.get(self.start) {
@@ -109,7 +103,7 @@ impl Events {
         position.map(|position| from + position)
     }
 
-    /// Parses the line that ends at `end`. Returns true if the line completes an event.
+    /// Returns true if the line completes an event.
     fn take_line(&mut self, end: usize) -> bool {
         let line = &self.buffer[self.start..end];
         self.after_return = self.buffer.get(end) == Some(&b'\r');

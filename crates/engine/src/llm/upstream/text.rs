@@ -1,9 +1,10 @@
-//! Separates the text of an answer from the reasoning and tool calls that a server left in the text.
+//! Separates the text of an answer from reasoning and tool calls that the server left in the text.
 //!
-//! If a server has no parser for a model's output format, the text contains reasoning between tags such as `<think>`,
-//! and calls as fenced JSON or markup. Reasoning is recognized only at the beginning of an answer. Calls are recognized
-//! only if they start at the beginning of a line and end the answer. Invariant: all other text reaches the output in
-//! order. Only text that may belong to a tag or a call is buffered until the splitter can decide.
+//! A server may have no parser for the model's output format. Such a server sends reasoning between tags such as
+//! `<think>`, and calls as fenced JSON or markup. Reasoning is recognized only at the beginning of an answer. Calls
+//! are recognized only if they begin a line and end the answer.
+//!
+//! Invariant: all other text is output in order. Only text that may belong to a tag or a call is buffered.
 
 use super::protocol::Pieces;
 use crate::{
@@ -12,7 +13,6 @@ use crate::{
     salvage::{self, markup},
 };
 
-/// Opening and closing tags of reasoning.
 const THINK: &[(&str, &str)] = &[
     ("<think>", "</think>"),
     ("<thinking>", "</thinking>"),
@@ -24,16 +24,16 @@ const THINK: &[(&str, &str)] = &[
 
 const FENCE: &str = "```";
 
-/// Language names of fenced blocks that may contain a call.
+/// Languages of fenced code blocks that may contain a call.
 const FENCE_LANGUAGES: &[&str] = &["", "json", "tool_call", "tool_code", "tool"];
 
-/// Maximum size in bytes of buffered text. If the buffer grows beyond this size, its text is treated as ordinary text.
+/// Maximum bytes of buffered text. Longer text is ordinary text.
 const MAX_HELD_BYTES: usize = 64 * 1024;
 
-/// Approximate maximum size in bytes of the reasoning that is kept to send back to the provider.
+/// Approximate maximum bytes of reasoning to send back to the provider.
 const MAX_THOUGHT_BYTES: usize = 512 * 1024;
 
-/// Keys that may be the first key in the JSON of a call.
+/// Possible first keys in the JSON of a call.
 const CALL_KEYS: &[&str] = &[
     "name",
     "tool",
@@ -47,32 +47,31 @@ const CALL_KEYS: &[&str] = &[
     "function",
 ];
 
-/// Separates the text of one answer from the reasoning and the calls in it.
 pub(super) struct Splitter {
     state: State,
     held: String,
-    /// True if only white space has been added to the output since the last line feed.
+    /// True if only white space was output since the last line feed.
     at_line_start: bool,
-    /// True if text other than white space has been added to the output.
+    /// True if text other than white space was output.
     has_spoken: bool,
-    /// Reasoning that was found in the text, with its tags.
+    /// Reasoning from the text, with its tags.
     thought: String,
     tools: Vec<ToolSpec>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum State {
-    /// Only white space has arrived since the beginning of the answer or since the last closing tag.
+    /// Only white space has arrived since the beginning or the last closing tag.
     Start,
-    /// Reasoning, up to this closing tag.
+    /// Inside reasoning, until this closing tag.
     Think(&'static str),
     Text,
-    /// Text that may be a call, so it is buffered.
+    /// Buffering text that may be a call.
     Held,
 }
 
 impl Splitter {
-    /// Calls are recognized only if `tools` is not empty.
+    /// Recognizes calls only if `tools` is not empty.
     pub(super) fn new(tags: ThinkTags, tools: &[ToolSpec]) -> Self {
         Self {
             state: match tags {
@@ -88,8 +87,7 @@ impl Splitter {
         }
     }
 
-    /// Adds a chunk of text to `out`, as text or as reasoning. The part that may belong to a tag or to a call is
-    /// buffered.
+    /// Outputs a chunk as text or reasoning, except for text that may belong to a tag or a call.
     pub(super) fn push(&mut self, chunk: &str, out: &mut Pieces) {
         let is_plain = |chunk: &str| !chunk.contains(['<', '[', '`', '{']);
         if self.state == State::Text && self.held.is_empty() && is_plain(chunk) {
@@ -104,8 +102,7 @@ impl Splitter {
         while self.step(out) {}
     }
 
-    /// Handles the end of the text. If the buffered text consists of calls, returns the calls. Any other buffered text
-    /// is added to `out`.
+    /// Returns the calls in the buffered text. Other buffered text is output.
     pub(super) fn finish(&mut self, out: &mut Pieces) -> Vec<ToolRequest> {
         let held = std::mem::take(&mut self.held);
         match self.state {
@@ -132,8 +129,7 @@ impl Splitter {
         }
     }
 
-    /// Handles the buffered text in the current state. Returns true if the state changed and the remaining text must be
-    /// handled in the new state.
+    /// Returns true if the state changed and the remaining text must be handled in the new state.
     fn step(&mut self, out: &mut Pieces) -> bool {
         match self.state {
             State::Start => self.begin(out),
@@ -151,7 +147,6 @@ impl Splitter {
         }
     }
 
-    /// Searches for an opening reasoning tag at the beginning of the answer.
     fn begin(&mut self, out: &mut Pieces) -> bool {
         let text = self.held.trim_start();
         if text.is_empty() {
@@ -169,7 +164,7 @@ impl Splitter {
             }
         }
         if !self.thought.is_empty() {
-            // White space between the reasoning and the text is dropped.
+            // Drop white space between the reasoning and the text.
             self.held = text.to_owned();
         }
         self.state = State::Text;
@@ -200,8 +195,7 @@ impl Splitter {
         out.reasoning(reasoning);
     }
 
-    /// Outputs the text before the first position at which a call may begin. The rest stays in the buffer. Returns true
-    /// if the rest starts with the complete opening of a call.
+    /// Outputs the text before a possible call. Returns true if the rest starts with the complete opening of a call.
     fn text(&mut self, out: &mut Pieces) -> bool {
         if self.tools.is_empty() {
             let held = std::mem::take(&mut self.held);
@@ -218,8 +212,8 @@ impl Splitter {
         is_call
     }
 
-    /// Returns the position at which a call may begin, and whether the complete opening of the call has arrived. If no
-    /// call can begin in the text, the position is the end of the text.
+    /// Returns the position of a possible call, and whether its opening is complete. Without a call, the position is
+    /// the end of the text.
     fn opening(&self) -> (usize, bool) {
         let mut line_start = self.at_line_start;
         let mut position = 0;
@@ -255,8 +249,7 @@ impl Splitter {
     }
 }
 
-/// Returns whether the buffered text may be the start of a call that ends the answer. The call can be JSON, fenced JSON
-/// or markup.
+/// Returns whether the text may begin a call in JSON, fenced JSON or markup.
 fn may_be_call(text: &str) -> bool {
     let Some(inner) = text.strip_prefix(FENCE) else {
         return match text.chars().next() {
@@ -277,7 +270,6 @@ fn may_be_call(text: &str) -> bool {
     ends_here && may_be_json(json)
 }
 
-/// Returns whether `text` may be the beginning of a call in JSON.
 fn may_be_json(text: &str) -> bool {
     let inner = text.trim_start_matches(['{', '[', ' ', '\n', '\r', '\t']);
     let Some(key) = inner.strip_prefix('"') else {
@@ -289,7 +281,7 @@ fn may_be_json(text: &str) -> bool {
     }
 }
 
-/// Returns the length of the longest suffix of the text that is a prefix of one of the tags.
+/// Returns the length of the longest suffix of the text that is a prefix of a tag.
 fn partial(text: &str, tags: &[&str]) -> usize {
     let longest = tags.iter().map(|tag| tag.len()).max().unwrap_or(0);
     let from = text.len().saturating_sub(longest.saturating_sub(1));

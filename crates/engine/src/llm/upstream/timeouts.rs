@@ -1,19 +1,19 @@
-//! Time limits of a model call. `http.rs`, `attempt.rs` and `upstream.rs` enforce them.
+//! Time limits of a model call.
 
 use std::time::Duration;
 
 use crate::config::Provider;
 
-/// Time limits for the phases of a model call.
+/// Time limits of a model call.
 #[derive(Clone, Copy, Debug)]
 pub struct Timeouts {
-    /// Maximum time until the connection is established.
+    /// Maximum time to establish the connection.
     pub connect: Duration,
-    /// Maximum time without data from the provider before the first token. Keep-alives count as data.
+    /// Maximum time without data before the first token. Keep-alives count as data.
     pub first_byte: Duration,
-    /// Maximum time without data from the provider after the first token. Keep-alives count as data.
+    /// Maximum time without data after the first token. Keep-alives count as data.
     pub gap: Duration,
-    /// Maximum time of a model call with all its attempts; `None` for no limit.
+    /// Maximum time of a model call with all its attempts.
     pub total: Option<Duration>,
 }
 
@@ -29,8 +29,8 @@ impl Default for Timeouts {
 }
 
 impl Timeouts {
-    /// Returns the time limits from a provider's configuration. `is_local` is true if the provider has a private
-    /// address. By default, providers that are local or do not stream get more time for the first token.
+    /// By default, providers that are local or do not stream get more time for the first token. `is_local` is true for
+    /// a private address.
     pub(super) fn of(provider: &Provider, is_local: bool) -> Self {
         let standard = Self::default();
         let is_slow = is_local || provider.stream == Some(false);

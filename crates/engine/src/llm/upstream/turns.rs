@@ -1,4 +1,4 @@
-//! Helpers that build parts of requests for several protocols.
+//! Builds parts of requests for several protocols.
 
 use std::collections::{HashMap, HashSet};
 
@@ -10,10 +10,10 @@ use crate::{
     llm::{Carried, ChatMessage, ToolRequest, ToolSpec},
 };
 
-/// Placeholder for the text of an empty user message, because providers refuse messages without text.
+/// Text of an empty user message, because providers refuse messages without text.
 const NO_TEXT: &str = "(no text)";
 
-/// Maximum length of a call id in bytes.
+/// Maximum bytes of a call id.
 const MAX_ID: usize = 64;
 
 /// Description of a tool that the model called earlier and can no longer call.
@@ -21,19 +21,19 @@ const PAST_TOOL: &str = "This tool is no longer available.";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Side {
-    /// Includes tool results.
+    /// Messages of the user, and tool results.
     User,
     Model,
 }
 
-/// Turns that alternate between user and model. Consecutive messages of one side are merged into one turn.
+/// Alternating turns of the user and the model. Consecutive messages of one side are merged into one turn.
 #[derive(Default)]
 pub(super) struct Turns {
     turns: Vec<(Side, Vec<Value>)>,
 }
 
 impl Turns {
-    /// Adds a message to the last turn, or starts a new turn. A message without parts is skipped.
+    /// Skips a message without parts.
     pub(super) fn add(&mut self, side: Side, parts: Vec<Value>) {
         if parts.is_empty() {
             return;
@@ -49,8 +49,7 @@ impl Turns {
     }
 }
 
-/// Call ids for a request. Ids that the provider generated are sent back to the provider. All other calls get ids from
-/// [`plain_id`].
+/// Call ids for a request. Calls of this provider keep the provider's ids; other calls get ids from [`plain_id`].
 #[derive(Default)]
 pub(super) struct CallNames<'a> {
     sent: HashMap<&'a str, String>,
@@ -58,8 +57,7 @@ pub(super) struct CallNames<'a> {
 }
 
 impl<'a> CallNames<'a> {
-    /// Registers a call. Returns the id to send: the provider's id `own`, or a plain id if `own` is missing or already
-    /// used.
+    /// Returns the id for a call: the provider's id `own`, or a plain id if `own` is missing or already used.
     pub(super) fn note(&mut self, call: &'a ToolRequest, own: Option<&str>) -> String {
         let own = own.filter(|own| !own.is_empty() && !self.used.contains(*own));
         let id = own.map_or_else(|| plain_id(&call.id), str::to_owned);
@@ -68,14 +66,14 @@ impl<'a> CallNames<'a> {
         id
     }
 
-    /// Returns the id to send for the result of a call.
+    /// Returns the id for the result of a call.
     pub(super) fn of(&self, engine_id: &str) -> String {
         self.sent.get(engine_id).cloned().unwrap_or_else(|| plain_id(engine_id))
     }
 }
 
-/// Returns an id that every provider accepts: up to 64 ASCII letters, digits, `_` and `-`. If `id` has another format,
-/// the returned id ends with a hash of `id`.
+/// Returns an id that every provider accepts: up to 64 ASCII letters, digits, `_` and `-`. An id in another format is
+/// shortened and gets a hash at its end.
 fn plain_id(id: &str) -> String {
     let is_plain = |character: char| character.is_ascii_alphanumeric() || matches!(character, '_' | '-');
     if !id.is_empty() && id.len() <= MAX_ID && id.chars().all(is_plain) {
@@ -89,15 +87,14 @@ fn plain_id(id: &str) -> String {
     format!("{kept}_{:016x}", hash(id))
 }
 
-/// Returns the FNV-1a hash of a string, which is the same in every process.
+/// Returns the FNV-1a hash, which is the same in every process.
 pub(super) fn hash(text: &str) -> u64 {
     text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
     })
 }
 
-/// Returns the provider data of a message; `None` if the message came from another provider or model family, or if the
-/// profile does not allow sending the data back.
+/// Returns `None` for data of another provider or model family, or if the profile forbids sending reasoning back.
 pub(super) fn own<'a>(carried: Option<&'a Carried>, profile: &Profile) -> Option<&'a Vec<Value>> {
     if profile.returns_reasoning == ReasoningReturn::Never {
         return None;
@@ -109,8 +106,7 @@ pub(super) fn user_text(text: &str) -> &str {
     if text.trim().is_empty() { NO_TEXT } else { text }
 }
 
-/// Returns the text of a tool result. For a failed call, the text begins with a sentence that states the failure,
-/// because some protocols have no field for failures.
+/// Some protocols have no field for failures, so the text of a failed call says that the call failed.
 pub(super) fn result_text(text: &str, is_error: bool) -> String {
     if is_error {
         format!("The call failed.\n{text}")
@@ -119,8 +115,7 @@ pub(super) fn result_text(text: &str, is_error: bool) -> String {
     }
 }
 
-/// Converts arguments to a JSON object, because providers require one. Arguments that are not an object are wrapped in
-/// an object.
+/// Converts arguments to the JSON object that providers require. Other JSON values are wrapped in an object.
 pub(super) fn arguments(text: &str) -> Value {
     match serde_json::from_str(text) {
         Ok(value @ Value::Object(_)) => value,
@@ -129,7 +124,7 @@ pub(super) fn arguments(text: &str) -> Value {
     }
 }
 
-/// Returns arguments as the text of a JSON object. Arguments that are not an object are wrapped in an object.
+/// Like [`arguments`], but returns text.
 pub(super) fn object_text(text: &str) -> String {
     match serde_json::from_str::<Map<String, Value>>(text) {
         Ok(_) => text.to_owned(),
@@ -137,8 +132,8 @@ pub(super) fn object_text(text: &str) -> String {
     }
 }
 
-/// Returns the tools to declare, and whether the model may call them. A request without tools must still declare the
-/// tools that earlier messages called, because providers refuse calls of undeclared tools.
+/// Returns the tools to declare, and whether the model may call them. Providers refuse calls of undeclared tools in
+/// earlier messages, so even a request without tools declares the tools of earlier calls.
 pub(super) fn tools(tools: &[ToolSpec], messages: &[ChatMessage]) -> (Vec<ToolSpec>, bool) {
     if !tools.is_empty() {
         return (tools.to_vec(), true);
@@ -161,13 +156,12 @@ pub(super) fn tools(tools: &[ToolSpec], messages: &[ChatMessage]) -> (Vec<ToolSp
     (past, false)
 }
 
-/// Returns the version in a model's name: the numbers after the family's name, such as (4, 6) for
-/// `claude-opus-4-6-20260205` or (2, 5) for `gemini-2.5-flash`. Returns `None` for a name without a version.
+/// Returns the numbers after the family: (4, 6) for `claude-opus-4-6-20260205`, (2, 5) for `gemini-2.5-flash`.
 pub(super) fn version(model: &str, family: &str) -> Option<(u32, u32)> {
     let model = model.to_ascii_lowercase();
     let (_, rest) = model.split_once(family)?;
     let mut words = rest.split(|character: char| !character.is_ascii_alphanumeric());
-    // A number with more than two digits is a date, not a version.
+    // A number with more than two digits is a date.
     let number = |word: &str| (word.len() <= 2).then(|| word.parse::<u32>().ok()).flatten();
     let major = words.find_map(number)?;
     Some((major, words.next().and_then(number).unwrap_or(0)))

@@ -1,11 +1,11 @@
-//! Recognizes errors about a conversation that exceeds a model's context window, and extracts the window size from the
-//! error message.
+//! Recognizes errors about conversations that exceed the context window, and finds the window size in the error
+//! message.
 
 use std::sync::LazyLock;
 
 use regex::Regex;
 
-/// Phrases that providers use if the conversation exceeds the context window, in lower case.
+/// Lower-case phrases in errors about the context window.
 const TOO_LONG: &[&str] = &[
     // OpenAI, Azure, vLLM, DeepSeek, Groq, Together, LiteLLM.
     "context_length_exceeded",
@@ -63,7 +63,7 @@ const TOO_LONG: &[&str] = &[
     "inputs must have less than",
 ];
 
-/// Phrases of rate limit errors. These errors mention token limits, but do not concern the context window.
+/// Lower-case phrases in rate limit errors, which mention tokens but not the context window.
 const RATE: &[&str] = &[
     "per min",
     "per day",
@@ -73,7 +73,7 @@ const RATE: &[&str] = &[
     "too many requests",
 ];
 
-/// Patterns of error messages. The first capture group of each pattern is the window size in tokens.
+/// Patterns whose first capture group is the window size in tokens.
 static WINDOW: LazyLock<Vec<Regex>> = LazyLock::new(|| {
     [
         r#"n_ctx"?\s*[:=]\s*(\d+)"#,
@@ -103,25 +103,23 @@ static WINDOW: LazyLock<Vec<Regex>> = LazyLock::new(|| {
     .collect()
 });
 
-/// Minimum plausible context window in tokens. Smaller numbers in a message are ignored.
+/// Minimum plausible window in tokens. Smaller numbers are ignored.
 const MIN_WINDOW: u64 = 256;
 
-/// Returns whether an error message reports that the conversation exceeds the context window. `words` is the message in
-/// lower case, and `is_rate_limited` is true for the HTTP status 429.
+/// Returns whether an error message, in lower case, is about the context window. `is_rate_limited` is true for the
+/// HTTP status 429.
 pub(super) fn is_too_long(words: &str, is_rate_limited: bool) -> bool {
     if is_rate_limited {
-        // A single request that is larger than the per-minute limit can never succeed, so it counts as too long.
+        // A single request above the per-minute limit can never succeed.
         return words.contains("request too large");
     }
-    // Every error of LiteLLM contains the name of its setting `context_window_fallbacks`, which would match the phrase
-    // `context_window`.
+    // Every error of LiteLLM contains the setting `context_window_fallbacks`, which would match `context_window`.
     let words = words.replace("context_window_fallbacks", "");
     TOO_LONG.iter().any(|phrase| words.contains(phrase)) && !RATE.iter().any(|phrase| words.contains(phrase))
         || words.contains("request too large for model")
 }
 
-/// Returns the window size in tokens from an error message; `None` if the message contains no size. `words` is the
-/// message in lower case.
+/// Returns the window size in tokens, if the lower-case message contains one.
 pub(super) fn window(words: &str) -> Option<u64> {
     let digits = without_separators(words);
     WINDOW
@@ -130,7 +128,7 @@ pub(super) fn window(words: &str) -> Option<u64> {
         .filter(|window| *window >= MIN_WINDOW)
 }
 
-/// Removes the commas between the digits of numbers, as in `128,000`.
+/// `128,000` becomes `128000`.
 fn without_separators(words: &str) -> String {
     let bytes = words.as_bytes();
     let is_digit = |at: usize| bytes.get(at).is_some_and(u8::is_ascii_digit);

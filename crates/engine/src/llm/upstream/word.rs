@@ -1,11 +1,10 @@
-//! A type for short strings in events, such as type names. The Anthropic, Gemini and Responses readers use the type to
-//! avoid copies.
+//! A short string in an event, such as a type name.
 
 use std::{borrow::Cow, ops::Deref};
 
 use serde::Deserialize;
 
-/// A string from an event. The string is copied only if it contains escape sequences.
+/// A string from an event, copied only if it contains escape sequences.
 #[derive(Debug, Deserialize)]
 pub(super) struct Word<'a>(#[serde(borrow)] Cow<'a, str>);
 

@@ -72,8 +72,8 @@ impl Greeter for Friendly {
     }
 }
 
-/// Creates a router that serves the service over all protocols. gRPC and Connect clients use the gRPC paths. The
-/// transcoder handles all other paths except `/openapi.json`.
+/// Serves the service over all protocols. gRPC and Connect clients use the gRPC paths. All other paths except
+/// `/openapi.json` go to the transcoder.
 fn app() -> Result<Router, Box<dyn Error>> {
     let pool = DescriptorPool::decode(DESCRIPTORS)?;
     let codec = Arc::new(Codec::new(&pool));

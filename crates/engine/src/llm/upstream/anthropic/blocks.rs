@@ -1,4 +1,4 @@
-//! Content blocks of an answer, assembled from events.
+//! Content blocks of an answer, assembled from stream events.
 
 use serde_json::{Map, Value, json};
 
@@ -15,7 +15,7 @@ pub(super) enum Kind {
     Call,
     /// Encrypted reasoning.
     Redacted,
-    /// Any other block, such as a server tool call or a block type that the protocol adds later.
+    /// Any other block, such as a server tool call.
     Other,
 }
 
@@ -32,18 +32,17 @@ impl Kind {
 }
 
 pub(super) struct Block {
-    /// `None` if the first event of the block had no index.
+    /// `None` if the block's first event had no index.
     pub(super) index: Option<u64>,
     pub(super) kind: Kind,
     pub(super) text: String,
-    /// Empty if no signature has arrived.
+    /// Empty until a signature arrives.
     pub(super) signature: String,
-    /// Arguments of a tool call or a server tool call.
     pub(super) arguments: Arguments,
     pub(super) citations: Vec<Value>,
-    /// True if a part of the block could not be parsed. The block is then not sent back.
+    /// True if part of the block could not be parsed. Such a block is not sent back.
     pub(super) is_partial: bool,
-    /// Fields from the start event of the block.
+    /// Fields of the block's start event.
     start: Map<String, Value>,
 }
 
@@ -75,7 +74,7 @@ impl Block {
         Self::new(index, start)
     }
 
-    /// Converts the block to a tool call. `number` is the position of the call in the answer.
+    /// Converts the block to a tool call. `number` is the call's position in the answer.
     pub(super) fn call(&self, number: usize) -> ToolRequest {
         let field = |key: &str| {
             self.start
@@ -91,7 +90,7 @@ impl Block {
         }
     }
 
-    /// Returns whether a `ChatMessage` can hold all data of the block. Such a block need not be kept as provider data.
+    /// Returns whether a `ChatMessage` can hold the whole block. Other blocks are kept as provider data.
     pub(super) fn is_plain(&self) -> bool {
         let is_plain_id = |id: &str| {
             id.bytes()
@@ -104,7 +103,7 @@ impl Block {
         }
     }
 
-    /// Returns the block to send back; `None` if the provider would refuse the block.
+    /// Returns the block to send back; `None` for a block that the provider would refuse.
     pub(super) fn into_carried(self) -> Option<Value> {
         if self.is_partial {
             return None;
@@ -132,7 +131,7 @@ impl Block {
         Some(Value::Object(block))
     }
 
-    /// Returns the arguments as text. Some servers send the complete arguments in the start event.
+    /// Some servers send all arguments in the start event.
     fn argument_text(&self) -> String {
         match self.start.get("input") {
             Some(Value::String(text)) if self.arguments.is_empty() => text.clone(),
@@ -141,7 +140,7 @@ impl Block {
         }
     }
 
-    /// Returns the arguments as a JSON object, because the provider requires one; `None` if the block has no arguments.
+    /// Returns the arguments as the JSON object that the provider requires; `None` for a block without arguments.
     fn input(&self) -> Option<Value> {
         let is_call = self.kind == Kind::Call || !self.arguments.is_empty();
         is_call.then(|| turns::arguments(&self.argument_text()))

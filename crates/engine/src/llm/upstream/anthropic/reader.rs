@@ -14,7 +14,7 @@ use super::{
 };
 use crate::llm::{EndReason, TokenUsage};
 
-/// One event of a stream. Frequent fields are deserialized to their own types, for speed. Rare fields are JSON values.
+/// One event of a stream. Frequent fields have their own types for speed; rare fields are JSON values.
 #[derive(Deserialize)]
 struct Frame<'a> {
     #[serde(borrow, default, rename = "type")]
@@ -51,7 +51,7 @@ struct Delta<'a> {
     citation: Option<Value>,
 }
 
-/// Known delta types. A known delta without content is ignored; a delta of any other type is counted as skipped.
+/// Known delta types. Deltas of other types are counted as skipped.
 const KNOWN_DELTAS: &[&str] = &[
     "text_delta",
     "thinking_delta",
@@ -69,7 +69,7 @@ pub(super) struct MessageReader {
     is_stopped: bool,
 }
 
-/// Token counts. Events may repeat or omit counts, so the largest value of each count is kept.
+/// Token counts. Events may repeat or omit counts, so the largest value of each is kept.
 #[derive(Default)]
 struct Counts {
     is_given: bool,
@@ -160,7 +160,7 @@ impl Reader for MessageReader {
             }
         }
         self.take_end(body["stop_reason"].as_str(), None, out)?;
-        // A message outside a stream is complete even without a stop reason.
+        // Outside a stream, a message is complete even without a stop reason.
         self.is_stopped = true;
         Ok(())
     }
@@ -188,7 +188,7 @@ impl Reader for MessageReader {
 }
 
 impl MessageReader {
-    /// Reads the usage of a message. Fails if the message reports an error.
+    /// Fails if the message reports an error.
     fn message(&mut self, message: Option<&Value>) -> Result<(), Fault> {
         let Some(message) = message else { return Ok(()) };
         if !message["error"].is_null() {
@@ -239,15 +239,14 @@ impl MessageReader {
         Ok(())
     }
 
-    /// Finds the newest block with this index whose kind `fits` accepts. If the event or the block has no index, the
-    /// indexes are not compared.
+    /// Finds the newest block with this index whose kind `fits` accepts. A missing index matches every block.
     fn find(&mut self, index: Option<u64>, fits: impl Fn(Kind) -> bool) -> Option<&mut Block> {
         self.blocks
             .iter_mut()
             .rfind(|block| fits(block.kind) && (index.is_none() || block.index.is_none() || block.index == index))
     }
 
-    /// Finds the block to which a delta belongs. If the block's start event was missing, creates the block.
+    /// Returns the block to which a delta belongs. Creates the block if its start event was missing.
     fn block(&mut self, index: Option<u64>, kind: Kind, name: &'static str) -> Result<&mut Block, Fault> {
         let position = self.blocks.iter().rposition(|block| {
             block.kind == kind && (index.is_none() || block.index.is_none() || block.index == index)
@@ -279,7 +278,7 @@ impl MessageReader {
         Ok(())
     }
 
-    /// Stores the blocks as provider data, unless [`Block::is_plain`] is true for all of them.
+    /// Stores the blocks as provider data, unless `ChatMessage` can hold all of them.
     fn carry(&mut self, reason: EndReason, out: &mut Pieces) {
         let blocks = std::mem::take(&mut self.blocks);
         if blocks.iter().all(Block::is_plain) {
@@ -287,7 +286,7 @@ impl MessageReader {
         }
         let carried: Vec<Value> = blocks
             .into_iter()
-            // An answer that reached its length limit may end in unsigned thinking, which is not sent back.
+            // An answer that was cut at its length limit can end in unsigned thinking, which is not sent back.
             .filter(|block| reason != EndReason::Length || block.kind != Kind::Thinking || !block.signature.is_empty())
             .filter_map(Block::into_carried)
             .collect();

@@ -1,7 +1,7 @@
-//! Builds the requests of the Anthropic Messages protocol.
+//! Builds requests of the Anthropic Messages protocol.
 //!
-//! Invariant: when a conversation grows, the bytes of its earlier messages do not change, so that the provider's prompt
-//! cache finds them. Only the cache markers move, and the provider ignores them in its comparison.
+//! Invariant: a growing conversation keeps the bytes of its earlier messages, so that the provider's prompt cache
+//! finds them. Only the cache markers move, which the provider ignores when it compares messages.
 
 use serde_json::{Map, Value, json};
 
@@ -17,12 +17,12 @@ use crate::{
     llm::{ChatMessage, ModelRequest, ToolRequest, ToolSpec},
 };
 
-/// Number of newest user turns that get a cache marker. The provider searches for a cache entry only 20 blocks back
-/// from each marker. The second-newest turn was the newest turn of the previous request, so its marker finds the cache
-/// entry of that request. The provider accepts four markers; the tools and the system prompt use the other two.
+/// Number of newest user turns with a cache marker. The provider searches a cached prefix only 20 blocks back from
+/// each marker. The second-newest turn had a marker in the previous request, so its marker finds the prefix of that
+/// request. The provider accepts four markers; the tools and the system prompt use the other two.
 const MARKED_TURNS: usize = 2;
 
-/// Builds the body of a request, without `extra_body`, which `http.rs` adds.
+/// Builds a request body. `http.rs` adds `extra_body`.
 pub(super) fn body(request: &ModelRequest, profile: &Profile) -> Value {
     let mut messages = messages(request, profile);
     let (tools, may_call) = turns::tools(&request.tools, &request.messages);
@@ -118,9 +118,9 @@ fn call_block<'a>(call: &'a ToolRequest, ids: &mut CallNames<'a>) -> Value {
     json!({"type": "tool_use", "id": id, "name": call.name, "input": turns::arguments(&call.arguments)})
 }
 
-/// Returns the provider's blocks of an answer, adapted to `calls`. The n-th block with a call belongs to the n-th call.
-/// Surplus blocks are left out, because the engine dropped their calls. Surplus calls get new blocks, because the
-/// engine extracted these calls from the text.
+/// Returns the provider's blocks of an answer, with one call block per call in `calls`. Surplus call blocks are left
+/// out, because the engine dropped their calls. Surplus calls get new blocks, because the engine found these calls in
+/// the text.
 fn carried_blocks<'a>(blocks: &[Value], calls: &'a [ToolRequest], ids: &mut CallNames<'a>) -> Vec<Value> {
     let mut calls = calls.iter();
     let mut kept = Vec::with_capacity(blocks.len());
@@ -142,7 +142,7 @@ fn mark_turns(messages: &mut [Value]) {
         let Some(blocks) = turn["content"].as_array_mut() else {
             continue;
         };
-        // The next request does not contain the engine's note, so the cached prefix must end before the note.
+        // The next request will not contain the engine's note, so the cached prefix must end before the note.
         let is_note = |block: &Value| block["text"].as_str().is_some_and(|text| text.starts_with(NOTE));
         let last = blocks.iter().rposition(|block| !is_note(block));
         if let Some(block) = last.and_then(|last| blocks.get_mut(last)) {

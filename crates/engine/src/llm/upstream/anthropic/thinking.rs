@@ -1,5 +1,4 @@
-//! Extended thinking: the request fields that control how much a model thinks. The fields depend on the version of
-//! Claude.
+//! Request fields that control how much a model thinks. The fields depend on the version of Claude.
 
 use serde_json::{Map, Value, json};
 
@@ -15,11 +14,11 @@ const MIN_BUDGET: u32 = 1024;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Control {
     Never,
-    /// Thinking is enabled with a budget in tokens.
+    /// A thinking budget in tokens.
     Budget,
-    /// Thinking is enabled with `adaptive`. Claude 4.6 deprecates budgets, and later versions refuse them.
+    /// The type `adaptive`. Claude 4.6 deprecates budgets, and later versions refuse them.
     Adaptive,
-    /// Like `Adaptive`, but the model thinks even if the request does not enable thinking.
+    /// Like `Adaptive`, but the model thinks even without the field `thinking`.
     Always,
 }
 
@@ -59,12 +58,12 @@ pub(super) fn add(request: &ModelRequest, profile: &Profile, body: &mut Map<Stri
                 body.insert("thinking".to_owned(), thinking);
             }
         }
-        // Some models of version 5 or later cannot disable thinking, so the request sets a low effort.
+        // Some models of version 5 or later cannot turn thinking off, so the request sets a low effort.
         (Control::Always, Some(ReasoningEffort::None)) => {
             body.insert("output_config".to_owned(), json!({"effort": "low"}));
         }
         (Control::Always, None) => {
-            // Without the field `thinking`, the answer omits the text of the thinking.
+            // Without the field `thinking`, the answer omits the thinking text.
             body.insert("thinking".to_owned(), shown);
         }
         (Control::Adaptive | Control::Always, Some(effort)) => {
@@ -90,15 +89,15 @@ fn by_budget(request: &ModelRequest, effort: ReasoningEffort) -> Option<Value> {
         ReasoningEffort::Medium => 8192,
         ReasoningEffort::High => 24_576,
     };
-    // The budget counts towards the answer's token limit. At least half of the limit stays free for the text.
+    // The budget counts towards the answer's token limit, so half of the limit stays free for the text.
     let budget = budget.min(request.max_output_tokens / 2);
     (budget >= MIN_BUDGET && !is_in_foreign_loop(&request.messages))
         .then(|| json!({"type": "enabled", "budget_tokens": budget}))
 }
 
-/// Returns whether the user's last message is followed by an assistant message that has tool calls but no thinking, for
-/// example because another model wrote the message. The API then refuses a budget: "a final assistant message must
-/// start with a thinking block".
+/// Returns whether an assistant message after the user's last message has tool calls but no thinking. Another model
+/// may have written such a message. The API then refuses a budget: "a final assistant message must start with a
+/// thinking block".
 fn is_in_foreign_loop(messages: &[ChatMessage]) -> bool {
     messages
         .iter()

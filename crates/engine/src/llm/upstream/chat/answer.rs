@@ -1,7 +1,7 @@
-//! Reads the answer of a Chat Completions request, as a stream or as a whole.
+//! Reads a Chat Completions answer, streamed or whole.
 //!
-//! Invariants: an answer counts as complete only after a known finish reason, or after an unknown one followed by
-//! `[DONE]`. If any field reports an error, the answer fails. A chunk that cannot be parsed is skipped.
+//! Invariants: an answer is complete only after a known finish reason, or after an unknown finish reason and
+//! `[DONE]`. Any reported error fails the answer. A chunk that cannot be parsed is skipped.
 
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -49,7 +49,6 @@ impl ChatReader {
         }
     }
 
-    /// Reads a chunk of a stream or a whole answer.
     fn frame(&mut self, frame: &Frame<'_>, is_whole: bool, out: &mut Pieces) -> Result<(), Fault> {
         check(frame)?;
         self.count(&frame.usage, &frame.timings);
@@ -72,7 +71,7 @@ impl ChatReader {
 
     fn choice(&mut self, choice: &Choice<'_>, is_whole: bool, out: &mut Pieces) -> Result<(), Fault> {
         self.count(&choice.usage, &Loose::Missing);
-        // Some streams repeat the whole message after its deltas.
+        // Some streams repeat the whole message after its chunks.
         let message = choice.message.as_ref().filter(|_| is_whole || !self.has_spoken);
         let delta = if is_whole {
             message.or(choice.delta.as_ref())
@@ -130,7 +129,7 @@ impl ChatReader {
         Ok(())
     }
 
-    /// Reads one element of a message's content. Some providers send the content as a list instead of a string.
+    /// Some providers send the content of a message as a list instead of a string.
     fn part(&mut self, part: &Value, out: &mut Pieces) {
         let kind = part["type"].as_str().unwrap_or("text");
         match kind {
@@ -164,8 +163,8 @@ impl ChatReader {
         self.say(text, out);
     }
 
-    /// Reads an event whose data is not a single valid chunk: a bare error, several chunks on separate lines, or
-    /// invalid data, which is skipped.
+    /// Reads an event that is not a single valid chunk: an error object, several chunks on separate lines, or invalid
+    /// data.
     fn odd(&mut self, name: &str, data: &str, out: &mut Pieces) -> Result<(), Fault> {
         if let Ok(value) = serde_json::from_str::<Value>(data) {
             return match Frame::deserialize(&value) {
@@ -197,7 +196,7 @@ impl Reader for ChatReader {
             let error = serde_json::from_str(data).unwrap_or_else(|_| Value::String(data.to_owned()));
             return Err(Fault::reported(&error));
         }
-        // Serde would also accept a JSON array that lists the fields of a chunk in order.
+        // Serde would also accept a JSON array with the fields of a chunk in order.
         if !data.starts_with('{') {
             return self.odd(name, data, out);
         }
@@ -268,10 +267,9 @@ impl Reader for ChatReader {
     }
 }
 
-/// Key in a message's provider data for the reasoning that arrived as part of the text.
+/// Key in the provider data for reasoning that arrived as part of the text.
 pub(super) const THOUGHT: &str = "thought_in_text";
 
-/// Fails if a chunk reports an error.
 fn check(frame: &Frame<'_>) -> Result<(), Fault> {
     if let Some(error) = frame.error.error() {
         return Err(Fault::reported(&error));
@@ -288,7 +286,7 @@ fn check(frame: &Frame<'_>) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Returns whether the chunk itself is an error object, rather than a chunk with an `error` field.
+/// Returns whether the chunk itself is an error object.
 fn is_flat_error(frame: &Frame<'_>) -> bool {
     let has_choices = frame.choices.as_ref().is_some_and(|choices| !choices.is_empty());
     let is_named = [&frame.object, &frame.r#type]

@@ -1,4 +1,4 @@
-//! Parses the finish reasons and the token usage of Chat Completions.
+//! Parses finish reasons and token usage of Chat Completions.
 
 use serde_json::Value;
 
@@ -8,9 +8,9 @@ use crate::llm::{EndReason, TokenUsage};
 pub(super) enum Finish {
     /// The answer ended normally, at its length limit or with a refusal.
     Ended(EndReason),
-    /// The answer failed. A retry may succeed.
+    /// The answer failed, and a retry may succeed.
     Failed,
-    /// The reason is unknown and may report a failure. The answer counts as complete only if `[DONE]` follows.
+    /// An unknown reason, possibly a failure. The answer is complete only if `[DONE]` follows.
     Unknown,
 }
 
@@ -93,7 +93,6 @@ const REASONS: &[(&[&str], Finish)] = &[
 ];
 
 impl Finish {
-    /// Parses a finish reason that is not empty.
     pub(super) fn new(reason: &str) -> Self {
         let reason = reason.trim().to_ascii_lowercase();
         REASONS
@@ -103,8 +102,7 @@ impl Finish {
     }
 }
 
-/// Parses a `usage` object; `None` if the object has neither an input count nor an output count. Invalid values are
-/// ignored.
+/// Returns `None` without any count. Invalid values are ignored.
 pub(super) fn usage(usage: &Value) -> Option<TokenUsage> {
     let input = count(&usage["prompt_tokens"]).or_else(|| count(&usage["input_tokens"]));
     let output = count(&usage["completion_tokens"]).or_else(|| count(&usage["output_tokens"]));
@@ -112,7 +110,7 @@ pub(super) fn usage(usage: &Value) -> Option<TokenUsage> {
         return None;
     }
     let (input, output) = (input.unwrap_or(0), output.unwrap_or(0));
-    // Some providers count reasoning tokens only in the total.
+    // Some providers count reasoning only in the total.
     let reasoned = count(&usage["total_tokens"]).map_or(0, |total| total.saturating_sub(input.saturating_add(output)));
     let cached = [
         &usage["prompt_tokens_details"]["cached_tokens"],
@@ -128,7 +126,6 @@ pub(super) fn usage(usage: &Value) -> Option<TokenUsage> {
     })
 }
 
-/// Parses the token counts in the `timings` of llama.cpp.
 pub(super) fn timings(timings: &Value) -> Option<TokenUsage> {
     let cached_input = count(&timings["cache_n"]).unwrap_or(0);
     Some(TokenUsage {

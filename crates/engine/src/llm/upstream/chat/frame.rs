@@ -1,5 +1,4 @@
-//! The JSON of a Chat Completions chunk. Text is borrowed from the chunk, so that parsing a token allocates almost
-//! nothing.
+//! The JSON of a Chat Completions chunk. Text is borrowed from the chunk, so that parsing is fast.
 
 use std::{borrow::Cow, fmt};
 
@@ -25,7 +24,7 @@ pub(super) struct Frame<'a> {
     /// Groq's extension with token usage and errors.
     #[serde(borrow)]
     pub(super) x_groq: Loose<'a>,
-    /// Token counts of llama.cpp. Some versions send them instead of `usage`.
+    /// llama.cpp's token counts, which some versions send instead of `usage`.
     #[serde(borrow)]
     pub(super) timings: Loose<'a>,
     /// MiniMax's status, which reports errors.
@@ -41,7 +40,7 @@ pub(super) struct Frame<'a> {
     pub(super) detail: Loose<'a>,
 }
 
-/// One of the alternative answers in a chunk. The reader uses only the answer with the index 0.
+/// One of several alternative answers. Only the first one, with index 0, is used.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Choice<'a> {
@@ -51,7 +50,7 @@ pub(super) struct Choice<'a> {
     pub(super) delta: Option<Delta<'a>>,
     #[serde(borrow)]
     pub(super) message: Option<Delta<'a>>,
-    /// Text of the answer in the older Completions protocol.
+    /// Text in the older Completions protocol.
     #[serde(borrow)]
     pub(super) text: Loose<'a>,
     #[serde(borrow)]
@@ -62,7 +61,7 @@ pub(super) struct Choice<'a> {
     pub(super) usage: Loose<'a>,
 }
 
-/// A part of the answer's message, or the whole message.
+/// A chunk of a message, or a whole message.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Delta<'a> {
@@ -94,21 +93,21 @@ pub(super) struct Delta<'a> {
     pub(super) provider_specific_fields: Loose<'a>,
     #[serde(borrow)]
     pub(super) tool_calls: Loose<'a>,
-    /// The tool call in an older form of the protocol.
+    /// The tool call in an older version of the protocol.
     #[serde(borrow)]
     pub(super) function_call: Loose<'a>,
     #[serde(borrow)]
     pub(super) error: Loose<'a>,
 }
 
-/// A field of any type. Providers send numbers, objects and null where the protocol defines text.
+/// A field of any type. Some providers send numbers, objects or null instead of text.
 #[derive(Debug, Default)]
 pub(super) enum Loose<'a> {
     /// Missing or null.
     #[default]
     Missing,
     Text(Cow<'a, str>),
-    /// Boxed to keep frames small, because a frame has many such fields and is moved during parsing.
+    /// Boxed, because a chunk has many such fields and is moved during parsing.
     Other(Box<Value>),
 }
 
@@ -131,8 +130,8 @@ impl Loose<'_> {
         }
     }
 
-    /// Returns the error that the field reports. Returns `None` for null, false, zero and blank text, and for a list or
-    /// an object that contains only such values.
+    /// Returns the error that the field reports. Null, false, zero and blank text are no errors, and neither are
+    /// lists and objects of such values.
     pub(super) fn error(&self) -> Option<Value> {
         match self {
             Self::Missing => None,

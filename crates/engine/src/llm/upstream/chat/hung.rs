@@ -1,15 +1,14 @@
-//! Collects the provider data of an answer: fields that must be sent back to the provider with the answer.
-//!
-//! Reasoning arrives in chunks. The chunks are joined into the fields that a response without streaming would contain.
+//! Collects the provider data of an answer: fields that later requests send back with the answer. Chunks are joined
+//! to the fields that an answer without streaming contains.
 
 use serde_json::{Map, Value, json};
 
 use super::frame::Delta;
 
-/// Text fields of list items. The text of such a field arrives in chunks, which are joined.
+/// Fields of list items whose text arrives in chunks.
 const PIECES: &[&str] = &["text", "summary", "data", "thinking"];
 
-/// Maximum total size in bytes of the texts and list items that are collected from one answer.
+/// Maximum bytes of all texts and list items per answer.
 const MAX_TEXT_BYTES: usize = 1024 * 1024;
 
 #[derive(Default)]
@@ -21,7 +20,7 @@ pub(super) struct Hung {
 }
 
 impl Hung {
-    /// Collects the fields of a chunk. Returns the reasoning in the chunk; empty if the chunk contains none.
+    /// Returns the reasoning in the chunk, which may be empty.
     pub(super) fn take<'d>(&mut self, delta: &'d Delta<'_>) -> &'d str {
         let texts = [
             ("reasoning_content", delta.reasoning_content.text()),
@@ -88,7 +87,7 @@ impl Hung {
         }
     }
 
-    /// Adds an item to the list `name`. If the item continues an earlier item, merges the two.
+    /// Adds an item to the list `name`, or merges it into an earlier item.
     fn add_item(&mut self, name: &'static str, item: &Value) {
         self.bytes += item.to_string().len();
         if self.bytes > MAX_TEXT_BYTES {
@@ -125,7 +124,7 @@ impl Hung {
     }
 }
 
-/// Returns whether `item` continues the earlier item `whole`: the types and indexes are equal, and the id of `item` is
+/// Returns whether `item` continues the earlier item `whole`: types and indexes are equal, and the id of `item` is
 /// equal or missing. An item with a signature is continued only by an item with an index and without a signature.
 fn continues(whole: &Value, item: &Value) -> bool {
     let is_signed = whole["signature"].is_string();

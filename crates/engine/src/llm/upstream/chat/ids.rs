@@ -1,21 +1,20 @@
-//! Converts tool call ids to the format that the provider requires. A call and its result get the same id.
+//! Converts tool call ids to the provider's format. A call and its result get the same id.
 
 use std::collections::{HashMap, HashSet};
 
 use crate::{config::CallIds, llm::upstream::turns::hash};
 
-/// Maximum length in bytes of an id in OpenAI's API.
+/// Maximum bytes of an id in OpenAI's API.
 const MAX_ID_BYTES: usize = 40;
 
-/// Length in bytes of an id in Mistral's API.
+/// Bytes of an id in Mistral's API.
 const MISTRAL_ID_BYTES: usize = 9;
 
 const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
 pub(super) struct Ids {
     style: CallIds,
-    /// Maps the engine's call ids to the ids in the request. If several calls have the same engine id, the entry
-    /// belongs to the newest call.
+    /// Maps the engine's call ids to the ids in the request. If an engine id is repeated, the newest call counts.
     spelled: HashMap<String, String>,
     calls: usize,
 }
@@ -29,8 +28,8 @@ impl Ids {
         }
     }
 
-    /// Returns the id to send for a call, and adds the id to `used`. `own` is the provider's id for the call. `used`
-    /// contains the ids of the earlier calls of the message.
+    /// Returns the id to send for a call. `own` is the provider's id of the call. `used` contains the ids of the
+    /// message's earlier calls, and gets the new id.
     pub(super) fn of_call(&mut self, id: &str, name: &str, own: Option<&str>, used: &mut HashSet<String>) -> String {
         let own = own.filter(|own| self.is_right(own) && !used.contains(*own));
         let spelling = own.map_or_else(|| self.spell(id, name), str::to_owned);
@@ -40,13 +39,11 @@ impl Ids {
         spelling
     }
 
-    /// Returns the id to send for a tool result, which is the id of its call.
     pub(super) fn of_result(&self, id: &str) -> String {
         self.spelled.get(id).cloned().unwrap_or_else(|| self.spell(id, "tool"))
     }
 
-    /// Returns whether the provider accepts its own id `own`. Mistral requires its format even for ids that it
-    /// generated.
+    /// Mistral may refuse ids that it generated itself.
     fn is_right(&self, own: &str) -> bool {
         self.style != CallIds::Mistral || is_mistral(own)
     }
@@ -66,7 +63,7 @@ fn is_mistral(id: &str) -> bool {
     id.len() == MISTRAL_ID_BYTES && id.bytes().all(|byte| byte.is_ascii_alphanumeric())
 }
 
-/// Returns nine letters and digits derived only from the id, so that every request contains the same short id.
+/// Returns nine letters and digits that depend only on the id, so that every request contains the same short id.
 fn short(id: &str) -> String {
     let mut hash = hash(id);
     let mut text = String::with_capacity(MISTRAL_ID_BYTES);

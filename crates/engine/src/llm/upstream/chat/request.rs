@@ -1,4 +1,4 @@
-//! Builds the body of a Chat Completions request.
+//! Builds a Chat Completions request.
 //!
 //! Invariant: a message has the same form in every request of a conversation, so that prompt caches work.
 
@@ -18,19 +18,18 @@ use crate::{
     },
 };
 
-/// Placeholder reasoning for messages with tool calls from another provider. Some providers require reasoning in every
-/// message with tool calls.
+/// Placeholder reasoning for tool calls of another provider's model. Some providers require reasoning with every tool
+/// call.
 const SUBSTITUTE: &str = "(not recorded)";
 
-/// Text of the assistant message that is inserted between a tool result and the next user message. Some chat templates
-/// require an assistant message there.
+/// Text of an assistant message between a tool result and a user message, which some chat templates require.
 const BETWEEN: &str = "Understood.";
 
-/// Provider data fields that are always sent back. All other fields contain reasoning, which is sent back only if
-/// `returns_reasoning` allows it.
+/// Provider data that is always sent back. The other provider data is reasoning: `returns_reasoning` decides whether
+/// it is sent.
 const ALWAYS_BACK: &[&str] = &["extra_content", "provider_specific_fields"];
 
-/// Builds the body of a request, without `extra_body`, which `http.rs` adds.
+/// Builds a request body. `http.rs` adds `extra_body`.
 pub(super) fn body(request: &ModelRequest, profile: &Profile) -> Value {
     let mut body = json!({
         "model": request.model,
@@ -159,7 +158,7 @@ impl Writer<'_> {
         self.messages.push(json!({"role": "user", "content": text}));
     }
 
-    /// Adds an assistant message. Empty messages are skipped, because providers refuse them.
+    /// Skips empty messages, because providers refuse them.
     fn add_assistant(&mut self, text: &str, calls: &[ToolRequest], carried: Option<&Carried>) {
         if text.is_empty() && calls.is_empty() {
             return;

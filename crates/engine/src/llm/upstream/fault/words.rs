@@ -1,29 +1,26 @@
-//! Phrases and codes in providers' error messages that identify the kind of a failure. The HTTP status alone is
-//! ambiguous.
+//! Phrases and codes in providers' messages that identify a failure, because the HTTP status is ambiguous.
 
-/// Kind of a failure, according to the provider's message.
+/// Kind of a failure according to the provider's message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     /// The API key is wrong, expired or disabled.
     Credentials,
     /// The provider or its moderation blocked the prompt or the answer.
     Blocked,
-    /// The provider does not serve the country in which Runyard runs.
+    /// The provider does not serve the country of this server.
     Place,
-    /// Credit or quota is used up.
     Quota,
-    /// Credit or quota is used up. If the provider sends a retry delay, the failure is only a rate limit.
+    /// Credit or quota is used up. If the provider sends a retry delay, this is only a rate limit.
     Plan,
     UnknownModel,
-    /// The server is loading its model or is overloaded.
+    /// The server is overloaded or still loading its model.
     Busy,
     Refused,
 }
 
-/// Phrases in lower case, each with the kind of failure that it indicates. The first match decides.
+/// Lower-case phrases, each with the kind of failure. The first match decides.
 const PHRASES: &[(&str, Kind)] = &[
-    // Moderation. These phrases come first, because some moderation errors also contain "permission" or "invalid
-    // request".
+    // Moderation comes first, because some moderation errors also contain "permission" or "invalid request".
     ("content_filter", Kind::Blocked),
     ("content filter", Kind::Blocked),
     ("content management policy", Kind::Blocked),
@@ -117,7 +114,7 @@ const PHRASES: &[(&str, Kind)] = &[
     ("could not find model", Kind::UnknownModel),
     ("model is not supported", Kind::UnknownModel),
     ("model does not exist", Kind::UnknownModel),
-    // Anthropic's error message for an unknown model consists only of `model: ` and the name.
+    // Anthropic's message for an unknown model consists of `model: ` and the name.
     ("\"message\":\"model: ", Kind::UnknownModel),
     ("loading model", Kind::Busy),
     ("model is loading", Kind::Busy),
@@ -133,7 +130,7 @@ const PHRASES: &[(&str, Kind)] = &[
     ("server is busy", Kind::Busy),
     ("try again later", Kind::Busy),
     ("temporarily unavailable", Kind::Busy),
-    // General error codes. They decide only if no phrase above occurs.
+    // General error codes decide only if no other phrase occurs.
     ("unexpected endpoint", Kind::Refused),
     ("permission_error", Kind::Credentials),
     ("permission_denied", Kind::Credentials),
@@ -144,14 +141,12 @@ const PHRASES: &[(&str, Kind)] = &[
     ("failed_precondition", Kind::Refused),
 ];
 
-/// Returns the kind of failure that a report in lower case indicates; `None` if no phrase matches.
 pub(super) fn kind(report: &str) -> Option<Kind> {
     let phrase = PHRASES
         .iter()
         .find(|(phrase, _)| report.contains(phrase))
         .map(|(_, kind)| *kind);
-    // The model's name can be in the middle of the phrase, as in "model x not found", so the parts of the phrase are
-    // matched separately.
+    // A name can split the phrase, as in "model x not found".
     let names_model = report.contains("model")
         && (report.contains("does not exist") || report.contains("not found") || report.contains("is not available"));
     match phrase {

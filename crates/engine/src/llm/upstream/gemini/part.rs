@@ -1,4 +1,4 @@
-//! One part of a message. Text is deserialized directly, for speed.
+//! A part of a message, parsed without intermediate JSON values for speed.
 
 use std::fmt;
 
@@ -10,18 +10,18 @@ use serde_json::{Map, Value};
 
 use super::super::word::Word;
 
-/// A part of a message. Field names are accepted in camel case and in snake case, which some gateways use.
+/// A part of a message. Field names may be camelCase or snake_case, which some gateways use.
 #[derive(Default)]
 pub(super) struct Part {
     /// Text of the answer or of a thought.
     pub(super) text: Option<String>,
-    /// True if the part is a thought (reasoning).
+    /// True if the part is reasoning.
     pub(super) is_thought: bool,
-    /// Signature that must be sent back to the provider.
+    /// Signature to send back to the provider.
     pub(super) signature: Option<String>,
-    /// A tool call, as the provider sent it (`functionCall`).
+    /// A tool call (`functionCall`).
     pub(super) call: Option<Value>,
-    /// All other fields, as they arrived.
+    /// All other fields.
     pub(super) rest: Map<String, Value>,
 }
 
@@ -61,18 +61,17 @@ impl<'de> Visitor<'de> for PartVisitor {
 }
 
 impl Part {
-    /// Returns whether the part contains only text.
     pub(super) fn is_text(&self) -> bool {
         self.call.is_none() && self.is_plain()
     }
 
-    /// Returns whether a `ChatMessage` can hold all data of the part. Such a part need not be kept as provider data.
+    /// Returns whether a `ChatMessage` can hold the whole part. Other parts are kept as provider data.
     pub(super) fn is_plain(&self) -> bool {
         let has_id = self.call.as_ref().is_some_and(|call| call["id"].is_string());
         self.signature.is_none() && self.rest.is_empty() && !has_id
     }
 
-    /// Returns the part to send back; `None` for an empty part and for a thought without a signature.
+    /// Returns the part to send back; `None` for empty parts and for thoughts without a signature.
     pub(super) fn into_carried(self) -> Option<Value> {
         let is_for_people = self.is_thought && self.signature.is_none();
         let is_empty = self.signature.is_none() && self.text.as_ref().is_none_or(String::is_empty);

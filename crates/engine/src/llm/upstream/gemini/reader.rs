@@ -14,11 +14,11 @@ use super::{
 };
 use crate::llm::{EndReason, LlmError, TokenUsage, ToolRequest};
 
-/// Prefixes that Gemini sometimes adds to tool names, because Google presents the tools to the model as members of
+/// Prefixes that Gemini sometimes adds to tool names, because Google presents tools to the model as members of
 /// `default_api`.
 const NAME_PREFIXES: &[&str] = &["default_api.", "default_api:"];
 
-/// One event of an answer. Field names are accepted in camel case and in snake case, which some gateways use.
+/// One event of an answer. Field names may be camelCase or snake_case, which some gateways use.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Frame<'a> {
@@ -61,7 +61,7 @@ struct Counts {
 }
 
 impl Counts {
-    /// Keeps the largest valid value of each count.
+    /// Keeps the largest value of each count.
     fn read(&mut self, usage: &Value) {
         let raise = |count: &mut Option<u64>, key: &str, other: &str| {
             let newer = usage[key].as_u64().or_else(|| usage[other].as_u64());
@@ -99,7 +99,7 @@ pub(super) struct ContentReader {
     calls: Vec<ToolRequest>,
     usage: Counts,
     held: Held,
-    /// The finish reason and the provider's explanation; `None` until the finish reason arrives.
+    /// The finish reason and the provider's explanation; `None` until they arrive.
     finish: Option<(String, String)>,
 }
 
@@ -165,8 +165,7 @@ impl Reader for ContentReader {
 }
 
 impl ContentReader {
-    /// Reads a JSON list of events. Some gateways end the stream with `[DONE]`, which starts like a list but is not
-    /// JSON.
+    /// Reads a JSON list of events. Some gateways end the stream with `[DONE]`, which is not JSON.
     fn list(&mut self, data: &str, out: &mut Pieces) -> Result<(), Fault> {
         if let Ok(frames) = serde_json::from_str::<Vec<Frame<'_>>>(data) {
             let size = data.len() / frames.len().max(1);
@@ -248,7 +247,6 @@ fn tool_request(call: &Value, number: usize) -> ToolRequest {
     }
 }
 
-/// Fails if the provider blocked the prompt.
 fn check_prompt(feedback: &Value) -> Result<(), Fault> {
     let field = |one: &str, other: &str| feedback[one].as_str().or_else(|| feedback[other].as_str());
     let reason = field("blockReason", "block_reason").unwrap_or_default();
@@ -261,11 +259,11 @@ fn check_prompt(feedback: &Value) -> Result<(), Fault> {
 }
 
 enum Ending {
-    /// The answer ended normally, at a limit or with a refusal. A retry would not help.
+    /// The answer ended normally, at a limit or with a refusal.
     Good(EndReason),
-    /// The model or the provider made a mistake. A retry may succeed.
+    /// The model or the provider made a mistake, and a retry may succeed.
     Bad,
-    /// The reason is unknown, so the answer may be incomplete. A retry may succeed.
+    /// The reason is unknown, so the answer may be incomplete, and a retry may succeed.
     Unknown,
 }
 

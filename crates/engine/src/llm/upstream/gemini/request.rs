@@ -16,11 +16,10 @@ use crate::{
     llm::{ChatMessage, ModelRequest, ReasoningEffort, ToolRequest, ToolSpec},
 };
 
-/// Placeholder signature for a call that another model made. Google's documentation ("Thought signatures", FAQ) defines
-/// this value.
+/// Placeholder for the signature of another model's call (Google's documentation, "Thought signatures", FAQ).
 const NO_SIGNATURE: &str = "skip_thought_signature_validator";
 
-/// Builds the body of a request, without `extra_body`, which `http.rs` adds.
+/// Builds a request body. `http.rs` adds `extra_body`.
 pub(super) fn body(request: &ModelRequest, profile: &Profile) -> Value {
     let (tools, may_call) = turns::tools(&request.tools, &request.messages);
     let mut body = Map::new();
@@ -51,7 +50,7 @@ pub(super) fn body(request: &ModelRequest, profile: &Profile) -> Value {
     Value::Object(body)
 }
 
-/// Declares a tool. `parametersJsonSchema` accepts any JSON Schema, but `parameters` accepts only a subset of OpenAPI
+/// Declares a tool. `parametersJsonSchema` takes any JSON Schema; `parameters` takes only a subset of OpenAPI
 /// schemas.
 fn declaration(spec: &ToolSpec, profile: &Profile) -> Value {
     let mut declaration = json!({"name": spec.name, "description": spec.description});
@@ -63,8 +62,8 @@ fn declaration(spec: &ToolSpec, profile: &Profile) -> Value {
     declaration
 }
 
-/// Returns the `thinkingConfig` of a request. Gemini 2.5 uses budgets, later versions use levels, and earlier versions
-/// do not think.
+/// Returns the `thinkingConfig`. Gemini 2.5 uses budgets, later versions use levels, and earlier versions do not
+/// think.
 fn thinking(request: &ModelRequest, effort: ReasoningEffort) -> Option<Value> {
     let model = request.model.to_ascii_lowercase();
     let is_pro = model.contains("pro");
@@ -93,14 +92,14 @@ fn thinking(request: &ModelRequest, effort: ReasoningEffort) -> Option<Value> {
     Some(json!({"thinkingLevel": level, "includeThoughts": true}))
 }
 
-/// Returns whether the model refuses tool calls without thought signatures: Gemini from version 3. A Gemini model whose
-/// name contains no version, such as `gemini-flash-latest`, counts as version 3 or later.
+/// Returns whether the model refuses calls without thought signatures, as Gemini 3 and later do. A name without a
+/// version, such as `gemini-flash-latest`, counts as Gemini 3 or later.
 fn needs_signatures(model: &str) -> bool {
     let model = model.to_ascii_lowercase();
     !model.contains("gemma") && version(&model, "gemini").is_none_or(|version| version >= (3, 0))
 }
 
-/// The name and the id of a call, as the provider sent them.
+/// The provider's name and id of a call.
 struct OwnCall {
     name: String,
     id: Option<String>,
@@ -162,9 +161,9 @@ fn call_part(call: &ToolRequest) -> Value {
     json!({"functionCall": {"name": call.name, "args": turns::arguments(&call.arguments)}})
 }
 
-/// Returns the provider's parts of an answer, adapted to `tool_calls`. The n-th part with a call belongs to the n-th
-/// call. Surplus parts are left out, because the engine dropped their calls. Surplus calls get new parts, because the
-/// engine extracted these calls from the text.
+/// Returns the provider's parts of an answer, with one call part per call in `tool_calls`. Surplus call parts are
+/// left out, because the engine dropped their calls. Surplus calls get new parts, because the engine found these
+/// calls in the text.
 fn carried_parts<'a>(
     parts: &[Value],
     tool_calls: &'a [ToolRequest],
@@ -187,7 +186,7 @@ fn carried_parts<'a>(
     kept
 }
 
-/// If no part of a message has a signature, adds the placeholder signature to the first call.
+/// Adds the placeholder signature to the first call, unless a part has a signature.
 fn sign(parts: &mut [Value]) {
     if parts.iter().any(|part| part.get("thoughtSignature").is_some()) {
         return;

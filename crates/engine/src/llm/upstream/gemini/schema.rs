@@ -1,8 +1,8 @@
-//! Converts JSON Schema to OpenAPI 3.0 schemas, for servers that do not support `parametersJsonSchema`.
+//! Converts JSON Schema to OpenAPI 3.0, for servers that do not support `parametersJsonSchema`.
 
 use serde_json::{Map, Value, json};
 
-/// JSON Schema keywords that Gemini's `Schema` also supports.
+/// JSON Schema keywords that Gemini also supports.
 const KNOWN: &[&str] = &[
     "type",
     "format",
@@ -22,10 +22,10 @@ const KNOWN: &[&str] = &[
     "pattern",
 ];
 
-/// Formats that Gemini accepts for strings. Gemini refuses all other formats.
+/// The only string formats that Gemini accepts.
 const FORMATS: &[&str] = &["enum", "date-time"];
 
-/// Converts a schema. Keywords without an equivalent are left out.
+/// Converts a schema. Drops keywords without an equivalent.
 pub(super) fn open_api(schema: &Value) -> Value {
     let Value::Object(fields) = schema else {
         return json!({});

@@ -8,13 +8,13 @@ use crate::config::{
 pub(super) struct Entry {
     /// Suffixes of host names. An empty list matches every host.
     pub(super) hosts: &'static [&'static str],
-    /// Substrings of model names, in lower case. An empty list matches every model.
+    /// Lower-case parts of model names. An empty list matches every model.
     pub(super) models: &'static [&'static str],
     pub(super) overlay: Overlay,
 }
 
-/// Properties of known providers and models. All entries that match both the host and the model are applied. Later
-/// entries override earlier ones.
+/// Properties of known providers and models. All entries that match host and model apply, and later entries override
+/// earlier ones.
 pub(super) const TABLE: &[Entry] = &[
     Entry {
         hosts: &["api.openai.com", ".openai.azure.com", ".azure.com"],
@@ -140,7 +140,7 @@ pub(super) const TABLE: &[Entry] = &[
     },
 ];
 
-/// Properties of all providers of a kind. The entries of [`TABLE`] override them.
+/// Properties of all providers of a kind, which [`TABLE`] overrides.
 pub(super) const KINDS: &[(ProviderKind, Overlay)] = &[(
     ProviderKind::Anthropic,
     Overlay::of_capabilities(Capabilities {

@@ -1,4 +1,4 @@
-//! Output items of an answer, assembled from events.
+//! Output items of an answer, assembled from stream events.
 
 use serde_json::{Map, Value, json};
 
@@ -36,17 +36,16 @@ impl Kind {
 
 pub(super) struct Item {
     pub(super) kind: Kind,
-    /// `None` if no event of the item had an index.
+    /// `None` until an event of the item has an index.
     pub(super) index: Option<u64>,
-    /// Empty if no event of the item had an id.
+    /// Empty until an event of the item has an id.
     pub(super) id: String,
-    /// Indexes of the content parts whose text was added to the output. All reasoning counts as part 0.
+    /// Indexes of content parts whose text is already in the output. Reasoning is part 0.
     pub(super) shown: Vec<u64>,
-    /// Arguments of a call; empty for items of other kinds.
     pub(super) arguments: Arguments,
-    /// Fields of the item, from the latest event with the whole item; empty if no such event has arrived.
+    /// Fields from the newest event with the whole item; empty until such an event arrives.
     value: Map<String, Value>,
-    /// True if `value` is the complete item, taken from `response.output_item.done` or from the final response.
+    /// Whether `value` is final: from `response.output_item.done` or the final response.
     pub(super) is_done: bool,
 }
 
@@ -63,8 +62,8 @@ impl Item {
         }
     }
 
-    /// Returns whether an event with this index and id belongs to the item. The index takes precedence over the id,
-    /// because GitHub Copilot sends a different id in each event.
+    /// Returns whether an event belongs to this item. The index takes precedence, because GitHub Copilot changes the
+    /// id in each event.
     pub(super) fn is_meant(&self, index: Option<u64>, id: &str) -> bool {
         match (index, self.index) {
             (Some(index), Some(own)) => index == own,
@@ -72,12 +71,12 @@ impl Item {
         }
     }
 
-    /// Returns whether neither the start nor the end event of the item has arrived.
+    /// Returns whether the item's start event and end event are missing.
     pub(super) fn is_implied(&self) -> bool {
         self.value.is_empty()
     }
 
-    /// Sets the fields of the item from its start event, its end event or the final response.
+    /// The fields come from the start event, the end event or the final response.
     pub(super) fn set(&mut self, value: Map<String, Value>, is_done: bool) {
         if let Some(arguments) = value.get("arguments") {
             let text = match arguments {
@@ -95,7 +94,7 @@ impl Item {
         self.value.entry("name").or_insert_with(|| json!(name));
     }
 
-    /// Converts the item to a tool call. `number` is the position of the call in the answer.
+    /// Converts the item to a tool call. `number` is the call's position in the answer.
     pub(super) fn call(&self, number: usize) -> ToolRequest {
         let field = |key: &str| self.value.get(key).and_then(Value::as_str).unwrap_or_default();
         let own = if field("call_id").is_empty() {
@@ -110,7 +109,7 @@ impl Item {
         }
     }
 
-    /// Returns whether a `ChatMessage` can hold all data of the item. Such an item need not be kept as provider data.
+    /// Returns whether a `ChatMessage` can hold the whole item. Other items are kept as provider data.
     pub(super) fn is_plain(&self) -> bool {
         match self.kind {
             Kind::Message => self.value.get("phase").is_none_or(Value::is_null),
@@ -119,8 +118,8 @@ impl Item {
         }
     }
 
-    /// Returns whether the item can be sent back. The provider does not store answers, so a reasoning item needs its
-    /// content, plain or encrypted.
+    /// Returns whether the item can be sent back. The provider stores no answers, so reasoning needs its content,
+    /// plain or encrypted.
     pub(super) fn is_readable(&self) -> bool {
         let is_given = |key: &str| match self.value.get(key) {
             Some(Value::String(text)) => !text.is_empty(),
@@ -130,8 +129,8 @@ impl Item {
         self.kind != Kind::Reasoning || is_given("encrypted_content") || is_given("content")
     }
 
-    /// Returns the item to send back to the provider; `None` if the item is incomplete. If reasoning of the answer is
-    /// missing, `keeps_id` must be false, because the provider uses an item's id to search for the missing reasoning.
+    /// Returns the item to send back; `None` for an incomplete item. `keeps_id` must be false if reasoning of the
+    /// answer is missing. With an id, the provider would search for the missing reasoning.
     pub(super) fn into_carried(self, keeps_id: bool) -> Option<Value> {
         let is_complete = self.is_done || self.kind == Kind::Call;
         if !is_complete || !self.is_readable() {
@@ -150,8 +149,7 @@ impl Item {
         Some(Value::Object(value))
     }
 
-    /// Returns the texts of the item that were not yet added to the output, each with a flag that is true for a
-    /// refusal.
+    /// Returns the texts that are not in the output yet. The flag is true for a refusal.
     pub(super) fn missing_texts(&self) -> Vec<(String, bool)> {
         let content = self.value.get("content").and_then(Value::as_array);
         (0..)
@@ -165,7 +163,7 @@ impl Item {
             .collect()
     }
 
-    /// Returns the reasoning of the item as plain text: the summary, or the content if there is no summary.
+    /// Returns the summary of the reasoning or, without a summary, its content.
     pub(super) fn reasoning(&self) -> String {
         let texts = |key: &str| -> Vec<&str> {
             let parts = self.value.get(key).and_then(Value::as_array);

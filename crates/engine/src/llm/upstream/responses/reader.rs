@@ -1,8 +1,7 @@
 //! Reads answers of the Responses protocol.
 //!
-//! Several events repeat the same content, and compatible servers omit some of these events: some send no deltas, and
-//! some send only the final response. The reader reads content from every event and adds only content that no earlier
-//! event contained.
+//! Several events repeat the same content, and compatible servers omit some of these events. Therefore every event is
+//! read, and only new content is added to the output.
 
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -18,7 +17,7 @@ use super::{
 };
 use crate::llm::{EndReason, TokenUsage};
 
-/// One event of a stream. Frequent fields are deserialized to their own types, for speed. Rare fields are JSON values.
+/// One event of a stream. Frequent fields have their own types for speed; rare fields are JSON values.
 #[derive(Deserialize)]
 struct Frame<'a> {
     #[serde(borrow, default, rename = "type")]
@@ -47,7 +46,6 @@ struct Frame<'a> {
     error: Option<Value>,
 }
 
-/// Events without new content.
 const SILENT: &[&str] = &[
     "keepalive",
     "response.created",
@@ -75,7 +73,7 @@ pub(super) struct ResponseReader {
 
 impl Reader for ResponseReader {
     fn event(&mut self, name: &str, data: &str, out: &mut Pieces) -> Result<(), Fault> {
-        // These events repeat the whole request and contain no new content.
+        // These events only repeat the whole request.
         if matches!(name, "response.created" | "response.in_progress") {
             return Ok(());
         }
@@ -201,7 +199,7 @@ impl ResponseReader {
         Ok(&mut self.items[position])
     }
 
-    /// Returns whether the item of an event is already complete. The event then has no new content.
+    /// Returns whether the event's item is complete, so that the event has no new content.
     fn is_done(&self, kind: Kind, frame: &Frame<'_>) -> bool {
         let id = frame.item_id.as_deref().unwrap_or_default();
         self.items
@@ -209,8 +207,7 @@ impl ResponseReader {
             .any(|item| item.kind == kind && item.is_done && item.is_meant(frame.output_index, id))
     }
 
-    /// Records that text of the event's content part was added to the output. Returns false if an earlier event already
-    /// added text of this part.
+    /// Records that a content part's text is in the output. Returns false if the text was already there.
     fn note_text(&mut self, frame: &Frame<'_>) -> Result<bool, Fault> {
         let part = frame.content_index.unwrap_or(0);
         let item = self.item(Kind::Message, frame)?;
@@ -237,7 +234,6 @@ impl ResponseReader {
         Ok(())
     }
 
-    /// Reads the start or end event of an item.
     fn take_item(
         &mut self,
         value: Map<String, Value>,
@@ -247,7 +243,7 @@ impl ResponseReader {
     ) -> Result<(), Fault> {
         let kind = Kind::of(value.get("type").and_then(Value::as_str));
         let id = value.get("id").and_then(Value::as_str).unwrap_or_default().to_owned();
-        // A start event belongs to an existing item only if earlier deltas created that item.
+        // A start event belongs to an existing item only if earlier deltas created the item.
         let position = self.position(kind, index, &id, |item| {
             if is_done { !item.is_done } else { item.is_implied() }
         })?;
@@ -274,8 +270,8 @@ impl ResponseReader {
         }
     }
 
-    /// Reads an event that completes a text part or the arguments of a call, or that starts a part of a reasoning
-    /// summary. An unknown event is counted as skipped.
+    /// Reads the end of a text part, the end of a call's arguments, or the start of a reasoning summary. Unknown
+    /// events are counted as skipped.
     fn rare_event(&mut self, kind: &str, frame: Frame<'_>, out: &mut Pieces) -> Result<(), Fault> {
         match kind {
             "response.output_text.done" | "response.refusal.done" => {
@@ -304,7 +300,7 @@ impl ResponseReader {
         Ok(())
     }
 
-    /// Reads the final response. Adds the items that no earlier event completed.
+    /// Reads the final response, which completes the remaining items.
     fn take_response(&mut self, word: &str, response: &Value, out: &mut Pieces) -> Result<(), Fault> {
         if !response["error"].is_null() {
             return Err(Fault::reported(&response["error"]));

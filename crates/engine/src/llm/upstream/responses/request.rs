@@ -14,10 +14,10 @@ use crate::{
     llm::{ChatMessage, ModelRequest, ReasoningEffort, ToolRequest, ToolSpec},
 };
 
-/// Substrings of the names of models without reasoning. These models refuse requests for encrypted reasoning.
+/// Parts of names of models without reasoning. These models refuse requests for encrypted reasoning.
 const PLAIN_MODELS: &[&str] = &["gpt-3.5", "gpt-4", "chatgpt-4", "-chat-latest"];
 
-/// Builds the body of a request, without `extra_body`, which `http.rs` adds.
+/// Builds a request body. `http.rs` adds `extra_body`.
 pub(super) fn body(request: &ModelRequest, profile: &Profile) -> Value {
     let mut body = Map::new();
     body.insert("model".to_owned(), json!(request.model));
@@ -59,7 +59,7 @@ fn word(effort: ReasoningEffort) -> &'static str {
     }
 }
 
-/// Declares a tool. `strict` is false, because strict schemas must require every property.
+/// Declares a tool. A `strict` schema would have to require every property.
 fn tool(spec: &ToolSpec) -> Value {
     json!({
         "type": "function",
@@ -116,10 +116,9 @@ fn call_item<'a>(call: &'a ToolRequest, ids: &mut CallNames<'a>) -> Value {
     json!({"type": "function_call", "call_id": id, "name": call.name, "arguments": object_text(&call.arguments)})
 }
 
-/// Adds the provider's items of an answer, adapted to `calls`. The n-th item with a call belongs to the n-th call.
-/// Surplus items are left out, because the engine dropped their calls. Surplus calls get new items, because the engine
-/// extracted these calls from the text. Reasoning at the end is left out, because the provider refuses reasoning
-/// without the item that followed it.
+/// Adds the provider's items of an answer, with one call item per call in `calls`. Surplus call items are left out,
+/// because the engine dropped their calls. Surplus calls get new items, because the engine found these calls in the
+/// text. Reasoning at the end is left out, because the provider refuses reasoning without the next item.
 fn add_carried<'a>(
     items: &mut Vec<Value>,
     carried: &[Value],

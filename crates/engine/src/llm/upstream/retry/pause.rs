@@ -1,4 +1,4 @@
-//! Parses the pause that a provider requests before the next attempt, in all known formats.
+//! Parses the pause that a provider requests, in all known formats.
 
 use std::{sync::LazyLock, time::Duration};
 
@@ -9,10 +9,10 @@ use serde_json::Value;
 
 use crate::clock;
 
-/// Prefix that LiteLLM adds to header names of the upstream provider.
+/// LiteLLM adds this prefix to header names of the original provider.
 const LITELLM: &str = "llm_provider-";
 
-/// Names of body fields that contain a pause, each with the factor that converts a number without unit to seconds.
+/// Names of body fields with a pause. The factor converts a number without unit to seconds.
 const FIELDS: &[(&str, f64)] = &[
     ("retryDelay", 1.0),
     ("retry_delay", 1.0),
@@ -26,12 +26,11 @@ const FIELDS: &[(&str, f64)] = &[
     ("estimated_time", 1.0),
 ];
 
-/// Numbers below this limit are durations in seconds; all other numbers are Unix times.
+/// Numbers below this limit are durations in seconds; others are Unix times.
 const FIRST_TIME: f64 = 1e9;
-/// Unix times below this limit are in seconds; all others are in milliseconds.
+/// Unix times below this limit are in seconds; others are in milliseconds.
 const FIRST_TIME_IN_MILLISECONDS: f64 = 1e11;
 
-/// Returns the pause requested in the headers of a response; `None` if no header requests one.
 pub(in super::super) fn in_headers(headers: &HeaderMap) -> Option<Duration> {
     ["", LITELLM].iter().find_map(|prefix| {
         let text = |name: &str| {
@@ -46,8 +45,8 @@ pub(in super::super) fn in_headers(headers: &HeaderMap) -> Option<Duration> {
     })
 }
 
-/// Returns the time until all exhausted rate limits are reset; `None` if no limit is exhausted. `text` returns the
-/// value of a header.
+/// Returns the time until all exhausted rate limits are reset, if any is exhausted. `text` returns the value of a
+/// header.
 fn reset<'h>(text: impl Fn(&str) -> Option<&'h str>) -> Option<Duration> {
     [
         ("x-ratelimit-remaining-requests", "x-ratelimit-reset-requests"),
@@ -78,8 +77,7 @@ fn reset<'h>(text: impl Fn(&str) -> Option<&'h str>) -> Option<Duration> {
     .max()
 }
 
-/// Returns the pause requested in the body of a response: in a field such as Google's `RetryInfo`, or in `words`, the
-/// text of the error message. Returns `None` if neither requests a pause.
+/// The pause may be in a field, such as Google's `RetryInfo`, or in the error message `words`.
 pub(in super::super) fn in_body(body: &Value, words: &str) -> Option<Duration> {
     in_fields(body).or_else(|| in_words(words))
 }
@@ -115,7 +113,7 @@ fn in_words(words: &str) -> Option<Duration> {
     duration(found.as_str())
 }
 
-/// Parses a pause: a number of seconds, a duration with units, a Unix time, or a date (RFC 9110 or RFC 3339).
+/// Parses a number of seconds, a duration with units, a Unix time, or a date (RFC 9110 or RFC 3339).
 fn spelled(text: &str) -> Option<Duration> {
     if let Ok(number) = text.parse::<f64>() {
         if !number.is_finite() {
@@ -145,7 +143,7 @@ fn until(time: DateTime<Utc>) -> Duration {
     (time - clock::now()).to_std().unwrap_or(Duration::ZERO)
 }
 
-/// Parses a duration with units, such as `1m2.5s`, `20ms` or `2 minutes and 5 seconds`.
+/// For example `1m2.5s`, `20ms` or `2 minutes and 5 seconds`.
 fn duration(text: &str) -> Option<Duration> {
     let mut rest = text.trim();
     let mut total = 0.0;

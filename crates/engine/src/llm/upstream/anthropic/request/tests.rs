@@ -21,7 +21,7 @@ fn sent(messages: Vec<ChatMessage>) -> Value {
     body(&request(MODEL, messages), &marked())
 }
 
-/// Returns the position of each cache marker: the index of the message and the index of the block.
+/// Returns the indexes of the message and of the block of each cache marker.
 fn markers(body: &Value) -> Vec<(usize, usize)> {
     let mut found = Vec::new();
     for (turn, message) in body["messages"].as_array().unwrap().iter().enumerate() {

@@ -1,4 +1,4 @@
-//! Tests of the reader with answers of Gemini and of gateways that use Gemini's protocol.
+//! Tests of the reader with answers of Gemini and of gateways.
 
 use serde_json::{Value, json};
 

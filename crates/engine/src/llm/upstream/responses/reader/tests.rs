@@ -1,4 +1,4 @@
-//! Tests of [`ResponseReader`] with event streams in the formats of OpenAI and of compatible servers.
+//! Tests of [`ResponseReader`] with streams of OpenAI and of compatible servers.
 
 use serde_json::{Value, json};
 
