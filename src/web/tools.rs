@@ -148,6 +148,7 @@ fn page_answer(fetched: &Fetched, page: &Page, start: usize, max_bytes: u64) -> 
     let mut answer = format!("URL: {}\nType: {}", fetched.url, one_line(&fetched.media));
     if let Some(title) = title {
         let _ = write!(answer, "\nTitle: {}", one_line(title));
+        images: Vec::new(),
     }
     if *is_cut {
         let _ = write!(
@@ -166,6 +167,7 @@ fn page_answer(fetched: &Fetched, page: &Page, start: usize, max_bytes: u64) -> 
         text: answer,
         is_error: false,
         truncated: *is_cut || to < text.len(),
+        images: Vec::new(),
     }
 }
 

@@ -179,7 +179,7 @@ const LIBRARIES: &[(&str, &[&str], &[&str])] = &[
     ("documents", &[], &["tokio", "tonic", "hyper", "axum", "sea-orm"]),
     (
         "engine",
-        &["runyard-contract", "runyard-sandbox"],
+        &["runyard-contract", "runyard-documents", "runyard-sandbox"],
         &["tonic", "hyper", "axum", "sea-orm"],
     ),
     ("mcp", &[], &["tonic", "hyper", "axum", "sea-orm"]),

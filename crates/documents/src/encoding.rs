@@ -25,6 +25,24 @@ pub fn decode_markup<'a>(bytes: &'a [u8], declared: Option<&str>) -> Cow<'a, str
     }
 }
 
+/// Returns the encoding of a code page, as RTF and old office formats name it.
+pub fn of_code_page(number: u16) -> Option<&'static Encoding> {
+    let label = match number {
+        437 | 850 | 1252 => return Some(WINDOWS_1252),
+        866 => "ibm866".to_owned(),
+        874 => "windows-874".to_owned(),
+        932 => "shift_jis".to_owned(),
+        936 => "gbk".to_owned(),
+        949 => "euc-kr".to_owned(),
+        950 => "big5".to_owned(),
+        10000 => "macintosh".to_owned(),
+        65001 => "utf-8".to_owned(),
+        1250..=1258 => format!("windows-{number}"),
+        _ => return None,
+    };
+    Encoding::for_label(label.as_bytes())
+}
+
 fn guess(bytes: &[u8]) -> &'static Encoding {
     if let Some(encoding) = utf_16_without_mark(bytes) {
         return encoding;
@@ -121,5 +139,13 @@ mod tests {
             decode_markup("<meta charset=latin1>ü".as_bytes(), Some("utf-8")),
             "<meta charset=latin1>ü"
         );
+    }
+
+    #[test]
+    fn code_pages_have_encodings() {
+        assert_eq!(of_code_page(1251).map(Encoding::name), Some("windows-1251"));
+        assert_eq!(of_code_page(932).map(Encoding::name), Some("Shift_JIS"));
+        assert_eq!(of_code_page(10000).map(Encoding::name), Some("macintosh"));
+        assert_eq!(of_code_page(42), None);
     }
 }

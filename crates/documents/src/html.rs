@@ -13,7 +13,11 @@ use htmd::{
     options::{BrStyle, BulletListMarker, HrStyle, Options},
 };
 
-use crate::{encoding, markdown};
+use crate::{
+    Kind,
+    document::{Builder, Document, Unit},
+    encoding, markdown,
+};
 
 /// Maximum size in bytes of the HTML that is converted. The rest of a longer page is left out.
 pub const MAX_BYTES: usize = 16 << 20;
@@ -42,8 +46,21 @@ pub fn to_markdown(bytes: &[u8], charset: Option<&str>) -> Text {
     text
 }
 
+/// Reads a page as a document.
+pub(crate) fn read(bytes: &[u8]) -> Document {
+    let page = to_markdown(bytes, None);
+    let mut builder = Builder::new(Kind::Html, Unit::Part);
+    builder.title(page.title);
+    builder.push_divided(&page.markdown);
+    if page.truncated {
+        builder.truncated();
+        builder.note("the page is too long or too complex; its rest is left out");
+    }
+    builder.finish()
+}
+
 /// Converts decoded HTML or XHTML.
-pub(crate) fn convert(html: &str) -> Text {
+fn convert(html: &str) -> Text {
     let converter = HtmlToMarkdown::builder()
         .options(Options {
             hr_style: HrStyle::Dashes,

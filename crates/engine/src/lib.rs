@@ -15,6 +15,7 @@ pub mod calls;
 mod clock;
 pub mod compact;
 pub mod config;
+pub mod documents;
 mod error;
 pub mod history;
 mod id;

@@ -37,4 +37,8 @@ pub struct Config {
     pub max_memory_bytes: u64,
     /// Maximum number of processes of a command.
     pub max_processes: u64,
+    /// The service's program, which converts documents; `None` for the running program. Only tests set it, because
+    /// their own program is not the service.
+    #[serde(skip)]
+    pub program: Option<PathBuf>,
 }

@@ -31,6 +31,7 @@ impl Sandboxes {
                 workspace: None,
                 owner: self.host.owner(0),
                 folders: Arc::default(),
+                converter: None,
             };
             let command = Command {
                 script: PROGRAMS_SCRIPT.into(),

@@ -13,6 +13,7 @@ mod cgroup;
 mod child;
 mod config;
 mod confine;
+mod convert;
 mod description;
 pub mod disk;
 mod environment;
@@ -55,6 +56,7 @@ use tokio::sync::OnceCell;
 
 pub use archive::Archive;
 pub use config::Config;
+pub use convert::{Conversion, Converted, MAX_CONVERSIONS};
 pub use error::{Error, ErrorKind, Result};
 use host::Host;
 pub use interface::{FileWalk, Files, OpenFile, OutputListener, Sandbox};

@@ -1,4 +1,6 @@
-//! read: shows numbered lines of a text file, or an image.
+//! read: shows numbered lines of a text file, pages of a document, or an image.
+
+mod pages;
 
 use std::{
     fmt::Write as _,
@@ -15,6 +17,7 @@ use super::{
     lines::{Lines, shown},
 };
 use crate::{
+    documents,
     images::{Image, MAX_FILE_BYTES, SIGNATURE_BYTES, is_image, too_many_bytes},
     llm::ToolSpec,
 };
@@ -38,6 +41,8 @@ struct Arguments {
     offset: u64,
     #[serde(default = "most")]
     limit: u64,
+    pages: Option<String>,
+    sheet: Option<String>,
 }
 
 fn first() -> u64 {
@@ -55,8 +60,10 @@ impl Tool for Read {
             name: "read".to_owned(),
             description: format!(
                 "Reads a text file or an image (PNG, JPEG, WebP or GIF) in /workspace. Each line of a text starts with its \
-                 number and a tab, which are not part of the file. One call returns up to {MAX_LINES} lines and {MAX_BYTES} bytes; use offset to continue. Lines are cut after \
-                 {MAX_LINE_BYTES} bytes. Other binary files are refused."
+                 number and a tab, which are not part of the file. One call returns up to {MAX_LINES} lines and {MAX_BYTES} \
+                 bytes; use offset to continue. Lines are cut after {MAX_LINE_BYTES} bytes. Also reads documents as text: PDF, \
+                 Word, Excel, PowerPoint, OpenDocument sheets, EPUB and RTF; choose pages or a sheet. HTML, CSV and Jupyter \
+                 notebooks are shown as they are, or as a document if you give pages. Other binary files are refused."
             ),
             parameters: json!({
                 "type": "object",
@@ -66,7 +73,12 @@ impl Tool for Read {
                         "description": "Path of the file, such as data.csv or /workspace/data.csv."
                     },
                     "offset": {"type": "integer", "minimum": 1, "description": "Number of the first line to read, counted from 1."},
-                    "limit": {"type": "integer", "minimum": 1, "description": "Maximum number of lines."}
+                    "limit": {"type": "integer", "minimum": 1, "description": "Maximum number of lines."},
+                    "pages": {
+                        "type": "string", "pattern": "^[0-9]{1,6}(-[0-9]{1,6})?$",
+                        "description": "Pages, slides, chapters, sheets or parts of a document, counted from 1, such as 3 or 3-5."
+                    },
+                    "sheet": {"type": "string", "maxLength": 300, "description": "Name of a sheet of a workbook."}
                 },
                 "required": ["path"],
                 "additionalProperties": false
@@ -80,8 +92,34 @@ impl Tool for Read {
 
     async fn call(&self, arguments: Value, context: &ToolContext) -> Result<ToolAnswer, ToolFailure> {
         let arguments: Arguments = files::arguments(arguments)?;
+        if let Some(answer) = document(&arguments, context).await? {
+            return Ok(answer);
+        }
         files::blocking(context, move |files| read(files, &arguments)).await
     }
+}
+
+/// Returns `None` for a file that is shown as plain text.
+async fn document(arguments: &Arguments, context: &ToolContext) -> Result<Option<ToolAnswer>, ToolFailure> {
+    let path = &arguments.path;
+    let selection = pages::Selection::of(arguments)?;
+    let found = documents::find(&*context.sandbox, path).await;
+    let found = found.map_err(|error| files::told(path, &error))?;
+    let Some(found) = found.filter(|found| found.is_binary || selection.is_given()) else {
+        return match selection.is_given() {
+            true => Err(ToolFailure::Reported(format!(
+                "{path} is no document with pages or sheets; leave them out to read the file as text"
+            ))),
+            false => Ok(None),
+        };
+    };
+    let read = documents::read(&*context.sandbox, path, found);
+    let document = tokio::select! {
+        biased;
+        () = context.cancel.cancelled() => return Err(ToolFailure::Reported("stopped".to_owned())),
+        read = read => read.map_err(|why| ToolFailure::Reported(format!("{path}: {why}")))?,
+    };
+    pages::shown(&document, &selection, arguments.offset, arguments.limit).map(Some)
 }
 
 fn read(files: &Files, arguments: &Arguments) -> Result<ToolAnswer, ToolFailure> {
