@@ -45,9 +45,9 @@ pub fn detect(mounts: &str, own: &str) -> Kind {
     Kind::V1 { memory, pids, cpu }
 }
 
-/// Returns a folder whose groups get the memory and pids controllers. A group that contains processes cannot pass
-/// controllers on. Therefore, if the service is alone in a delegated group (systemd: `Delegate=yes`), the service
-/// moves itself into a new group below.
+/// Returns a folder whose groups get the memory and pids controllers. A group that contains processes cannot pass its
+/// controllers on to groups below it. Therefore, if the service is alone in a delegated group (systemd:
+/// `Delegate=yes`), the service moves itself into a new group below the delegated group.
 fn v2_parent(top: &Path, own: &Path) -> Result<PathBuf, String> {
     const NEEDED: [&str; 2] = ["memory", "pids"];
     let has = |folder: &Path, file: &str| {
@@ -134,8 +134,8 @@ fn is_over(name: &str) -> bool {
     }
 }
 
-/// Returns the mount point of the hierarchy with this controller, and the folder of the service's own group. Version
-/// 2 has an empty `controller`. Returns `None` if the hierarchy is not mounted.
+/// Returns the mount point of the hierarchy with this controller, and the folder of the service's own group. For
+/// version 2, `controller` is empty. Returns `None` if the hierarchy is not mounted.
 fn own_folder(mounts: &str, own: &str, controller: &str) -> Option<(PathBuf, PathBuf)> {
     let (root, top) = mounts.lines().find_map(|line| {
         let (before, after) = line.split_once(" - ")?;

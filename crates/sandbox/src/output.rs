@@ -1,4 +1,4 @@
-//! Bounds the size of a command's output, in memory that does not depend on this size.
+//! Limits the size of a command's output. The memory that this takes does not depend on the size of the output.
 //!
 //! [`Clip`] keeps the head and the tail for the model. [`Live`] returns chunks while the command runs.
 

@@ -58,7 +58,7 @@ impl CommandRecords {
         }
     }
 
-    /// Process name of bubblewrap on the host. The name contains the data folder and the service that started
+    /// Process name of bubblewrap on the host. The name identifies the data folder and the service that started
     /// bubblewrap.
     pub fn mark(&self) -> &str {
         &self.mark

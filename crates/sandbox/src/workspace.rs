@@ -205,7 +205,8 @@ impl Workspace {
         })
     }
 
-    /// Returns the metadata of a path. A symbolic link is described itself, not its target.
+    /// Returns the metadata of a path. For a symbolic link, returns the metadata of the link itself, not of its
+    /// target.
     ///
     /// # Errors
     /// `FILE_NOT_FOUND` when the path does not exist; `INVALID_REQUEST` for a path outside the workspace or through a

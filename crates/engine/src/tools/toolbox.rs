@@ -76,7 +76,7 @@ impl Toolbox {
         self.slots.iter().map(|slot| slot.spec.clone()).collect()
     }
 
-    /// Returns the bytes of the specs, to estimate their tokens.
+    /// Returns the size of all specs in bytes. The engine estimates their tokens from this size.
     pub fn spec_bytes(&self) -> usize {
         self.spec_bytes
     }
@@ -157,7 +157,7 @@ pub fn core() -> Arc<Toolbox> {
     Arc::clone(&CORE)
 }
 
-/// Returns no tools, for the mode "chat".
+/// Returns a toolbox without tools, for the mode "chat".
 pub fn none() -> Arc<Toolbox> {
     Arc::clone(&NONE)
 }

@@ -128,7 +128,7 @@ impl RunLoop<'_> {
     }
 }
 
-/// `has_begun` tells whether part of the answer arrived.
+/// Returns the error code of the run. `has_begun` is true if part of the answer arrived.
 fn code(error: &LlmError, has_begun: bool) -> &'static str {
     match error {
         LlmError::Credentials(_) => MODEL_CREDENTIALS_REFUSED,
