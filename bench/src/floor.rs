@@ -223,7 +223,8 @@ impl Log {
 }
 
 impl Run {
-    /// Only one task at a time may append to a run, so that sequence numbers are in order.
+    /// Returns the row of the run's next event. Only one task at a time may append to a run, so that sequence numbers
+    /// are in order.
     fn row(&self, event: Event) -> Row {
         let event = RunEvent {
             agent_run_id: self.id.to_string(),

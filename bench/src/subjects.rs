@@ -28,7 +28,7 @@ pub(crate) struct Stage {
     pub(crate) accounts: Vec<Account>,
     /// The account for live streams and other measurements with a single account.
     pub(crate) watcher: Account,
-    /// Connection for the measurement of PostgreSQL without a server (`database.rs`).
+    /// Connection for the measurement of PostgreSQL without a Runyard server (`database.rs`).
     pub(crate) rows: Option<Rows>,
 }
 
