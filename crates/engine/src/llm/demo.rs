@@ -224,7 +224,7 @@ fn has_extension(name: &str, known: &str) -> bool {
     known.split(' ').any(|known| extension.as_deref() == Some(known))
 }
 
-/// NUL is removed, because a shell script cannot contain it.
+/// Quotes text for the shell. Removes NUL, because a shell script cannot contain it.
 fn quote(text: &str) -> String {
     format!("'{}'", text.replace('\0', "").replace('\'', r"'\''"))
 }

@@ -21,7 +21,7 @@ pub(super) struct Held {
 }
 
 impl Held {
-    /// Fails with a temporary failure above [`MAX_HELD_BYTES`].
+    /// Adds to the count. Fails with a temporary failure if the count exceeds [`MAX_HELD_BYTES`].
     pub(super) fn add(&mut self, bytes: usize) -> Result<(), Fault> {
         self.bytes = self.bytes.saturating_add(bytes);
         if self.bytes > MAX_HELD_BYTES {

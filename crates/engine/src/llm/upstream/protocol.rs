@@ -99,7 +99,7 @@ impl Pieces {
         }
     }
 
-    /// Fails with a temporary failure if the calls are too many or too large.
+    /// Adds a tool call. Fails with a temporary failure if the calls are too many or too large.
     pub(super) fn call(&mut self, call: ToolRequest) -> Result<(), Fault> {
         self.calls += 1;
         self.call_bytes += call.id.len() + call.name.len() + call.arguments.len();

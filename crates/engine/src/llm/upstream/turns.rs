@@ -49,7 +49,8 @@ impl Turns {
     }
 }
 
-/// Call ids for a request. Calls of this provider keep the provider's ids; other calls get ids from [`plain_id`].
+/// Ids of the tool calls in a request. A call from an answer of this provider keeps the provider's id. Other calls
+/// get ids from [`plain_id`].
 #[derive(Default)]
 pub(super) struct CallNames<'a> {
     sent: HashMap<&'a str, String>,

@@ -140,7 +140,7 @@ pub(super) const TABLE: &[Entry] = &[
     },
 ];
 
-/// Properties of all providers of a kind, which [`TABLE`] overrides.
+/// Properties that all providers of a kind share. The entries of [`TABLE`] override them.
 pub(super) const KINDS: &[(ProviderKind, Overlay)] = &[(
     ProviderKind::Anthropic,
     Overlay::of_capabilities(Capabilities {
