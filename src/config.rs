@@ -34,8 +34,8 @@ const MAX_LEASE: u64 = 3_600;
 /// One day, in seconds.
 const MAX_MCP_TIMEOUT: u64 = 86_400;
 
-/// Largest configurable `max_per_agent`, `max_per_account` and `max_bytes`. To search them, PostgreSQL reads all
-/// memories of an agent or account.
+/// Largest configurable `max_per_agent`, `max_per_account` and `max_bytes`. They bound the cost of a search, because
+/// PostgreSQL then reads all memories of an agent or account.
 const MAX_MEMORY: [u64; 3] = [10_000, 100_000, 16_384];
 
 /// The limit exists only to catch mistakes.

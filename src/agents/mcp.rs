@@ -24,8 +24,8 @@ const MAX_NAME: usize = 64;
 const MAX_TEXT: usize = 4096;
 /// Maximum total number of a server's arguments, headers, tool names, URL and command.
 const MAX_ENTRIES: usize = 200;
-/// Maximum total size of a version's servers, in bytes of JSON. A page of versions contains the servers of many
-/// versions.
+/// Maximum total size of a version's servers, in bytes of JSON. The limit is low, because a page of versions contains
+/// the servers of many versions.
 const MAX_BYTES: usize = 64 * 1024;
 
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Serialize)]

@@ -91,7 +91,8 @@ pub fn seal(secrets: &Secrets, account_id: Uuid, servers: &mut [Server], stored:
     Ok(())
 }
 
-/// Fails with the name of a header that cannot be decrypted, for example because it was encrypted with another key.
+/// Decrypts the header values of a server. If a value cannot be decrypted, for example because the encryption key
+/// has changed, fails with the name of that header.
 pub fn opened(secrets: &Secrets, account_id: Uuid, server: &Server) -> Result<Vec<(String, SecretString)>, String> {
     let open = |(name, value): (&String, &Header)| {
         let opened = value.open(secrets, &context(account_id, name));
