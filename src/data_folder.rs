@@ -81,8 +81,8 @@ fn make(folder: &Path, mode: u32) -> io::Result<()> {
     }
 }
 
-/// Removes the permissions of the group and of other users that are not in `mode`. Symbolic links and files of other
-/// users stay unchanged.
+/// Takes from the group and from other users all permissions that `mode` does not grant. Symbolic links, and files
+/// that another user owns, stay unchanged.
 fn close(path: &Path, mode: u32) -> io::Result<()> {
     let metadata = fs::symlink_metadata(path)?;
     let (now, owner) = (metadata.mode() & 0o7777, metadata.uid());

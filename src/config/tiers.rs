@@ -19,7 +19,7 @@ pub struct Tier {
     pub models: Vec<String>,
     /// The model for new agents without a model, and for runs with neither an agent nor a model.
     pub default_model: String,
-    /// Replacements for models that the plan does not include: requested model to used model.
+    /// Maps models that the plan does not include to the models that a run uses instead.
     #[serde(default)]
     pub downgrades: BTreeMap<String, String>,
     pub max_upload_bytes: u64,

@@ -90,7 +90,7 @@ impl Direct {
     }
 }
 
-/// Converts a value as sqlx does, so that all rows have one format.
+/// Converts a value as sqlx does, so that rows have the same format with and without sqlx.
 fn bound(value: &Value) -> Result<ToSqlOutput<'_>, DbErr> {
     Ok(match value {
         Value::Bool(value) => owned(*value, |value| Owned::Integer(value.into())),

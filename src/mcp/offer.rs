@@ -1,4 +1,5 @@
-//! Lists the tools of MCP servers: for a run, for the list of an agent's tools, and for the trial of one server.
+//! Lists the tools of MCP servers: for a run, for a preview of the tools of an agent's runs, and for a trial of one
+//! server.
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -148,7 +149,7 @@ impl Offer {
     }
 }
 
-/// The names and the total size of the tools so far.
+/// The names of the tools in an [`Offer`], and the total size of their descriptions and schemas.
 #[derive(Default)]
 struct Room {
     names: Names,

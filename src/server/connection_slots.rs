@@ -125,7 +125,8 @@ impl ConnectionSlots {
 
 /// Closes up to `count` connections. Connections that are already closing count toward `count`.
 ///
-/// One call closes only connections of the first kind that exists, in the order at the top of this file.
+/// The list at the top of this file has three kinds of connections. One call closes only connections of one kind: the
+/// first kind in the list that has any connections.
 fn make_room<'a>(links: impl Iterator<Item = &'a Arc<Link>>, count: usize) {
     let mut ending = 0;
     let mut candidates: Vec<_> = links

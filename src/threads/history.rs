@@ -68,7 +68,7 @@ pub async fn load(
                     Vec::new()
                 };
                 conversation.push(ChatMessage::Assistant {
-                    // The message is sent without provider data that cannot be parsed.
+                    // If the provider data cannot be parsed, the message is sent without it.
                     carried: row.carried.and_then(|text| serde_json::from_str(&text).ok()),
                     text: row.content,
                     tool_calls,
@@ -96,8 +96,8 @@ pub async fn load(
     })
 }
 
-/// Removes a partial answer if its run has called the model again, or if its run is `run_id`, which calls the model
-/// next.
+/// Removes a partial answer if its run has called the model again. Also removes it if its run is `run_id`, because
+/// that run calls the model next.
 fn without_repeated(rows: Vec<Message>, run_id: Uuid) -> Vec<Message> {
     let mut kept: Vec<Message> = Vec::with_capacity(rows.len());
     for row in rows {

@@ -114,8 +114,8 @@ const INSERT: Sql = Sql::new(
      ON CONFLICT DO NOTHING",
 );
 
-/// Builds the statement that inserts a message. The statement ignores an existing id: an earlier attempt has written
-/// the message, but the response to the commit was lost.
+/// Builds the statement that inserts a message. If the id exists already, the statement changes nothing: an earlier
+/// attempt has written the message, but the response to its commit was lost.
 pub fn insertion(row: Model) -> db::Bound {
     INSERT.with([
         row.id.into(),
