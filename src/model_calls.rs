@@ -34,7 +34,7 @@ pub struct OneOffCall<'a> {
     pub max_output_tokens: u32,
     /// A longer answer is not used.
     pub max_answer_bytes: usize,
-    /// Maximum wait for the account's earlier calls. The same maximum applies again to the call itself.
+    /// Maximum wait for the account's earlier calls and, separately, maximum duration of the model call.
     pub time_limit: Duration,
 }
 

@@ -165,7 +165,7 @@ impl Server {
     }
 }
 
-/// Logs missing model providers, the state of the sandbox, whether plans are on, and the address.
+/// Logs missing model providers, the state of the sandbox, whether plan limits apply, and the address.
 async fn say_hello(app: App, address: SocketAddr) {
     let is_replaced = |name: &&str| {
         let model = app.models.find(name);

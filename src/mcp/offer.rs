@@ -22,7 +22,7 @@ use crate::{
     error::Result,
 };
 
-/// Maximum number of tools of all servers of a run. Model providers accept up to 128 tools.
+/// Maximum number of tools that a run gets from all servers together. Model providers accept up to 128 tools.
 const MAX_TOOLS: usize = 100;
 /// Maximum total size of the tools' descriptions and schemas in bytes. The model reads all of this in every call.
 const MAX_SPEC_BYTES: usize = 256 * 1024;

@@ -18,7 +18,7 @@ use crate::{
 
 /// Maximum number of messages. The engine shortens the history further to fit the model's context window.
 const MAX_MESSAGES: usize = 2_000;
-/// Maximum number of bytes of history per token of the context window. A history of this size exceeds the window, so
+/// Maximum number of bytes of history per token of the context window. This is more than fits into the window, so
 /// that the engine can choose what to shorten.
 const BYTES_PER_TOKEN: u64 = 16;
 /// Maximum size of the history in bytes, for any context window.

@@ -26,7 +26,7 @@ const SIZES: [usize; 5] = [1, 4, 16, 64, 128];
 const FIRST_PORTION: usize = 8;
 /// Maximum number of messages per query.
 const LARGEST_PORTION: usize = 128;
-/// After a query with fewer bytes than this, the next query reads twice as many messages.
+/// If the messages of a query have fewer bytes than this in total, the next query reads twice as many messages.
 const SMALL_PORTION: usize = 256 * 1024;
 
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize)]
