@@ -54,7 +54,7 @@ struct RunLoop<'a> {
     failures: Failures,
     /// Note to the model, added to the next request.
     note: Option<String>,
-    /// Whether the next model call is the last one of the run. The model gets no tools for the last call.
+    /// Whether the next model call is the last one of the run. The last call offers no tools.
     is_last: bool,
     was_empty: bool,
     is_taken_up: bool,
@@ -179,7 +179,8 @@ impl<'a> RunLoop<'a> {
         Ok(())
     }
 
-    /// Makes the next answer the last one. The model gets no tools for it, and a note that explains why.
+    /// Makes the next answer the last one. The next model call offers no tools, and a note tells the model the
+    /// reason.
     fn end_tools(&mut self, why: &str) {
         self.is_last = true;
         self.note = Some(format!(

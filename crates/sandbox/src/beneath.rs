@@ -148,7 +148,7 @@ pub fn open_up(folder: impl AsFd, path: &[u8]) -> rustix::io::Result<()> {
     rustix::fs::chmod(format!("/proc/self/fd/{}", closed.as_raw_fd()), Mode::RWXU)
 }
 
-/// Returns the status of a file or folder; for a link, of the link itself.
+/// Returns the status of a file, folder or link. A link is not followed.
 pub fn look(folder: impl AsFd, name: &[u8]) -> rustix::io::Result<Stat> {
     rustix::fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW)
 }

@@ -16,7 +16,8 @@ use super::{
 /// In tests, several services run in one process, and each service needs its own folders.
 static INSTANCES: AtomicU64 = AtomicU64::new(0);
 
-/// `mounts` is the text of `/proc/self/mountinfo`, and `own` of `/proc/self/cgroup`.
+/// Finds the folders. `mounts` is the content of `/proc/self/mountinfo`, and `own` is the content of
+/// `/proc/self/cgroup`.
 pub fn detect(mounts: &str, own: &str) -> Kind {
     let v2 = own_folder(mounts, own, "");
     let mut why = "no cgroup file system is mounted".to_owned();

@@ -1,7 +1,7 @@
 //! Enforces disk and memory limits that the kernel does not enforce.
 //!
-//! Each command has a meter, which measures disk use once a second and memory four times a second. If a measurement
-//! of the disk use takes long, the next one starts later. Between two measurements, a command can exceed the limit.
+//! Each command has a meter, which measures disk use once a second and memory four times a second. After a slow
+//! measurement, the pause is longer. Between two measurements, a command can exceed the limit.
 
 use std::time::{Duration, Instant};
 

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use super::MAX_SALVAGED;
 use crate::llm::{ToolRequest, ToolSpec};
 
-/// Strings that start a call at the beginning of a line.
+/// Strings that start a call if they are at the beginning of a line.
 pub(crate) const OPENINGS: &[&str] = &[
     "<tool_call>",
     "<function=",

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 /// Number of unchanged lines before and after a change.
 const CONTEXT_LINES: usize = 3;
 const MAX_HUNKS: usize = 5;
-/// Maximum number of removed lines that a change shows, and maximum number of added lines.
+/// Maximum number of removed lines that the diff shows per change. The same maximum applies to added lines.
 const MAX_SIDE_LINES: usize = 40;
 /// Maximum bytes per line.
 const MAX_LINE_BYTES: usize = 400;

@@ -63,7 +63,7 @@ const TOO_LONG: &[&str] = &[
     "inputs must have less than",
 ];
 
-/// Lower-case phrases in rate limit errors, which mention tokens but not the context window.
+/// Lower-case phrases in rate limit errors. Such errors mention tokens, but are not about the context window.
 const RATE: &[&str] = &[
     "per min",
     "per day",
