@@ -101,8 +101,8 @@ pub struct Auth {
     pub issuer: Option<String>,
     /// Value that the `aud` of tokens must contain; `None` for no check.
     pub audience: Option<String>,
-    /// Clients to which tokens may be issued; empty for all. A token must have a claim `azp`, `client_id` or `appid`.
-    /// Each of these claims must name a permitted client.
+    /// Clients to which tokens may be issued; empty for all. If the list is not empty, a token must have at least one
+    /// of the claims `azp`, `client_id` and `appid`, and each of them must name a listed client.
     pub client_ids: Vec<String>,
     pub role_claim: String,
     /// Token for /metrics. The token of a super admin is accepted too.

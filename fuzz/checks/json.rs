@@ -2,8 +2,8 @@
 //! must decode the same message from it. Both must print a message as the same JSON. In both dialects, a second round
 //! trip must not change a message.
 //!
-//! The first byte of the input selects message type and dialect. The other bytes are JSON text and, in the canonical
-//! dialect, also wire bytes.
+//! The first byte of the input selects message type and dialect. The remaining bytes are read as JSON text and, in
+//! the canonical dialect, also as wire bytes.
 
 use std::sync::LazyLock;
 

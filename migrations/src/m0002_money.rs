@@ -24,7 +24,7 @@ impl MigrationTrait for Migration {
         ledger_entries(manager).await?;
         api_keys(manager).await?;
         audit_entries(manager).await?;
-        // Reserved credits count only while the run is unfinished, so they are released when it ends.
+        // Credits reserved for the run. They count only while the run is unfinished, so its end releases them.
         let mut held = big_integer("held_microcredits");
         held.default(0);
         manager

@@ -183,7 +183,7 @@ pub struct Icon {
 /// runs.
 ///
 /// `held` returns the reserved amount in millionths of a credit. `held` is awaited only after the account's earlier
-/// suggestions, so that the amount is current.
+/// suggestions have finished, so that the amount is current.
 ///
 /// # Errors
 /// INVALID_REQUEST if the name is not a valid agent name; INSUFFICIENT_CREDITS if the balance does not cover the call;

@@ -180,8 +180,8 @@ fn is_address(url: &str) -> bool {
     is_plain && is_clean && Url::parse(url).is_ok_and(|url| url.has_host())
 }
 
-/// Returns an error message if the URL's host is a private address or `localhost`. The addresses of other host names
-/// are checked on each connection.
+/// Returns an error message if the URL's host is a private address or `localhost`. For any other host name, each
+/// connection checks the address to which the name resolves.
 fn private_address(server: &Server) -> Option<String> {
     let url = Url::parse(&server.url).ok()?;
     let is_public = match url.host()? {

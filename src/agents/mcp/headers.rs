@@ -23,7 +23,8 @@ pub const MASK: &str = "***";
 pub enum Header {
     /// The encrypted value.
     Sealed { sealed: String },
-    /// A value from a request, the placeholder, or a value that an earlier version of the service stored.
+    /// An unencrypted value: from a request, where it may be the placeholder, or stored by an earlier version of the
+    /// service.
     Plain(String),
 }
 
