@@ -191,7 +191,7 @@ impl Floor {
         }
     }
 
-    /// Never returns `None`: the caller `execute` uses `None` for a stopped run.
+    /// Calls the model and returns its answer. Never returns `None`, with which `execute` represents a stopped run.
     async fn answer(&self, run: &Arc<Run>, url: http::Uri, prompt: &str) -> Result<Option<String>> {
         let mut answer = self.models.call(url, prompt).await?;
         let mut text = String::new();
