@@ -31,7 +31,8 @@ impl Held {
     }
 }
 
-/// If the provider sent no id, the returned id contains the call's `number` in the answer.
+/// Returns the provider's id `own`. If it is empty, returns an id that contains `number`, the call's position in the
+/// answer.
 pub(super) fn call_id(own: &str, number: usize) -> String {
     if own.is_empty() {
         format!("call_{number}")

@@ -107,7 +107,8 @@ pub(super) fn user_text(text: &str) -> &str {
     if text.trim().is_empty() { NO_TEXT } else { text }
 }
 
-/// Some protocols have no field for failures, so the text of a failed call says that the call failed.
+/// Returns the text of a tool result. Some protocols have no field for failures, so the text of a failed call starts
+/// with a sentence about the failure.
 pub(super) fn result_text(text: &str, is_error: bool) -> String {
     if is_error {
         format!("The call failed.\n{text}")
