@@ -83,7 +83,8 @@ pub struct Prepared {
 }
 
 impl Layout<'_> {
-    /// `output` and `errors` become the script's standard output and standard error.
+    /// Prepares the start of bubblewrap for a script. `output` and `errors` become the script's standard output and
+    /// standard error.
     pub fn prepare(
         &self,
         script: &str,

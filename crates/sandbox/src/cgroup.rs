@@ -169,7 +169,7 @@ impl Drop for Cgroups {
 }
 
 impl Group {
-    /// A process joins the group by writing `0` to each of these descriptors.
+    /// Returns the descriptors of the group. A process joins the group by writing `0` to each of them.
     pub fn joins(&self) -> impl Iterator<Item = RawFd> {
         self.procs.iter().map(AsRawFd::as_raw_fd)
     }

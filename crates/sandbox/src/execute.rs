@@ -85,7 +85,8 @@ pub struct Running {
 }
 
 impl Running {
-    /// `opened` is called with the gate's socket when the command begins to run.
+    /// Starts the tasks that read the output and let the command run. `opened` is called with the gate's socket when
+    /// the command begins to run.
     pub fn new(
         cell: Cell,
         started: Started,

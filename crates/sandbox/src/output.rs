@@ -77,7 +77,7 @@ pub struct Live {
 const PIECE_BYTES: usize = 8 * 1024;
 
 impl Live {
-    /// All chunks together have up to `max_bytes` bytes, plus notices about omitted output.
+    /// Creates a live view. All its chunks together have up to `max_bytes` bytes, plus notices about omitted output.
     pub fn new(max_bytes: usize) -> Self {
         Self {
             pending: String::new(),

@@ -111,7 +111,8 @@ pub struct Usage {
 }
 
 impl Workspace {
-    /// All files and folders that the service creates in the workspace get the uid `owner`.
+    /// Returns the workspace in `folder`. All files and folders that the service creates in the workspace get the uid
+    /// `owner`.
     pub(super) fn at(folder: PathBuf, owner: Option<u32>) -> Self {
         Self { folder, owner }
     }

@@ -30,7 +30,7 @@ impl RunLoop<'_> {
         Ok(())
     }
 
-    /// Called after the provider found the conversation too long. Returns whether to call the model again.
+    /// Shortens the conversation after the provider found it too long. Returns whether to call the model again.
     ///
     /// The run continues with the window size that the provider reported. If the conversation should have fit, the
     /// estimate was too low, so `ceiling` is lowered.

@@ -15,7 +15,8 @@ use crate::{
 };
 
 impl RunLoop<'_> {
-    /// An answer without calls completes the run. After an incomplete or empty answer, the model may be called again.
+    /// Handles an answer of the model. An answer without calls completes the run. After an incomplete or empty
+    /// answer, the model may be called again.
     pub(super) async fn take(&mut self, mut answer: Answer) -> Result<Next, Outcome> {
         let usage = self.spend(&answer);
         if self.may_repeat(&answer) {

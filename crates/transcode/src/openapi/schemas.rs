@@ -45,7 +45,7 @@ pub(super) struct Schemas<'p> {
 }
 
 impl<'p> Schemas<'p> {
-    /// `omit_unset` is the field option that omits the key of an unset field.
+    /// Creates an empty set of components. `omit_unset` is the field option that omits the key of an unset field.
     pub fn new(pool: &'p DescriptorPool, comments: &'p Comments, omit_unset: Option<ExtensionDescriptor>) -> Self {
         Self {
             pool,
