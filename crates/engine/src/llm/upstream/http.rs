@@ -146,7 +146,7 @@ impl Endpoint {
         }
     }
 
-    /// Adds `path` and `query` to the base URL, whose own query is kept. Configured query parameters override `query`.
+    /// Adds `path` and `query` to the base URL, and keeps its own query. Configured parameters override `query`.
     fn url(&self, path: &str, query: &[(&'static str, String)]) -> Url {
         let mut url = self.base_url.clone();
         let below = url.path().trim_end_matches('/').to_owned();
