@@ -1,5 +1,5 @@
-//! Measures one part of a round, such as `starts` or `tokens`, on one server. The results become figures of the
-//! server.
+//! Measures one part of a round, such as `starts` or `tokens`, on one server. Adds the results to the server's
+//! figures.
 
 use std::{path::Path, time::Duration};
 

@@ -127,7 +127,7 @@ pub(crate) struct Measured {
 }
 
 impl Measured {
-    /// Starts the program. Measures the start-up time in a new folder, and the idle memory.
+    /// Starts the program. Measures its memory while idle, and its start-up time in a new folder and after a restart.
     pub(crate) async fn open(options: &Options, subject: Subject) -> Result<Self> {
         let server = subject.start().await?;
         let mut measured = Self {

@@ -71,7 +71,8 @@ impl Llm for Demo {
 struct Turn<'a> {
     request: &'a ModelRequest,
     task: &'a str,
-    /// The file that the task names. If the task is about files but names none, the file that the user named last.
+    /// The file that the task names. If the task is about files but names no file, this is the last file that an
+    /// earlier message named.
     file: Option<&'a str>,
     /// Results of tool calls: the tool's name, the text, and whether the call failed.
     results: Vec<(&'a str, &'a str, bool)>,
