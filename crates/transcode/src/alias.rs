@@ -18,8 +18,9 @@ pub fn fields(method: &Method) -> impl Iterator<Item = &str> {
 /// field.
 ///
 /// A header wins, because a reconnecting EventSource sends its new position in `Last-Event-ID` but repeats the query
-/// of its first request. Among query parameters, the alias listed last wins. A client that cannot send headers can
-/// append the parameter of this alias to its query.
+/// of its first request. If the query contains several aliases of the field, the alias that the method declares last
+/// wins, regardless of their order in the query. A client that cannot send headers can append the parameter of this
+/// alias to its query.
 ///
 /// # Errors
 /// 400 if the header value is not ASCII text.
