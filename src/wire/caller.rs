@@ -43,11 +43,11 @@ const OPEN: &[&str] = &[
     "/grpc.reflection.v1alpha.ServerReflection/",
 ];
 
-/// The header that sets `StartRunRequest.emit_timing`. Only super admins may send it, so it is removed from other
-/// requests.
+/// The header that sets `StartRunRequest.emit_timing`. Only super admins may send it, so it is removed from the
+/// requests of all other callers.
 const SUPER_ADMINS: HeaderName = HeaderName::from_static("x-emit-timing");
 
-/// The path of the metrics. Only the metrics token and super admins have access.
+/// The path of the metrics. A request for them needs the metrics token or the credential of a super admin.
 pub const METRICS: &str = "/metrics";
 
 /// Returns the caller and the message of a request.
