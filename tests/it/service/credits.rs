@@ -24,8 +24,8 @@ async fn left(caller: &Caller) -> i64 {
         .unwrap()
 }
 
-/// Checks that the sum of all balances equals the balance of the wallet (book 1) in the ledger. No balance is
-/// negative, and each entry moves credits between two different books.
+/// Checks that the sum of all balances equals the balance of the wallet (book 1) in the ledger, that no balance is
+/// negative, and that each entry moves credits between two different books.
 async fn assert_balanced(server: &TestServer) {
     let entries = "SELECT CAST(COALESCE(SUM(CASE WHEN credited = 1 THEN microcredits ELSE 0 END), 0) - \
                    COALESCE(SUM(CASE WHEN debited = 1 THEN microcredits ELSE 0 END), 0) AS BIGINT) FROM ledger_entries";
