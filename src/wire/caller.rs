@@ -1,6 +1,6 @@
 //! Authenticates every request of every protocol before its body is read.
 //!
-//! Only the paths in [`OPEN`], the files of the console and CORS preflight requests need no credential. A service
+//! Only CORS preflight requests, the paths in [`OPEN`] and the files of the console need no credential. A service
 //! method calls [`open`] to get its caller.
 
 use std::{net::IpAddr, sync::Arc};

@@ -94,8 +94,8 @@ impl KeyCache {
     }
 
     /// Reloads the keys, because a token needs a key that is not in `known`. Does not load if another task attempted
-    /// a load while this method was waiting for the lock, or if the rate limit is reached. Returns the current keys if
-    /// they differ from `known`.
+    /// a load while this method was waiting for the lock, or if the rate limit is reached. Returns the current keys
+    /// if they differ from `known`.
     pub(super) async fn refresh_for_unknown_key(
         self: &Arc<Self>,
         known: &Arc<KeySet>,

@@ -436,7 +436,7 @@ async fn with_limits_off_nothing_is_charged() {
             let run = caller.start("x").await;
             let ended = caller.ended(&run).await;
             assert_eq!(ended["status"], "completed");
-            // The server still records the usage of the run and its price.
+            // Although the limits are off, the server records the usage of the run and its price.
             let credits = ledger::in_credits(cost(1000, 1000));
             assert_eq!(
                 ended["usage"],
