@@ -115,8 +115,8 @@ impl KeySet {
     }
 
     /// Verifies a signature over `signed`. If the header has a key id, the keys with this id are tried. If no key has
-    /// this id, the keys without an id are tried. If the header has no key id, all keys are tried. At most
-    /// [`MAX_TRIED`] keys are tried.
+    /// this id, the keys without an id are tried. If the header has no key id, all keys are tried. In each case, at
+    /// most [`MAX_TRIED`] keys are tried.
     ///
     /// # Errors
     /// [`Refusal::UnknownKey`] if the issuer may have another key that verifies the token. [`Refusal::Invalid`]
