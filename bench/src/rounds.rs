@@ -14,7 +14,7 @@ use crate::{
     report::{note, say},
     sandbox, soak, starts,
     subjects::{Limits, Measured, REST, Stage, Subject, config},
-    targets::{Compared, FULL, TRIPS, WITHOUT_SERVERS, WITH_SERVERS},
+    targets::{Compared, FULL, TRIPS, WITH_SERVERS, WITHOUT_SERVERS},
 };
 
 const QUIET: usize = 200;
