@@ -19,6 +19,7 @@ mod environment;
 mod error;
 mod execute;
 mod gate;
+mod gateway;
 mod hierarchy;
 mod host;
 mod interface;
@@ -54,8 +55,9 @@ use std::{
 use tokio::sync::OnceCell;
 
 pub use archive::Archive;
-pub use config::Config;
+pub use config::{Config, Network};
 pub use error::{Error, ErrorKind, Result};
+pub use gateway::{Gateway, PORT as GATEWAY_PORT};
 use host::Host;
 pub use interface::{FileWalk, Files, OpenFile, OutputListener, Sandbox};
 pub use project::ProjectSandbox;

@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Command, Execution, Files, OutputListener, Place, ReadOnlyFolder, Sandbox, Spawned, Workspace, execute,
+    Command, Execution, Files, Gateway, OutputListener, Place, ReadOnlyFolder, Sandbox, Spawned, Workspace, execute,
     host::Host,
     spawned::{self, LongLived},
     start::Cell,
@@ -27,6 +27,7 @@ pub struct ProjectSandbox {
     host: Arc<Host>,
     long_lived: Arc<LongLived>,
     folders: Arc<[ReadOnlyFolder]>,
+    gateway: Option<Arc<dyn Gateway>>,
 }
 
 impl ProjectSandbox {
@@ -37,6 +38,7 @@ impl ProjectSandbox {
             host,
             long_lived: Arc::default(),
             folders: Arc::default(),
+            gateway: None,
         }
     }
 
@@ -44,6 +46,13 @@ impl ProjectSandbox {
     #[must_use]
     pub fn with_folders(mut self, folders: Arc<[ReadOnlyFolder]>) -> Self {
         self.folders = folders;
+        self
+    }
+
+    /// Gives the commands a proxy on their loopback, at [`GATEWAY_PORT`](super::GATEWAY_PORT).
+    #[must_use]
+    pub fn with_gateway(mut self, gateway: Option<Arc<dyn Gateway>>) -> Self {
+        self.gateway = gateway;
         self
     }
 
@@ -63,6 +72,7 @@ impl ProjectSandbox {
             workspace: Some(self.workspace.clone()),
             owner: self.host.owner(self.place.number),
             folders: Arc::clone(&self.folders),
+            gateway: self.gateway.clone(),
         }
     }
 }

@@ -10,6 +10,7 @@ use super::{
     child::Process,
     confine::Confinement,
     gate::Gate,
+    gateway::Gateway,
     host::Host,
     workspace::{Usage, Workspace},
 };
@@ -38,6 +39,8 @@ pub struct Cell {
     /// Uid of the command; `None` when the service is not root.
     pub owner: Option<u32>,
     pub folders: Arc<[ReadOnlyFolder]>,
+    /// Proxy of the command; `None` without a network.
+    pub gateway: Option<Arc<dyn Gateway>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,6 +85,7 @@ impl Cell {
             layout.room = Room::Full;
         }
         layout.folders = &self.folders;
+        layout.has_proxy = self.gateway.is_some();
         if streams == Streams::Separate {
             layout.input = Input::Gate;
         }
