@@ -3,7 +3,7 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 
-.PHONY: help demo sandbox-rootfs serve console test unit test-clients lint fmt docs test-api test-web fuzz bench soak release dist test-dist test-proxies test-models test-mcp test-databases clean
+.PHONY: help demo sandbox-rootfs serve console test unit test-clients lint fmt docs test-api test-web fuzz bench soak release dist test-dist test-proxies test-models test-mcp test-databases test-documents clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -55,6 +55,10 @@ test-mcp: ## Test MCP servers of other projects, and the protocol's conformance 
 	cargo build --locked --bin runyard
 	cargo build --locked --package runyard-mcp --example conformance
 	tests/mcp/run.sh
+
+test-documents: ## Read 150 real documents and 2,000 damaged ones through the sandbox (15 minutes after a release build)
+	cargo build --locked --release --bin runyard
+	tests/documents/run.sh
 
 fuzz: ## Fuzz the parsers of untrusted input, 30 seconds each (the first build takes about ten minutes)
 	@scripts/fuzz.sh

@@ -8,6 +8,7 @@ pub mod modes;
 mod place;
 pub mod rates;
 pub mod tiers;
+mod web;
 
 use std::{net::SocketAddr, path::PathBuf};
 
@@ -23,12 +24,13 @@ use crate::{
     error::{Error, Result},
 };
 pub use mcp::Mcp;
-pub use models::{Model, ModelTable, Provider, ProviderKind};
+pub use models::{Model, ModelTable, Provider, ProviderKind, VisionSettings};
 pub use modes::{Mode, ModeTable};
 use place::{File, Mistake};
 use rates::{Network, SlowRateLimit};
 pub use rates::{Rate, RateLimit};
 pub use tiers::{Tier, TierTable};
+pub use web::{HostPattern, SearchProvider, Web, WebSearch};
 
 /// Maximum heartbeat interval in seconds. The API promises that heartbeats are never further apart.
 const MAX_HEARTBEAT: u64 = 10;
@@ -37,8 +39,8 @@ const MAX_LEASE: u64 = 3_600;
 /// One day, in seconds.
 const MAX_MCP_TIMEOUT: u64 = 86_400;
 
-/// Largest configurable `max_per_agent`, `max_per_account` and `max_bytes`. To search them, PostgreSQL reads all
-/// memories of an agent or account.
+/// Largest configurable `max_per_agent`, `max_per_account` and `max_bytes`. They bound the cost of a search, because
+/// PostgreSQL then reads all memories of an agent or account.
 const MAX_MEMORY: [u64; 3] = [10_000, 100_000, 16_384];
 
 /// The limit exists only to catch mistakes.
@@ -65,6 +67,7 @@ pub struct Config {
     pub sandbox: runyard_sandbox::Config,
     pub memory: Memory,
     pub mcp: Mcp,
+    pub web: Web,
     #[serde(default)]
     pub providers: std::collections::BTreeMap<String, Provider>,
     pub models: Vec<Model>,
@@ -104,8 +107,8 @@ pub struct Auth {
     pub issuer: Option<String>,
     /// Value that the `aud` of tokens must contain; `None` for no check.
     pub audience: Option<String>,
-    /// Clients to which tokens may be issued; empty for all. A token must have a claim `azp`, `client_id` or `appid`.
-    /// Each of these claims must name a permitted client.
+    /// Clients to which tokens may be issued; empty for all. If the list is not empty, a token must have at least one
+    /// of the claims `azp`, `client_id` and `appid`, and each of them must name a listed client.
     pub client_ids: Vec<String>,
     pub role_claim: String,
     /// Token for /metrics. The token of a super admin is accepted too.
@@ -241,6 +244,7 @@ impl Config {
             );
             return Err(Mistake::at(["sandbox", "allowed_hosts"], what));
         }
+        web::check(&self.web)?;
         if !(1..=MAX_DATABASE_CONNECTIONS).contains(&self.database_connections) {
             let range = format!("must be 1 to {MAX_DATABASE_CONNECTIONS}");
             return Err(Mistake::at(["database_connections"], range));

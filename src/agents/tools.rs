@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{memory, version::Content};
+use super::{memory, version::Content, web};
 use crate::{
     app::App,
     config::Mode,
@@ -51,19 +51,19 @@ const GROUPS: &[Group] = &[
         specs: |_| vec![skills::tool::spec()],
         applies: |content| !content.skills.is_empty(),
     },
-    without_tools("web_fetch"),
-    without_tools("web_search"),
-];
-
-/// A group without tools. Its setting is stored but has no effect.
-const fn without_tools(name: &'static str) -> Group {
     Group {
-        name,
-        tools: &[],
-        specs: |_| Vec::new(),
-        applies: |_| false,
-    }
-}
+        name: "web_fetch",
+        tools: &[web::FETCH],
+        specs: |app| web::fetch(&app.config.web).into_iter().collect(),
+        applies: |_| true,
+    },
+    Group {
+        name: "web_search",
+        tools: &[web::SEARCH],
+        specs: |app| web::search(&app.config.web).into_iter().collect(),
+        applies: |_| true,
+    },
+];
 
 fn offered_groups(app: &App) -> impl Iterator<Item = (&'static Group, Vec<ToolSpec>)> {
     let groups = GROUPS.iter().map(|group| (group, (group.specs)(app)));

@@ -29,7 +29,9 @@ struct Yard {
 }
 
 fn settings() -> runyard::sandbox::Config {
-    Config::parse("test", "").unwrap().sandbox
+    let mut settings = Config::parse("test", "").unwrap().sandbox;
+    settings.program = Some(env!("CARGO_BIN_EXE_runyard").into());
+    settings
 }
 
 impl Yard {

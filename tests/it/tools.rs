@@ -2,6 +2,7 @@
 
 mod background;
 mod bash;
+mod documents;
 mod escape;
 mod files;
 mod search;
@@ -50,7 +51,9 @@ impl Shop {
         let data = tempfile::tempdir().unwrap();
         // Project uids must be able to reach their workspaces.
         std::fs::set_permissions(data.path(), PermissionsExt::from_mode(0o755)).unwrap();
-        let config = Config::parse("test", configuration).unwrap().sandbox;
+        let mut config = Config::parse("test", configuration).unwrap().sandbox;
+        let program = std::env::var_os("RUNYARD_TEST_PROGRAM");
+        config.program = Some(program.map_or_else(|| env!("CARGO_BIN_EXE_runyard").into(), PathBuf::from));
         let sandboxes = Sandboxes::detect(&config, data.path()).unwrap();
         let workspace = data.path().join("workspace");
         let place = Place {

@@ -25,7 +25,7 @@ use runyard_sandbox::Sandbox;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
-use crate::{error::Error, llm::ToolSpec};
+use crate::{error::Error, images::Image, llm::ToolSpec};
 
 use background::Background;
 pub use toolbox::{Toolbox, built_in, core, leader, none};
@@ -63,6 +63,27 @@ pub struct ToolAnswer {
     pub is_error: bool,
     /// Whether output was left out of `text`.
     pub truncated: bool,
+    /// Images of the result. A model that sees no images is told their names, formats and sizes.
+    pub images: Vec<Image>,
+}
+
+impl ToolAnswer {
+    /// Creates a successful, complete result.
+    pub fn whole(text: impl Into<String>) -> Self {
+        Self {
+            text: text.into(),
+            ..Self::default()
+        }
+    }
+
+    /// Creates the result of a failed call.
+    pub fn failed(text: impl Into<String>) -> Self {
+        Self {
+            text: text.into(),
+            is_error: true,
+            ..Self::default()
+        }
+    }
 }
 
 /// Reason why a tool returned no [`ToolAnswer`].

@@ -37,6 +37,7 @@ impl Sandboxes {
                 owner: self.host.owner(0),
                 folders: Arc::default(),
                 gateway: None,
+                converter: None,
             };
             let command = Command {
                 script: PROGRAMS_SCRIPT.into(),
@@ -104,8 +105,8 @@ fn network(config: &config::Config) -> String {
     }
 }
 
-/// Uses the largest binary unit that gives a whole number. Other sizes from 10 MiB are in megabytes, and smaller
-/// sizes in bytes.
+/// Formats a size with the largest binary unit that gives a whole number. If no unit does, sizes from 10 MiB are in
+/// megabytes, and smaller sizes in bytes.
 fn size(bytes: u64) -> String {
     let units = [("GiB", 30), ("MiB", 20), ("KiB", 10)];
     let unit = units

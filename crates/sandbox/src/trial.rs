@@ -22,6 +22,7 @@ impl Sandboxes {
             owner: self.host.owner(0),
             folders: Arc::default(),
             gateway: None,
+            converter: None,
         };
         spawned::spawn(cell, command, &self.trials).await
     }

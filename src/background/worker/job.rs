@@ -10,21 +10,25 @@
 //! | mode, and the tools that it allows | `config::modes`, `agents::tools` |
 //! | limits | `runs::budget` |
 //! | history | `threads::history` |
+//! | images of the history | `worker/images` |
 //! | price of model calls | `ledger::billing`, through the sink (`worker/sink.rs`) |
 //! | reservations for model calls | `runs::reserve`, through the sink |
 
 use std::sync::Arc;
 
-use super::tools::{Extra, mcp, memory, notify, skills};
+use super::{
+    images,
+    tools::{Extra, mcp, memory, notify, skills, web},
+};
 use crate::{
     accounts::Scope,
     agents::{self, tools::Access},
     app::App,
-    config::Model,
+    config::{Model, VisionSettings},
     egress::Egress,
     engine::{Job, ModelLimits, prompt::Prompt},
     error::Result,
-    llm::ReasoningEffort,
+    llm::{Llm, ReasoningEffort},
     projects::OnDemand,
     runs::{RunLog, budget, claim::Claimed},
     threads::history,
@@ -48,13 +52,16 @@ pub(super) async fn assemble(app: &App, claimed: &Claimed, model: &Model, log: &
     }
     let workplace = workplace(app, claimed, &extra, log).await?;
     // Load the history after placing the files, because the history contains the names of the placed files.
-    let past = match &claimed.fresh {
+    let mut past = match &claimed.fresh {
         Some(fresh) => history::of_prompt(&fresh.prompt),
         None => history::load(db, scope, (run.thread_id, run.id), model.context_window).await?,
     };
+    let vision = app.llm.vision(&model.name, VisionSettings::UNSET);
+    images::show(&workplace, &mut past, vision).await;
     if access.allows(memory::NAME) {
         memory::add(app, run, &agent, &past.messages, log, &mut extra).await?;
     }
+    web::add(app, run, access, &mut extra);
     if mode.allows_servers() {
         mcp::add(app, run, &agent, &workplace, log, &mut extra).await;
     }

@@ -131,6 +131,7 @@ impl Tool for Bash {
             text,
             is_error: !execution.ending.is_success(),
             truncated: execution.truncated,
+            images: Vec::new(),
         })
     }
 }
