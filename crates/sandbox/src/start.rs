@@ -16,6 +16,7 @@ use super::{
     confine::Confinement,
     convert,
     gate::Gate,
+    gateway::Gateway,
     host::Host,
     workspace::{Usage, Workspace},
 };
@@ -44,6 +45,8 @@ pub struct Cell {
     /// Uid of the command; `None` when the service is not root.
     pub owner: Option<u32>,
     pub folders: Arc<[ReadOnlyFolder]>,
+    /// Proxy of the command; `None` without a network.
+    pub gateway: Option<Arc<dyn Gateway>>,
     /// The service's own program, which the process can execute. Set only for a conversion, which has the limits of
     /// `convert` and the programs of the host.
     pub converter: Option<Arc<OwnedFd>>,
@@ -91,6 +94,7 @@ impl Cell {
             layout.room = Room::Full;
         }
         layout.folders = &self.folders;
+        layout.has_proxy = self.gateway.is_some();
         if streams == Streams::Separate {
             layout.input = Input::Gate;
         }

@@ -18,13 +18,14 @@ use std::sync::Arc;
 
 use super::{
     images,
-    tools::{Extra, mcp, memory, skills, web},
+    tools::{Extra, mcp, memory, notify, skills, web},
 };
 use crate::{
     accounts::Scope,
     agents::{self, tools::Access},
     app::App,
     config::{Model, VisionSettings},
+    egress::Egress,
     engine::{Job, ModelLimits, prompt::Prompt},
     error::Result,
     llm::{Llm, ReasoningEffort},
@@ -33,6 +34,7 @@ use crate::{
     threads::history,
     tools::{self, Toolbox},
     uploads::place,
+    v1::NoticeKind,
 };
 
 pub(super) async fn assemble(app: &App, claimed: &Claimed, model: &Model, log: &Arc<RunLog>) -> Result<Job> {
@@ -48,7 +50,7 @@ pub(super) async fn assemble(app: &App, claimed: &Claimed, model: &Model, log: &
     if access.allows(skills::NAME) {
         skills::add(app, run, &agent, access, log, &mut extra).await?;
     }
-    let workplace = workplace(app, claimed, &extra).await?;
+    let workplace = workplace(app, claimed, &extra, log).await?;
     // Load the history after placing the files, because the history contains the names of the placed files.
     let mut past = match &claimed.fresh {
         Some(fresh) => history::of_prompt(&fresh.prompt),
@@ -96,13 +98,17 @@ fn limits_of(model: &Model) -> ModelLimits {
 }
 
 /// Returns the sandbox of the run's project. Places the run's files first if they are not in the workspace yet.
-async fn workplace(app: &App, claimed: &Claimed, extra: &Extra) -> Result<Arc<OnDemand>> {
+async fn workplace(app: &App, claimed: &Claimed, extra: &Extra, log: &Arc<RunLog>) -> Result<Arc<OnDemand>> {
     let run = &claimed.run;
+    let reports = Arc::clone(log);
+    let report = move |message: String| notify(&reports, NoticeKind::Other, &message);
+    let gateway = Egress::of(&app.config.sandbox, Arc::new(report));
     let workplace = Arc::new(OnDemand::new(
         app,
         run.account_id,
         run.project_id,
         extra.folders.clone(),
+        gateway,
     ));
     if claimed.awaits_files {
         place::place(app, workplace.ensure().await?, run.into()).await?;

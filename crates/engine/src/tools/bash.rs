@@ -33,9 +33,8 @@ impl Tool for Bash {
         ToolSpec {
             name: NAME.to_owned(),
             description: format!(
-                "Runs a bash command in the sandbox, in /workspace. There is no network: nothing can be downloaded or \
-                 installed. The system prompt lists the installed programs and the limits on memory, processes, disk and \
-                 time. Only files in /workspace are kept between calls; variables and the working directory are not. With \
+                "Runs a bash command in the sandbox, in /workspace. There is no network, unless the system prompt says otherwise. \
+                 The system prompt lists the installed programs and the limits on memory, processes, disk and time. Only files in /workspace are kept between calls; variables and the working directory are not. With \
                  background, the command keeps running after the call, until the run ends. The command has no terminal and cannot ask for input. Set timeout_seconds for a command \
                  that takes minutes. The maximum command size is {MAX_COMMAND_BYTES} bytes. Long output is cut in the middle; \
                  write it to a file if you need all of it. The result ends with the exit status."
