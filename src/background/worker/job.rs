@@ -50,9 +50,7 @@ pub(super) async fn assemble(app: &App, claimed: &Claimed, model: &Model, log: &
         Some(fresh) => history::of_prompt(&fresh.prompt),
         None => history::load(db, scope, (run.thread_id, run.id), model.context_window).await?,
     };
-    if access.allows(memory::NAME) {
-        memory::add(app, run, &agent, &past.messages, log, &mut extra).await?;
-    }
+    memory::add(app, run, &agent, access, &past.messages, log, &mut extra).await?;
     web::add(app, run, access, &mut extra);
     if mode.allows_servers() {
         mcp::add(app, run, &agent, &workplace, log, &mut extra).await;
