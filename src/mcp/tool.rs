@@ -76,7 +76,8 @@ impl Tool for McpTool {
             attachments,
         } = rendered;
         if !attachments.is_empty() {
-            text.push_str(&saved::save(context.sandbox.files(), &self.spec.name, attachments).await);
+            let files = context.sandbox().await?.files();
+            text.push_str(&saved::save(files, &self.spec.name, attachments).await);
         }
         Ok(ToolAnswer {
             text,

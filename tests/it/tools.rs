@@ -69,7 +69,7 @@ impl Shop {
         slot.check(&arguments)?;
         let output = Arc::clone(&self.output);
         let context = ToolContext {
-            sandbox: self.sandbox.clone(),
+            workplace: self.sandbox.clone(),
             output: Arc::new(move |piece| output.lock().unwrap().push_str(&piece)),
             cancel: self.cancel.clone(),
         };

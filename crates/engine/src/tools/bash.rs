@@ -65,13 +65,13 @@ impl Tool for Bash {
                 command.len()
             )));
         }
-        let most = context.sandbox.max_timeout();
+        let sandbox = context.sandbox().await?;
+        let most = sandbox.max_timeout();
         let timeout = timeout_seconds
-            .map_or(context.sandbox.default_timeout(), Duration::from_secs)
+            .map_or(sandbox.default_timeout(), Duration::from_secs)
             .min(most);
         let output = Arc::clone(&context.output);
-        let execution = context
-            .sandbox
+        let execution = sandbox
             .execute(
                 Command {
                     script: command,
