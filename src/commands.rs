@@ -11,6 +11,7 @@ mod man;
 mod migrate;
 mod models;
 mod output;
+mod read_document;
 mod run;
 mod serve;
 mod settings;
@@ -55,6 +56,8 @@ enum Command {
     Migrate(migrate::Migrate),
     Completions(completions::Completions),
     Man(man::Manual),
+    #[command(hide = true)]
+    ReadDocument(read_document::ReadDocument),
 }
 
 /// Outcome of a command that returned no error.
@@ -96,6 +99,7 @@ fn execute(cli: Cli) -> Result<Outcome> {
         Command::Doctor(doctor) => client_runtime()?.block_on(doctor.execute(&settings)),
         Command::Completions(completions) => completions.execute(),
         Command::Man(manual) => manual.execute(),
+        Command::ReadDocument(document) => document.execute(),
         Command::Run(run) => {
             telemetry::start_logging(&settings.log_filter("warn"))?;
             client_runtime()?.block_on(run.execute(&settings))

@@ -48,5 +48,5 @@ pub mod server;
 
 pub use error::{Error, Result};
 pub use runyard_contract::{self as contract, v1};
-pub use runyard_engine::{self as engine, llm, tools};
+pub use runyard_engine::{self as engine, documents, images, llm, tools};
 pub use runyard_sandbox as sandbox;

@@ -13,6 +13,7 @@ use uuid::Uuid;
 use crate::{
     accounts::AccountQueues,
     app::App,
+    config::VisionSettings,
     engine::compact::{estimate_all, estimate_bytes},
     error::{Code, Error, Result},
     ledger::{Billing, direct, wallet},
@@ -34,7 +35,7 @@ pub struct OneOffCall<'a> {
     pub max_output_tokens: u32,
     /// A longer answer is not used.
     pub max_answer_bytes: usize,
-    /// Maximum time for the answer, and for the wait for the account's earlier calls.
+    /// Maximum wait for the account's earlier calls and, separately, maximum duration of the model call.
     pub time_limit: Duration,
 }
 
@@ -93,11 +94,12 @@ fn request(call: OneOffCall<'_>) -> ModelRequest {
     ModelRequest {
         model: call.model.to_owned(),
         system: call.system,
-        messages: vec![ChatMessage::User { text: call.message }],
+        messages: vec![ChatMessage::user(call.message)],
         tools: Vec::new(),
         max_output_tokens: call.max_output_tokens,
         reasoning_effort: None,
         extra_body: Map::new(),
+        vision: VisionSettings::UNSET,
     }
 }
 

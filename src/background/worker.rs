@@ -4,6 +4,7 @@
 //! because another worker owns the run, this worker stops executing the run and writes nothing more for it.
 
 mod drive;
+mod images;
 mod job;
 mod sink;
 mod tools;
@@ -33,7 +34,7 @@ use crate::{
     },
 };
 
-/// Poll interval on PostgreSQL. Other processes on the database do not wake this worker (`runs::Wake`).
+/// Poll interval on PostgreSQL. Other processes that use the database do not wake this worker (`runs::Wake`).
 const POLL_SHARED: Duration = Duration::from_secs(1);
 /// Poll interval on SQLite. Only this process queues and ends runs, and it wakes the worker each time. Polls
 /// therefore rarely find work.

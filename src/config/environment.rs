@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 
 pub type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
 
-/// The only numeric variable.
+/// The only variable whose value is a number.
 const DATABASE_CONNECTIONS: &str = "RUNYARD_DATABASE_CONNECTIONS";
 
 /// The key of the search provider.
@@ -37,6 +37,7 @@ const KEYS: &[(&str, &[&str], &str)] = &[
     ("RUNYARD_CONSOLE_DIR", &["http"], "console_dir"),
     (SEARCH_KEY, &["web", "search"], "api_key"),
     ("RUNYARD_BWRAP", &["sandbox"], "bwrap"),
+    ("RUNYARD_SANDBOX_ROOTFS", &["sandbox"], "rootfs"),
 ];
 
 /// Variables for the provider `default`, each with the key that it sets.

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-pub use runyard_engine::config::{DEFAULT_PROVIDER, DEMO_PROVIDER, Provider, ProviderKind};
+pub use runyard_engine::config::{DEFAULT_PROVIDER, DEMO_PROVIDER, Provider, ProviderKind, VisionSettings};
 use runyard_engine::llm::ReasoningEffort;
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -27,7 +27,8 @@ pub struct Model {
     pub max_output_tokens: u32,
     /// In US dollars per million prompt tokens.
     pub input_price: f64,
-    /// In US dollars per million prompt tokens that the provider reads from its cache. `None` for `input_price`.
+    /// In US dollars per million prompt tokens that the provider reads from its cache. If this is `None`,
+    /// `input_price` applies.
     pub cached_input_price: Option<f64>,
     /// In US dollars per million output tokens.
     pub output_price: f64,
@@ -36,6 +37,10 @@ pub struct Model {
     /// Fields that are added to the JSON body of each request to the provider.
     #[serde(default)]
     pub extra_body: Map<String, Value>,
+    /// Whether the model sees images, and which images the provider accepts. It overrides the capabilities of the
+    /// provider.
+    #[serde(default)]
+    pub vision: VisionSettings,
 }
 
 fn default_provider() -> String {
@@ -43,7 +48,7 @@ fn default_provider() -> String {
 }
 
 impl Config {
-    /// The engine gets no prices and no limits.
+    /// Returns the configuration of the engine. The engine needs no prices and no limits.
     pub fn engine(&self) -> runyard_engine::Config {
         let models = self.models.iter().map(|model| runyard_engine::config::Model {
             name: model.name.clone(),
@@ -52,6 +57,7 @@ impl Config {
             upstream: model.upstream.clone(),
             reasoning_effort: model.reasoning_effort,
             extra_body: model.extra_body.clone(),
+            vision: model.vision,
         });
         runyard_engine::Config {
             providers: self.providers.clone(),

@@ -1,5 +1,5 @@
 //! One MCP server of a run: its settings, its cached list of tools and its connection. The connection is opened on
-//! first use, and reopened after it breaks. Concurrent calls wait for one attempt.
+//! first use, and reopened after it breaks. While one call opens it, other calls wait.
 
 use std::{mem, sync::Arc};
 
@@ -61,7 +61,7 @@ impl Remote {
         &self.server
     }
 
-    /// Uses the cache if possible. The error is a text for the owner of the agent.
+    /// Returns the list of tools, from the cache if possible. The error is a text for the owner of the agent.
     pub(super) async fn tools(&self) -> Result<Arc<ToolList>, String> {
         let lists = &self.app.mcp.lists;
         if let Some(key) = &self.key
@@ -114,7 +114,8 @@ impl Remote {
         }
         // End the previous process before another one starts.
         *slot = None;
-        let line = match self.key.as_ref().and_then(|key| self.app.mcp.idle.take(key)) {
+        let idle = |key| self.app.mcp.idle.take(key, self.app.clock.now());
+        let line = match self.key.as_ref().and_then(idle) {
             Some(line) => line,
             None => Arc::new(match self.server.transport {
                 Transport::Http | Transport::Sse => self.over_http().await?,
@@ -167,7 +168,7 @@ impl Drop for Remote {
     fn drop(&mut self) {
         let line = self.line.get_mut().take().filter(|line| line.process.is_none());
         if let (Some(key), Some(line)) = (&self.key, line) {
-            self.app.mcp.idle.keep(key, line);
+            self.app.mcp.idle.keep(key, line, self.app.clock.now());
         }
     }
 }

@@ -75,14 +75,18 @@ impl Tool for McpTool {
             truncated,
             attachments,
         } = rendered;
+        let mut images = Vec::new();
         if !attachments.is_empty() {
             let files = context.sandbox().await?.files();
-            text.push_str(&saved::save(files, &self.spec.name, attachments).await);
+            let (lines, shown) = saved::save(files, &self.spec.name, attachments).await;
+            text.push_str(&lines);
+            images = shown;
         }
         Ok(ToolAnswer {
             text,
             is_error,
             truncated,
+            images,
         })
     }
 }

@@ -30,7 +30,7 @@ use crate::{
     wire::{link::Link, stack::Stack},
 };
 
-/// Maximum time for a client to start a protocol, and to send the headers of an HTTP/1 request.
+/// Maximum time until a new connection has sent its first bytes, and maximum time for the headers of an HTTP/1 request.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
 const MAX_STREAMS: u32 = 1000;
 /// Interval between pings on an HTTP/2 connection, and the maximum time until the client answers a ping.
@@ -45,7 +45,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 const UNRECOGNIZED: Duration = Duration::from_mins(1);
 /// Interval of the checks after [`UNRECOGNIZED`]. A check closes the connection if it has no open request.
 const UNRECOGNIZED_GRACE: Duration = Duration::from_secs(10);
-/// Upper bound for raising the soft limit of file descriptors.
+/// Maximum number to which the server raises the soft limit of file descriptors.
 const MAX_DESCRIPTORS: u64 = 65_536;
 /// A quarter of the file descriptors is reserved for files, databases and tools.
 const DESCRIPTORS_FOR_OTHERS: u64 = 4;

@@ -18,6 +18,7 @@ mod json;
 mod llm;
 mod mcp;
 mod openapi;
+mod pictures;
 mod plans;
 mod prose;
 mod sandbox;

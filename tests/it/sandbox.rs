@@ -8,6 +8,7 @@ mod links;
 mod long_lived;
 mod memory;
 mod programs;
+mod rootfs;
 mod walls;
 mod without_root;
 
@@ -27,7 +28,9 @@ struct Yard {
 }
 
 fn settings() -> runyard::sandbox::Config {
-    Config::parse("test", "").unwrap().sandbox
+    let mut settings = Config::parse("test", "").unwrap().sandbox;
+    settings.program = Some(env!("CARGO_BIN_EXE_runyard").into());
+    settings
 }
 
 impl Yard {

@@ -78,6 +78,7 @@ impl TestServer {
         config.listen = "127.0.0.1:0".parse().unwrap();
         config.data_dir = folder.path().join("data");
         config.auth.jwt_secret = Some(SecretString::from(SECRET));
+        config.sandbox.program = Some(PathBuf::from(env!("CARGO_BIN_EXE_runyard")));
         config.worker.lease_seconds = 3;
         config.http.shutdown_grace_seconds = 3;
         let provider = Provider {

@@ -1,4 +1,5 @@
-//! Decodes text files: byte order mark, declared encoding, UTF-8, Windows-1252, in this order.
+//! Decodes text files. The encoding comes from the byte order mark, or else from a declaration. Without both, UTF-16
+//! is recognized by its NUL bytes, and other bytes are UTF-8 or, if they are invalid in UTF-8, Windows-1252.
 
 use std::borrow::Cow;
 
@@ -16,13 +17,31 @@ pub fn decode<'a>(bytes: &'a [u8], declared: Option<&str>) -> Cow<'a, str> {
     encoding.decode(bytes).0
 }
 
-/// Decodes markup: HTML and XML declare their encoding in the first bytes.
+/// Decodes HTML or XML. If `declared` is missing or unknown, uses the encoding that the first bytes declare.
 pub fn decode_markup<'a>(bytes: &'a [u8], declared: Option<&str>) -> Cow<'a, str> {
     let stated = declared.and_then(|label| Encoding::for_label(label.trim().as_bytes()));
     match stated.or_else(|| stated_in(bytes)) {
         Some(encoding) => encoding.decode(bytes).0,
         None => decode(bytes, None),
     }
+}
+
+/// Returns the encoding of a code page, as RTF and old office formats name it.
+pub fn of_code_page(number: u16) -> Option<&'static Encoding> {
+    let label = match number {
+        437 | 850 | 1252 => return Some(WINDOWS_1252),
+        866 => "ibm866".to_owned(),
+        874 => "windows-874".to_owned(),
+        932 => "shift_jis".to_owned(),
+        936 => "gbk".to_owned(),
+        949 => "euc-kr".to_owned(),
+        950 => "big5".to_owned(),
+        10000 => "macintosh".to_owned(),
+        65001 => "utf-8".to_owned(),
+        1250..=1258 => format!("windows-{number}"),
+        _ => return None,
+    };
+    Encoding::for_label(label.as_bytes())
 }
 
 fn guess(bytes: &[u8]) -> &'static Encoding {
@@ -63,7 +82,7 @@ fn stated_in(bytes: &[u8]) -> Option<&'static Encoding> {
         charset(&start)
     }?;
     let encoding = Encoding::for_label(label.as_bytes())?;
-    // A text in which this label is readable as ASCII is not UTF-16.
+    // A text whose encoding label is readable as ASCII is not UTF-16.
     Some(if encoding == UTF_16LE || encoding == UTF_16BE {
         UTF_8
     } else {
@@ -121,5 +140,13 @@ mod tests {
             decode_markup("<meta charset=latin1>ü".as_bytes(), Some("utf-8")),
             "<meta charset=latin1>ü"
         );
+    }
+
+    #[test]
+    fn code_pages_have_encodings() {
+        assert_eq!(of_code_page(1251).map(Encoding::name), Some("windows-1251"));
+        assert_eq!(of_code_page(932).map(Encoding::name), Some("Shift_JIS"));
+        assert_eq!(of_code_page(10000).map(Encoding::name), Some("macintosh"));
+        assert_eq!(of_code_page(42), None);
     }
 }

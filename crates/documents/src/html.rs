@@ -1,8 +1,8 @@
-//! HTML to Markdown.
+//! Converts HTML to Markdown.
 //!
-//! The page is parsed like in a browser, within limits (`html/tree.rs`). Parts that a reader does not see are removed (`html/page.rs`), and
-//! the rest is written as Markdown (htmd), with our own writer for tables (`html/table.rs`). Time, memory and stack
-//! are bounded for any page.
+//! `html/tree.rs` parses a page as a browser does, within limits. `html/page.rs` removes the parts that a reader does
+//! not see. The crate htmd writes the rest as Markdown, except for tables, which `html/table.rs` writes. Time, memory
+//! and stack are bounded for any page.
 
 mod page;
 mod table;
@@ -13,7 +13,11 @@ use htmd::{
     options::{BrStyle, BulletListMarker, HrStyle, Options},
 };
 
-use crate::{encoding, markdown};
+use crate::{
+    Kind,
+    document::{Builder, Document, Unit},
+    encoding, markdown,
+};
 
 /// Maximum size in bytes of the HTML that is converted. The rest of a longer page is left out.
 pub const MAX_BYTES: usize = 16 << 20;
@@ -30,10 +34,11 @@ pub struct Text {
     pub truncated: bool,
 }
 
-/// Converts a page to Markdown. `charset` is the encoding that the source stated, such as the charset of the HTTP header
-/// Content-Type. Without it, the page's own statement counts. Any bytes are accepted: browsers, too, refuse no page.
+/// Converts a page to Markdown. `charset` is the encoding that the source stated, such as the charset of the HTTP
+/// header Content-Type. If `charset` is missing or unknown, the encoding that the page declares is used. Any bytes
+/// are accepted.
 ///
-/// The time is about one second for 10 MB, and a few seconds at most: call it on a thread that may block.
+/// Takes up to a few seconds for 10 MB, so call it on a thread that may block.
 pub fn to_markdown(bytes: &[u8], charset: Option<&str>) -> Text {
     let truncated = bytes.len() > MAX_BYTES;
     let html = encoding::decode_markup(&bytes[..bytes.len().min(MAX_BYTES)], charset);
@@ -42,8 +47,21 @@ pub fn to_markdown(bytes: &[u8], charset: Option<&str>) -> Text {
     text
 }
 
+/// Reads a page as a document.
+pub(crate) fn read(bytes: &[u8]) -> Document {
+    let page = to_markdown(bytes, None);
+    let mut builder = Builder::new(Kind::Html, Unit::Part);
+    builder.title(page.title);
+    builder.push_divided(&page.markdown);
+    if page.truncated {
+        builder.truncated();
+        builder.note("the page is too long or too complex; its rest is left out");
+    }
+    builder.finish()
+}
+
 /// Converts decoded HTML or XHTML.
-pub(crate) fn convert(html: &str) -> Text {
+fn convert(html: &str) -> Text {
     let converter = HtmlToMarkdown::builder()
         .options(Options {
             hr_style: HrStyle::Dashes,
@@ -133,7 +151,7 @@ mod tests {
             let text = to_markdown(nested(100_000).as_bytes(), None);
             assert!(text.markdown.starts_with("start") && text.truncated, "{tag}");
         }
-        // Each paragraph opens all formats again.
+        // The parser opens all 400 font elements again in each paragraph.
         let fonts: Vec<_> = (0..400).map(|number| format!("<font size={number}>")).collect();
         let page = format!("<p>start{}</p>{}", fonts.concat(), "<p>x".repeat(100_000));
         let text = to_markdown(page.as_bytes(), None);

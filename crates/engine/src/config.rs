@@ -1,6 +1,7 @@
 //! Configuration of model providers and public models.
 
 mod capabilities;
+mod vision;
 
 use std::collections::BTreeMap;
 
@@ -12,8 +13,9 @@ use crate::llm::ReasoningEffort;
 pub use capabilities::{
     CallIds, Capabilities, EffortStyle, KeyHeader, MaxTokensField, ReasoningReturn, SystemRole, ThinkTags,
 };
+pub use vision::{ImageFormats, Vision, VisionSettings};
 
-/// The provider of models whose configuration names none.
+/// Name of the provider for models whose configuration names no provider.
 pub const DEFAULT_PROVIDER: &str = "default";
 
 /// The built-in demo provider, which needs no configuration.
@@ -39,10 +41,12 @@ pub struct Model {
     pub provider: String,
     /// Name of the model at the provider.
     pub upstream: String,
-    /// Reasoning effort of requests that set none; by default, the provider decides.
+    /// Reasoning effort of requests that set no effort. If `None`, [`Provider::reasoning_effort`] applies.
     pub reasoning_effort: Option<ReasoningEffort>,
     /// Fields added to every request body for this model. They override [`Provider::extra_body`].
     pub extra_body: Map<String, Value>,
+    /// Vision of this model. It overrides the provider's [`Capabilities::vision`].
+    pub vision: VisionSettings,
 }
 
 /// Wire protocol of a provider.

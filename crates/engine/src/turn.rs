@@ -19,18 +19,22 @@ use super::{
     budget::Meter,
     calls::{CallRunner, Decision, Failures, Planned, WorkEnd},
     compact::estimate_all,
-    history::{INTERRUPTED, mend, note},
+    history::{INTERRUPTED, is_note, mend, note},
     record,
 };
-use crate::llm::{ChatMessage, Llm, LlmError, ModelRequest, ReasoningEffort, ToolRequest, ToolSpec};
+use crate::{
+    config::VisionSettings,
+    llm::{ChatMessage, Llm, LlmError, ModelRequest, ReasoningEffort, ToolRequest, ToolSpec},
+    tools::background::{self, Background, started_in},
+};
 
 /// Executes a run until it ends. The caller records the run's final state.
 pub async fn run(llm: &dyn Llm, job: Job, sink: Arc<dyn Sink>, cancel: &CancellationToken) -> Outcome {
     let span = tracing::info_span!("run", run_id = %job.run_id);
     let mut turn = RunLoop::new(llm, job, sink, cancel);
-    match turn.go().instrument(span).await {
-        Ok(outcome) | Err(outcome) => outcome,
-    }
+    let (Ok(outcome) | Err(outcome)) = turn.go().instrument(span.clone()).await;
+    turn.bench.background.close().instrument(span).await;
+    outcome
 }
 
 enum Next {
@@ -54,7 +58,7 @@ struct RunLoop<'a> {
     failures: Failures,
     /// Note to the model, added to the next request.
     note: Option<String>,
-    /// Whether the next model call is the last one, without tools.
+    /// Whether the next model call is the last one of the run. The last call offers no tools.
     is_last: bool,
     was_empty: bool,
     is_taken_up: bool,
@@ -70,10 +74,18 @@ struct RunLoop<'a> {
 impl<'a> RunLoop<'a> {
     fn new(llm: &'a dyn Llm, job: Job, sink: Arc<dyn Sink>, cancel: &'a CancellationToken) -> Self {
         let meter = Meter::new(&job.budget, job.steps_done, job.tokens_used);
+        let note = resumes_without(&job).map(str::to_owned);
+        let reports = Arc::clone(&sink);
+        let background = Background::new(
+            meter.deadline(),
+            started_in(&job.history),
+            Arc::new(move |text| reports.say(record::notice_event(NoticeKind::Other, text))),
+        );
         let bench = CallRunner {
             tools: Arc::clone(&job.tools),
             workplace: job.workplace,
             sink: Arc::clone(&sink),
+            background: Arc::new(background),
             cancel,
             deadline: meter.deadline(),
             max_parallel_calls: job.budget.max_parallel_calls,
@@ -92,7 +104,7 @@ impl<'a> RunLoop<'a> {
             interrupted: job.interrupted,
             meter,
             failures: Failures::default(),
-            note: None,
+            note,
             is_last: false,
             was_empty: false,
             is_taken_up: job.steps_done > 0,
@@ -153,7 +165,8 @@ impl<'a> RunLoop<'a> {
         self.work(planned).await
     }
 
-    /// Makes the next answer the last one if no steps are left.
+    /// Ends the run if it was cancelled or has used its tokens. If no steps are left, makes the next answer the last
+    /// one.
     async fn check_budget(&mut self) -> Result<(), Outcome> {
         if self.cancel.is_cancelled() {
             return Err(Outcome::Stopped);
@@ -178,7 +191,8 @@ impl<'a> RunLoop<'a> {
         Ok(())
     }
 
-    /// The next answer is the last one, without tools.
+    /// Makes the next answer the last one. The next model call offers no tools, and a note tells the model the
+    /// reason.
     fn end_tools(&mut self, why: &str) {
         self.is_last = true;
         self.note = Some(format!(
@@ -187,7 +201,8 @@ impl<'a> RunLoop<'a> {
         ));
     }
 
-    /// If the provider finds the conversation too long, shortens the conversation and calls the model again.
+    /// Calls the model. If the provider finds the conversation too long, shortens the conversation and calls the
+    /// model again.
     async fn ask(&mut self) -> Result<Answer, Outcome> {
         let mut rejections = 0;
         loop {
@@ -224,10 +239,12 @@ impl<'a> RunLoop<'a> {
             max_output_tokens: self.larger_answer.unwrap_or(self.model.max_output_tokens).min(most),
             reasoning_effort: self.reasoning_effort,
             extra_body: serde_json::Map::new(),
+            vision: VisionSettings::UNSET,
         }
     }
 
-    /// Returns the allowed output tokens, up to `max_output_tokens`.
+    /// Reserves credits for a model call. Returns the number of output tokens that the credits allow, up to
+    /// `max_output_tokens`.
     async fn reserve(&self, max_output_tokens: u32) -> Result<u32, Outcome> {
         let input_tokens = self.fixed_tokens().saturating_add(estimate_all(&self.messages));
         self.sink
@@ -284,6 +301,13 @@ fn failed(code: &str, message: &str) -> Outcome {
         // The message may quote the provider and thus contain NUL, which the database cannot store.
         message: without_nul(message),
     }
+}
+
+/// Returns a note for the model if the run was resumed and an earlier worker had started background processes for it.
+fn resumes_without(job: &Job) -> Option<&'static str> {
+    let is_prompt = |message: &ChatMessage| matches!(message, ChatMessage::User { .. }) && !is_note(message);
+    let start = job.history.iter().rposition(is_prompt).unwrap_or_default();
+    (job.steps_done > 0 && started_in(&job.history[start..]) > 0).then_some(background::RESUMED)
 }
 
 fn call_ids(messages: &[ChatMessage]) -> HashSet<String> {

@@ -31,6 +31,7 @@ impl Sandboxes {
                 workspace: None,
                 owner: self.host.owner(0),
                 folders: Arc::default(),
+                converter: None,
             };
             let command = Command {
                 script: PROGRAMS_SCRIPT.into(),
@@ -75,8 +76,8 @@ fn limits(config: &config::Config) -> String {
     )
 }
 
-/// Uses the largest binary unit that gives a whole number. Other sizes from 10 MiB are in megabytes, and smaller
-/// sizes in bytes.
+/// Formats a size with the largest binary unit that gives a whole number. If no unit does, sizes from 10 MiB are in
+/// megabytes, and smaller sizes in bytes.
 fn size(bytes: u64) -> String {
     let units = [("GiB", 30), ("MiB", 20), ("KiB", 10)];
     let unit = units
@@ -91,7 +92,7 @@ fn size(bytes: u64) -> String {
 
 const PROGRAMS_SCRIPT: &str = r#"
 found= missing=
-for name in bash sh awk sed grep rg sort jq sqlite3 psql git tar zip unzip make cmake gcc g++ node npm perl ruby php java javac go \
+for name in bash sh awk sed grep rg sort jq sqlite3 psql git curl tar zip unzip make cmake gcc g++ pip3 node npm perl ruby php java javac go \
     rustc cargo R gnuplot pandoc pdflatex libreoffice pdftotext convert ffmpeg chromium; do
     if command -v "$name" >/dev/null; then found="$found $name"; else missing="$missing $name"; fi
 done

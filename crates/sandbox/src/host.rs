@@ -5,10 +5,10 @@
 
 use std::{
     fs, io,
-    os::unix::fs::MetadataExt,
+    os::{fd::OwnedFd, unix::fs::MetadataExt},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    sync::OnceLock,
+    sync::{Arc, OnceLock},
     thread,
     time::{Duration, Instant},
 };
@@ -18,12 +18,15 @@ use rustix::{
     io::Errno,
 };
 
+use tokio::sync::Semaphore;
+
 use super::{
     advice::explain,
     beneath::open_beneath,
     bwrap::{Input, Layout, Room},
     cgroup::Cgroups,
     confine::{Carry, Confinement},
+    convert::{MAX_CONVERSIONS, open_program},
     records::CommandRecords,
     seccomp::{Filters, Memory},
     spawner::Spawner,
@@ -49,6 +52,10 @@ pub struct Host {
     pub spawner: Spawner,
     /// Records of running commands. If the service is killed, its next start kills these commands.
     pub remains: CommandRecords,
+    /// The service's own program, for conversions.
+    pub program: Option<Arc<OwnedFd>>,
+    /// Slots of running conversions.
+    pub conversions: Semaphore,
     /// Uid of the first project. `None` if the service is not root, so that all projects share its uid.
     uid_base: Option<u32>,
     filters: Filters,
@@ -90,6 +97,8 @@ impl Host {
             cgroups,
             spawner: Spawner::start()?,
             remains: CommandRecords::clear(data_dir),
+            program: open_program(config.program.as_deref()),
+            conversions: Semaphore::new(MAX_CONVERSIONS),
             uid_base,
             filters: Filters::compile(memory)?,
             bwrap: OnceLock::new(),
@@ -99,7 +108,7 @@ impl Host {
         Ok(host)
     }
 
-    /// Returns `None` if the service is not root.
+    /// Returns the uid of the project with this number; `None` if the service is not root.
     pub fn owner(&self, number: u32) -> Option<u32> {
         self.uid_base.map(|base| base.saturating_add(number).min(u32::MAX - 2))
     }
@@ -324,7 +333,7 @@ fn check_openat2() -> Result<()> {
     }
 }
 
-/// A bare name is searched in PATH.
+/// Returns the path of a program. A name without a folder is searched in PATH.
 fn find_program(name: &Path) -> Option<PathBuf> {
     if name.components().count() > 1 {
         return name.is_file().then(|| name.to_owned());

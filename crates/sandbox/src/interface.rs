@@ -5,7 +5,9 @@ use std::{fs::File, io::Read, sync::Arc, time::Duration};
 use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
 
-use super::{Command, Depth, Execution, Found, Listing, Metadata, Spawned, Walk, WalkLimits, Workspace};
+use super::{
+    Command, Conversion, Converted, Depth, Execution, Found, Listing, Metadata, Spawned, Walk, WalkLimits, Workspace,
+};
 use crate::error::Result;
 
 /// Receives a command's output in chunks.
@@ -40,6 +42,13 @@ pub trait Sandbox: Send + Sync {
     /// The errors of `execute`, and CONFLICT when the sandbox already runs the maximum number of long-lived processes.
     async fn spawn(&self, command: Command) -> Result<Spawned>;
 
+    /// Converts an untrusted file in its own process, without the workspace and with tight limits. Waits while the
+    /// maximum number of conversions runs. The output is cut at `max_output_bytes`.
+    ///
+    /// # Errors
+    /// UNAVAILABLE when this host cannot run commands: nothing is converted outside a sandbox.
+    async fn convert(&self, conversion: Conversion, input: OpenFile, max_output_bytes: usize) -> Result<Converted>;
+
     /// Returns the sandbox's files. File access starts no command.
     fn files(&self) -> Arc<dyn Files>;
 }
@@ -66,7 +75,8 @@ pub trait Files: Send + Sync {
     /// `INVALID_REQUEST` for a path that cannot be a file; UNAVAILABLE when the disk is full.
     fn write(&self, path: &str, content: &[u8]) -> Result<()>;
 
-    /// Returns the metadata of a path. A symbolic link is described itself, not its target.
+    /// Returns the metadata of a path. For a symbolic link, returns the metadata of the link itself, not of its
+    /// target.
     ///
     /// # Errors
     /// `FILE_NOT_FOUND` when the path does not exist; `INVALID_REQUEST` for a path outside the workspace.

@@ -13,6 +13,7 @@ mod cgroup;
 mod child;
 mod config;
 mod confine;
+mod convert;
 mod description;
 pub mod disk;
 mod environment;
@@ -28,6 +29,7 @@ mod output;
 mod processes;
 mod project;
 mod reading;
+mod recent;
 mod records;
 mod screen;
 mod seccomp;
@@ -54,10 +56,12 @@ use tokio::sync::OnceCell;
 
 pub use archive::Archive;
 pub use config::Config;
+pub use convert::{Conversion, Converted, MAX_CONVERSIONS};
 pub use error::{Error, ErrorKind, Result};
 use host::Host;
 pub use interface::{FileWalk, Files, OpenFile, OutputListener, Sandbox};
 pub use project::ProjectSandbox;
+pub use recent::RecentOutput;
 use spawned::LongLived;
 pub use spawned::{MAX_SPAWNED, Spawned};
 pub use start::MAX_SCRIPT_BYTES;
@@ -96,8 +100,8 @@ pub struct Command {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Execution {
     /// Output as UTF-8, without escape sequences. [`Sandbox::execute`] merges standard output and standard error. A
-    /// [`Spawned`] process returns only its standard error. Of output above the configured maximum, the head and the
-    /// tail are kept.
+    /// [`Spawned`] process returns only its standard error. If the output exceeds the configured maximum, only its
+    /// head and its tail are kept.
     pub text: String,
     /// True if the middle of the output was omitted.
     pub truncated: bool,

@@ -9,7 +9,8 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Command, Execution, Files, OutputListener, Place, ReadOnlyFolder, Sandbox, Spawned, Workspace, execute,
+    Command, Conversion, Converted, Execution, Files, OpenFile, OutputListener, Place, ReadOnlyFolder, Sandbox,
+    Spawned, Workspace, convert, execute,
     host::Host,
     spawned::{self, LongLived},
     start::Cell,
@@ -63,6 +64,7 @@ impl ProjectSandbox {
             workspace: Some(self.workspace.clone()),
             owner: self.host.owner(self.place.number),
             folders: Arc::clone(&self.folders),
+            converter: None,
         }
     }
 }
@@ -88,6 +90,11 @@ impl Sandbox for ProjectSandbox {
 
     async fn spawn(&self, command: Command) -> Result<Spawned> {
         spawned::spawn(self.cell(), command, &self.long_lived).await
+    }
+
+    async fn convert(&self, conversion: Conversion, input: OpenFile, max_output_bytes: usize) -> Result<Converted> {
+        let owner = self.host.owner(self.place.number);
+        convert::convert(Arc::clone(&self.host), owner, conversion, input, max_output_bytes).await
     }
 
     fn files(&self) -> Arc<dyn Files> {

@@ -1,6 +1,11 @@
 //! Starts a command, and creates its control group, limits and pipes.
 
-use std::{os::fd::OwnedFd, process::Stdio, sync::Arc};
+use std::{
+    os::fd::{AsRawFd, OwnedFd},
+    path::Path,
+    process::Stdio,
+    sync::Arc,
+};
 
 use rustix::pipe::{PipeFlags, pipe_with};
 
@@ -9,6 +14,7 @@ use super::{
     cgroup::{Bounds, Group},
     child::Process,
     confine::Confinement,
+    convert,
     gate::Gate,
     host::Host,
     workspace::{Usage, Workspace},
@@ -22,8 +28,8 @@ use crate::{
 pub const MAX_SCRIPT_BYTES: usize = 128 * 1024 - 1;
 /// Maximum number of bubblewrap's own processes, which the control group counts too.
 const OWN_PROCESSES: u64 = 3;
-/// Maximum number of processes per uid. This limit only stops runaway commands, because it covers all commands of the
-/// uid. The control group enforces the limit of one command.
+/// Maximum number of processes per uid, a second barrier against runaway commands. All commands of the uid share it.
+/// The control group enforces the limit of one command.
 const MAX_PROCESSES_OF_UID: u64 = 2048;
 const MAX_OPEN_FILES: u64 = 4096;
 /// Maximum size of POSIX message queues in bytes; the kernel's default.
@@ -38,6 +44,9 @@ pub struct Cell {
     /// Uid of the command; `None` when the service is not root.
     pub owner: Option<u32>,
     pub folders: Arc<[ReadOnlyFolder]>,
+    /// The service's own program, which the process can execute. Set only for a conversion, which has the limits of
+    /// `convert` and the programs of the host.
+    pub converter: Option<Arc<OwnedFd>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,7 +61,7 @@ pub enum Streams {
 /// A started command, which waits until `gate` is opened.
 pub struct Started {
     pub process: Process,
-    /// Read end of the pipe for standard error; for [`Streams::Merged`], of standard output too.
+    /// Read end of the pipe for standard error. With [`Streams::Merged`], standard output uses the same pipe.
     pub output: OwnedFd,
     /// Read end of the pipe for standard output; `None` with [`Streams::Merged`].
     pub stdout: Option<OwnedFd>,
@@ -85,6 +94,9 @@ impl Cell {
         if streams == Streams::Separate {
             layout.input = Input::Gate;
         }
+        if self.converter.is_some() {
+            layout.root = Path::new("/");
+        }
         let bounds = Bounds {
             memory: config.max_memory_bytes,
             processes: config.max_processes + OWN_PROCESSES,
@@ -94,6 +106,7 @@ impl Cell {
             join: group.iter().flat_map(Group::joins).collect(),
             become_user: self.owner,
             limits: self.limits(),
+            keep: self.converter.iter().map(AsRawFd::as_raw_fd).collect(),
             ..Confinement::default()
         };
         let spawned = (|| {
@@ -139,7 +152,14 @@ impl Cell {
             (libc::RLIMIT_MSGQUEUE, MAX_MESSAGE_BYTES),
             (libc::RLIMIT_CPU, config.max_timeout_seconds + 10),
         ];
-        if !self.host.cgroups.bounds_memory() {
+        if self.converter.is_some() {
+            limits.retain(|(resource, _)| ![libc::RLIMIT_FSIZE, libc::RLIMIT_CPU].contains(resource));
+            limits.extend([
+                (libc::RLIMIT_FSIZE, convert::MAX_FILE_BYTES),
+                (libc::RLIMIT_CPU, convert::MAX_CPU_SECONDS),
+                (libc::RLIMIT_AS, convert::MAX_ADDRESS_BYTES),
+            ]);
+        } else if !self.host.cgroups.bounds_memory() {
             // Limit data, not address space: some programs reserve terabytes of address space without using it.
             limits.push((libc::RLIMIT_DATA, config.max_memory_bytes));
         }

@@ -22,7 +22,7 @@ use crate::{
         reserve::{CallEstimate, reserve},
     },
     telemetry,
-    threads::{NewMessage, messages::StoredCall},
+    threads::{Attachment, NewMessage, messages::StoredCall},
     v1::{MessageRole, ModelUsage, NoticeKind, run_event::Event},
 };
 
@@ -39,7 +39,7 @@ pub(super) struct JournalSink {
     steps: AtomicI32,
     /// Millionths of a credit reserved for the next model call.
     held: AtomicI64,
-    /// Number of tool calls of this sink without a recorded result.
+    /// Number of tool calls that this sink has recorded and whose results it has not recorded yet.
     open_calls: watch::Sender<usize>,
 }
 
@@ -57,7 +57,7 @@ impl JournalSink {
         }
     }
 
-    /// Waits until every recorded tool call has a recorded result.
+    /// Waits until this sink has recorded a result for each tool call that it recorded.
     pub(super) async fn tools_ended(&self) {
         // The sender lives as long as `self`, so waiting cannot fail.
         let _ = self.open_calls.subscribe().wait_for(|open| *open == 0).await;
@@ -171,7 +171,7 @@ fn stored(message: StoredMessage) -> NewMessage {
         partial,
     } = message;
     match message {
-        ChatMessage::User { text } => NewMessage::text(message_id, MessageRole::User, text),
+        ChatMessage::User { text, images: _ } => NewMessage::text(message_id, MessageRole::User, text),
         ChatMessage::Assistant {
             text,
             tool_calls,
@@ -194,10 +194,12 @@ fn stored(message: StoredMessage) -> NewMessage {
             tool_call_id,
             name: _,
             text,
+            images,
             is_error,
         } => {
             let mut new = NewMessage::text(message_id, MessageRole::Tool, text);
             new.tool_call_id = Some(tool_call_id);
+            new.attachments = images.iter().filter_map(Attachment::of_image).collect();
             new.is_error = is_error;
             new
         }

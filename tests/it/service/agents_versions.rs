@@ -179,12 +179,21 @@ async fn core_tools_are_always_on_and_chat_has_none() {
             let caller = server.caller("ann");
             let off = json!({"bash": {"enabled": false}, "skills": {"enabled": true}});
             let (agent, path) = made(&caller, json!({"name": "Agent", "agentpress_tools": off})).await;
-            let core = ["bash", "read", "write", "edit", "glob", "grep"];
+            let core = [
+                "bash",
+                "read",
+                "write",
+                "edit",
+                "glob",
+                "grep",
+                "bash_output",
+                "bash_kill",
+            ];
             let tools = caller.get(&format!("{path}/tools")).await.ok();
             let others = ["remember", "recall", "forget", "skill"];
             assert_eq!(each(&tools, "tools", "name"), [&core[..], &others].concat());
             for tool in tools["tools"].as_array().unwrap() {
-                // The agent has no memory and no skills, so it does not have their tools.
+                // The agent has no memory and no skills, so the tools for them are listed but not enabled.
                 let is_core = json!(core.contains(&text(tool, "name")));
                 assert_eq!((&tool["is_core"], &tool["enabled"]), (&is_core, &is_core));
                 assert!(!text(tool, "description").is_empty());

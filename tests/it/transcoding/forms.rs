@@ -250,7 +250,7 @@ async fn an_invalid_form_is_refused_and_its_files_are_discarded() {
     assert_eq!(send(&server, most).await.status, 200);
 }
 
-/// Sends a form. Each part is a pair: its headers after `form-data; `, and its content.
+/// Sends a form. Each part is a pair: the text after `Content-Disposition: form-data; `, and the content.
 async fn parts(server: &TranscoderServer, parts: &[(&str, &[u8])]) -> super::service::Told {
     let mut body = Vec::new();
     for (headers, content) in parts {
@@ -624,7 +624,7 @@ async fn disconnecting_after_the_form_does_not_cancel_the_call() {
         go_on.notify_one();
         until("the call completes", || answered.load(Ordering::SeqCst) == 1).await;
         until("the files are kept or discarded", || store.files().len() == kept).await;
-        // The server gets time to discard the files by mistake.
+        // A server that discards the files by mistake would do so now.
         tokio::task::yield_now().await;
         assert_eq!(store.files().len(), kept, "{prompt}");
     }

@@ -311,6 +311,18 @@ class MessageToolCall:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Attachment:
+    """A file in the workspace that belongs to a message or to a tool result. Only images have a width and a height."""
+
+    name: str
+    path: str
+    size: int
+    content_type: str
+    width: int | None
+    height: int | None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Message:
     """A message of a thread, with its tool calls or files."""
 
@@ -324,6 +336,7 @@ class Message:
     files: list[str]
     partial: bool
     created_at: datetime.datetime
+    attachments: list[Attachment]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -468,7 +481,7 @@ class Account:
     created_at: datetime.datetime
 
 
-# Classes that are not named like their protobuf message.
+# Maps the name of a protobuf message to its class, if the class has another name.
 _NAMED: dict[str, type] = {
     "Run": RunRecord,
     "GenerateAgentIconResponse": AgentIcon,

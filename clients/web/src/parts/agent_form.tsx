@@ -139,7 +139,7 @@ export function AgentForm({ agent, onSaved }: { agent: Agent | null; onSaved: (a
       </fieldset>
       <fieldset>
         <legend>Tools</legend>
-        <p class="small dim">The six core tools run in the sandbox and are always enabled.</p>
+        <p class="small dim">The core tools run in the sandbox and are always enabled.</p>
         <ul class="tool-list">
           {tools.value.filter((tool) => tool.server === "" && !OF_MEMORY.has(tool.name)).map((tool) => (
             <li key={tool.name}>
@@ -241,7 +241,7 @@ function draftOf(agent: Agent | null): Draft {
   };
 }
 
-// Names of tool settings that differ from the tool's name.
+// Maps a tool to the name of its setting, if the two names differ.
 const GROUPS: Record<string, string> = { skill: "skills" };
 
 function groupOf(tool: AgentTool): string {
@@ -300,4 +300,6 @@ const CORE: readonly AgentTool[] = [
   ["edit", "Replaces part of a text file."],
   ["glob", "Finds files by name pattern."],
   ["grep", "Finds lines that match a pattern."],
+  ["bash_output", "Reads the output of a background command."],
+  ["bash_kill", "Ends a background command."],
 ].map(([name, description]) => ({ name: name!, description: description!, isCore: true, enabled: true, parametersSchema: "{}", server: "" }));

@@ -1,6 +1,11 @@
-//! read: shows numbered lines of a text file.
+//! read: shows numbered lines of a text file, pages of a document, or an image.
 
-use std::{fmt::Write as _, io::BufReader};
+mod pages;
+
+use std::{
+    fmt::Write as _,
+    io::{BufReader, Cursor, Read as _},
+};
 
 use async_trait::async_trait;
 use serde::Deserialize;
@@ -11,7 +16,11 @@ use super::{
     files::{self, Files},
     lines::{Lines, shown},
 };
-use crate::llm::ToolSpec;
+use crate::{
+    documents,
+    images::{Image, MAX_FILE_BYTES, SIGNATURE_BYTES, is_image, too_many_bytes},
+    llm::ToolSpec,
+};
 
 /// Maximum number of lines in a result.
 pub const MAX_LINES: u64 = 2000;
@@ -32,6 +41,8 @@ struct Arguments {
     offset: u64,
     #[serde(default = "most")]
     limit: u64,
+    pages: Option<String>,
+    sheet: Option<String>,
 }
 
 fn first() -> u64 {
@@ -48,9 +59,11 @@ impl Tool for Read {
         ToolSpec {
             name: "read".to_owned(),
             description: format!(
-                "Reads a text file in /workspace. Each line starts with its number and a tab, which are not part of the file. \
-                 One call returns up to {MAX_LINES} lines and {MAX_BYTES} bytes; use offset to continue. Lines are cut after \
-                 {MAX_LINE_BYTES} bytes. Binary files are refused."
+                "Reads a text file or an image (PNG, JPEG, WebP or GIF) in /workspace. Each line of a text starts with its \
+                 number and a tab, which are not part of the file. One call returns up to {MAX_LINES} lines and {MAX_BYTES} \
+                 bytes; use offset to continue. Lines are cut after {MAX_LINE_BYTES} bytes. Also reads documents as text: PDF, \
+                 Word, Excel, PowerPoint, OpenDocument sheets, EPUB and RTF; choose pages or a sheet. HTML, CSV and Jupyter \
+                 notebooks are shown as they are, or as a document if you give pages. Other binary files are refused."
             ),
             parameters: json!({
                 "type": "object",
@@ -60,7 +73,12 @@ impl Tool for Read {
                         "description": "Path of the file, such as data.csv or /workspace/data.csv."
                     },
                     "offset": {"type": "integer", "minimum": 1, "description": "Number of the first line to read, counted from 1."},
-                    "limit": {"type": "integer", "minimum": 1, "description": "Maximum number of lines."}
+                    "limit": {"type": "integer", "minimum": 1, "description": "Maximum number of lines."},
+                    "pages": {
+                        "type": "string", "pattern": "^[0-9]{1,6}(-[0-9]{1,6})?$",
+                        "description": "Pages, slides, chapters, sheets or parts of a document, counted from 1, such as 3 or 3-5."
+                    },
+                    "sheet": {"type": "string", "maxLength": 300, "description": "Name of a sheet of a workbook."}
                 },
                 "required": ["path"],
                 "additionalProperties": false
@@ -74,15 +92,49 @@ impl Tool for Read {
 
     async fn call(&self, arguments: Value, context: &ToolContext) -> Result<ToolAnswer, ToolFailure> {
         let arguments: Arguments = files::arguments(arguments)?;
+        if let Some(answer) = document(&arguments, context).await? {
+            return Ok(answer);
+        }
         files::blocking(context, move |files| read(files, &arguments)).await
     }
+}
+
+/// Returns `None` for a file that is shown as plain text.
+async fn document(arguments: &Arguments, context: &ToolContext) -> Result<Option<ToolAnswer>, ToolFailure> {
+    let path = &arguments.path;
+    let selection = pages::Selection::of(arguments)?;
+    let sandbox = context.sandbox().await?;
+    let found = documents::find(&*sandbox, path).await;
+    let found = found.map_err(|error| files::told(path, &error))?;
+    let Some(found) = found.filter(|found| found.is_binary || selection.is_given()) else {
+        return match selection.is_given() {
+            true => Err(ToolFailure::Reported(format!(
+                "{path} is no document with pages or sheets; leave them out to read the file as text"
+            ))),
+            false => Ok(None),
+        };
+    };
+    let read = documents::read(&*sandbox, path, found);
+    let document = tokio::select! {
+        biased;
+        () = context.cancel.cancelled() => return Err(ToolFailure::Reported("stopped".to_owned())),
+        read = read => read.map_err(|why| ToolFailure::Reported(format!("{path}: {why}")))?,
+    };
+    pages::shown(&document, &selection, arguments.offset, arguments.limit).map(Some)
 }
 
 fn read(files: &Files, arguments: &Arguments) -> Result<ToolAnswer, ToolFailure> {
     let path = &arguments.path;
     let file = files.workspace.open(path).map_err(|error| files::told(path, &error))?;
-    let size = file.size;
-    let mut lines = Lines::new(BufReader::with_capacity(64 << 10, file.content), MAX_LINE_BYTES + 4);
+    let (size, mut content) = (file.size, file.content);
+    let mut start = Vec::with_capacity(SIGNATURE_BYTES);
+    let read = content.by_ref().take(SIGNATURE_BYTES as u64).read_to_end(&mut start);
+    read.map_err(|error| files::unreadable(path, &error))?;
+    if is_image(&start) {
+        return image(files, path, size);
+    }
+    let content = Cursor::new(start).chain(content);
+    let mut lines = Lines::new(BufReader::with_capacity(64 << 10, content), MAX_LINE_BYTES + 4);
     if lines.is_binary().map_err(|error| files::unreadable(path, &error))? {
         return Err(ToolFailure::Reported(format!(
             "{path} is a binary file of {size} bytes; read shows only text. Inspect it with bash, for example with od or python3"
@@ -108,6 +160,7 @@ fn read(files: &Files, arguments: &Arguments) -> Result<ToolAnswer, ToolFailure>
                 text,
                 is_error: false,
                 truncated: true,
+                images: Vec::new(),
             });
         }
         if number < arguments.offset {
@@ -123,6 +176,7 @@ fn read(files: &Files, arguments: &Arguments) -> Result<ToolAnswer, ToolFailure>
                 text,
                 is_error: false,
                 truncated: true,
+                images: Vec::new(),
             });
         }
         let _ = writeln!(text, "{number:>6}\t{shown}");
@@ -135,4 +189,23 @@ fn read(files: &Files, arguments: &Arguments) -> Result<ToolAnswer, ToolFailure>
         ))),
         _ => Ok(files::whole(text)),
     }
+}
+
+/// Returns an image. A model that sees no images is told the format, the dimensions and the size.
+fn image(files: &Files, path: &str, size: u64) -> Result<ToolAnswer, ToolFailure> {
+    let refused =
+        |why: &dyn std::fmt::Display| ToolFailure::Reported(format!("the image {path} cannot be shown: {why}"));
+    if size > MAX_FILE_BYTES {
+        return Err(refused(&too_many_bytes(size)));
+    }
+    let bytes = files
+        .workspace
+        .read(path, MAX_FILE_BYTES)
+        .map_err(|error| files::told(path, &error))?;
+    let name = files::beneath(path);
+    let image = Image::read(&name, Some(&name), bytes).map_err(|fault| refused(&fault))?;
+    Ok(ToolAnswer {
+        images: vec![image],
+        ..files::whole("The file is an image.")
+    })
 }

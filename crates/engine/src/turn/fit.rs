@@ -6,6 +6,8 @@ use super::RunLoop;
 use crate::{
     Outcome,
     compact::{Compacted, compact, estimate_all, estimate_bytes},
+    config::VisionSettings,
+    images::describe,
     record,
 };
 
@@ -16,11 +18,19 @@ const COMPACTED_PERCENT: u64 = 75;
 const MAX_REJECTIONS: u32 = 4;
 /// Smallest plausible context window in tokens.
 const MIN_WINDOW: u64 = 1_024;
-/// An answer may use a quarter of the smaller window that a provider reports.
+/// If a provider reports a smaller context window than the configured one, an answer may use a quarter of the
+/// reported window.
 const ANSWER_SHARE: u64 = 4;
 
 impl RunLoop<'_> {
     pub(super) async fn fit(&mut self) -> Result<(), Outcome> {
+        // The answer can change during a run, because a provider's refusal teaches that its model sees no images.
+        let vision = self.llm.vision(&self.model.name, VisionSettings::UNSET);
+        if !vision.images {
+            self.messages.iter_mut().for_each(|message| {
+                describe(message);
+            });
+        }
         let room = self.room();
         if estimate_all(&self.messages) <= room {
             return Ok(());
@@ -29,7 +39,7 @@ impl RunLoop<'_> {
         Ok(())
     }
 
-    /// Called after the provider found the conversation too long. Returns whether to call the model again.
+    /// Shortens the conversation after the provider found it too long. Returns whether to call the model again.
     ///
     /// The run continues with the window size that the provider reported. If the conversation should have fit, the
     /// estimate was too low, so `ceiling` is lowered.
@@ -46,7 +56,7 @@ impl RunLoop<'_> {
         Ok(is_narrower || is_shorter || rejections == 1)
     }
 
-    /// Returns whether the window changed.
+    /// Reduces the context window to the one that the provider reported. Returns whether the context window changed.
     fn narrow(&mut self, window: Option<u64>) -> bool {
         let Some(window) = window.filter(|window| (MIN_WINDOW..self.model.context_window).contains(window)) else {
             return false;
@@ -63,7 +73,7 @@ impl RunLoop<'_> {
         true
     }
 
-    /// Returns whether any message changed.
+    /// Shortens the conversation to `max_tokens`. Returns whether any message changed.
     async fn shrink(&mut self, max_tokens: u64) -> Result<bool, Outcome> {
         let mut compacted = compact(std::mem::take(&mut self.messages), max_tokens);
         self.messages = std::mem::take(&mut compacted.messages);
@@ -100,6 +110,11 @@ fn explain(compacted: &Compacted) -> String {
     let parts: Vec<String> = [
         counted(compacted.shortened, "shortened"),
         counted(compacted.dropped, "left out"),
+        match compacted.images {
+            0 => None,
+            1 => Some("1 image was left out".to_owned()),
+            count => Some(format!("{count} images were left out")),
+        },
         compacted.is_prompt_shortened.then(prompt),
     ]
     .into_iter()
