@@ -58,9 +58,7 @@ pub(super) async fn assemble(app: &App, claimed: &Claimed, model: &Model, log: &
     };
     let vision = app.llm.vision(&model.name, VisionSettings::UNSET);
     images::show(&workplace, &mut past, vision).await;
-    if access.allows(memory::NAME) {
-        memory::add(app, run, &agent, &past.messages, log, &mut extra).await?;
-    }
+    memory::add(app, run, &agent, access, &past.messages, log, &mut extra).await?;
     web::add(app, run, access, &mut extra);
     if mode.allows_servers() {
         mcp::add(app, run, &agent, &workplace, log, &mut extra).await;
