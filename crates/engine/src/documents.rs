@@ -3,7 +3,10 @@
 //! The `read` tool and the service's prompts call [`read`]. The parser runs in its own sandboxed process. Whatever a
 //! document does to its parser, the result is one sentence.
 
-use std::io::{Cursor, Read as _};
+use std::{
+    fmt::Write as _,
+    io::{Cursor, Read as _},
+};
 
 pub use runyard_documents::{Document, Part, Unit};
 use runyard_documents::{HEAD_BYTES, Kind, detect};
@@ -89,4 +92,79 @@ pub async fn read(sandbox: &dyn Sandbox, path: &str, found: Found) -> Result<Doc
     let answer: Result<Document, runyard_documents::Unreadable> =
         serde_json::from_slice(&converted.output).map_err(|_| failed.to_owned())?;
     answer.map_err(|unreadable| unreadable.message)
+}
+
+/// Describes a document in one line: its format, size in pages, title and what was left out.
+pub fn described(document: &Document) -> String {
+    let count = document.total_parts;
+    let mut line = format!("{}, {count} {}", document.kind.name(), document.unit.word(count));
+    if let Some(title) = &document.title {
+        let _ = write!(line, ", title {title:?}");
+    }
+    for note in &document.notes {
+        let _ = write!(line, "; {note}");
+    }
+    if document.parts.len() < count {
+        let _ = write!(line, "; only the first {} can be read", document.parts.len());
+    } else if document.truncated {
+        line.push_str("; its end is left out because it is too long");
+    }
+    line
+}
+
+/// Returns the beginning of a document for a prompt: its description, and as much text as fits into `max_bytes`.
+pub fn opening(document: &Document, path: &str, size: u64, max_bytes: usize) -> String {
+    let mut text = format!("{path}, {size} bytes: {}", described(document));
+    let mut is_cut = document.truncated;
+    for part in document.parts.iter().filter(|part| !part.text.is_empty()) {
+        let heading = format!("\n\n## {}\n\n", part.name);
+        let Some(room) = max_bytes
+            .checked_sub(text.len() + heading.len())
+            .filter(|room| *room > 0)
+        else {
+            is_cut = true;
+            break;
+        };
+        text.push_str(&heading);
+        let body = part.text.trim_end();
+        text.push_str(&body[..body.floor_char_boundary(room)]);
+        is_cut |= body.len() > room;
+    }
+    if is_cut {
+        let unit = document.unit.word(2);
+        let _ = write!(
+            text,
+            "\n[… the rest of {path} is left out here; the tool read shows it by {unit}]"
+        );
+    }
+    text
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a panic fails the test")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_opening_fits_and_says_what_follows() {
+        let part = |name: &str, text: &str| serde_json::json!({"name": name, "text": text});
+        let document = serde_json::json!({
+            "kind": "pdf", "title": "T", "unit": "page", "total_parts": 2,
+            "parts": [part("Page 1", &"ä".repeat(100)), part("Page 2", "end")],
+            "notes": [], "truncated": false, "has_failed_parts": false
+        });
+        let document: Document = serde_json::from_value(document).unwrap();
+        let whole = opening(&document, "a.pdf", 7, 1000);
+        assert!(
+            whole.starts_with("a.pdf, 7 bytes: PDF, 2 pages, title \"T\"\n\n## Page 1\n\nää"),
+            "{whole}"
+        );
+        assert!(whole.ends_with("## Page 2\n\nend"), "{whole}");
+        let cut = opening(&document, "a.pdf", 7, 101);
+        assert!(
+            cut.ends_with("ä\n[… the rest of a.pdf is left out here; the tool read shows it by pages]"),
+            "{cut}"
+        );
+        assert!(cut.len() < 101 + 90 && !cut.contains("Page 2"), "{cut}");
+    }
 }
