@@ -46,6 +46,19 @@ if [ "$(id -u)" = 0 ] && [ -z "${RUNYARD_DATA_DIR:-}" ] && ! reachable "$(dirnam
     echo "Other users cannot enter $PWD, so the data folder is $data"
 fi
 mkdir -p "$data"
+
+# The sandbox uses the programs of this root if it exists, and the host's programs otherwise.
+rootfs=${RUNYARD_SANDBOX_ROOTFS:-$PWD/target/sandbox-rootfs}
+if [ ! -f "$rootfs/usr/share/runyard-rootfs" ]; then
+    rootfs=
+    echo "The sandbox uses this computer's programs. To give it Python with pandas, Node.js and git, run: make sandbox-rootfs"
+elif [ "$(id -u)" = 0 ] && ! reachable "$rootfs"; then
+    echo "Other users cannot enter $rootfs, so the sandbox uses this computer's programs. To use the root, move it, for example" \
+        "to /var/lib/runyard-rootfs, and set RUNYARD_SANDBOX_ROOTFS to its path."
+    rootfs=
+else
+    echo "The sandbox uses the programs in $rootfs"
+fi
 pid_file=$data/demo.pid
 log=$data/demo.log
 
@@ -70,7 +83,7 @@ url=http://127.0.0.1:$port
 
 step "3/3 The demo: a server, and a run that analyzes a CSV file (a few seconds)"
 # The server runs in a separate session, so that Ctrl-C during the run stops only the run.
-RUNYARD_LIMITS=off setsid "$runyard" serve --listen "127.0.0.1:$port" --data-dir "$data" </dev/null >"$log" 2>&1 &
+RUNYARD_LIMITS=off RUNYARD_SANDBOX_ROOTFS=$rootfs setsid "$runyard" serve --listen "127.0.0.1:$port" --data-dir "$data" </dev/null >"$log" 2>&1 &
 pid=$!
 echo "$pid" >"$pid_file"
 stop() {

@@ -12,6 +12,7 @@ mod table;
 pub mod tools;
 pub mod update;
 pub mod version;
+pub mod web;
 
 pub use create::{NewAgent, create};
 pub use delete::delete;

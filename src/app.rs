@@ -22,6 +22,7 @@ use crate::{
     sandbox::Sandboxes,
     secrets::Secrets,
     uploads::Arriving,
+    web::Web,
 };
 
 /// Maximum number of operations that wait in a queue of `placement_queues`.
@@ -65,6 +66,8 @@ pub struct Handles {
     pub llm: Models,
     /// The HTTP client for MCP servers, and a cache of their tool lists.
     pub mcp: Mcp,
+    /// The HTTP clients of the tools `web_fetch` and `web_search`.
+    pub web: Web,
     pub secrets: Secrets,
     /// Cancelled at shutdown. Streams then end, and the worker claims no more runs.
     pub stopping: CancellationToken,
@@ -103,6 +106,7 @@ impl App {
             sandboxes: Sandboxes::detect(&config.sandbox, &config.data_dir)?,
             llm: Models::new(&config.engine())?,
             mcp: Mcp::new(&config.mcp)?,
+            web: Web::new(&config.web)?,
             secrets: Secrets::open(&config)?,
             wake: Wake::default(),
             worker_slots: WorkerSlots::default(),

@@ -8,6 +8,7 @@ pub mod modes;
 mod place;
 pub mod rates;
 pub mod tiers;
+mod web;
 
 use std::{net::SocketAddr, path::PathBuf};
 
@@ -20,12 +21,13 @@ use toml::{
 
 use crate::error::{Error, Result};
 pub use mcp::Mcp;
-pub use models::{Model, ModelTable, Provider, ProviderKind};
+pub use models::{Model, ModelTable, Provider, ProviderKind, VisionSettings};
 pub use modes::{Mode, ModeTable};
 use place::{File, Mistake};
 use rates::{Network, SlowRateLimit};
 pub use rates::{Rate, RateLimit};
 pub use tiers::{Tier, TierTable};
+pub use web::{HostPattern, SearchProvider, Web, WebSearch};
 
 /// Maximum heartbeat interval in seconds. The API promises that heartbeats are never further apart.
 const MAX_HEARTBEAT: u64 = 10;
@@ -62,6 +64,7 @@ pub struct Config {
     pub sandbox: runyard_sandbox::Config,
     pub memory: Memory,
     pub mcp: Mcp,
+    pub web: Web,
     #[serde(default)]
     pub providers: std::collections::BTreeMap<String, Provider>,
     pub models: Vec<Model>,
@@ -232,6 +235,7 @@ impl Config {
         models::check(&self.models, &self.providers)?;
         tiers::check(&self.tiers, &self.models)?;
         modes::check(&self.modes)?;
+        web::check(&self.web)?;
         if !(1..=MAX_DATABASE_CONNECTIONS).contains(&self.database_connections) {
             let range = format!("must be 1 to {MAX_DATABASE_CONNECTIONS}");
             return Err(Mistake::at(["database_connections"], range));

@@ -35,6 +35,7 @@ pub mod runs;
 pub mod skills;
 pub mod threads;
 pub mod uploads;
+pub mod web;
 
 // The wire layer: the protocols.
 pub mod wire;
@@ -47,5 +48,5 @@ pub mod server;
 
 pub use error::{Error, Result};
 pub use runyard_contract::{self as contract, v1};
-pub use runyard_engine::{self as engine, documents, llm, tools};
+pub use runyard_engine::{self as engine, documents, images, llm, tools};
 pub use runyard_sandbox as sandbox;

@@ -13,6 +13,7 @@ use uuid::Uuid;
 use crate::{
     accounts::AccountQueues,
     app::App,
+    config::VisionSettings,
     engine::compact::{estimate_all, estimate_bytes},
     error::{Code, Error, Result},
     ledger::{Billing, direct, wallet},
@@ -93,11 +94,12 @@ fn request(call: OneOffCall<'_>) -> ModelRequest {
     ModelRequest {
         model: call.model.to_owned(),
         system: call.system,
-        messages: vec![ChatMessage::User { text: call.message }],
+        messages: vec![ChatMessage::user(call.message)],
         tools: Vec::new(),
         max_output_tokens: call.max_output_tokens,
         reasoning_effort: None,
         extra_body: Map::new(),
+        vision: VisionSettings::UNSET,
     }
 }
 

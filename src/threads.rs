@@ -1,5 +1,6 @@
 //! Threads and their messages. A run sends the earlier messages of its thread to the model.
 
+pub mod attachments;
 pub mod create;
 mod delete;
 pub mod history;
@@ -9,6 +10,7 @@ pub mod moved;
 pub mod say;
 mod table;
 
+pub use attachments::Attachment;
 pub use create::{create, insertion, rename};
 pub use delete::delete;
 pub use list::{find, list, load};

@@ -3,6 +3,7 @@
 //! A file waits in the staging folder under the upload's id. A rename moves it into the workspace of a run
 //! (`uploads/take.rs`), or to a path that a caller chooses (`uploads/write.rs`).
 
+mod contents;
 mod expire;
 pub mod name;
 pub mod place;

@@ -19,6 +19,7 @@ mod growth;
 mod live;
 mod machine;
 mod many;
+mod mcp;
 mod neighbours;
 mod options;
 mod paced;

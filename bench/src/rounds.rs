@@ -6,15 +6,15 @@ use std::path::Path;
 use crate::{
     Result,
     callers::{Account, Protocol},
-    children::{Folder, Helper, Place, Server},
+    children::{Folder, Helper},
     database::Rows,
-    fill, growth, machine, neighbours,
+    fill, growth, machine, mcp, neighbours,
     options::Options,
     parts::{CALLERS, Round},
     report::{note, say},
     sandbox, soak, starts,
     subjects::{Limits, Measured, REST, Stage, Subject, config},
-    targets::{Compared, FULL},
+    targets::{Compared, FULL, TRIPS, WITHOUT_SERVERS, WITH_SERVERS},
 };
 
 const QUIET: usize = 200;
@@ -124,6 +124,10 @@ async fn finish(round: &Round<'_>, all: Vec<Measured>) -> Result<Vec<Measured>> 
         if options.wants("neighbours") && has_limits {
             beside_noise(round, &mut measured).await?;
         }
+        // An earlier build may not know the settings of MCP servers.
+        if options.wants("mcp") && has_limits && finished.is_empty() {
+            with_servers(round, &mut measured).await?;
+        }
         finished.push(measured);
     }
     Ok(finished)
@@ -178,23 +182,10 @@ async fn fill_up(round: &Round<'_>, measured: &mut Measured) -> Result<()> {
 
 /// Uses a separate server with a rate limit.
 async fn beside_noise(round: &Round<'_>, measured: &mut Measured) -> Result<()> {
-    let Subject::Server {
-        program,
-        folder,
-        config,
-        ..
-    } = &measured.subject
-    else {
+    note("a noisy account next to a quiet one");
+    let Some(server) = measured.subject.start_beside("neighbours", neighbours::CONFIG).await? else {
         return Ok(());
     };
-    note("a noisy account next to a quiet one");
-    let place = Place {
-        program,
-        folder: &folder.join("neighbours"),
-        config: &format!("{config}{}", neighbours::CONFIG),
-        database: None,
-    };
-    let server = Server::start(&place).await?;
     let (stage, starts) = (round.stage, QUIET / round.options.divisor);
     let found = neighbours::measure(server.address, &stage.watcher, &stage.accounts[0], starts).await?;
     server.stop().await?;
@@ -202,5 +193,22 @@ async fn beside_noise(round: &Round<'_>, measured: &mut Measured) -> Result<()> 
     figures.add("a quiet account's StartRun, alone: p99", "ms", found.alone);
     figures.add("… next to one at 10 × its rate: p99", "ms", found.beside);
     figures.add("… refused starts of the noisy account", "%", found.refused);
+    Ok(())
+}
+
+/// Uses a separate server that may connect to MCP servers on this machine.
+async fn with_servers(round: &Round<'_>, measured: &mut Measured) -> Result<()> {
+    note("runs with two MCP servers");
+    let Some(server) = measured.subject.start_beside("mcp", mcp::CONFIG).await? else {
+        return Ok(());
+    };
+    let runs = 40 / round.options.divisor;
+    let found = mcp::measure(server.address, &round.stage.watcher, runs).await?;
+    server.stop().await?;
+    let figures = &mut measured.figures;
+    figures.add("two MCP servers: round trips of the first run", "trips", found.first);
+    figures.add(TRIPS, "trips", found.later);
+    figures.add(WITHOUT_SERVERS, "ms", found.answer_without);
+    figures.add(WITH_SERVERS, "ms", found.answer_with);
     Ok(())
 }

@@ -103,6 +103,27 @@ impl Subject {
         }
     }
 
+    /// Starts another server of the same program, on SQLite, with `more` appended to the configuration. Returns `None`
+    /// for the floor.
+    pub(crate) async fn start_beside(&self, name: &str, more: &str) -> Result<Option<Server>> {
+        let Self::Server {
+            program,
+            folder,
+            config,
+            ..
+        } = self
+        else {
+            return Ok(None);
+        };
+        let place = Place {
+            program,
+            folder: &folder.join(name),
+            config: &format!("{config}{more}"),
+            database: None,
+        };
+        Server::start(&place).await.map(Some)
+    }
+
     pub(crate) fn name(&self) -> String {
         match self {
             Self::Server { program, limits, .. } => format!("{}, limits {}", program.display(), limits.name()),

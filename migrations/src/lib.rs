@@ -14,6 +14,7 @@ mod m0010_states;
 mod m0011_models;
 mod m0012_memories;
 mod m0013_skills;
+mod m0014_attachments;
 mod parts;
 
 pub use sea_orm_migration::MigratorTrait;
@@ -38,6 +39,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0011_models::Migration),
             Box::new(m0012_memories::Migration),
             Box::new(m0013_skills::Migration),
+            Box::new(m0014_attachments::Migration),
         ]
     }
 }

@@ -1,13 +1,14 @@
 //! The tools of an agent, and the rules that decide whether a run may use a tool.
 //!
-//! An agent always has the core tools (`tools::core`), and can switch groups of other tools on and off ([`GROUPS`]).
-//! The mode of a run can exclude any tool. Only [`Access::allows`] applies these rules to a run.
+//! An agent always has the core tools (`tools::core`) and the tools that belong to them (`tools::leader`), and can switch
+//! groups of other tools on and off ([`GROUPS`]). The mode of a run can exclude any tool. Only [`Access::allows`]
+//! applies these rules to a run.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{memory, version::Content};
+use super::{memory, version::Content, web};
 use crate::{
     app::App,
     config::Mode,
@@ -50,19 +51,19 @@ const GROUPS: &[Group] = &[
         specs: |_| vec![skills::tool::spec()],
         applies: |content| !content.skills.is_empty(),
     },
-    without_tools("web_fetch"),
-    without_tools("web_search"),
-];
-
-/// A group without tools. Its setting is stored but has no effect.
-const fn without_tools(name: &'static str) -> Group {
     Group {
-        name,
-        tools: &[],
-        specs: |_| Vec::new(),
-        applies: |_| false,
-    }
-}
+        name: "web_fetch",
+        tools: &[web::FETCH],
+        specs: |app| web::fetch(&app.config.web).into_iter().collect(),
+        applies: |_| true,
+    },
+    Group {
+        name: "web_search",
+        tools: &[web::SEARCH],
+        specs: |app| web::search(&app.config.web).into_iter().collect(),
+        applies: |_| true,
+    },
+];
 
 fn offered_groups(app: &App) -> impl Iterator<Item = (&'static Group, Vec<ToolSpec>)> {
     let groups = GROUPS.iter().map(|group| (group, (group.specs)(app)));
@@ -107,6 +108,7 @@ pub struct Access<'a> {
 impl Access<'_> {
     /// `tool` may come from any source, such as an MCP server.
     pub fn allows(self, tool: &str) -> bool {
+        let tool = tools::leader(tool);
         let group = GROUPS.iter().find(|group| group.tools.contains(&tool));
         let is_on = group.is_none_or(|group| is_on(self.settings, group.name));
         is_on && self.mode.allows(tool)
@@ -131,8 +133,8 @@ pub struct Offered {
 /// INTERNAL if a stored field of the version cannot be decoded.
 pub fn offered(app: &App, agent: &super::Agent) -> Result<Vec<Offered>> {
     let content = Content::of(&agent.version)?;
-    let core = tools::core();
-    let mut offered: Vec<Offered> = core
+    let built_in = tools::built_in();
+    let mut offered: Vec<Offered> = built_in
         .specs()
         .into_iter()
         .map(|spec| Offered {

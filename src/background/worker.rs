@@ -4,6 +4,7 @@
 //! because another worker owns the run, this worker stops executing the run and writes nothing more for it.
 
 mod drive;
+mod images;
 mod job;
 mod sink;
 mod tools;

@@ -11,9 +11,10 @@ use super::{
     settings::Settings,
 };
 use crate::{
-    config::{Config, Model},
+    config::{Config, Model, VisionSettings},
     error::{Error, Result},
-    llm, telemetry,
+    llm::{self, Llm},
+    telemetry,
 };
 
 /// Time in seconds for which a test retries a failed call. Runs retry longer.
@@ -31,7 +32,7 @@ pub(super) struct Models {
 
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// List the models: public name, provider, upstream model, context window and prices.
+    /// List the models: public name, provider, upstream model, context window, vision and prices.
     List {
         /// Print a JSON object for each model.
         #[arg(long)]
@@ -90,6 +91,8 @@ struct Listed<'a> {
     input_price: f64,
     cached_input_price: f64,
     output_price: f64,
+    /// True if the model sees images.
+    images: bool,
 }
 
 impl<'a> Listed<'a> {
@@ -105,16 +108,18 @@ impl<'a> Listed<'a> {
             input_price: model.input_price,
             cached_input_price: model.cached_input_price.unwrap_or(model.input_price),
             output_price: model.output_price,
+            images: models.vision(&model.name, VisionSettings::UNSET).images,
         }
     }
 
     fn line(&self) -> String {
         format!(
-            "{:<30}  {:<12}  {:<30}  {:>8} tokens  $ per million tokens: {} in, {} cached, {} out",
+            "{:<30}  {:<12}  {:<30}  {:>8} tokens  {}  $ per million tokens: {} in, {} cached, {} out",
             cut(&one_line(self.name), 30),
             cut(&one_line(self.provider), 12),
             cut(&one_line(self.upstream), 30),
             self.context_window,
+            if self.images { "images" } else { "      " },
             self.input_price,
             self.cached_input_price,
             self.output_price,

@@ -16,23 +16,28 @@ pub type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
 /// The only numeric variable.
 const DATABASE_CONNECTIONS: &str = "RUNYARD_DATABASE_CONNECTIONS";
 
-/// Variables that set a single key: the variable, the table of the key, and the key.
-const KEYS: &[(&str, Option<&str>, &str)] = &[
-    ("RUNYARD_LISTEN", None, "listen"),
-    ("RUNYARD_DATA_DIR", None, "data_dir"),
-    ("RUNYARD_DATABASE_URL", None, "database_url"),
-    (DATABASE_CONNECTIONS, None, "database_connections"),
-    ("RUNYARD_LIMITS", None, "limits"),
-    ("RUNYARD_SECRETS_KEY", None, "secrets_key"),
-    ("RUNYARD_JWT_SECRET", Some("auth"), "jwt_secret"),
-    ("RUNYARD_JWKS_FILE", Some("auth"), "jwks_file"),
-    ("RUNYARD_JWKS_URL", Some("auth"), "jwks_url"),
-    ("RUNYARD_ISSUER_URL", Some("auth"), "issuer_url"),
-    ("RUNYARD_JWT_ISSUER", Some("auth"), "issuer"),
-    ("RUNYARD_JWT_AUDIENCE", Some("auth"), "audience"),
-    ("RUNYARD_METRICS_TOKEN", Some("auth"), "metrics_token"),
-    ("RUNYARD_CONSOLE_DIR", Some("http"), "console_dir"),
-    ("RUNYARD_BWRAP", Some("sandbox"), "bwrap"),
+/// The key of the search provider.
+const SEARCH_KEY: &str = "RUNYARD_SEARCH_API_KEY";
+
+/// Variables that set a single key: the variable, the path of the key's table, and the key.
+const KEYS: &[(&str, &[&str], &str)] = &[
+    ("RUNYARD_LISTEN", &[], "listen"),
+    ("RUNYARD_DATA_DIR", &[], "data_dir"),
+    ("RUNYARD_DATABASE_URL", &[], "database_url"),
+    (DATABASE_CONNECTIONS, &[], "database_connections"),
+    ("RUNYARD_LIMITS", &[], "limits"),
+    ("RUNYARD_SECRETS_KEY", &[], "secrets_key"),
+    ("RUNYARD_JWT_SECRET", &["auth"], "jwt_secret"),
+    ("RUNYARD_JWKS_FILE", &["auth"], "jwks_file"),
+    ("RUNYARD_JWKS_URL", &["auth"], "jwks_url"),
+    ("RUNYARD_ISSUER_URL", &["auth"], "issuer_url"),
+    ("RUNYARD_JWT_ISSUER", &["auth"], "issuer"),
+    ("RUNYARD_JWT_AUDIENCE", &["auth"], "audience"),
+    ("RUNYARD_METRICS_TOKEN", &["auth"], "metrics_token"),
+    ("RUNYARD_CONSOLE_DIR", &["http"], "console_dir"),
+    (SEARCH_KEY, &["web", "search"], "api_key"),
+    ("RUNYARD_BWRAP", &["sandbox"], "bwrap"),
+    ("RUNYARD_SANDBOX_ROOTFS", &["sandbox"], "rootfs"),
 ];
 
 /// Variables for the provider `default`, each with the key that it sets.
@@ -49,10 +54,8 @@ pub fn variable(name: &str) -> Option<String> {
 
 /// Returns each variable that sets a single key, with the key's path in the configuration file.
 pub fn keys() -> impl Iterator<Item = (&'static str, String)> {
-    KEYS.iter().map(|(variable, section, key)| {
-        let key = section.map_or_else(|| (*key).to_owned(), |section| format!("{section}.{key}"));
-        (*variable, key)
-    })
+    KEYS.iter()
+        .map(|(variable, path, key)| (*variable, [*path, &[*key]].concat().join(".")))
 }
 
 impl Config {
@@ -67,13 +70,16 @@ impl Config {
         let file = File::parse(&name, &text)?;
         let values: Vec<_> = KEYS.iter().filter_map(|key| Some((key, lookup(key.0)?))).collect();
         let mut table = file.table().clone();
-        for ((variable, section, key), value) in &values {
+        for ((variable, path, key), value) in &values {
             check(variable, value)?;
+            if *variable == SEARCH_KEY {
+                check_search(&table)?;
+            }
             let value = match number(variable, value) {
                 Some(number) => number,
                 None => DeValue::String(value.into()),
             };
-            set(&mut table, section.as_slice(), key, value);
+            set(&mut table, path, key, value);
         }
         lay_provider(&mut table, lookup)?;
         Self::read(&file, table)
@@ -111,6 +117,17 @@ fn check(variable: &str, value: &str) -> Result<()> {
         // A mistyped URL may contain a password, so the error omits the value.
         Err(Error::invalid(format!("{variable} must be {expected}")))
     }
+}
+
+/// Checks that the file configures a search provider, to which the key of the environment belongs.
+fn check_search(table: &DeTable<'_>) -> Result<()> {
+    let web = table.get("web").map(Spanned::get_ref);
+    if web.and_then(|web| web.get("search")).is_some() {
+        return Ok(());
+    }
+    Err(Error::invalid(format!(
+        "{SEARCH_KEY} alone configures no search: also set web.search.provider in the configuration file"
+    )))
 }
 
 fn number<'v>(variable: &str, value: &'v str) -> Option<DeValue<'v>> {

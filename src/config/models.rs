@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-pub use runyard_engine::config::{DEFAULT_PROVIDER, DEMO_PROVIDER, Provider, ProviderKind};
+pub use runyard_engine::config::{DEFAULT_PROVIDER, DEMO_PROVIDER, Provider, ProviderKind, VisionSettings};
 use runyard_engine::llm::ReasoningEffort;
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -36,6 +36,10 @@ pub struct Model {
     /// Fields that are added to the JSON body of each request to the provider.
     #[serde(default)]
     pub extra_body: Map<String, Value>,
+    /// Whether the model sees images, and which images the provider accepts. It overrides the capabilities of the
+    /// provider.
+    #[serde(default)]
+    pub vision: VisionSettings,
 }
 
 fn default_provider() -> String {
@@ -52,6 +56,7 @@ impl Config {
             upstream: model.upstream.clone(),
             reasoning_effort: model.reasoning_effort,
             extra_body: model.extra_body.clone(),
+            vision: model.vision,
         });
         runyard_engine::Config {
             providers: self.providers.clone(),

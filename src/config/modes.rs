@@ -110,14 +110,14 @@ fn built_in() -> [Mode; 3] {
         ),
         mode(
             "chat",
-            "The agent answers without a sandbox. It may use its memory and its skills.",
-            &["remember", "recall", "forget", "skill"],
+            "The agent answers without a sandbox. It may use its memory, its skills and the web.",
+            &["remember", "recall", "forget", "skill", "web_fetch", "web_search"],
             "",
         ),
         mode(
             "plan",
             "The agent reads, changes nothing, and ends with a plan.",
-            &["read", "glob", "grep", "recall", "skill"],
+            &["read", "glob", "grep", "recall", "skill", "web_fetch", "web_search"],
             PLAN,
         ),
     ]

@@ -5,6 +5,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use chrono::{DateTime, Utc};
 use moka::sync::Cache;
 
 use super::{lists::Key, remote::Line};
@@ -14,8 +15,14 @@ const MAX_CONNECTIONS: u64 = 128;
 /// Maximum time that a connection waits.
 const MAX_IDLE: Duration = Duration::from_mins(1);
 
+#[derive(Clone)]
+struct Entry {
+    line: Arc<Line>,
+    since: DateTime<Utc>,
+}
+
 pub(super) struct Idle {
-    lines: Cache<Key, Arc<Line>>,
+    lines: Cache<Key, Entry>,
 }
 
 impl Default for Idle {
@@ -29,16 +36,16 @@ impl Default for Idle {
 }
 
 impl Idle {
-    pub(super) fn take(&self, key: &Key) -> Option<Arc<Line>> {
-        let line = self.lines.remove(key)?;
-        line.connection.is_usable().then_some(line)
+    pub(super) fn take(&self, key: &Key, now: DateTime<Utc>) -> Option<Arc<Line>> {
+        let Entry { line, since } = self.lines.remove(key)?;
+        (line.connection.is_usable() && now < since + MAX_IDLE).then_some(line)
     }
 
     /// Keeps a connection for the next run, or closes it if the next run cannot use it.
-    pub(super) fn keep(&self, key: &Key, line: Arc<Line>) {
+    pub(super) fn keep(&self, key: &Key, line: Arc<Line>, now: DateTime<Utc>) {
         let connection = &line.connection;
         if connection.is_usable() && !connection.has_session() && !connection.tools_changed() {
-            self.lines.insert(key.clone(), line);
+            self.lines.insert(key.clone(), Entry { line, since: now });
         }
     }
 }

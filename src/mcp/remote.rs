@@ -114,7 +114,8 @@ impl Remote {
         }
         // End the previous process before another one starts.
         *slot = None;
-        let line = match self.key.as_ref().and_then(|key| self.app.mcp.idle.take(key)) {
+        let idle = |key| self.app.mcp.idle.take(key, self.app.clock.now());
+        let line = match self.key.as_ref().and_then(idle) {
             Some(line) => line,
             None => Arc::new(match self.server.transport {
                 Transport::Http | Transport::Sse => self.over_http().await?,
@@ -167,7 +168,7 @@ impl Drop for Remote {
     fn drop(&mut self) {
         let line = self.line.get_mut().take().filter(|line| line.process.is_none());
         if let (Some(key), Some(line)) = (&self.key, line) {
-            self.app.mcp.idle.keep(key, line);
+            self.app.mcp.idle.keep(key, line, self.app.clock.now());
         }
     }
 }

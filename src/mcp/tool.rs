@@ -75,13 +75,17 @@ impl Tool for McpTool {
             truncated,
             attachments,
         } = rendered;
+        let mut images = Vec::new();
         if !attachments.is_empty() {
-            text.push_str(&saved::save(context.sandbox.files(), &self.spec.name, attachments).await);
+            let (lines, shown) = saved::save(context.sandbox.files(), &self.spec.name, attachments).await;
+            text.push_str(&lines);
+            images = shown;
         }
         Ok(ToolAnswer {
             text,
             is_error,
             truncated,
+            images,
         })
     }
 }

@@ -6,7 +6,8 @@ use sea_orm::ConnectionTrait;
 use uuid::Uuid;
 
 use super::{
-    Message,
+    Attachment, Message,
+    attachments::{self, Kind},
     messages::{self, Bound, StoredCall},
 };
 use crate::{
@@ -29,14 +30,22 @@ pub struct Past {
     pub messages: Vec<ChatMessage>,
     /// Tool calls of the run's last assistant message that have no result, because their worker stopped.
     pub interrupted: Vec<ToolRequest>,
+    /// Images of the messages, oldest first. The worker reads them from the workspace.
+    pub images: Vec<PastImage>,
+}
+
+/// An image of an earlier message.
+pub struct PastImage {
+    /// Position of the message in [`Past::messages`].
+    pub message: usize,
+    pub record: Attachment,
 }
 
 pub fn of_prompt(prompt: &str) -> Past {
     Past {
-        messages: vec![ChatMessage::User {
-            text: prompt.to_owned(),
-        }],
+        messages: vec![ChatMessage::user(prompt)],
         interrupted: Vec::new(),
+        images: Vec::new(),
     }
 }
 
@@ -56,7 +65,17 @@ pub async fn load(
     let mut names: HashMap<String, String> = HashMap::new();
     let mut conversation = Vec::with_capacity(rows.len());
     let mut open: Vec<ToolRequest> = Vec::new();
+    let mut images = Vec::new();
     for row in without_repeated(rows, run_id) {
+        let records = attachments::of_message(&row)?.into_iter();
+        images.extend(
+            records
+                .filter(|record| record.kind == Kind::Image)
+                .map(|record| PastImage {
+                    message: conversation.len(),
+                    record,
+                }),
+        );
         let role = MessageRole::try_from(i32::from(row.role)).unwrap_or(MessageRole::User);
         match role {
             MessageRole::Assistant => {
@@ -82,17 +101,19 @@ pub async fn load(
                     tool_call_id,
                     name,
                     text: row.content,
+                    images: Vec::new(),
                     is_error: row.is_error,
                 });
             }
             MessageRole::User | MessageRole::Unspecified => {
-                conversation.push(ChatMessage::User { text: with_files(row)? });
+                conversation.push(ChatMessage::user(with_files(row)?));
             }
         }
     }
     Ok(Past {
         messages: conversation,
         interrupted: open,
+        images,
     })
 }
 

@@ -10,7 +10,10 @@ use sea_orm::{
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::table::message::{Column, Entity, Model};
+use super::{
+    attachments::{self, Attachment},
+    table::message::{Column, Entity, Model},
+};
 use crate::{
     accounts::{Scope, of},
     db::{self, Sql, Tx, padded},
@@ -49,6 +52,8 @@ pub struct NewMessage {
     pub tool_call_id: Option<String>,
     /// Names of files in the workspace.
     pub files: Vec<String>,
+    /// Records of the files of the message that are in the workspace.
+    pub attachments: Vec<Attachment>,
     pub is_error: bool,
     /// True if the model's stream broke off before the message was complete.
     pub partial: bool,
@@ -64,6 +69,7 @@ impl NewMessage {
             carried: None,
             tool_call_id: None,
             files: Vec::new(),
+            attachments: Vec::new(),
             is_error: false,
             partial: false,
         }
@@ -102,6 +108,7 @@ pub fn row(belongs: Belongs, new: NewMessage, at: DateTime<Utc>) -> Result<Model
         carried: carried.transpose().map_err(wrong)?,
         tool_call_id: new.tool_call_id,
         files,
+        attachments: attachments::stored(&new.attachments)?,
         is_error: new.is_error,
         partial: new.partial,
         created_at: at,
@@ -110,7 +117,8 @@ pub fn row(belongs: Belongs, new: NewMessage, at: DateTime<Utc>) -> Result<Model
 
 const INSERT: Sql = Sql::new(
     "INSERT INTO messages (id, account_id, thread_id, run_id, turn, role, content, tool_calls, carried, tool_call_id, \
-     files, is_error, partial, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) \
+     files, attachments, is_error, partial, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, \
+     $14, $15) \
      ON CONFLICT DO NOTHING",
 );
 
@@ -129,6 +137,7 @@ pub fn insertion(row: Model) -> db::Bound {
         row.carried.into(),
         row.tool_call_id.into(),
         row.files.into(),
+        row.attachments.into(),
         row.is_error.into(),
         row.partial.into(),
         row.created_at.into(),
@@ -157,12 +166,8 @@ pub async fn rename_file(
     (thread_id, run_id): (Uuid, Uuid),
     (old, new): (&str, &str),
 ) -> Result<()> {
-    // The conditions on `thread_id` and `turn` let the query use the index.
     let naming = of::<Entity>(scope)
-        .filter(Column::ThreadId.eq(thread_id))
-        .filter(Column::Turn.eq(run_id))
-        .filter(Column::RunId.eq(run_id))
-        .filter(Column::Files.is_not_null())
+        .filter(attachments::is_naming(thread_id, run_id))
         .one(tx)
         .await?;
     let Some(naming) = naming else { return Ok(()) };
@@ -269,5 +274,5 @@ async fn read(
 fn size(row: &Model) -> usize {
     let json = |json: &Option<serde_json::Value>| json.as_ref().map_or(0, |json| json.to_string().len());
     let carried = row.carried.as_ref().map_or(0, String::len);
-    row.content.len() + json(&row.tool_calls) + json(&row.files) + carried
+    row.content.len() + json(&row.tool_calls) + json(&row.files) + json(&row.attachments) + carried
 }

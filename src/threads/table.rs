@@ -59,6 +59,8 @@ pub mod message {
         pub tool_call_id: Option<String>,
         /// JSON list of the names of files in the workspace.
         pub files: Option<Json>,
+        /// JSON list of `Attachment`: the files of the message that are in the workspace.
+        pub attachments: Option<Json>,
         pub is_error: bool,
         /// True if the model's stream broke off before the message was complete.
         pub partial: bool,

@@ -2,7 +2,8 @@
 //! files before it responds. The worker places files that a crash left behind. Both may run at the same time.
 //!
 //! If another file has the chosen name, the upload gets the next free name. The new name is stored before the file is
-//! moved, so the file can be found after a crash.
+//! moved, so the file can be found after a crash. When all files are placed, their records are added to the message
+//! (`threads::attachments`).
 
 use std::collections::BTreeSet;
 
@@ -10,7 +11,7 @@ use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, IntoActiveModel, Query
 use uuid::Uuid;
 
 use super::{
-    name, staged,
+    contents, name, staged,
     table::{Column, Entity, Model},
 };
 use crate::{
@@ -18,7 +19,7 @@ use crate::{
     app::App,
     error::{Code, Error, Result},
     sandbox::{Depth, ErrorKind, ProjectSandbox, Workspace},
-    threads::messages,
+    threads::{attachments, messages},
 };
 
 /// Maximum number of names read from the workspace to find a free name.
@@ -48,14 +49,14 @@ pub struct Destination {
 
 /// Moves a run's unplaced uploads into the workspace, and marks them as placed. The call is idempotent.
 pub async fn place(app: &App, sandbox: &ProjectSandbox, run: Destination) -> Result<()> {
-    let query = of::<Entity>(Scope::account(run.account_id))
+    let scope = Scope::account(run.account_id);
+    let query = of::<Entity>(scope)
         .filter(Column::RunId.eq(run.run_id))
         .filter(Column::Placed.eq(false));
-    let uploads = query.all(app.db.read()).await?;
+    let uploads = query.clone().all(app.db.read()).await?;
     if uploads.is_empty() {
         return Ok(());
     }
-    let ids: Vec<Uuid> = uploads.iter().map(|upload| upload.id).collect();
     let mut left = move_in(app, sandbox.workspace(), uploads).await?;
     for _ in 0..MAX_TRIES {
         if left.is_empty() {
@@ -70,12 +71,21 @@ pub async fn place(app: &App, sandbox: &ProjectSandbox, run: Destination) -> Res
     if let Some((_, fault)) = left.into_iter().next() {
         return Err(fault);
     }
+    // The rows contain the final names, also of the files that a concurrent call has renamed.
+    let mut placed = query.all(app.db.read()).await?;
+    placed.sort_unstable_by_key(|upload| upload.id);
+    if placed.is_empty() {
+        return Ok(());
+    }
+    let ids: Vec<Uuid> = placed.iter().map(|upload| upload.id).collect();
+    let records = contents::records(sandbox.workspace(), placed).await?;
     let tx = app.db.begin("uploads.placed").await?;
     Entity::update_many()
         .col_expr(Column::Placed, Expr::value(true))
         .filter(Column::Id.is_in(ids))
         .exec(&tx)
         .await?;
+    attachments::attach(&tx, run.account_id, (run.thread_id, run.run_id), &records).await?;
     tx.commit().await
 }
 

@@ -12,7 +12,7 @@ use crate::{
     id,
     runs::remove,
     threads::{
-        self, Message, Thread,
+        self, Attachment, Message, Thread, attachments,
         messages::{self, Bound, StoredCall},
     },
     v1,
@@ -157,6 +157,8 @@ fn shown(row: Thread) -> v1::Thread {
 
 fn shown_message(row: Message) -> Result<v1::Message> {
     let wrong = |error: serde_json::Error| Error::internal("the message could not be decoded", error);
+    let attachments = attachments::of_message(&row)?.into_iter().map(shown_attachment);
+    let attachments = attachments.collect();
     let calls: Vec<StoredCall> = match row.tool_calls {
         Some(calls) => serde_json::from_value(calls).map_err(wrong)?,
         None => Vec::new(),
@@ -176,7 +178,19 @@ fn shown_message(row: Message) -> Result<v1::Message> {
         files,
         partial: row.partial,
         created_at: Some(timestamp(row.created_at)),
+        attachments,
     })
+}
+
+fn shown_attachment(record: Attachment) -> v1::Attachment {
+    v1::Attachment {
+        name: record.name,
+        path: record.path,
+        size: i64::try_from(record.size).unwrap_or(i64::MAX),
+        content_type: record.media_type,
+        width: record.details.width,
+        height: record.details.height,
+    }
 }
 
 fn shown_call(call: StoredCall) -> v1::MessageToolCall {

@@ -91,9 +91,10 @@ fn the_page_of_the_configuration_is_up_to_date() {
          do when a run fails. `runyard models test NAME` tests a model.\n\n\
          Optional keys without a default: `database_url`, `secrets_key`, `auth.jwt_secret`, `auth.jwks_file`, `auth.jwks_url`,\n\
          `auth.issuer_url`, `auth.issuer`, `auth.audience`, `auth.metrics_token`, `http.console_dir` (a folder to serve instead of the built-in\n\
-         console), `http.rate_per_account`, `http.rate_per_address`, `sandbox.rootfs`.\n\n\
+         console), `http.rate_per_account`, `http.rate_per_address`, `sandbox.rootfs`, the table\n\
+         `web.search`.\n\n\
          [Authentication](authentication.md) describes the settings of `auth`, and how to configure Runyard for your identity provider.\n\
-         [Memory](agents/memory.md) describes the settings of `memory`.\n\n\
+         [Memory](agents/memory.md) describes the settings of `memory`, and [Web](agents/web.md) the settings of `web`.\n\n\
          ## The database\n\n\
          Without `database_url`, Runyard uses SQLite in the data folder. `database_url` names a PostgreSQL server, version 15 or newer:\n\
          `postgres://user:password@host:5432/runyard`. It accepts the parameters of PostgreSQL's own clients, such as\n\

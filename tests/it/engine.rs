@@ -5,5 +5,6 @@ mod answers;
 mod budgets;
 mod calls;
 mod history;
+mod images;
 mod real_tools;
-mod script;
+pub mod script;

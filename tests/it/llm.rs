@@ -1,6 +1,7 @@
 //! Tests of model providers, of the model registry and of the built-in model.
 
 mod demo;
+mod images;
 mod models;
 mod other_providers;
 mod shapes;
@@ -9,6 +10,7 @@ mod upstream;
 use std::time::Duration;
 
 use futures::StreamExt;
+use runyard::config::VisionSettings;
 use runyard::llm::{
     Carried, ChatMessage, EndReason, Llm, LlmError, ModelEvent, ModelRequest, TokenUsage, ToolRequest, ToolSpec,
 };
@@ -61,11 +63,12 @@ pub fn question(text: &str) -> ModelRequest {
     ModelRequest {
         model: "scripted".to_owned(),
         system: "Be brief.".to_owned(),
-        messages: vec![ChatMessage::User { text: text.to_owned() }],
+        messages: vec![ChatMessage::user(text)],
         tools: Vec::new(),
         max_output_tokens: 1000,
         reasoning_effort: None,
         extra_body: serde_json::Map::new(),
+        vision: VisionSettings::UNSET,
     }
 }
 

@@ -29,7 +29,10 @@ fn http(name: &str, url: &str) -> Value {
 /// Returns a script in which the model calls a tool and then answers with the tool's result.
 fn calls(name: &'static str, arguments: Value) -> Script {
     Script::function(move |received: &Received| match received.messages().last() {
-        Some(last) if last["role"] == "tool" => Turn::text(&format!("result: {}", received.last_text())),
+        // After a result with images, the last message is the one with the images.
+        Some(last) if last["role"] == "tool" || last["content"].is_array() => {
+            Turn::text(&format!("result: {}", received.last_text()))
+        }
         _ => Turn::calls([Call::new(name, &arguments)]),
     })
 }

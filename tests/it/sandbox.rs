@@ -8,6 +8,7 @@ mod links;
 mod long_lived;
 mod memory;
 mod programs;
+mod rootfs;
 mod walls;
 mod without_root;
 

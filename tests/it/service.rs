@@ -9,6 +9,7 @@ mod agents_versions;
 mod answers;
 mod api_keys;
 mod archives;
+mod attachments;
 mod broken_answers;
 mod call;
 mod compression;

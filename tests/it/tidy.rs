@@ -67,6 +67,7 @@ const LAYERS: &[&[&str]] = &[
         "skills",
         "agents",
         "mcp",
+        "web",
         "projects",
         "threads",
         "uploads",

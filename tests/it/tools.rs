@@ -1,5 +1,6 @@
 //! Tests of the six core tools in a real sandbox. No tool can access anything outside the workspace.
 
+mod background;
 mod bash;
 mod documents;
 mod escape;
@@ -20,9 +21,10 @@ use std::{
 use runyard::{
     config::Config,
     sandbox::{Place, ProjectSandbox, Sandboxes},
-    tools::{self, Effect, ToolAnswer, ToolContext, ToolFailure},
+    tools::{self, Effect, ToolAnswer, ToolContext, ToolFailure, background::Background},
 };
 use serde_json::{Value, json};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 /// Each test uses its own project number and therefore its own uid.
@@ -34,6 +36,9 @@ pub struct Shop {
     pub workspace: PathBuf,
     cancel: CancellationToken,
     output: Arc<Mutex<String>>,
+    background: Arc<Background>,
+    /// Notices of the background processes.
+    reports: Arc<Mutex<Vec<String>>>,
     _data: tempfile::TempDir,
 }
 
@@ -56,24 +61,31 @@ impl Shop {
             number: NEXT_PROJECT.fetch_add(1, Ordering::Relaxed),
         };
         sandboxes.make(&place).unwrap();
+        let reports = Arc::<Mutex<Vec<String>>>::default();
+        let reported = Arc::clone(&reports);
+        let report = Arc::new(move |text| reported.lock().unwrap().push(text));
+        let background = Background::new(Instant::now() + Duration::from_mins(5), 0, report);
         Self {
             sandbox: Arc::new(sandboxes.open(place)),
             workspace,
             cancel: CancellationToken::new(),
             output: Arc::default(),
+            background: Arc::new(background),
+            reports,
             _data: data,
         }
     }
 
     /// Calls a tool as the engine does. A call with arguments that do not match the schema fails.
     async fn call(&self, tool: &str, arguments: Value) -> Result<ToolAnswer, String> {
-        let core = tools::core();
-        let slot = core.find(tool).expect("no such tool");
+        let built_in = tools::built_in();
+        let slot = built_in.find(tool).expect("no such tool");
         slot.check(&arguments)?;
         let output = Arc::clone(&self.output);
         let context = ToolContext {
             sandbox: self.sandbox.clone(),
             output: Arc::new(move |piece| output.lock().unwrap().push_str(&piece)),
+            background: Arc::clone(&self.background),
             cancel: self.cancel.clone(),
         };
         let call = slot.tool.call(arguments, &context);
@@ -124,14 +136,16 @@ impl Shop {
 
 #[test]
 fn there_are_six_core_tools_with_strict_schemas() {
-    let core = tools::core();
+    let names = ["bash", "read", "write", "edit", "glob", "grep"];
+    assert_eq!(tools::core().names().collect::<Vec<_>>(), names);
+    let core = tools::built_in();
     let names: Vec<&str> = core.names().collect();
-    assert_eq!(names, ["bash", "read", "write", "edit", "glob", "grep"]);
+    assert_eq!(names[6..], ["bash_output", "bash_kill"]);
     let looks: Vec<bool> = names
         .iter()
         .map(|name| core.find(name).unwrap().effect() == Effect::ReadOnly)
         .collect();
-    assert_eq!(looks, [false, true, false, false, true, true]);
+    assert_eq!(looks, [false, true, false, false, true, true, true, false]);
     for spec in core.specs() {
         assert!(spec.description.len() < 800, "{}", spec.name);
         assert_eq!(spec.parameters["type"], "object");
@@ -143,9 +157,5 @@ fn there_are_six_core_tools_with_strict_schemas() {
         );
     }
     assert!(core.specs()[1].description.contains("2000 lines"));
-    assert_eq!(
-        core.names().collect::<Vec<_>>(),
-        ["bash", "read", "write", "edit", "glob", "grep"]
-    );
     assert!(tools::none().is_empty());
 }

@@ -18,6 +18,9 @@ const TASK = "Analyze data.csv and create visualizations";
 /** The zip archive of a skill with the name csv-report. */
 const SKILL =
   "UEsDBBQAAAAAAAAAIQBn/D/BTAAAAEwAAAATAAAAY3N2LXJlcG9ydC9TS0lMTC5tZC0tLQpuYW1lOiBjc3YtcmVwb3J0CmRlc2NyaXB0aW9uOiBNYWtlcyByZXBvcnRzIGZyb20gQ1NWIGZpbGVzLgotLS0KIyBTdGVwcwpQSwECFAMUAAAAAAAAACEAZ/w/wUwAAABMAAAAEwAAAAAAAAAAAAAAgAEAAAAAY3N2LXJlcG9ydC9TS0lMTC5tZFBLBQYAAAAAAQABAEEAAAB9AAAAAAA=";
+/** A PNG image of 24 × 16 pixels. */
+const IMAGE =
+  "iVBORw0KGgoAAAANSUhEUgAAABgAAAAQCAIAAACDRijCAAAClUlEQVR42hXSERuGMBiF4XEyicfJJB4nk/jhZBKPk0k8TibxOJnE42TS7/j63h9wX+c65xVC0Al6gRIMglFgBJNgFiBYBKvACzbBLoiCQ3AKsuAS3IIqeASvQAhJJ+klSjJIRomRTJJZgmSRrBIv2SS7JEoOySnJkktyS6rkkbzygxSdolcoxaAYFUYxKWYFikWxKrxiU+yKqDgUpyIrLsWtqIpH8aoP0nSaXqM0g2bUGM2kmTVoFs2q8ZpNs2ui5tCcmqy5NLemah7Nqz/I0Bl6gzIMhtFgDJNhNmBYDKvBGzbDboiGw3AasuEy3IZqeAyv+SBLZ+ktyjJYRouxTJbZgmWxrBZv2Sy7JVoOy2nJlstyW6rlsbz2g6CD/l8IA4z/HEww878FVvCwwQ4RDjghwwU3VHjg/RYWjs7RO5RjcIwO45gcswPH4lgd3rE5dkd0HI7TkR2X43ZUx+N43Qd5Ok/vUZ7BM3qMZ/LM/p9k8awe79k8uyd6Ds/pyZ7Lc3uq5/G8/oMCXaAPqMAQGAMmMAXmAIElsAZ8YAvsgRg4AmcgB67AHaiBJ/CGD4p0kT6iIkNkjJjIFJnjv5IlskZ8ZIvskRg5ImckR67IHamRJ/LGD0p0iT6hEkNiTJjElJgTJJbEmvCJLbEnYuJInImcuBJ3oiaexJs+KNNl+ozKDJkxYzJTZs7/bZbMmvGZLbNnYubInJmcuTJ3pmaezJs/qNAV+oIqDIWxYApTYS5QWAprwRe2wl6IhaNwFnLhKtyFWngKb/mgSlfpK6oyVMaKqUyVuf6fZKmsFV/ZKnslVo7KWcmVq3JXauWpvPWDGl2jb6jG0BgbpjE15gaNpbE2fGNr7I3YOBpnIzeuxt2ojafxNn4P4txQ5ji6ZwAAAABJRU5ErkJggg==";
 const LIMIT = { timeout: 400_000 };
 /** Maximum compressed size of the JavaScript that the first page loads, in bytes. */
 const FIRST_PAGE_BYTES = 200 * 1024;
@@ -282,6 +285,26 @@ test("a dropped file leads to a chart that can be downloaded", LIMIT, async () =
     await page.getByRole("region", { name: "Preview of data.csv" }).getByRole("table").waitFor();
     await visited.screenshot("table");
     await visited.audit("a preview");
+  });
+});
+
+test("images of a task and of a tool result are shown as thumbnails", LIMIT, async () => {
+  const { token } = await account(scripted);
+  await visit(scripted, async (visited, page) => {
+    await visited.signIn(token);
+    const dots = { name: "dots.png", mimeType: "image/png", buffer: Buffer.from(IMAGE, "base64") };
+    await visited.start("read: dots.png\nsay: Seen.", { files: [dots] });
+    await visited.run("completed").waitFor();
+    for (const list of ["Attached images", "Images of the result"]) {
+      const picture = page.getByRole("list", { name: list }).getByRole("img");
+      await picture.waitFor();
+      assert.equal(await picture.evaluate((image) => image.decode().then(() => image.naturalWidth)), 24, list);
+      assert.match(await picture.getAttribute("alt"), /^dots\.png, 24 × 16 pixels/);
+    }
+    await visited.screenshot("thumbnails");
+    await visited.audit("thumbnails");
+    await page.getByRole("list", { name: "Attached images" }).getByRole("button", { name: "Open dots.png" }).click();
+    await page.getByRole("region", { name: "Preview of dots.png" }).waitFor();
   });
 });
 

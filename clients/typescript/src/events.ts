@@ -17,6 +17,7 @@ import {
   type ModelUsage,
   type Notice,
   type ReasoningDelta,
+  type Attachment as WireAttachment,
   type RunEvent as WireEvent,
   type StatusChanged,
   type ToolCall,
@@ -46,6 +47,8 @@ export type ToolCallEvent = EventBase & { type: "tool_call" } & Plain<ToolCall>;
 export type ToolOutputEvent = EventBase & { type: "tool_output" } & Plain<ToolOutput>;
 /** A tool call ended. */
 export type ToolResultEvent = EventBase & { type: "tool_result" } & Plain<ToolResult>;
+/** A file in the workspace that belongs to a message or to a tool result. Only images have a width and a height. */
+export interface Attachment extends Plain<WireAttachment> {}
 /** The usage of one model call. */
 export type UsageEvent = EventBase & { type: "usage" } & Plain<ModelUsage>;
 /** A notice for the user, for example that another worker resumed the run. */

@@ -20,6 +20,7 @@ export type { CallOptions, Token } from "./channel.js";
 export { CONNECTION_LOST, isRunyardError, RunyardError, type ErrorDetails, type ErrorKind } from "./error.js";
 export {
   isTerminal,
+  type Attachment,
   type EventBase,
   type MessageDeltaEvent,
   type MessageEvent,

@@ -37,7 +37,7 @@ pub struct Text {
 /// Converts a page to Markdown. `charset` is the encoding that the source stated, such as the charset of the HTTP header
 /// Content-Type. Without it, the page's own statement counts. Any bytes are accepted: browsers, too, refuse no page.
 ///
-/// The time is about one second for 10 MB, and a few seconds at most: call it on a thread that may block.
+/// Takes up to a few seconds for 10 MB, so call it on a thread that may block.
 pub fn to_markdown(bytes: &[u8], charset: Option<&str>) -> Text {
     let truncated = bytes.len() > MAX_BYTES;
     let html = encoding::decode_markup(&bytes[..bytes.len().min(MAX_BYTES)], charset);

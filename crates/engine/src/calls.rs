@@ -30,7 +30,7 @@ use super::{Outcome, Recorded, SandboxSource, Sink, record};
 use crate::{
     error::Error,
     llm::{ChatMessage, ToolRequest},
-    tools::{OutputSink, ToolAnswer, ToolContext, ToolFailure, Toolbox, excerpt::excerpt},
+    tools::{OutputSink, ToolAnswer, ToolContext, ToolFailure, Toolbox, background::Background, excerpt::excerpt},
 };
 
 pub(super) use failures::Failures;
@@ -39,6 +39,8 @@ pub(super) use plan::{Decision, Planned};
 
 /// Maximum bytes of a tool result. The built-in tools have lower limits.
 pub const MAX_RESULT_BYTES: usize = 256 << 10;
+/// Maximum number of images of a tool result.
+const MAX_IMAGES: usize = 16;
 /// Maximum bytes of live output per call that clients receive while the tool runs. Does not limit the result.
 pub const MAX_SHOWN_BYTES: usize = 512 << 10;
 /// Time for cancelled tools to finish. Tools that still run afterwards are dropped.
@@ -75,6 +77,7 @@ pub(super) struct CallRunner<'a> {
     pub(super) tools: Arc<Toolbox>,
     pub(super) workplace: Arc<dyn SandboxSource>,
     pub(super) sink: Arc<dyn Sink>,
+    pub(super) background: Arc<Background>,
     pub(super) cancel: &'a CancellationToken,
     pub(super) deadline: Instant,
     pub(super) max_parallel_calls: usize,
@@ -211,16 +214,13 @@ impl CallRunner<'_> {
             let context = ToolContext {
                 sandbox,
                 output,
+                background: Arc::clone(&self.background),
                 cancel,
             };
             slot.tool.call(call.arguments.clone(), &context).await
         };
         let result = AssertUnwindSafe(work).catch_unwind().await;
-        let told = |text: String| ToolAnswer {
-            text,
-            is_error: true,
-            truncated: false,
-        };
+        let told = |text: String| ToolAnswer::failed(text);
         let (answer, fatal) = match result {
             Ok(Ok(answer)) => (answer, None),
             Ok(Err(ToolFailure::Reported(text))) => (told(text), None),
@@ -296,14 +296,9 @@ impl CallRunner<'_> {
 impl Done {
     /// Creates an error result for a call that was not run or did not finish in time.
     fn told(call: Planned, text: String) -> Self {
-        let answer = ToolAnswer {
-            text,
-            is_error: true,
-            truncated: false,
-        };
         Self {
             call,
-            answer,
+            answer: ToolAnswer::failed(text),
             took: Duration::ZERO,
             fatal: None,
         }
@@ -317,5 +312,6 @@ fn bounded(answer: &ToolAnswer) -> ToolAnswer {
         text: without_nul(&text),
         is_error: answer.is_error,
         truncated,
+        images: answer.images.iter().take(MAX_IMAGES).cloned().collect(),
     }
 }

@@ -1,10 +1,12 @@
 //! Shortens a conversation to fit the model's context window.
 //!
 //! [`compact`] takes these steps until the conversation fits:
-//! 1. Shorten old assistant messages and old tool results.
-//! 2. Replace old turns by a note. A turn is a message and the tool results that follow. The last turn stays, and so
+//! 1. Replace images by a line of text, oldest first. The newest messages keep their images.
+//! 2. Shorten old assistant messages and old tool results.
+//! 3. Replace old turns by a note. A turn is a message and the tool results that follow. The last turn stays, and so
 //!    do the turns of the first and the last user message.
-//! 3. Shorten all messages.
+//! 4. Replace the remaining images by text, oldest first.
+//! 5. Shorten all messages.
 //!
 //! A shortened assistant message loses its provider data ([`Carried`]), which is valid only for the complete message.
 
@@ -14,6 +16,7 @@ use serde_json::Value;
 
 use super::history::{is_note, note};
 use crate::{
+    images::{Image, not_shown, replace},
     llm::{Carried, ChatMessage},
     tools::excerpt::{excerpt, opening},
 };
@@ -40,6 +43,8 @@ pub struct Compacted {
     pub shortened: usize,
     /// Number of dropped messages.
     pub dropped: usize,
+    /// Number of images that were replaced by text. Images of dropped messages are not counted.
+    pub images: usize,
     /// True if the last user message was shortened.
     pub is_prompt_shortened: bool,
 }
@@ -47,7 +52,7 @@ pub struct Compacted {
 impl Compacted {
     /// Returns whether anything was shortened or dropped.
     pub fn is_changed(&self) -> bool {
-        self.shortened + self.dropped > 0 || self.is_prompt_shortened
+        self.shortened + self.dropped + self.images > 0 || self.is_prompt_shortened
     }
 }
 
@@ -78,7 +83,7 @@ pub fn estimate_all(messages: &[ChatMessage]) -> u64 {
 
 fn estimate(message: &ChatMessage) -> u64 {
     let bytes = match message {
-        ChatMessage::User { text } | ChatMessage::Tool { text, .. } => text.len(),
+        ChatMessage::User { text, .. } | ChatMessage::Tool { text, .. } => text.len(),
         ChatMessage::Assistant {
             text,
             tool_calls,
@@ -92,7 +97,8 @@ fn estimate(message: &ChatMessage) -> u64 {
                     .sum::<usize>()
         }
     };
-    MESSAGE_TOKENS + estimate_bytes(bytes)
+    let images: u64 = message.images().iter().map(Image::tokens).sum();
+    MESSAGE_TOKENS + estimate_bytes(bytes) + images
 }
 
 fn estimate_entries(entries: &[Entry]) -> u64 {
@@ -123,6 +129,7 @@ pub fn compact(messages: Vec<ChatMessage>, max_tokens: u64) -> Compacted {
     let mut entries: Vec<Entry> = messages.into_iter().map(Entry::from).collect();
     let mut total = estimate_entries(&entries);
     let old = entries.len().saturating_sub(NEWEST);
+    let mut images = drop_images(&mut entries[..old], &mut total, max_tokens);
     for entry in &mut entries[..old] {
         if total <= max_tokens {
             break;
@@ -138,6 +145,8 @@ pub fn compact(messages: Vec<ChatMessage>, max_tokens: u64) -> Compacted {
     if total > max_tokens {
         (entries, dropped) = drop_turns(entries, max_tokens);
     }
+    total = estimate_entries(&entries);
+    images += drop_images(&mut entries, &mut total, max_tokens);
     for max_bytes in LAST_RESORT_BYTES {
         if estimate_entries(&entries) <= max_tokens {
             break;
@@ -153,8 +162,28 @@ pub fn compact(messages: Vec<ChatMessage>, max_tokens: u64) -> Compacted {
         shortened: shortened - usize::from(is_prompt_shortened),
         is_prompt_shortened,
         dropped,
+        images,
         messages: entries.into_iter().map(|entry| entry.message).collect(),
     }
+}
+
+/// Replaces images by text, oldest first, until `total` is `max_tokens` or less. Returns the number of images.
+fn drop_images(entries: &mut [Entry], total: &mut u64, max_tokens: u64) -> usize {
+    let mut images = 0;
+    for entry in entries {
+        if *total <= max_tokens {
+            break;
+        }
+        if entry.message.images().is_empty() {
+            continue;
+        }
+        let before = estimate(&entry.message);
+        images += replace(&mut entry.message, |image| {
+            not_shown(image.name(), &"it was left out to fit your context window")
+        });
+        *total = total.saturating_sub(before).saturating_add(estimate(&entry.message));
+    }
+    images
 }
 
 impl From<ChatMessage> for Entry {
@@ -174,7 +203,7 @@ fn is_prompt(message: &ChatMessage) -> bool {
 /// Returns whether the message changed.
 fn shorten(message: &mut ChatMessage, max_bytes: usize) -> bool {
     match message {
-        ChatMessage::User { text } | ChatMessage::Tool { text, .. } => shorten_text(text, max_bytes),
+        ChatMessage::User { text, .. } | ChatMessage::Tool { text, .. } => shorten_text(text, max_bytes),
         ChatMessage::Assistant {
             text,
             tool_calls,
@@ -269,7 +298,7 @@ fn summary(gone: &[ChatMessage]) -> String {
     for message in gone {
         match message {
             ChatMessage::Tool { name, .. } => *tools.entry(name).or_default() += 1,
-            ChatMessage::User { text } if is_prompt(message) => asked.push(opening(text, QUOTED_BYTES)),
+            ChatMessage::User { text, .. } if is_prompt(message) => asked.push(opening(text, QUOTED_BYTES)),
             ChatMessage::User { .. } | ChatMessage::Assistant { .. } => {}
         }
     }

@@ -1,6 +1,7 @@
 //! Configuration of model providers and public models.
 
 mod capabilities;
+mod vision;
 
 use std::collections::BTreeMap;
 
@@ -12,6 +13,7 @@ use crate::llm::ReasoningEffort;
 pub use capabilities::{
     CallIds, Capabilities, EffortStyle, KeyHeader, MaxTokensField, ReasoningReturn, SystemRole, ThinkTags,
 };
+pub use vision::{ImageFormats, Vision, VisionSettings};
 
 /// The provider of models whose configuration names none.
 pub const DEFAULT_PROVIDER: &str = "default";
@@ -43,6 +45,8 @@ pub struct Model {
     pub reasoning_effort: Option<ReasoningEffort>,
     /// Fields added to every request body for this model. They override [`Provider::extra_body`].
     pub extra_body: Map<String, Value>,
+    /// Vision of this model. It overrides the provider's [`Capabilities::vision`].
+    pub vision: VisionSettings,
 }
 
 /// Wire protocol of a provider.

@@ -14,13 +14,11 @@ pub const INTERRUPTED: &str = "interrupted, outcome unknown: the worker stopped 
                                have done all, some or none of its work. Check before you repeat it.";
 
 pub(super) fn note(text: &str) -> ChatMessage {
-    ChatMessage::User {
-        text: format!("{NOTE}{text}"),
-    }
+    ChatMessage::user(format!("{NOTE}{text}"))
 }
 
 pub(super) fn is_note(message: &ChatMessage) -> bool {
-    matches!(message, ChatMessage::User { text } if text.starts_with(NOTE))
+    matches!(message, ChatMessage::User { text, .. } if text.starts_with(NOTE))
 }
 
 /// Moves each result directly after its call, and adds missing results. Drops empty assistant messages and results
@@ -58,6 +56,7 @@ fn close(mended: &mut Vec<ChatMessage>, open: &mut Vec<ToolRequest>, results: &m
             tool_call_id: call.id,
             name: call.name,
             text: INTERRUPTED.to_owned(),
+            images: Vec::new(),
             is_error: true,
         });
         mended.push(result);

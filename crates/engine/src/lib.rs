@@ -19,6 +19,7 @@ pub mod documents;
 mod error;
 pub mod history;
 mod id;
+pub mod images;
 pub mod llm;
 pub mod prompt;
 mod record;

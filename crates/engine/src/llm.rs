@@ -12,6 +12,10 @@ use async_trait::async_trait;
 use futures::stream::BoxStream;
 use serde_json::Value;
 
+use crate::{
+    config::{Vision, VisionSettings},
+    images::Image,
+};
 pub use demo::Demo;
 pub use models::Models;
 pub use upstream::{Retries, Timeouts, Upstream};
@@ -34,6 +38,8 @@ pub struct ModelRequest {
     /// Fields added to the request body. They override the fields of the protocol and of the provider's
     /// configuration.
     pub extra_body: serde_json::Map<String, Value>,
+    /// Vision of the model. It overrides the provider's capabilities.
+    pub vision: VisionSettings,
 }
 
 /// The amount of reasoning before an answer.
@@ -94,6 +100,8 @@ pub enum ChatMessage {
     User {
         /// Text of the message. A note starts with `history::NOTE`.
         text: String,
+        /// Images of the message, in the order in which the text names them.
+        images: Vec<Image>,
     },
     /// A message from the model.
     Assistant {
@@ -112,9 +120,29 @@ pub enum ChatMessage {
         name: String,
         /// Text of the result.
         text: String,
+        /// Images of the result.
+        images: Vec<Image>,
         /// True if the call failed.
         is_error: bool,
     },
+}
+
+impl ChatMessage {
+    /// Returns a message from the user without images.
+    pub fn user(text: impl Into<String>) -> Self {
+        Self::User {
+            text: text.into(),
+            images: Vec::new(),
+        }
+    }
+
+    /// Returns the images of the message.
+    pub fn images(&self) -> &[Image] {
+        match self {
+            Self::User { images, .. } | Self::Tool { images, .. } => images,
+            Self::Assistant { .. } => &[],
+        }
+    }
 }
 
 /// A tool call as the model sent it.
@@ -245,4 +273,10 @@ pub type ModelStream = BoxStream<'static, Result<ModelEvent, LlmError>>;
 pub trait Llm: Send + Sync {
     /// Starts a model call and returns immediately. Polling the stream drives the call and its retries.
     async fn stream(&self, request: ModelRequest) -> ModelStream;
+
+    /// Returns whether a model sees images, and which images its provider accepts. `over` overrides the provider's
+    /// capabilities.
+    fn vision(&self, _model: &str, over: VisionSettings) -> Vision {
+        Vision::from(over)
+    }
 }

@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use runyard_contract::{
     structs,
-    v1::{MessageFinished, ModelUsage, Notice, NoticeKind, ToolCall, ToolResult, run_event::Event},
+    v1::{Attachment, MessageFinished, ModelUsage, Notice, NoticeKind, ToolCall, ToolResult, run_event::Event},
 };
 use serde_json::Value;
 
 use super::{Recorded, StoredMessage, answer::Answer};
 use crate::{
     id,
+    images::Image,
     llm::{Carried, ChatMessage, TokenUsage, ToolRequest},
     tools::ToolAnswer,
 };
@@ -90,6 +91,7 @@ pub(super) fn tool_result(request: &ToolRequest, answer: &ToolAnswer, took: Dura
         tool_call_id: request.id.clone(),
         name: request.name.clone(),
         text: answer.text.clone(),
+        images: answer.images.clone(),
         is_error: answer.is_error,
     };
     let event = Event::ToolResult(ToolResult {
@@ -98,6 +100,7 @@ pub(super) fn tool_result(request: &ToolRequest, answer: &ToolAnswer, took: Dura
         is_error: answer.is_error,
         text: answer.text.clone(),
         truncated: answer.truncated,
+        attachments: answer.images.iter().filter_map(attachment).collect(),
         duration_ms: i64::try_from(took.as_millis()).unwrap_or(i64::MAX),
     });
     let stored = StoredMessage {
@@ -112,4 +115,16 @@ pub(super) fn tool_result(request: &ToolRequest, answer: &ToolAnswer, took: Dura
         },
         message,
     )
+}
+
+/// Describes an image that is in a file of the workspace; `None` for any other image.
+fn attachment(image: &Image) -> Option<Attachment> {
+    Some(Attachment {
+        name: image.name().to_owned(),
+        path: image.path()?.to_owned(),
+        size: i64::try_from(image.size()).unwrap_or(i64::MAX),
+        content_type: image.media_type().to_owned(),
+        width: Some(image.width()),
+        height: Some(image.height()),
+    })
 }

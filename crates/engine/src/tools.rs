@@ -3,7 +3,10 @@
 //! The caller of the engine builds a [`Toolbox`] for each run. The engine checks arguments against the tool's schema
 //! before each call. Only the command of the `bash` tool passes through a shell.
 
+pub mod background;
 pub mod bash;
+pub mod bash_kill;
+pub mod bash_output;
 mod diff;
 pub mod edit;
 pub mod excerpt;
@@ -22,9 +25,10 @@ use runyard_sandbox::Sandbox;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
-use crate::{error::Error, llm::ToolSpec};
+use crate::{error::Error, images::Image, llm::ToolSpec};
 
-pub use toolbox::{Toolbox, core, none};
+use background::Background;
+pub use toolbox::{Toolbox, built_in, core, leader, none};
 
 /// Effect of a tool on the workspace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +48,8 @@ pub struct ToolContext {
     pub sandbox: Arc<dyn Sandbox>,
     /// Receives output while the tool runs.
     pub output: OutputSink,
+    /// Background processes of the run.
+    pub background: Arc<Background>,
     /// Cancels the call and everything that the call started.
     pub cancel: CancellationToken,
 }
@@ -57,6 +63,27 @@ pub struct ToolAnswer {
     pub is_error: bool,
     /// Whether output was left out of `text`.
     pub truncated: bool,
+    /// Images of the result. A model that sees no images is told their names, formats and sizes.
+    pub images: Vec<Image>,
+}
+
+impl ToolAnswer {
+    /// Creates a successful, complete result.
+    pub fn whole(text: impl Into<String>) -> Self {
+        Self {
+            text: text.into(),
+            ..Self::default()
+        }
+    }
+
+    /// Creates the result of a failed call.
+    pub fn failed(text: impl Into<String>) -> Self {
+        Self {
+            text: text.into(),
+            is_error: true,
+            ..Self::default()
+        }
+    }
 }
 
 /// Reason why a tool returned no [`ToolAnswer`].

@@ -19,18 +19,22 @@ use super::{
     budget::Meter,
     calls::{CallRunner, Decision, Failures, Planned, WorkEnd},
     compact::estimate_all,
-    history::{INTERRUPTED, mend, note},
+    history::{INTERRUPTED, is_note, mend, note},
     record,
 };
-use crate::llm::{ChatMessage, Llm, LlmError, ModelRequest, ReasoningEffort, ToolRequest, ToolSpec};
+use crate::{
+    config::VisionSettings,
+    llm::{ChatMessage, Llm, LlmError, ModelRequest, ReasoningEffort, ToolRequest, ToolSpec},
+    tools::background::{self, Background, started_in},
+};
 
 /// Executes a run until it ends. The caller records the run's final state.
 pub async fn run(llm: &dyn Llm, job: Job, sink: Arc<dyn Sink>, cancel: &CancellationToken) -> Outcome {
     let span = tracing::info_span!("run", run_id = %job.run_id);
     let mut turn = RunLoop::new(llm, job, sink, cancel);
-    match turn.go().instrument(span).await {
-        Ok(outcome) | Err(outcome) => outcome,
-    }
+    let (Ok(outcome) | Err(outcome)) = turn.go().instrument(span.clone()).await;
+    turn.bench.background.close().instrument(span).await;
+    outcome
 }
 
 enum Next {
@@ -70,10 +74,18 @@ struct RunLoop<'a> {
 impl<'a> RunLoop<'a> {
     fn new(llm: &'a dyn Llm, job: Job, sink: Arc<dyn Sink>, cancel: &'a CancellationToken) -> Self {
         let meter = Meter::new(&job.budget, job.steps_done, job.tokens_used);
+        let note = resumes_without(&job).map(str::to_owned);
+        let reports = Arc::clone(&sink);
+        let background = Background::new(
+            meter.deadline(),
+            started_in(&job.history),
+            Arc::new(move |text| reports.say(record::notice_event(NoticeKind::Other, text))),
+        );
         let bench = CallRunner {
             tools: Arc::clone(&job.tools),
             workplace: job.workplace,
             sink: Arc::clone(&sink),
+            background: Arc::new(background),
             cancel,
             deadline: meter.deadline(),
             max_parallel_calls: job.budget.max_parallel_calls,
@@ -92,7 +104,7 @@ impl<'a> RunLoop<'a> {
             interrupted: job.interrupted,
             meter,
             failures: Failures::default(),
-            note: None,
+            note,
             is_last: false,
             was_empty: false,
             is_taken_up: job.steps_done > 0,
@@ -224,6 +236,7 @@ impl<'a> RunLoop<'a> {
             max_output_tokens: self.larger_answer.unwrap_or(self.model.max_output_tokens).min(most),
             reasoning_effort: self.reasoning_effort,
             extra_body: serde_json::Map::new(),
+            vision: VisionSettings::UNSET,
         }
     }
 
@@ -284,6 +297,13 @@ fn failed(code: &str, message: &str) -> Outcome {
         // The message may quote the provider and thus contain NUL, which the database cannot store.
         message: without_nul(message),
     }
+}
+
+/// Returns a note for the model if the run was resumed and an earlier worker had started background processes for it.
+fn resumes_without(job: &Job) -> Option<&'static str> {
+    let is_prompt = |message: &ChatMessage| matches!(message, ChatMessage::User { .. }) && !is_note(message);
+    let start = job.history.iter().rposition(is_prompt).unwrap_or_default();
+    (job.steps_done > 0 && started_in(&job.history[start..]) > 0).then_some(background::RESUMED)
 }
 
 fn call_ids(messages: &[ChatMessage]) -> HashSet<String> {

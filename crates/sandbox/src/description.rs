@@ -92,7 +92,7 @@ fn size(bytes: u64) -> String {
 
 const PROGRAMS_SCRIPT: &str = r#"
 found= missing=
-for name in bash sh awk sed grep rg sort jq sqlite3 psql git tar zip unzip make cmake gcc g++ node npm perl ruby php java javac go \
+for name in bash sh awk sed grep rg sort jq sqlite3 psql git curl tar zip unzip make cmake gcc g++ pip3 node npm perl ruby php java javac go \
     rustc cargo R gnuplot pandoc pdflatex libreoffice pdftotext convert ffmpeg chromium; do
     if command -v "$name" >/dev/null; then found="$found $name"; else missing="$missing $name"; fi
 done

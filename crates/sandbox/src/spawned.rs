@@ -9,7 +9,7 @@ use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{UnixStream, unix::pipe},
     sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot},
-    task::{JoinHandle, spawn_blocking},
+    task::{JoinError, JoinHandle, spawn_blocking},
     time::Instant,
 };
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -41,14 +41,7 @@ impl Spawned {
     /// # Errors
     /// INTERNAL if waiting for the process failed.
     pub async fn close(self) -> Result<Execution> {
-        let Self {
-            stdin,
-            stdout,
-            stop: _stop_when_dropped,
-            ended,
-        } = self;
-        drop((stdin, stdout));
-        joined(ended).await
+        self.close_or_stop(&CancellationToken::new()).await
     }
 
     /// Kills the process and its child processes. Returns the same result as [`Spawned::close`].
@@ -58,6 +51,26 @@ impl Spawned {
     pub async fn stop(self) -> Result<Execution> {
         drop(self.stop);
         joined(self.ended).await
+    }
+
+    /// Does the same as [`Spawned::close`] until `stop` is cancelled, and then the same as [`Spawned::stop`].
+    ///
+    /// # Errors
+    /// The errors of [`Spawned::close`].
+    pub async fn close_or_stop(self, stop: &CancellationToken) -> Result<Execution> {
+        let Self {
+            stdin,
+            stdout,
+            stop: stop_when_dropped,
+            mut ended,
+        } = self;
+        drop((stdin, stdout));
+        tokio::select! {
+            done = &mut ended => return done.map_err(lost)?,
+            () = stop.cancelled() => {}
+        }
+        drop(stop_when_dropped);
+        joined(ended).await
     }
 }
 
@@ -144,7 +157,9 @@ async fn live(
 }
 
 async fn joined(ended: JoinHandle<Result<Execution>>) -> Result<Execution> {
-    ended
-        .await
-        .map_err(|error| Error::internal("running the process failed", error))?
+    ended.await.map_err(lost)?
+}
+
+fn lost(error: JoinError) -> Error {
+    Error::internal("running the process failed", error)
 }

@@ -5,25 +5,29 @@
 //! | instructions of the agent | `agents::version` |
 //! | sandbox, created on first use | `projects::on_demand` |
 //! | files that the `StartRun` request names | `uploads::place` |
-//! | core tools | `tools` |
+//! | built-in tools | `tools` |
 //! | further tools | `worker/tools` |
 //! | mode, and the tools that it allows | `config::modes`, `agents::tools` |
 //! | limits | `runs::budget` |
 //! | history | `threads::history` |
+//! | images of the history | `worker/images` |
 //! | price of model calls | `ledger::billing`, through the sink (`worker/sink.rs`) |
 //! | reservations for model calls | `runs::reserve`, through the sink |
 
 use std::sync::Arc;
 
-use super::tools::{Extra, mcp, memory, skills};
+use super::{
+    images,
+    tools::{Extra, mcp, memory, skills, web},
+};
 use crate::{
     accounts::Scope,
     agents::{self, tools::Access},
     app::App,
-    config::Model,
+    config::{Model, VisionSettings},
     engine::{Job, ModelLimits, prompt::Prompt},
     error::Result,
-    llm::ReasoningEffort,
+    llm::{Llm, ReasoningEffort},
     projects::OnDemand,
     runs::{RunLog, budget, claim::Claimed},
     threads::history,
@@ -46,13 +50,16 @@ pub(super) async fn assemble(app: &App, claimed: &Claimed, model: &Model, log: &
     }
     let workplace = workplace(app, claimed, &extra).await?;
     // Load the history after placing the files, because the history contains the names of the placed files.
-    let past = match &claimed.fresh {
+    let mut past = match &claimed.fresh {
         Some(fresh) => history::of_prompt(&fresh.prompt),
         None => history::load(db, scope, (run.thread_id, run.id), model.context_window).await?,
     };
+    let vision = app.llm.vision(&model.name, VisionSettings::UNSET);
+    images::show(&workplace, &mut past, vision).await;
     if access.allows(memory::NAME) {
         memory::add(app, run, &agent, &past.messages, log, &mut extra).await?;
     }
+    web::add(app, run, access, &mut extra);
     if mode.allows_servers() {
         mcp::add(app, run, &agent, &workplace, log, &mut extra).await;
     }
@@ -120,7 +127,7 @@ impl RunTools {
             None
         };
         Ok(Self {
-            toolbox: Toolbox::for_run(tools::core(), extra.tools)?.only(|name| access.allows(name)),
+            toolbox: Toolbox::for_run(tools::built_in(), extra.tools)?.only(|name| access.allows(name)),
             sandbox,
             sections: extra.sections,
         })

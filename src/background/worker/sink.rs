@@ -22,7 +22,7 @@ use crate::{
         reserve::{CallEstimate, reserve},
     },
     telemetry,
-    threads::{NewMessage, messages::StoredCall},
+    threads::{Attachment, NewMessage, messages::StoredCall},
     v1::{MessageRole, ModelUsage, NoticeKind, run_event::Event},
 };
 
@@ -171,7 +171,7 @@ fn stored(message: StoredMessage) -> NewMessage {
         partial,
     } = message;
     match message {
-        ChatMessage::User { text } => NewMessage::text(message_id, MessageRole::User, text),
+        ChatMessage::User { text, images: _ } => NewMessage::text(message_id, MessageRole::User, text),
         ChatMessage::Assistant {
             text,
             tool_calls,
@@ -194,10 +194,12 @@ fn stored(message: StoredMessage) -> NewMessage {
             tool_call_id,
             name: _,
             text,
+            images,
             is_error,
         } => {
             let mut new = NewMessage::text(message_id, MessageRole::Tool, text);
             new.tool_call_id = Some(tool_call_id);
+            new.attachments = images.iter().filter_map(Attachment::of_image).collect();
             new.is_error = is_error;
             new
         }

@@ -3,6 +3,7 @@
 pub(super) mod mcp;
 pub(super) mod memory;
 pub(super) mod skills;
+pub(super) mod web;
 
 use std::sync::Arc;
 

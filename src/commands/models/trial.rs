@@ -12,7 +12,7 @@ use super::super::{
     output::{cut, one_line, remark},
 };
 use crate::{
-    config::Model,
+    config::{Model, VisionSettings},
     engine::salvage,
     error::Result,
     llm::{
@@ -61,7 +61,7 @@ fn provider(model: &Model, models: &Models) -> Check {
 
 fn question() -> Vec<ChatMessage> {
     let text = "Count from 1 to 20 in digits, separated by commas, and write nothing else.".to_owned();
-    vec![ChatMessage::User { text }]
+    vec![ChatMessage::user(text)]
 }
 
 /// One answer of the model.
@@ -131,6 +131,7 @@ impl Trial<'_> {
             max_output_tokens: self.model.max_output_tokens,
             reasoning_effort: None,
             extra_body: Map::new(),
+            vision: VisionSettings::UNSET,
         };
         let asked_at = Instant::now();
         let mut heard = Heard::default();
@@ -147,7 +148,7 @@ impl Trial<'_> {
 
     async fn tool_checks(&self) -> Vec<Check> {
         let text = format!("Call the tool {TOOL} with the key \"colour\". Then tell me the value in one word.");
-        let mut messages = vec![ChatMessage::User { text }];
+        let mut messages = vec![ChatMessage::user(text)];
         let mut heard = self.ask(messages.clone(), true).await;
         if let Some(failure) = heard.failure() {
             return vec![Check::bad("tool call", failure)];
@@ -174,6 +175,7 @@ impl Trial<'_> {
             tool_call_id: call.id,
             name: call.name,
             text: VALUE.to_owned(),
+            images: Vec::new(),
             is_error: false,
         });
         checks.push(result_check(&self.ask(messages, true).await));

@@ -281,7 +281,7 @@ async fn an_empty_answer_is_retried_once() {
             "leave message \"Here.\" + usage 10/5"
         ]
     );
-    let ChatMessage::User { text } = &played.last_sent()[1] else {
+    let ChatMessage::User { text, .. } = &played.last_sent()[1] else {
         panic!("no note")
     };
     assert!(text.contains("empty"), "{text}");

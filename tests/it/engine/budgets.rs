@@ -21,7 +21,7 @@ async fn an_exhausted_step_budget_ends_with_one_request_without_tools() {
     );
     let tools: Vec<usize> = played.sent.iter().map(|request| request.tools.len()).collect();
     assert_eq!(tools, [2, 2, 0]);
-    let Some(ChatMessage::User { text }) = played.last_sent().last() else {
+    let Some(ChatMessage::User { text, .. }) = played.last_sent().last() else {
         panic!("no note")
     };
     assert!(text.contains("steps"), "{text}");

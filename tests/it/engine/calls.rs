@@ -211,7 +211,7 @@ async fn the_same_failing_call_twice_in_a_row_ends_tool_use() {
     );
     let last = played.sent.last().unwrap();
     assert!(last.tools.is_empty());
-    let Some(ChatMessage::User { text }) = last.messages.last() else {
+    let Some(ChatMessage::User { text, .. }) = last.messages.last() else {
         panic!("no explanation")
     };
     assert!(text.contains("failed twice in a row"), "{text}");

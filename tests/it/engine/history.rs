@@ -45,7 +45,7 @@ async fn a_conversation_over_the_window_is_compacted_with_a_notice() {
     assert_paired(sent);
     assert!(
         sent.iter()
-            .any(|message| matches!(message, ChatMessage::User { text } if text.starts_with(NOTE)))
+            .any(|message| matches!(message, ChatMessage::User { text, .. } if text.starts_with(NOTE)))
     );
     assert_eq!(played.sent[0].system, "Be brief.");
 }

@@ -2,16 +2,21 @@
 
 use std::time::{Duration, Instant};
 
-use runyard::{engine::Outcome, llm::ChatMessage, tools, v1::run_event::Event};
+use runyard::{
+    engine::{Outcome, history::NOTE},
+    llm::{ChatMessage, LlmError},
+    tools,
+    v1::run_event::Event,
+};
 use serde_json::json;
 
-use super::script::{Say, Stage, answer, call, text};
+use super::script::{Say, Stage, answer, assistant, call, result, text, user};
 use crate::tools::Shop;
 
 fn stage(shop: &Shop, turns: Vec<Vec<Say>>) -> Stage {
     let mut stage = Stage::new(turns);
     stage.job.workplace = shop.sandbox.clone();
-    stage.job.tools = tools::core();
+    stage.job.tools = tools::built_in();
     stage
 }
 
@@ -104,4 +109,139 @@ async fn stop_kills_a_running_command_and_its_child_processes() {
     let beats = shop.content("beats").len();
     tokio::time::sleep(Duration::from_millis(300)).await;
     assert_eq!(shop.content("beats").len(), beats, "something is still running");
+}
+
+/// Starts a process that writes to the file `beats` until it ends.
+fn beating() -> Say {
+    let command = "echo ready; while sleep 0.05; do echo beat >> beats; done";
+    call("b", "bash", &json!({"command": command, "background": true}))
+}
+
+fn first_output() -> Say {
+    call("o", "bash_output", &json!({"id": "bash_1", "wait_seconds": 20}))
+}
+
+async fn assert_still(shop: &Shop) {
+    let beats = || {
+        std::fs::read_to_string(shop.workspace.join("beats"))
+            .unwrap_or_default()
+            .len()
+    };
+    let before = beats();
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert_eq!(beats(), before, "a background process is still running");
+}
+
+#[tokio::test]
+async fn background_processes_end_with_a_completed_run() {
+    let shop = Shop::new();
+    let wait = json!({"command": "while [ ! -e beats ]; do sleep 0.05; done"});
+    let turns = vec![
+        answer(vec![
+            beating(),
+            call("q", "bash", &json!({"command": "exit 3", "background": true})),
+        ]),
+        answer(vec![first_output(), call("w", "bash", &wait)]),
+        answer(vec![call(
+            "e",
+            "bash_output",
+            &json!({"id": "bash_2", "wait_seconds": 20, "wait_for": "end"}),
+        )]),
+        text("It runs."),
+    ];
+    let played = stage(&shop, turns).run().await;
+    played.assert_completed();
+    let log = &played.log;
+    assert!(
+        log.has("result b \"[started bash_1 in the background"),
+        "{:#?}",
+        played.lines()
+    );
+    assert!(log.has("result o \"ready\\n[still running"), "{:#?}", played.lines());
+    assert!(
+        log.has("result e \"(no new output)\\n[ended: exit status 3]"),
+        "{:#?}",
+        played.lines()
+    );
+    let notices: Vec<String> = log.events.lock().unwrap().iter().filter_map(notice).collect();
+    assert_eq!(
+        notices,
+        [
+            "The background process bash_2 has ended: exit status 3.",
+            "Background processes were ended: bash_1."
+        ]
+    );
+    assert_still(&shop).await;
+}
+
+fn notice(event: &Event) -> Option<String> {
+    match event {
+        Event::Notice(notice) => Some(notice.message.clone()),
+        _ => None,
+    }
+}
+
+#[tokio::test]
+async fn background_processes_end_with_a_stopped_and_with_a_failed_run() {
+    for is_stopped in [true, false] {
+        let shop = Shop::new();
+        let last = if is_stopped {
+            vec![Say::Hang]
+        } else {
+            vec![Say::Fail(LlmError::Refused("no".to_owned()))]
+        };
+        let stage = stage(&shop, vec![answer(vec![beating()]), answer(vec![first_output()]), last]);
+        let (log, cancel) = (stage.log.clone(), stage.cancel.clone());
+        let (played, ()) = tokio::join!(stage.run(), async {
+            log.wait_for("result o \"ready").await;
+            if is_stopped {
+                cancel.cancel();
+            }
+        });
+        match played.outcome {
+            Outcome::Stopped => assert!(is_stopped),
+            Outcome::Failed { .. } => assert!(!is_stopped),
+            other => panic!("{other:?}"),
+        }
+        assert_still(&shop).await;
+    }
+}
+
+#[tokio::test]
+async fn a_resumed_run_tells_the_model_that_its_background_processes_ended() {
+    let shop = Shop::new();
+    let start = r#"{"command":"sleep 600","background":true}"#;
+    let told = |messages: &[ChatMessage]| {
+        let note = messages.last().unwrap();
+        matches!(note, ChatMessage::User { text } if text.starts_with(NOTE) && text.contains("background processes"))
+    };
+    for (steps_done, earlier, wanted) in [(1, false, true), (0, false, false), (1, true, false)] {
+        let mut stage = stage(
+            &shop,
+            vec![
+                answer(vec![call(
+                    "s",
+                    "bash",
+                    &json!({"command": "sleep 600", "background": true}),
+                )]),
+                text("Done."),
+            ],
+        );
+        stage.job.steps_done = steps_done;
+        stage.job.history = vec![
+            user("Do it."),
+            assistant("", &[("c", "bash", start)]),
+            result("c", "bash", "[started bash_1 in the background]"),
+        ];
+        if earlier {
+            // The process belongs to an earlier run of the thread.
+            stage.job.history.extend([assistant("Done.", &[]), user("Do more.")]);
+        }
+        let played = stage.run().await;
+        played.assert_completed();
+        assert_eq!(told(&played.sent[0].messages), wanted, "{steps_done} {earlier}");
+        assert!(!told(&played.sent[1].messages));
+        // Ids are not used again.
+        assert!(played.log.has("result s \"[started bash_2 in"), "{:#?}", played.lines());
+    }
 }

@@ -53,7 +53,7 @@ pub fn text(text: &'static str) -> Vec<Say> {
 }
 
 pub fn user(text: &str) -> ChatMessage {
-    ChatMessage::User { text: text.to_owned() }
+    ChatMessage::user(text)
 }
 
 pub fn assistant(text: &str, calls: &[(&str, &str, &str)]) -> ChatMessage {
@@ -101,6 +101,7 @@ pub fn result(id: &str, name: &str, text: &str) -> ChatMessage {
         tool_call_id: id.to_owned(),
         name: name.to_owned(),
         text: text.to_owned(),
+        images: Vec::new(),
         is_error: false,
     }
 }
@@ -317,18 +318,11 @@ impl Tool for Probe {
 }
 
 pub fn fine(text: &str) -> ToolAnswer {
-    ToolAnswer {
-        text: text.to_owned(),
-        is_error: false,
-        truncated: false,
-    }
+    ToolAnswer::whole(text)
 }
 
 pub fn failing(text: &str) -> ToolAnswer {
-    ToolAnswer {
-        is_error: true,
-        ..fine(text)
-    }
+    ToolAnswer::failed(text)
 }
 
 pub struct Stage {

@@ -54,7 +54,7 @@ impl Desk {
     }
 
     async fn say(&mut self, text: &str) -> String {
-        self.messages.push(ChatMessage::User { text: text.to_owned() });
+        self.messages.push(ChatMessage::user(text));
         for _ in 0..15 {
             let request = ModelRequest {
                 model: "demo".to_owned(),
@@ -109,6 +109,7 @@ impl Desk {
             tool_call_id,
             name,
             text,
+            images: Vec::new(),
             is_error,
         });
     }

@@ -71,9 +71,7 @@ fn conversation(model: &str, carried: Option<Carried>) -> ModelRequest {
     ModelRequest {
         model: model.to_owned(),
         messages: vec![
-            ChatMessage::User {
-                text: "look".to_owned(),
-            },
+            ChatMessage::user("look"),
             ChatMessage::Assistant {
                 text: String::new(),
                 tool_calls: vec![call],
@@ -83,6 +81,7 @@ fn conversation(model: &str, carried: Option<Carried>) -> ModelRequest {
                 tool_call_id: "call_1".to_owned(),
                 name: "bash".to_owned(),
                 text: "data.csv".to_owned(),
+                images: Vec::new(),
                 is_error: false,
             },
         ],

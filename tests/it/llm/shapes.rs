@@ -15,7 +15,7 @@ use std::{
 use futures::{StreamExt, stream};
 use regex::Regex;
 use runyard::{
-    config::{Provider, ProviderKind},
+    config::{Provider, ProviderKind, VisionSettings},
     llm::{ChatMessage, EndReason, LlmError, ModelRequest, Retries, Timeouts, Upstream as Adapter},
 };
 use runyard_upstream::{Received, Script, Turn as Response, Upstream};
@@ -131,9 +131,7 @@ async fn play_one(shape: &Shape, writes: Writes) -> Result<(), String> {
             .last()
             .is_none_or(|last| !matches!(last, ChatMessage::Tool { .. }))
         {
-            messages.push(ChatMessage::User {
-                text: std::mem::replace(&mut text, "and now?".to_owned()),
-            });
+            messages.push(ChatMessage::user(std::mem::replace(&mut text, "and now?".to_owned())));
         }
         let before = server.count();
         let request = ModelRequest {
@@ -141,6 +139,7 @@ async fn play_one(shape: &Shape, writes: Writes) -> Result<(), String> {
             messages: messages.clone(),
             tools: vec![bash_tool()],
             extra_body: shape.extra_body.clone(),
+            vision: VisionSettings::UNSET,
             ..question("")
         };
         let reply = ask(&adapter, request).await;
@@ -217,6 +216,7 @@ fn remember(messages: &mut Vec<ChatMessage>, reply: Reply) {
             tool_call_id: call.id.clone(),
             name: call.name.clone(),
             text: "data.csv".to_owned(),
+            images: Vec::new(),
             is_error: false,
         })
         .collect();

@@ -146,11 +146,12 @@ async fn the_whole_history_and_the_tools_are_sent() {
         tool_call_id: id.to_owned(),
         name: "bash".to_owned(),
         text: text.to_owned(),
+        images: Vec::new(),
         is_error,
     };
     let request = ModelRequest {
         messages: vec![
-            ChatMessage::User { text: "go".to_owned() },
+            ChatMessage::user("go"),
             ChatMessage::Assistant {
                 text: "Looking.".to_owned(),
                 tool_calls: vec![call("c1", r#"{"command":"ls"}"#), call("c2", "not json")],
@@ -163,9 +164,7 @@ async fn the_whole_history_and_the_tools_are_sent() {
                 tool_calls: Vec::new(),
                 carried: None,
             },
-            ChatMessage::User {
-                text: "and?".to_owned(),
-            },
+            ChatMessage::user("and?"),
         ],
         tools: vec![bash_tool()],
         ..question("")

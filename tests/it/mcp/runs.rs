@@ -5,6 +5,7 @@ use std::{
     time::Duration,
 };
 
+use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::json;
 use tokio::sync::Barrier;
 
@@ -12,7 +13,7 @@ use super::{
     calls, http, notices, permit_loopback,
     raw::{RawServer, Reaction},
     result, run_of, run_with,
-    server::McpServer,
+    server::{McpServer, picture},
 };
 use crate::test_server::on_every_database_with;
 
@@ -87,10 +88,14 @@ async fn every_kind_of_result_reaches_the_model() {
 }
 
 #[tokio::test]
-async fn an_image_of_a_result_is_saved_in_the_workspace() {
+async fn an_image_of_a_result_is_saved_in_the_workspace_and_shown_to_the_model() {
     on_every_database_with(
         |_| calls("box__picture", json!({})),
-        permit_loopback,
+        |config| {
+            permit_loopback(config);
+            let provider = config.providers.get_mut("default").unwrap();
+            provider.capabilities.vision.images = Some(true);
+        },
         async |server| {
             let remote = McpServer::start(None).await;
             let caller = server.caller("ann");
@@ -98,18 +103,26 @@ async fn an_image_of_a_result_is_saved_in_the_workspace() {
             let agent = caller.post("/agents", agent).await.ok();
             let body = json!({"prompt": "Draw.", "agent_id": agent["agent_id"]});
             let run = caller.post("/agent/start", body).await.ok();
-            let text = result(&caller.events(&run, 0).await)["text"]
-                .as_str()
-                .unwrap()
-                .to_owned();
+            let result = result(&caller.events(&run, 0).await);
+            let text = result["text"].as_str().unwrap().to_owned();
             let path = text.split(" is saved as ").nth(1).unwrap().trim_end_matches(']');
-            assert!(text.starts_with("[image 1: image/png, 8 bytes]"), "{text}");
+            let bytes = STANDARD.decode(picture()).unwrap();
+            let size = bytes.len();
+            assert!(
+                text.starts_with(&format!("[image 1: image/png, {size} bytes]")),
+                "{text}"
+            );
             let project = format!("/projects/{}", run["project_id"].as_str().unwrap());
             let project = caller.get(&project).await.ok();
             let sandbox = project["sandbox_id"].as_str().unwrap();
             let file = caller.request("GET", &format!("/sandboxes/{sandbox}/files/content?path={path}"));
             let content = file.send().await.unwrap().bytes().await.unwrap();
-            assert_eq!(&content[..], b"\x89PNG\r\n\x1a\n", "{path}");
+            assert_eq!(&content[..], bytes, "{path}");
+            let attached = &result["attachments"][0];
+            assert_eq!((&attached["width"], &attached["height"]), (&json!(3), &json!(2)));
+            assert_eq!(format!("/workspace/{}", attached["path"].as_str().unwrap()), path);
+            let sent = server.upstream.requests().pop().unwrap().body.to_string();
+            assert!(sent.contains(&format!("data:image/png;base64,{}", picture())), "{sent}");
         },
     )
     .await;

@@ -6,6 +6,7 @@ use std::sync::{
 };
 
 use axum::{Router, extract::Request, middleware::Next};
+use base64::{Engine, engine::general_purpose::STANDARD};
 use rmcp::{
     ErrorData, ServerHandler,
     model::{
@@ -19,6 +20,8 @@ use rmcp::{
 };
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
+
+use crate::pictures::png;
 
 #[derive(Default)]
 pub struct Seen {
@@ -101,6 +104,11 @@ fn listed() -> Vec<Tool> {
     serde_json::from_value(tools).unwrap()
 }
 
+/// Returns the image of the tool `picture`, in Base64.
+pub fn picture() -> String {
+    STANDARD.encode(png(3, 2))
+}
+
 impl Tools {
     async fn result(&self, request: &CallToolRequestParams, context: &RequestContext<RoleServer>) -> Value {
         let argument = |name: &str| request.arguments.as_ref().and_then(|map| map.get(name).cloned());
@@ -118,7 +126,7 @@ impl Tools {
                 json!({"content": [{"type": "text", "text": "done"}]})
             }
             "fail" => json!({"content": [{"type": "text", "text": "no such city"}], "isError": true}),
-            "picture" => json!({"content": [{"type": "image", "mimeType": "image/png", "data": "iVBORw0KGgo="}]}),
+            "picture" => json!({"content": [{"type": "image", "mimeType": "image/png", "data": picture()}]}),
             "table" => json!({"content": [{"type": "text", "text": "a table"}], "structuredContent": {"rows": [1, 2]}}),
             _ => json!({"content": []}),
         }

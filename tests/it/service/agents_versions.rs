@@ -179,7 +179,16 @@ async fn core_tools_are_always_on_and_chat_has_none() {
             let caller = server.caller("ann");
             let off = json!({"bash": {"enabled": false}, "skills": {"enabled": true}});
             let (agent, path) = made(&caller, json!({"name": "Agent", "agentpress_tools": off})).await;
-            let core = ["bash", "read", "write", "edit", "glob", "grep"];
+            let core = [
+                "bash",
+                "read",
+                "write",
+                "edit",
+                "glob",
+                "grep",
+                "bash_output",
+                "bash_kill",
+            ];
             let tools = caller.get(&format!("{path}/tools")).await.ok();
             let others = ["remember", "recall", "forget", "skill"];
             assert_eq!(each(&tools, "tools", "name"), [&core[..], &others].concat());

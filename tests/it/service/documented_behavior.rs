@@ -319,7 +319,7 @@ async fn core_tools_cannot_be_disabled() {
                 assert_eq!(*setting, json!({"enabled": true}), "{tool}");
             }
             caller.ended(&caller.start("x").await).await;
-            assert_eq!(server.upstream.requests()[0].tool_names().len(), 6);
+            assert_eq!(server.upstream.requests()[0].tool_names().len(), 8);
         },
     )
     .await;

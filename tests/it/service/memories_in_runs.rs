@@ -166,7 +166,16 @@ async fn a_run_without_memory_neither_reads_nor_writes() {
                 let refused = results(&events)[0];
                 assert!(!refused.starts_with("Remembered"), "{refused}");
             }
-            let core = ["bash", "edit", "glob", "grep", "read", "write"];
+            let core = [
+                "bash",
+                "bash_kill",
+                "bash_output",
+                "edit",
+                "glob",
+                "grep",
+                "read",
+                "write",
+            ];
             for request in server.upstream.requests() {
                 assert_same_set(&request.tool_names(), &core, "tools of a run without memory");
                 let body = request.body.to_string();

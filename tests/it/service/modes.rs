@@ -158,6 +158,39 @@ async fn a_configured_mode_sets_tools_prompt_and_budget() {
 }
 
 #[tokio::test]
+async fn the_tools_for_background_processes_follow_bash() {
+    let shell = Mode {
+        name: "shell".to_owned(),
+        tools: vec!["bash".to_owned()],
+        ..review()
+    };
+    let others = Mode {
+        name: "others".to_owned(),
+        tools: vec!["read".to_owned(), "bash_*".to_owned()],
+        ..review()
+    };
+    on_every_database_with(
+        |_| Turn::text("Yes."),
+        |config| config.modes = vec![shell.clone(), others.clone()],
+        async |server| {
+            let caller = server.caller("ann");
+            for mode in ["shell", "others"] {
+                let body = json!({"prompt": "x", "mode": mode});
+                caller.ended(&caller.post("/agent/start", body).await.ok()).await;
+            }
+            let sent = server.upstream.requests();
+            assert_same_set(
+                &sent[0].tool_names(),
+                &["bash", "bash_output", "bash_kill"],
+                "tools with bash",
+            );
+            assert_same_set(&sent[1].tool_names(), &["read"], "tools without bash");
+        },
+    )
+    .await;
+}
+
+#[tokio::test]
 async fn a_run_whose_mode_was_removed_fails_and_gets_no_tools() {
     on_every_database_with(
         |gate| Script::turns([Turn::text("Held.").held_by(gate)]),

@@ -55,7 +55,16 @@ async fn every_parameter_has_its_documented_default() {
                 assert_eq!(run["model_name"], "kortix/minimax");
                 assert_eq!(run["status"], "completed");
             }
-            let tools = ["bash", "edit", "glob", "grep", "read", "write"];
+            let tools = [
+                "bash",
+                "bash_kill",
+                "bash_output",
+                "edit",
+                "glob",
+                "grep",
+                "read",
+                "write",
+            ];
             for request in server.upstream.requests() {
                 assert_same_set(&request.tool_names(), &tools, "tools of a run");
             }
@@ -174,7 +183,7 @@ async fn chat_mode_has_no_tools_and_creates_no_sandbox() {
                 .await
                 .ok();
             assert_eq!(caller.ended(&run).await["mode"], "code");
-            assert_eq!(server.upstream.requests()[1].tool_names().len(), 6);
+            assert_eq!(server.upstream.requests()[1].tool_names().len(), 8);
         },
     )
     .await;

@@ -1,8 +1,10 @@
 //! Tests of the read, write and edit tools.
 
+use image::ImageFormat;
 use serde_json::json;
 
 use super::Shop;
+use crate::pictures::{bomb, picture};
 
 #[tokio::test]
 async fn read_numbers_lines_and_continues_at_an_offset() {
@@ -54,10 +56,42 @@ async fn read_limits_lines_and_bytes() {
 }
 
 #[tokio::test]
+async fn read_returns_images_of_each_format_and_refuses_damaged_ones() {
+    let shop = Shop::new();
+    let formats = [
+        (ImageFormat::Png, "image/png"),
+        (ImageFormat::Jpeg, "image/jpeg"),
+        (ImageFormat::WebP, "image/webp"),
+        (ImageFormat::Gif, "image/gif"),
+    ];
+    for (format, media_type) in formats {
+        let bytes = picture(format, 30, 20);
+        // The name does not decide.
+        shop.put("picture.txt", &bytes);
+        let answer = shop
+            .call("read", json!({"path": "/workspace/picture.txt"}))
+            .await
+            .unwrap();
+        let [image] = &answer.images[..] else {
+            panic!("{answer:?}")
+        };
+        let found = (image.media_type(), image.width(), image.height(), image.size());
+        assert_eq!(found, (media_type, 30, 20, bytes.len()));
+        assert_eq!(image.path(), Some("picture.txt"));
+    }
+    shop.put("bomb.png", &bomb());
+    let error = shop.error("read", json!({"path": "bomb.png"})).await;
+    assert!(error.contains("the limit is 40 million pixels"), "{error}");
+    shop.put("bad.png", b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR");
+    let error = shop.error("read", json!({"path": "bad.png"})).await;
+    assert_eq!(error, "the image bad.png cannot be shown: the file is damaged");
+}
+
+#[tokio::test]
 async fn read_refuses_files_that_are_not_text() {
     let shop = Shop::new();
-    shop.put("image.png", b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR");
-    let error = shop.error("read", json!({"path": "image.png"})).await;
+    shop.put("program", b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0");
+    let error = shop.error("read", json!({"path": "program"})).await;
     assert!(error.contains("binary file of 16 bytes"), "{error}");
     shop.put("latin1", b"caf\xe9\n");
     assert_eq!(

@@ -33,7 +33,7 @@ impl Tool for Named {
 
 fn with(names: &[&'static str]) -> runyard::engine::Result<Arc<Toolbox>> {
     let extra = names.iter().map(|&name| Arc::new(Named(name)) as Arc<dyn Tool>);
-    Toolbox::for_run(tools::core(), extra.collect())
+    Toolbox::for_run(tools::built_in(), extra.collect())
 }
 
 #[test]
@@ -42,7 +42,18 @@ fn a_run_has_the_core_tools_and_its_own_tools() {
     let names: Vec<&str> = toolbox.names().collect();
     assert_eq!(
         names,
-        ["bash", "read", "write", "edit", "glob", "grep", "search", "notes"]
+        [
+            "bash",
+            "read",
+            "write",
+            "edit",
+            "glob",
+            "grep",
+            "bash_output",
+            "bash_kill",
+            "search",
+            "notes"
+        ]
     );
     let (search, core) = (toolbox.find("search").unwrap(), tools::core());
     assert!(search.check(&json!({"n": 1})).is_ok() && search.check(&json!({})).is_err());
@@ -50,7 +61,7 @@ fn a_run_has_the_core_tools_and_its_own_tools() {
     assert!(core.find("search").is_none(), "other runs do not get the tool");
     // All runs share the compiled schemas of the core tools.
     assert!(std::ptr::eq(toolbox.find("bash").unwrap(), core.find("bash").unwrap()));
-    assert!(Arc::ptr_eq(&with(&[]).unwrap(), &core));
+    assert!(Arc::ptr_eq(&with(&[]).unwrap(), &tools::built_in()));
 }
 
 #[test]

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from runyard._proto import events_pb2
-from runyard.models import NoticeKind, RunStatus, value_of
+from runyard.models import Attachment, NoticeKind, RunStatus, value_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,6 +98,7 @@ class ToolResult(RunEvent):
     text: str
     truncated: bool
     duration_ms: int
+    attachments: list[Attachment]
 
 
 @dataclass(frozen=True, kw_only=True)

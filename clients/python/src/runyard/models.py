@@ -295,6 +295,18 @@ class MessageToolCall:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Attachment:
+    """A file in the workspace that belongs to a message or to a tool result. Only images have a width and a height."""
+
+    name: str
+    path: str
+    size: int
+    content_type: str
+    width: int | None
+    height: int | None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Message:
     """A message of a thread, with its tool calls or files."""
 
@@ -308,6 +320,7 @@ class Message:
     files: list[str]
     partial: bool
     created_at: datetime.datetime
+    attachments: list[Attachment]
 
 
 @dataclass(frozen=True, kw_only=True)

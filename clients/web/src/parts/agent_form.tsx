@@ -135,7 +135,7 @@ export function AgentForm({ agent, onSaved }: { agent: Agent | null; onSaved: (a
       </fieldset>
       <fieldset>
         <legend>Tools</legend>
-        <p class="small dim">The six core tools run in the sandbox and are always enabled.</p>
+        <p class="small dim">The core tools run in the sandbox and are always enabled.</p>
         <ul class="tool-list">
           {tools.value.filter((tool) => tool.server === "" && !OF_MEMORY.has(tool.name)).map((tool) => (
             <li key={tool.name}>
@@ -291,4 +291,6 @@ const CORE: readonly AgentTool[] = [
   ["edit", "Replaces part of a text file."],
   ["glob", "Finds files by name pattern."],
   ["grep", "Finds lines that match a pattern."],
+  ["bash_output", "Reads the output of a background command."],
+  ["bash_kill", "Ends a background command."],
 ].map(([name, description]) => ({ name: name!, description: description!, isCore: true, enabled: true, parametersSchema: "{}", server: "" }));

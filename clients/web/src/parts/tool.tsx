@@ -1,5 +1,5 @@
 // A tool call: its arguments, its live output and its result.
-import { BookOpen, Brain, ChevronRight, FilePenLine, FilePlus2, FileSearch, FolderSearch, Plug, SquareTerminal, TextSearch } from "lucide";
+import { BookOpen, Brain, ChevronRight, FilePenLine, FilePlus2, FileSearch, FolderSearch, Globe, Plug, Search, SquareTerminal, TextSearch } from "lucide";
 import type { IconNode } from "lucide";
 import { useEffect, useRef, useState } from "preact/hooks";
 import { useNow } from "../stores/clock";
@@ -8,10 +8,13 @@ import { counted, duration, excerpt } from "../view/format";
 import type { ToolStep } from "../view/run";
 import { DiffView } from "./diff";
 import { Icon } from "./icon";
+import { Pictures } from "./pictures";
 import { pure } from "./pure";
 
 const SIGNS: Record<string, IconNode> = {
   bash: SquareTerminal,
+  bash_output: SquareTerminal,
+  bash_kill: SquareTerminal,
   read: FileSearch,
   write: FilePlus2,
   edit: FilePenLine,
@@ -21,15 +24,17 @@ const SIGNS: Record<string, IconNode> = {
   remember: Brain,
   recall: Brain,
   forget: Brain,
+  web_fetch: Globe,
+  web_search: Search,
 };
 
 export const ToolCard = pure(({ step, ended }: { step: ToolStep; ended: boolean }) => <Card step={step} ended={ended} />);
 
 function Card({ step, ended }: { step: ToolStep; ended: boolean }) {
-  // By default, the card is open while the tool runs, after a failure, and for edits.
+  // By default, the card is open while the tool runs, after a failure, and for edits and images.
   const [chosen, setChosen] = useState<boolean | null>(null);
   const working = step.result === null && !ended;
-  const open = chosen ?? (working || step.result?.isError === true || step.name === "edit");
+  const open = chosen ?? (working || step.result?.isError === true || step.name === "edit" || (step.result?.attachments.length ?? 0) > 0);
   const status = step.result ? exitStatus(step.result.text) : null;
   return (
     <div class={`tool${working ? " tool-working" : ""}${step.result?.isError ? " tool-failed" : ""}`}>
@@ -65,7 +70,10 @@ function Body({ step, working }: { step: ToolStep; working: boolean }) {
       {step.invalidArgs !== null && <Output label="Invalid arguments from the model" text={step.invalidArgs} />}
       <Arguments step={step} />
       {step.result ? (
-        <Result step={step} text={step.result.text} truncated={step.result.truncated} />
+        <>
+          <Result step={step} text={step.result.text} truncated={step.result.truncated} />
+          <Pictures of={step.result.attachments} label="Images of the result" />
+        </>
       ) : (
         (step.output !== "" || working) && (
           <Output
@@ -149,7 +157,10 @@ function summary(step: ToolStep): string {
   const args = step.args;
   switch (step.name) {
     case "bash":
-      return excerpt(firstCommand(text(args["command"])), 160);
+      return (args["background"] === true ? "in the background: " : "") + excerpt(firstCommand(text(args["command"])), 160);
+    case "bash_output":
+    case "bash_kill":
+      return text(args["id"]);
     case "write":
       return `${text(args["path"])} · ${counted(withoutEnd(text(args["content"])).split("\n").length, "line")}`;
     case "grep":
@@ -163,7 +174,10 @@ function summary(step: ToolStep): string {
     case "remember":
       return excerpt(text(args["text"]), 160);
     case "recall":
+    case "web_search":
       return excerpt(text(args["query"]), 160);
+    case "web_fetch":
+      return excerpt(text(args["url"]), 160);
     default:
       return excerpt(Object.entries(args).map(([name, value]) => `${name}: ${text(value)}`).join(", "), 160);
   }

@@ -15,6 +15,7 @@ import { hasEnded } from "../view/run";
 import { RefusalNote, State } from "./basic";
 import { Icon } from "./icon";
 import { Markdown } from "./markdown";
+import { Pictures, Workspace } from "./pictures";
 import { Picture } from "./preview";
 import { Failure, RunBar, RunTrack } from "./run";
 
@@ -39,52 +40,55 @@ export function TurnView({
   const stepsRequested = useSignal(false);
   const withSteps = turn.run !== null && (fresh || stepsRequested.value);
   return (
-    <article class="turn" aria-label={turn.prompt ? `Task: ${turn.prompt.content.slice(0, 80)}` : "Message"}>
-      {turn.prompt && (
-        <div class="prompt">
-          <div class="prompt-head small">
-            <span>You</span>
-            {turn.prompt.createdAt && <time class="dim">{dayAndTime(turn.prompt.createdAt)}</time>}
+    <Workspace.Provider value={{ sandboxId, onFile }}>
+      <article class="turn" aria-label={turn.prompt ? `Task: ${turn.prompt.content.slice(0, 80)}` : "Message"}>
+        {turn.prompt && (
+          <div class="prompt">
+            <div class="prompt-head small">
+              <span>You</span>
+              {turn.prompt.createdAt && <time class="dim">{dayAndTime(turn.prompt.createdAt)}</time>}
+            </div>
+            <p class="prompt-text">{turn.prompt.content}</p>
+            <Pictures of={turn.prompt.attachments} label="Attached images" />
+            {turn.prompt.files.length > 0 && (
+              <ul class="prompt-files" aria-label="Attached files">
+                {turn.prompt.files.map((path) => (
+                  <li key={path}>
+                    <button type="button" class="chip" onClick={() => onFile(path)}>
+                      <Icon of={FileText} size={14} />
+                      {path}
+                    </button>
+                  </li>
+                ))}
+              </ul>
+            )}
           </div>
-          <p class="prompt-text">{turn.prompt.content}</p>
-          {turn.prompt.files.length > 0 && (
-            <ul class="prompt-files" aria-label="Attached files">
-              {turn.prompt.files.map((path) => (
-                <li key={path}>
-                  <button type="button" class="chip" onClick={() => onFile(path)}>
-                    <Icon of={FileText} size={14} />
-                    {path}
-                  </button>
-                </li>
-              ))}
-            </ul>
-          )}
-        </div>
-      )}
-      {withSteps && turn.run ? (
-        <LiveRun
-          run={turn.run}
-          last={last}
-          sandboxId={sandboxId}
-          attached={turn.prompt?.files ?? []}
-          onFile={onFile}
-          onAgain={last && turn.prompt ? () => onAgain(turn.prompt!.content) : undefined}
-          onEnded={onEnded}
-        />
-      ) : (
-        <div class="older">
-          {turn.answers.map((message) => message.content && <Markdown key={message.messageId} text={message.content} />)}
-          {turn.run && (
-            <p class="small">
-              <State of={turn.run.status === "unspecified" ? "running" : turn.run.status} quiet />{" "}
-              <button type="button" class="button button-small" onClick={() => (stepsRequested.value = true)}>
-                Show steps
-              </button>
-            </p>
-          )}
-        </div>
-      )}
-    </article>
+        )}
+        {withSteps && turn.run ? (
+          <LiveRun
+            run={turn.run}
+            last={last}
+            sandboxId={sandboxId}
+            attached={turn.prompt?.files ?? []}
+            onFile={onFile}
+            onAgain={last && turn.prompt ? () => onAgain(turn.prompt!.content) : undefined}
+            onEnded={onEnded}
+          />
+        ) : (
+          <div class="older">
+            {turn.answers.map((message) => message.content && <Markdown key={message.messageId} text={message.content} />)}
+            {turn.run && (
+              <p class="small">
+                <State of={turn.run.status === "unspecified" ? "running" : turn.run.status} quiet />{" "}
+                <button type="button" class="button button-small" onClick={() => (stepsRequested.value = true)}>
+                  Show steps
+                </button>
+              </p>
+            )}
+          </div>
+        )}
+      </article>
+    </Workspace.Provider>
   );
 }
 

@@ -2,7 +2,7 @@
 //
 // Repeated events change nothing, and the batches in which events arrive do not matter. Therefore a stream can break
 // and resume. Events after a gap are ignored, so that the stream resumes before the gap.
-import type { NoticeEvent, RunEvent, StatusEvent } from "@runyard/client";
+import type { Attachment, NoticeEvent, RunEvent, StatusEvent } from "@runyard/client";
 
 export type RunState = "waiting" | "running" | "completed" | "failed" | "stopped";
 
@@ -38,6 +38,7 @@ export interface ToolEnd {
   text: string;
   truncated: boolean;
   durationMs: number;
+  attachments: readonly Attachment[];
 }
 
 export interface NoticeStep {
@@ -172,8 +173,8 @@ function apply(draft: Draft, event: RunEvent): void {
     case "tool_result": {
       const step = tool(draft, event.toolCallId);
       if (!step) break;
-      const { isError, text, truncated, durationMs } = event;
-      step.result = { isError, text, truncated, durationMs };
+      const { isError, text, truncated, durationMs, attachments } = event;
+      step.result = { isError, text, truncated, durationMs, attachments };
       break;
     }
     case "usage":

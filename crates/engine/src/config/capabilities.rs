@@ -3,6 +3,8 @@
 
 use serde::Deserialize;
 
+use super::VisionSettings;
+
 /// Properties of a provider. `None` keeps the value of the built-in table.
 #[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
 #[serde(deny_unknown_fields, default)]
@@ -30,6 +32,8 @@ pub struct Capabilities {
     pub json_schema: Option<bool>,
     /// Header for the API key. Overrides the protocol's header.
     pub key_header: Option<KeyHeader>,
+    /// Whether the models see images, and which images the provider accepts.
+    pub vision: VisionSettings,
 }
 
 /// Role of the message that contains the system prompt.

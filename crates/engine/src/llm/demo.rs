@@ -1,8 +1,8 @@
 //! The built-in model `runyard/demo`, used while no provider is configured.
 //!
-//! The model reads the start of a file, writes one of three scripts (`demo/*.sh`), runs the script and returns its
-//! output. The model is deterministic and has no state: the tool results since the user's last message determine the
-//! next step.
+//! The model reads the start of a file, writes one of the scripts in `demo/`, runs the script and returns its output.
+//! For a table, it uses pandas if the sandbox has it. The model is deterministic and has no state: the tool results
+//! since the user's last message determine the next step.
 
 use async_trait::async_trait;
 use futures::{StreamExt, stream};
@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use super::{ChatMessage, EndReason, Llm, ModelEvent, ModelRequest, ModelStream, TokenUsage, ToolRequest};
 
 const ANALYZE: &str = include_str!("demo/analyze.sh");
+const ANALYZE_WITH_PANDAS: &str = include_str!("demo/analyze.py");
 const FIND: &str = include_str!("demo/find.sh");
 const SUMMARIZE: &str = include_str!("demo/summarize.sh");
 
@@ -34,15 +35,21 @@ const TABLES: &str = "csv tsv tab";
 const UPLOADS: &str = "\n\nFiles in /workspace: ";
 
 /// Shell script that inspects the file `$f`. Prints the kind, size in bytes and name of the file, and then its start.
-/// An empty `$f` selects the first table of the workspace or, without tables, the first file.
+/// A table has the kind `pandas` if Python's pandas and matplotlib are installed. An empty `$f` selects the first table
+/// of the workspace or, without tables, the first file.
 const LOOK: &str = r#"[ -n "$f" ] || f=$(find . -type f ! -path './.*' ! -path './*/.*' ! -path './output/*' | sort | awk '
     NR == 1 { name = $0 } tolower($0) ~ /[.](csv|tsv|tab)$/ { name = $0; exit } END { print name }')
 if [ ! -f "$f" ]; then kind=missing
 elif [ "$(head -c 4096 <"$f" | tr -d '\000' | wc -c)" -lt "$(head -c 4096 <"$f" | wc -c)" ]; then kind=binary
 elif [ -z "$(tr -d ' \t\r\n' <"$f" | head -c 1)" ]; then kind=blank
-else kind=text; fi
+else
+    kind=text
+    case $f in *.csv | *.tsv | *.tab)
+        python3 -c 'import importlib.util as u; exit(not (u.find_spec("pandas") and u.find_spec("matplotlib")))' 2>/dev/null && kind=pandas ;;
+    esac
+fi
 printf '%s %s %s\n' $kind "$([ $kind = missing ] || wc -c <"$f" | tr -d ' ')" "${f#./}"
-[ $kind != text ] || head -n 5 <"$f" | head -c 1000"#;
+[ $kind != text ] && [ $kind != pandas ] || head -n 5 <"$f" | head -c 1000"#;
 
 /// The built-in model.
 #[derive(Clone, Copy, Debug, Default)]
@@ -82,7 +89,9 @@ impl<'a> Turn<'a> {
         let (mut task, mut latest, mut results) = ("", None, Vec::new());
         for message in &request.messages {
             match message {
-                ChatMessage::User { text } => (task, latest, results) = (text, named_file(text).or(latest), Vec::new()),
+                ChatMessage::User { text, .. } => {
+                    (task, latest, results) = (text, named_file(text).or(latest), Vec::new())
+                }
                 ChatMessage::Tool {
                     name, text, is_error, ..
                 } => results.push((name.as_str(), text.as_str(), *is_error)),
@@ -111,7 +120,15 @@ impl<'a> Turn<'a> {
         };
         let first: Vec<&str> = look.lines().next().unwrap_or_default().splitn(3, ' ').collect();
         match first[..] {
-            ["text", _, name] => self.work(name),
+            ["text", _, name] => self.work(name, &self.results[1..]),
+            // If the script with pandas fails, use the script that needs no Python.
+            ["pandas", _, name] => match self.results[1..]
+                .iter()
+                .position(|(tool, _, failed)| *tool == "bash" && *failed)
+            {
+                Some(failed) => self.work(name, &self.results[failed + 2..]),
+                _ => self.work_with(name, &PANDAS, &self.results[1..]),
+            },
             ["missing", ..] if file.is_empty() => say(format!("I found no file in the workspace.\n\n{ABOUT}")),
             ["missing", ..] => say(format!("There is no file {file} in the workspace.")),
             ["blank", _, name] => say(format!("{name} is empty or has only blank lines.")),
@@ -120,12 +137,15 @@ impl<'a> Turn<'a> {
         }
     }
 
-    /// Returns the next step: write the script, run the script, or report its output. If the tool `write` is missing
-    /// or fails, `bash` writes the script.
-    fn work(&self, file: &str) -> Step {
-        let (name, script, purpose) = job(file, self.task);
-        let path = format!("output/{name}.sh");
-        let results = &self.results[1..];
+    /// Returns the next step: write the script, run the script, or report its output. If the tool `write` is missing or
+    /// fails, `bash` writes the script.
+    fn work(&self, file: &str, results: &[(&str, &str, bool)]) -> Step {
+        self.work_with(file, job(file, self.task), results)
+    }
+
+    /// Does the same with a given script. `results` are the results of the calls for this script.
+    fn work_with(&self, file: &str, job: &Script, results: &[(&str, &str, bool)]) -> Step {
+        let Script { path, content, purpose } = *job;
         if let Some((_, text, is_error)) = results.iter().find(|(tool, ..)| *tool == "bash") {
             return say(if *is_error {
                 format!("I looked at {file}, but my script failed:\n\n{}", excerpt(text))
@@ -136,16 +156,17 @@ impl<'a> Turn<'a> {
         }
         let plan = format!("I'll write a script that {purpose}.");
         if results.is_empty() && self.has("write") {
-            return self.call(plan, "write", &json!({"path": path, "content": script}));
+            return self.call(plan, "write", &json!({"path": path, "content": content}));
         }
         let (task, _) = self.task.rsplit_once(UPLOADS).unwrap_or((self.task, ""));
         let words = task.split_whitespace().filter(|word| word.len() < 100).take(50);
         let task = words.collect::<Vec<_>>().join(" ");
-        let run = format!("sh {path} {} {}", quote(file), quote(&task));
+        let program = if path.ends_with(".py") { "python3" } else { "sh" };
+        let run = format!("{program} {path} {} {}", quote(file), quote(&task));
         if results.iter().any(|(.., is_error)| !is_error) {
             return self.bash("I'll run it.", &run);
         }
-        let write = format!("mkdir -p output && cat >{path} <<'END_OF_SCRIPT'\n{script}END_OF_SCRIPT");
+        let write = format!("mkdir -p output && cat >{path} <<'END_OF_SCRIPT'\n{content}END_OF_SCRIPT");
         self.bash(plan, &format!("{write}\n{run}"))
     }
 
@@ -181,14 +202,41 @@ fn say(text: impl Into<String>) -> Step {
     (text.into(), None)
 }
 
-fn job(file: &str, task: &str) -> (&'static str, &'static str, &'static str) {
+/// A script that the model writes and runs.
+struct Script {
+    path: &'static str,
+    content: &'static str,
+    /// Completes the sentence "a script that …".
+    purpose: &'static str,
+}
+
+const PANDAS: Script = Script {
+    path: "output/analyze.py",
+    content: ANALYZE_WITH_PANDAS,
+    purpose: "creates a report and a chart with pandas",
+};
+
+/// Selects the script for a task.
+fn job(file: &str, task: &str) -> &'static Script {
     let task = task.to_lowercase();
     if has_extension(file, TABLES) {
-        ("analyze", ANALYZE, "creates a report and a chart")
+        &Script {
+            path: "output/analyze.sh",
+            content: ANALYZE,
+            purpose: "creates a report and a chart",
+        }
     } else if has_extension(file, "log") || task.contains("error") || task.contains("slow") {
-        ("find", FIND, "finds the slowest requests and the errors")
+        &Script {
+            path: "output/find.sh",
+            content: FIND,
+            purpose: "finds the slowest requests and the errors",
+        }
     } else {
-        ("summarize", SUMMARIZE, "selects the most important sentences")
+        &Script {
+            path: "output/summarize.sh",
+            content: SUMMARIZE,
+            purpose: "selects the most important sentences",
+        }
     }
 }
 

@@ -14,7 +14,7 @@ use serde_json::{Map, Value};
 
 use super::{Llm, LlmError, ModelRequest, ModelStream, ReasoningEffort, demo::Demo, upstream::Upstream};
 use crate::{
-    config::{Config, DEMO_PROVIDER, Provider},
+    config::{Config, DEMO_PROVIDER, Provider, Vision, VisionSettings},
     error::{Error, Result},
 };
 
@@ -32,6 +32,7 @@ struct Route {
     server: Server,
     reasoning_effort: Option<ReasoningEffort>,
     extra_body: Map<String, Value>,
+    vision: VisionSettings,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -72,6 +73,7 @@ impl Models {
                 server,
                 reasoning_effort: model.reasoning_effort,
                 extra_body: model.extra_body.clone(),
+                vision: model.vision,
             };
             for name in std::iter::once(&model.name).chain(&model.aliases) {
                 routes.insert(name.clone(), route.clone());
@@ -88,6 +90,7 @@ impl Models {
             server: Server::Provider,
             reasoning_effort: None,
             extra_body: Map::new(),
+            vision: VisionSettings::UNSET,
         };
         Self {
             routes: names.into_iter().map(|name| (name.clone(), route(&name))).collect(),
@@ -145,6 +148,18 @@ impl Llm for Models {
         for (key, value) in &route.extra_body {
             request.extra_body.entry(key).or_insert_with(|| value.clone());
         }
+        let over = request.vision;
+        request.vision = route.vision;
+        request.vision.lay(over);
         route.llm.stream(request).await
+    }
+
+    fn vision(&self, model: &str, over: VisionSettings) -> Vision {
+        let Some(route) = self.routes.get(model) else {
+            return Vision::none();
+        };
+        let mut settings = route.vision;
+        settings.lay(over);
+        route.llm.vision(&route.upstream, settings)
     }
 }

@@ -23,6 +23,7 @@ mod protocol;
 mod reading;
 mod responses;
 mod retry;
+mod sight;
 mod sse;
 mod text;
 mod timeouts;
@@ -50,7 +51,7 @@ use self::{
 };
 use super::{Llm, LlmError, ModelEvent, ModelRequest, ModelStream};
 use crate::{
-    config::{Provider, ProviderKind},
+    config::{Provider, ProviderKind, Vision, VisionSettings},
     error::Result,
 };
 pub use retry::Retries;
@@ -157,6 +158,10 @@ impl Llm for Upstream {
         });
         stream::unfold(answer, |mut answer| async move { Some((answer.next().await?, answer)) }).boxed()
     }
+
+    fn vision(&self, model: &str, over: VisionSettings) -> Vision {
+        self.inner.profile(model, over).vision
+    }
 }
 
 struct Asking {
@@ -247,6 +252,13 @@ impl Asking {
             self.state = State::Ask { wait: Duration::ZERO };
             return None;
         }
+        if let Fault::Final(LlmError::Refused(words) | LlmError::UnknownModel(words)) = &fault
+            && sight::refuses_images(words)
+            && sight::forget_images(&mut self.request)
+        {
+            self.state = State::Ask { wait: Duration::ZERO };
+            return None;
+        }
         match self.inner.scrubber.clean(fault) {
             Fault::Final(error) => {
                 self.state = State::Over;
@@ -290,6 +302,13 @@ impl Inner {
         })
     }
 
+    /// Returns the profile of a model. `vision` overrides the properties of the model's vision.
+    fn profile(&self, model: &str, vision: VisionSettings) -> Profile {
+        let mut overlay = self.overlay(model);
+        overlay.capabilities.vision.lay(vision);
+        Profile::new(&self.name, model, overlay)
+    }
+
     fn learned(&self) -> MutexGuard<'_, HashMap<String, Overlay>> {
         self.learned.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -307,7 +326,8 @@ impl Inner {
     }
 
     async fn ask(&self, request: &ModelRequest) -> std::result::Result<Attempt, Fault> {
-        let profile = Profile::new(&self.name, &request.model, self.overlay(&request.model));
+        let profile = self.profile(&request.model, request.vision);
+        let request = &*sight::fit(request, &profile.vision).await;
         let wire = self.protocol.request(request, &profile);
         let asked_at = Instant::now();
         let sending = self.endpoint.send(&*self.protocol, &profile, wire, &request.extra_body);

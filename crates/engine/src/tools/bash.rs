@@ -7,11 +7,14 @@ use runyard_sandbox::{Command, CommandEnd, MAX_SCRIPT_BYTES};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Effect, Tool, ToolAnswer, ToolContext, ToolFailure, files};
+use super::{Effect, Tool, ToolAnswer, ToolContext, ToolFailure, background, files};
 use crate::llm::ToolSpec;
 
 /// Maximum bytes of a command: the sandbox's limit for scripts.
 pub const MAX_COMMAND_BYTES: usize = MAX_SCRIPT_BYTES;
+
+/// Name of the tool.
+pub(super) const NAME: &str = "bash";
 
 /// The `bash` tool.
 pub struct Bash;
@@ -20,18 +23,20 @@ pub struct Bash;
 struct Arguments {
     command: String,
     timeout_seconds: Option<u64>,
+    #[serde(default)]
+    background: bool,
 }
 
 #[async_trait]
 impl Tool for Bash {
     fn spec(&self) -> ToolSpec {
         ToolSpec {
-            name: "bash".to_owned(),
+            name: NAME.to_owned(),
             description: format!(
                 "Runs a bash command in the sandbox, in /workspace. There is no network: nothing can be downloaded or \
                  installed. The system prompt lists the installed programs and the limits on memory, processes, disk and \
-                 time. Only files in /workspace are kept between calls; variables, the working directory and background \
-                 processes are not. The command has no terminal and cannot ask for input. Set timeout_seconds for a command \
+                 time. Only files in /workspace are kept between calls; variables and the working directory are not. With \
+                 background, the command keeps running after the call, until the run ends. The command has no terminal and cannot ask for input. Set timeout_seconds for a command \
                  that takes minutes. The maximum command size is {MAX_COMMAND_BYTES} bytes. Long output is cut in the middle; \
                  write it to a file if you need all of it. The result ends with the exit status."
             ),
@@ -41,7 +46,12 @@ impl Tool for Bash {
                     "command": {"type": "string", "minLength": 1, "description": "The command or script for bash."},
                     "timeout_seconds": {
                         "type": "integer", "minimum": 1,
-                        "description": "The time limit in seconds; the sandbox's maximum applies."
+                        "description": "The time limit in seconds; the sandbox's maximum applies, except with background."
+                    },
+                    "background": {
+                        "type": "boolean",
+                        "description": "Start the command and return at once with its id, for bash_output and bash_kill. The process shares \
+                                        /workspace with other commands, but not the loopback network."
                     }
                 },
                 "required": ["command"],
@@ -58,11 +68,28 @@ impl Tool for Bash {
         let Arguments {
             command,
             timeout_seconds,
+            background,
         } = files::arguments(arguments)?;
-        if command.len() > MAX_COMMAND_BYTES {
+        let most = if background {
+            background::MAX_COMMAND_BYTES
+        } else {
+            MAX_COMMAND_BYTES
+        };
+        if command.len() > most {
             return Err(ToolFailure::Reported(format!(
-                "the command is {} bytes long; the maximum is {MAX_COMMAND_BYTES}. Write it to a file and run that file",
+                "the command is {} bytes long; the maximum is {most}. Write it to a file and run that file",
                 command.len()
+            )));
+        }
+        if background {
+            let time_limit = timeout_seconds.map(Duration::from_secs);
+            let starting = context.background.start(&*context.sandbox, &command, time_limit);
+            let id = tokio::select! {
+                id = starting => id?,
+                () = context.cancel.cancelled() => return Err(ToolFailure::Reported("stopped".to_owned())),
+            };
+            return Ok(files::whole(format!(
+                "[started {id} in the background; read its output with bash_output and end it with bash_kill]"
             )));
         }
         let most = context.sandbox.max_timeout();
@@ -105,6 +132,7 @@ impl Tool for Bash {
             text,
             is_error: !execution.ending.is_success(),
             truncated: execution.truncated,
+            images: Vec::new(),
         })
     }
 }

@@ -55,11 +55,7 @@ pub(super) fn arguments<T: DeserializeOwned>(value: Value) -> Result<T, ToolFail
 }
 
 pub(super) fn whole(text: impl Into<String>) -> ToolAnswer {
-    ToolAnswer {
-        text: text.into(),
-        is_error: false,
-        truncated: false,
-    }
+    ToolAnswer::whole(text)
 }
 
 /// Converts an error to a text for the model. The cause of an internal error is only logged.

@@ -110,6 +110,7 @@ fn glob(files: &Files, Arguments { pattern, path }: &Arguments) -> Result<ToolAn
         text,
         is_error: false,
         truncated: cut.is_some() || count > found.len(),
+        images: Vec::new(),
     })
 }
 

@@ -254,6 +254,7 @@ impl Search<'_> {
             text: self.text,
             is_error: false,
             truncated: self.cut.is_some(),
+            images: Vec::new(),
         }
     }
 }

@@ -1,8 +1,11 @@
-//! read: shows numbered lines of a text file, or pages of a document.
+//! read: shows numbered lines of a text file, pages of a document, or an image.
 
 mod pages;
 
-use std::{fmt::Write as _, io::BufReader};
+use std::{
+    fmt::Write as _,
+    io::{BufReader, Cursor, Read as _},
+};
 
 use async_trait::async_trait;
 use serde::Deserialize;
@@ -13,7 +16,11 @@ use super::{
     files::{self, Files},
     lines::{Lines, shown},
 };
-use crate::{documents, llm::ToolSpec};
+use crate::{
+    documents,
+    images::{Image, MAX_FILE_BYTES, SIGNATURE_BYTES, is_image, too_many_bytes},
+    llm::ToolSpec,
+};
 
 /// Maximum number of lines in a result.
 pub const MAX_LINES: u64 = 2000;
@@ -52,11 +59,12 @@ impl Tool for Read {
         ToolSpec {
             name: "read".to_owned(),
             description: format!(
-                "Reads a text file in /workspace. Each line starts with its number and a tab, which are not part of the file. \
-                 One call returns up to {MAX_LINES} lines and {MAX_BYTES} bytes; use offset to continue. Lines are cut after \
-                 {MAX_LINE_BYTES} bytes. Also reads documents as text: PDF, Word, Excel, PowerPoint, OpenDocument sheets, EPUB \
-                 and RTF; choose pages or a sheet. HTML, CSV and Jupyter notebooks are shown as they are, or as a document \
-                 if you give pages. Other binary files are refused."
+                "Reads a text file, a document or an image (PNG, JPEG, WebP or GIF) in /workspace. Each line of a text \
+                 starts with its number and a tab, which are not part of the file. One call returns up to {MAX_LINES} lines \
+                 and {MAX_BYTES} bytes; use offset to continue. Lines are cut after {MAX_LINE_BYTES} bytes. Documents (PDF, \
+                 Word, Excel, PowerPoint, OpenDocument sheets, EPUB, RTF) are shown as text; choose pages or a sheet. HTML, \
+                 CSV and Jupyter notebooks are shown as they are, or as a document if you give pages. Other binary files \
+                 are refused."
             ),
             parameters: json!({
                 "type": "object",
@@ -118,8 +126,15 @@ async fn document(arguments: &Arguments, context: &ToolContext) -> Result<Option
 fn read(files: &Files, arguments: &Arguments) -> Result<ToolAnswer, ToolFailure> {
     let path = &arguments.path;
     let file = files.workspace.open(path).map_err(|error| files::told(path, &error))?;
-    let size = file.size;
-    let mut lines = Lines::new(BufReader::with_capacity(64 << 10, file.content), MAX_LINE_BYTES + 4);
+    let (size, mut content) = (file.size, file.content);
+    let mut start = Vec::with_capacity(SIGNATURE_BYTES);
+    let read = content.by_ref().take(SIGNATURE_BYTES as u64).read_to_end(&mut start);
+    read.map_err(|error| files::unreadable(path, &error))?;
+    if is_image(&start) {
+        return image(files, path, size);
+    }
+    let content = Cursor::new(start).chain(content);
+    let mut lines = Lines::new(BufReader::with_capacity(64 << 10, content), MAX_LINE_BYTES + 4);
     if lines.is_binary().map_err(|error| files::unreadable(path, &error))? {
         return Err(ToolFailure::Reported(format!(
             "{path} is a binary file of {size} bytes; read shows only text. Inspect it with bash, for example with od or python3"
@@ -145,6 +160,7 @@ fn read(files: &Files, arguments: &Arguments) -> Result<ToolAnswer, ToolFailure>
                 text,
                 is_error: false,
                 truncated: true,
+                images: Vec::new(),
             });
         }
         if number < arguments.offset {
@@ -160,6 +176,7 @@ fn read(files: &Files, arguments: &Arguments) -> Result<ToolAnswer, ToolFailure>
                 text,
                 is_error: false,
                 truncated: true,
+                images: Vec::new(),
             });
         }
         let _ = writeln!(text, "{number:>6}\t{shown}");
@@ -172,4 +189,23 @@ fn read(files: &Files, arguments: &Arguments) -> Result<ToolAnswer, ToolFailure>
         ))),
         _ => Ok(files::whole(text)),
     }
+}
+
+/// Returns an image. A model that sees no images is told the format, the dimensions and the size.
+fn image(files: &Files, path: &str, size: u64) -> Result<ToolAnswer, ToolFailure> {
+    let refused =
+        |why: &dyn std::fmt::Display| ToolFailure::Reported(format!("the image {path} cannot be shown: {why}"));
+    if size > MAX_FILE_BYTES {
+        return Err(refused(&too_many_bytes(size)));
+    }
+    let bytes = files
+        .workspace
+        .read(path, MAX_FILE_BYTES)
+        .map_err(|error| files::told(path, &error))?;
+    let name = files::beneath(path);
+    let image = Image::read(&name, Some(&name), bytes).map_err(|fault| refused(&fault))?;
+    Ok(ToolAnswer {
+        images: vec![image],
+        ..files::whole("The file is an image.")
+    })
 }

@@ -1,6 +1,6 @@
 //! The tools of a run, with compiled schemas.
 //!
-//! All runs share the core tools, because compiling schemas is slow. A run can add its own tools.
+//! All runs share the built-in tools, because compiling schemas is slow. A run can add its own tools.
 
 use std::sync::{Arc, LazyLock, OnceLock};
 
@@ -8,7 +8,10 @@ use jsonschema::Validator;
 use runyard_contract::error::Code;
 use serde_json::Value;
 
-use super::{Effect, Tool, bash::Bash, edit::Edit, glob::Glob, grep::Grep, read::Read, write::Write};
+use super::{
+    Effect, Tool, bash, bash::Bash, bash_kill::BashKill, bash_output::BashOutput, edit::Edit, glob::Glob, grep::Grep,
+    read::Read, write::Write,
+};
 use crate::{
     error::{Error, Result},
     llm::ToolSpec,
@@ -30,15 +33,15 @@ pub struct Slot {
 }
 
 impl Toolbox {
-    /// Returns the tools of one run: the shared `core` and the run's own tools.
+    /// Returns the tools of one run: the shared tools and the run's own tools.
     ///
     /// # Errors
     /// `CONFLICT` if two tools have the same name.
-    pub fn for_run(core: Arc<Self>, extra: Vec<Arc<dyn Tool>>) -> Result<Arc<Self>> {
+    pub fn for_run(shared: Arc<Self>, extra: Vec<Arc<dyn Tool>>) -> Result<Arc<Self>> {
         if extra.is_empty() {
-            return Ok(core);
+            return Ok(shared);
         }
-        let mut slots = core.slots.clone();
+        let mut slots = shared.slots.clone();
         for tool in extra {
             let slot = Slot::new(tool);
             let name = &slot.spec.name;
@@ -150,6 +153,13 @@ static CORE: LazyLock<Arc<Toolbox>> = LazyLock::new(|| {
     ];
     Arc::new(Toolbox::of(tools.map(Slot::new).into()))
 });
+static BUILT_IN: LazyLock<Arc<Toolbox>> = LazyLock::new(|| {
+    let followers: [Arc<dyn Tool>; FOLLOWERS.len()] = [Arc::new(BashOutput), Arc::new(BashKill)];
+    let followers = followers.map(Slot::new);
+    Arc::new(Toolbox::of(CORE.slots.iter().cloned().chain(followers).collect()))
+});
+/// Names of the tools that a run has if it has `bash`.
+const FOLLOWERS: [&str; 2] = ["bash_output", "bash_kill"];
 static NONE: LazyLock<Arc<Toolbox>> = LazyLock::new(|| Arc::new(Toolbox::of(Vec::new())));
 
 /// Returns the core tools: bash, read, write, edit, glob and grep.
@@ -157,7 +167,18 @@ pub fn core() -> Arc<Toolbox> {
     Arc::clone(&CORE)
 }
 
-/// Returns no tools, for the mode "chat".
+/// Returns the core tools, and the tools that belong to `bash`: `bash_output` and `bash_kill`.
+pub fn built_in() -> Arc<Toolbox> {
+    Arc::clone(&BUILT_IN)
+}
+
+/// Returns the name of the tool whose settings decide about the tool `name`: `bash` for the tools that belong to it, and
+/// the tool itself otherwise.
+pub fn leader(name: &str) -> &str {
+    if FOLLOWERS.contains(&name) { bash::NAME } else { name }
+}
+
+/// Returns a toolbox without tools, for the mode "chat".
 pub fn none() -> Arc<Toolbox> {
     Arc::clone(&NONE)
 }

@@ -6,6 +6,8 @@ use super::RunLoop;
 use crate::{
     Outcome,
     compact::{Compacted, compact, estimate_all, estimate_bytes},
+    config::VisionSettings,
+    images::describe,
     record,
 };
 
@@ -21,6 +23,13 @@ const ANSWER_SHARE: u64 = 4;
 
 impl RunLoop<'_> {
     pub(super) async fn fit(&mut self) -> Result<(), Outcome> {
+        // The answer can change during a run, because a provider's refusal teaches that its model sees no images.
+        let vision = self.llm.vision(&self.model.name, VisionSettings::UNSET);
+        if !vision.images {
+            self.messages.iter_mut().for_each(|message| {
+                describe(message);
+            });
+        }
         let room = self.room();
         if estimate_all(&self.messages) <= room {
             return Ok(());
@@ -100,6 +109,11 @@ fn explain(compacted: &Compacted) -> String {
     let parts: Vec<String> = [
         counted(compacted.shortened, "shortened"),
         counted(compacted.dropped, "left out"),
+        match compacted.images {
+            0 => None,
+            1 => Some("1 image was left out".to_owned()),
+            count => Some(format!("{count} images were left out")),
+        },
         compacted.is_prompt_shortened.then(prompt),
     ]
     .into_iter()

@@ -30,7 +30,7 @@ pub(in super::super) async fn add(
         return Ok(());
     };
     let last = history.iter().rev().find_map(|message| match message {
-        ChatMessage::User { text } => Some(text.as_str()),
+        ChatMessage::User { text, .. } => Some(text.as_str()),
         ChatMessage::Assistant { .. } | ChatMessage::Tool { .. } => None,
     });
     let found = memory.for_prompt(last.unwrap_or_default()).await?;

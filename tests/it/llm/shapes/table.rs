@@ -183,7 +183,7 @@ fn history(text: &str) -> Vec<ChatMessage> {
     let said: Vec<Said> = serde_json::from_str(text).unwrap();
     said.into_iter()
         .map(|said| match said {
-            Said::User { text } => ChatMessage::User { text },
+            Said::User { text } => ChatMessage::user(text),
             Said::Assistant { text, calls, carried } => ChatMessage::Assistant {
                 text,
                 tool_calls: calls
@@ -201,6 +201,7 @@ fn history(text: &str) -> Vec<ChatMessage> {
                 tool_call_id: id,
                 name,
                 text,
+                images: Vec::new(),
                 is_error,
             },
         })

@@ -3,7 +3,7 @@
 
 use super::profile::{NOTHING, Overlay, Profile, UNKNOWN};
 use crate::{
-    config::{CallIds, Capabilities, EffortStyle, MaxTokensField, ReasoningReturn, SystemRole},
+    config::{CallIds, Capabilities, EffortStyle, MaxTokensField, ReasoningReturn, SystemRole, VisionSettings},
     llm::{ChatMessage, ModelRequest},
 };
 
@@ -126,6 +126,42 @@ const LESSONS: &[Lesson] = &[
             ..UNKNOWN
         }),
     },
+    // Only refusals of all images are listed here. A refusal of one image must not hide the images of other runs.
+    // OpenAI: "image_url is only supported by certain models".
+    Lesson {
+        words: &["image_url", "only supported by certain models"],
+        refuses: false,
+        overlay: BLIND,
+    },
+    // vLLM: "… is not a multimodal model".
+    Lesson {
+        words: &["not a multimodal model"],
+        refuses: false,
+        overlay: BLIND,
+    },
+    // llama.cpp: "image input is not supported"; OpenRouter: "No endpoints found that support image input".
+    Lesson {
+        words: &["image input is not supported"],
+        refuses: false,
+        overlay: BLIND,
+    },
+    Lesson {
+        words: &["no endpoints found", "support image input"],
+        refuses: false,
+        overlay: BLIND,
+    },
+    // DeepSeek and others: "unknown variant `image_url`, expected `text`".
+    Lesson {
+        words: &["unknown variant `image_url`"],
+        refuses: false,
+        overlay: BLIND,
+    },
+    // Ollama: "this model is missing data required for image input".
+    Lesson {
+        words: &["missing data required for image input"],
+        refuses: false,
+        overlay: BLIND,
+    },
     Lesson {
         words: &["parametersjsonschema"],
         refuses: true,
@@ -160,6 +196,14 @@ const LESSONS: &[Lesson] = &[
         }),
     },
 ];
+
+const BLIND: Overlay = Overlay::of_capabilities(Capabilities {
+    vision: VisionSettings {
+        images: Some(false),
+        ..VisionSettings::UNSET
+    },
+    ..UNKNOWN
+});
 
 const NO_STREAM: Overlay = Overlay {
     stream: Some(false),

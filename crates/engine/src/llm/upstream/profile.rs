@@ -10,7 +10,7 @@ use reqwest::Url;
 use crate::{
     config::{
         CallIds, Capabilities, EffortStyle, KeyHeader, MaxTokensField, Provider, ProviderKind, ReasoningReturn,
-        SystemRole, ThinkTags,
+        SystemRole, ThinkTags, Vision, VisionSettings,
     },
     llm::Carried,
 };
@@ -39,6 +39,7 @@ pub(super) const UNKNOWN: Capabilities = Capabilities {
     cache_markers: None,
     json_schema: None,
     key_header: None,
+    vision: VisionSettings::UNSET,
 };
 
 impl Overlay {
@@ -81,6 +82,7 @@ impl Overlay {
         set(&mut under.cache_markers, over.cache_markers);
         set(&mut under.json_schema, over.json_schema);
         set(&mut under.key_header, over.key_header);
+        under.vision.lay(over.vision);
     }
 
     pub(super) fn known(kind: ProviderKind, base_url: &Url, model: &str) -> Self {
@@ -123,6 +125,7 @@ pub(super) struct Profile {
     pub(super) json_schema: bool,
     /// `None` for the protocol's default header.
     pub(super) key_header: Option<KeyHeader>,
+    pub(super) vision: Vision,
 }
 
 impl Profile {
@@ -146,6 +149,7 @@ impl Profile {
             cache_markers: capabilities.cache_markers.unwrap_or(false),
             json_schema: capabilities.json_schema.unwrap_or(true),
             key_header: capabilities.key_header,
+            vision: capabilities.vision.into(),
         }
     }
 

@@ -84,6 +84,7 @@ pub(super) fn request(model: &str, messages: Vec<ChatMessage>) -> ModelRequest {
         max_output_tokens: 1000,
         reasoning_effort: None,
         extra_body: Map::new(),
+        vision: crate::config::VisionSettings::UNSET,
     }
 }
 
@@ -92,7 +93,7 @@ pub(super) fn profile(model: &str) -> Profile {
 }
 
 pub(super) fn user(text: &str) -> ChatMessage {
-    ChatMessage::User { text: text.to_owned() }
+    ChatMessage::user(text)
 }
 
 /// Returns a message that calls `bash` once per id. `carried` names a model of the provider `p`, and has the provider
@@ -122,6 +123,7 @@ pub(super) fn result(id: &str) -> ChatMessage {
         tool_call_id: id.to_owned(),
         name: "bash".to_owned(),
         text: format!("result of {id}"),
+        images: Vec::new(),
         is_error: id == "bad",
     }
 }

@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 use super::profile::Profile;
 use crate::{
     config::ReasoningReturn,
+    images::Image,
     llm::{Carried, ChatMessage, ToolRequest, ToolSpec},
 };
 
@@ -104,6 +105,25 @@ pub(super) fn own<'a>(carried: Option<&'a Carried>, profile: &Profile) -> Option
 
 pub(super) fn user_text(text: &str) -> &str {
     if text.trim().is_empty() { NO_TEXT } else { text }
+}
+
+/// Returns the text to send for a user message with images: empty if the images say everything.
+pub(super) fn text_beside<'t>(text: &'t str, images: &[Image]) -> Option<&'t str> {
+    if images.is_empty() {
+        Some(user_text(text))
+    } else {
+        Some(text).filter(|text| !text.trim().is_empty())
+    }
+}
+
+/// Returns the text before an image, from which the model knows the name of the image.
+pub(super) fn image_label(image: &Image) -> String {
+    format!("[image {}]", image.name())
+}
+
+/// Returns an image as a URL with the scheme `data` (RFC 2397).
+pub(super) fn data_url(image: &Image) -> String {
+    format!("data:{};base64,{}", image.media_type(), image.base64())
 }
 
 /// Some protocols have no field for failures, so the text of a failed call says that the call failed.

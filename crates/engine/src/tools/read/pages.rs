@@ -104,6 +104,7 @@ pub fn shown(document: &Document, selection: &Selection, offset: u64, limit: u64
                     text,
                     is_error: false,
                     truncated: true,
+                    images: Vec::new(),
                 });
             }
             text.push_str(line);
@@ -119,6 +120,7 @@ pub fn shown(document: &Document, selection: &Selection, offset: u64, limit: u64
         text,
         is_error: false,
         truncated: false,
+        images: Vec::new(),
     })
 }
 

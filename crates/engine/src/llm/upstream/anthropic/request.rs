@@ -8,12 +8,13 @@ use serde_json::{Map, Value, json};
 use super::{
     super::{
         profile::Profile,
-        turns::{self, CallNames, Side, Turns, user_text},
+        turns::{self, CallNames, Side, Turns, image_label, result_text, text_beside},
     },
     thinking,
 };
 use crate::{
     history::NOTE,
+    images::Image,
     llm::{ChatMessage, ModelRequest, ToolRequest, ToolSpec},
 };
 
@@ -64,12 +65,43 @@ fn text_block(text: &str) -> Value {
     json!({"type": "text", "text": text})
 }
 
+/// Returns the blocks of images, each after a block with its name.
+fn image_blocks(images: &[Image]) -> impl Iterator<Item = Value> {
+    images.iter().flat_map(|image| {
+        let source = json!({"type": "base64", "media_type": image.media_type(), "data": image.base64()});
+        [
+            text_block(&image_label(image)),
+            json!({"type": "image", "source": source}),
+        ]
+    })
+}
+
+/// Returns the block of a tool result. The provider refuses images in a result with `is_error`, so a failed result with
+/// images states the failure in its text.
+fn result_block(id: &str, text: &str, images: &[Image], is_error: bool) -> Value {
+    let mut result = json!({"type": "tool_result", "tool_use_id": id});
+    if images.is_empty() {
+        result["content"] = json!(text);
+        if is_error {
+            result["is_error"] = json!(true);
+        }
+        return result;
+    }
+    let text = Some(result_text(text, is_error)).filter(|text| !text.trim().is_empty());
+    let blocks = text.iter().map(|text| text_block(text));
+    result["content"] = blocks.chain(image_blocks(images)).collect();
+    result
+}
+
 fn messages(request: &ModelRequest, profile: &Profile) -> Vec<Value> {
     let mut turns = Turns::default();
     let mut ids = CallNames::default();
     for message in &request.messages {
         match message {
-            ChatMessage::User { text } => turns.add(Side::User, vec![text_block(user_text(text))]),
+            ChatMessage::User { text, images } => {
+                let text = text_beside(text, images).map(text_block);
+                turns.add(Side::User, text.into_iter().chain(image_blocks(images)).collect());
+            }
             ChatMessage::Assistant {
                 text,
                 tool_calls,
@@ -84,13 +116,11 @@ fn messages(request: &ModelRequest, profile: &Profile) -> Vec<Value> {
             ChatMessage::Tool {
                 tool_call_id,
                 text,
+                images,
                 is_error,
                 ..
             } => {
-                let mut result = json!({"type": "tool_result", "tool_use_id": ids.of(tool_call_id), "content": text});
-                if *is_error {
-                    result["is_error"] = json!(true);
-                }
+                let result = result_block(&ids.of(tool_call_id), text, images, *is_error);
                 turns.add(Side::User, vec![result]);
             }
         }

@@ -9,11 +9,13 @@ use serde_json::{Value, json};
 use super::{answer::THOUGHT, ids::Ids};
 use crate::{
     config::{EffortStyle, ReasoningReturn, SystemRole},
+    history::NOTE,
+    images::Image,
     llm::{
         Carried, ChatMessage, ModelRequest, ReasoningEffort, ToolRequest, ToolSpec,
         upstream::{
             profile::Profile,
-            turns::{object_text, result_text},
+            turns::{data_url, image_label, object_text, result_text},
         },
     },
 };
@@ -76,6 +78,7 @@ fn messages(request: &ModelRequest, profile: &Profile) -> Vec<Value> {
         profile,
         ids: Ids::new(profile.tool_call_ids),
         messages: Vec::with_capacity(request.messages.len() + 1),
+        of_results: Vec::new(),
     };
     if !request.system.is_empty() {
         let role = match profile.system_role {
@@ -88,6 +91,7 @@ fn messages(request: &ModelRequest, profile: &Profile) -> Vec<Value> {
     for message in &request.messages {
         writer.add(message);
     }
+    writer.show_results();
     if profile.cache_markers {
         mark(&mut writer.messages);
     }
@@ -100,24 +104,76 @@ fn mark(messages: &mut [Value]) {
     let last = messages.len().saturating_sub(1);
     let marked = [0, last.saturating_sub(1), last];
     for (position, message) in messages.iter_mut().enumerate() {
-        if marked.contains(&position)
-            && let Some(text) = message["content"].as_str().filter(|text| !text.is_empty())
-        {
-            message["content"] = json!([{"type": "text", "text": text, "cache_control": {"type": "ephemeral"}}]);
+        if !marked.contains(&position) {
+            continue;
+        }
+        let marker = json!({"type": "ephemeral"});
+        match &mut message["content"] {
+            Value::String(text) if !text.is_empty() => {
+                message["content"] = json!([{"type": "text", "text": text, "cache_control": marker}]);
+            }
+            // Only texts may have a marker.
+            Value::Array(parts) => {
+                if let Some(text) = parts.iter_mut().rfind(|part| part["type"] == "text") {
+                    text["cache_control"] = marker;
+                }
+            }
+            _ => {}
         }
     }
+}
+
+fn text_part(text: &str) -> Value {
+    json!({"type": "text", "text": text})
+}
+
+/// Returns the parts of images, each after a part with its name.
+fn image_parts(images: &[Image]) -> impl Iterator<Item = Value> {
+    images.iter().flat_map(|image| {
+        [
+            text_part(&image_label(image)),
+            json!({"type": "image_url", "image_url": {"url": data_url(image)}}),
+        ]
+    })
+}
+
+/// Appends the content of a message to the content of the message before it.
+fn merge(known: &mut Value, more: Value) {
+    if let (Value::String(known), Value::String(more)) = (&mut *known, &more) {
+        known.push_str("\n\n");
+        known.push_str(more);
+        return;
+    }
+    let parts = |content: Value| match content {
+        Value::Array(parts) => parts,
+        Value::String(text) if !text.is_empty() => vec![text_part(&text)],
+        _ => Vec::new(),
+    };
+    let mut merged = parts(known.take());
+    merged.extend(parts(more));
+    *known = Value::Array(merged);
 }
 
 struct Writer<'p> {
     profile: &'p Profile,
     ids: Ids,
     messages: Vec<Value>,
+    /// Parts with the images of the last tool results. A tool message cannot contain images, so the next user message
+    /// shows them.
+    of_results: Vec<Value>,
 }
 
 impl Writer<'_> {
     fn add(&mut self, message: &ChatMessage) {
+        if !matches!(message, ChatMessage::Tool { .. }) {
+            self.show_results();
+        }
         match message {
-            ChatMessage::User { text } => self.add_user(text),
+            ChatMessage::User { text, images } if images.is_empty() => self.add_user(json!(text)),
+            ChatMessage::User { text, images } => {
+                let text = (!text.trim().is_empty()).then(|| text_part(text));
+                self.add_user(text.into_iter().chain(image_parts(images)).collect());
+            }
             ChatMessage::Assistant {
                 text,
                 tool_calls,
@@ -127,6 +183,7 @@ impl Writer<'_> {
                 tool_call_id,
                 name,
                 text,
+                images,
                 is_error,
             } => {
                 let text = result_text(text, *is_error);
@@ -136,17 +193,27 @@ impl Writer<'_> {
                     result["name"] = json!(name);
                 }
                 self.messages.push(result);
+                self.of_results.extend(image_parts(images));
             }
         }
     }
 
-    fn add_user(&mut self, text: &str) {
+    /// Adds a user message with the images of the last tool results.
+    fn show_results(&mut self) {
+        if !self.of_results.is_empty() {
+            let note = text_part(&format!("{NOTE}These images belong to the tool results above."));
+            let images = std::mem::take(&mut self.of_results);
+            self.add_user(std::iter::once(note).chain(images).collect());
+        }
+    }
+
+    /// Adds a user message. `content` is a text or a list of parts.
+    fn add_user(&mut self, content: Value) {
         let last = self.messages.last_mut();
         match last.as_ref().and_then(|last| last["role"].as_str()) {
             Some("user") if self.profile.merges_turns || self.profile.system_role == SystemRole::User => {
-                if let Some(Value::String(known)) = last.and_then(|last| last.get_mut("content")) {
-                    known.push_str("\n\n");
-                    known.push_str(text);
+                if let Some(known) = last.and_then(|last| last.get_mut("content")) {
+                    merge(known, content);
                     return;
                 }
             }
@@ -155,7 +222,7 @@ impl Writer<'_> {
             }
             _ => {}
         }
-        self.messages.push(json!({"role": "user", "content": text}));
+        self.messages.push(json!({"role": "user", "content": content}));
     }
 
     /// Skips empty messages, because providers refuse them.

@@ -7,12 +7,13 @@ use serde_json::{Map, Value, json};
 use super::{
     super::{
         profile::Profile,
-        turns::{self, Side, Turns, user_text, version},
+        turns::{self, Side, Turns, image_label, text_beside, version},
     },
     schema::open_api,
 };
 use crate::{
     config::EffortStyle,
+    images::Image,
     llm::{ChatMessage, ModelRequest, ReasoningEffort, ToolRequest, ToolSpec},
 };
 
@@ -108,9 +109,17 @@ struct OwnCall {
 fn contents(request: &ModelRequest, profile: &Profile) -> Value {
     let mut turns = Turns::default();
     let mut calls: HashMap<&str, OwnCall> = HashMap::new();
+    // Only the newest models accept images inside a tool result. All accept them after the results of the turn.
+    let mut of_results: Vec<Value> = Vec::new();
     for message in &request.messages {
+        if !matches!(message, ChatMessage::Tool { .. }) {
+            turns.add(Side::User, std::mem::take(&mut of_results));
+        }
         match message {
-            ChatMessage::User { text } => turns.add(Side::User, vec![json!({"text": user_text(text)})]),
+            ChatMessage::User { text, images } => {
+                let text = text_beside(text, images).map(|text| json!({"text": text}));
+                turns.add(Side::User, text.into_iter().chain(image_parts(images)).collect());
+            }
             ChatMessage::Assistant {
                 text,
                 tool_calls,
@@ -129,6 +138,7 @@ fn contents(request: &ModelRequest, profile: &Profile) -> Value {
                 tool_call_id,
                 name,
                 text,
+                images,
                 is_error,
             } => {
                 let own = calls.get(tool_call_id.as_str());
@@ -138,9 +148,11 @@ fn contents(request: &ModelRequest, profile: &Profile) -> Value {
                     response["id"] = json!(id);
                 }
                 turns.add(Side::User, vec![json!({"functionResponse": response})]);
+                of_results.extend(image_parts(images));
             }
         }
     }
+    turns.add(Side::User, of_results);
     let role = |side| match side {
         Side::User => "user",
         Side::Model => "model",
@@ -150,6 +162,14 @@ fn contents(request: &ModelRequest, profile: &Profile) -> Value {
         .into_iter()
         .map(|(side, parts)| json!({"role": role(side), "parts": parts}))
         .collect()
+}
+
+/// Returns the parts of images, each after a part with its name.
+fn image_parts(images: &[Image]) -> impl Iterator<Item = Value> {
+    images.iter().flat_map(|image| {
+        let data = json!({"mimeType": image.media_type(), "data": image.base64()});
+        [json!({"text": image_label(image)}), json!({"inlineData": data})]
+    })
 }
 
 fn plain_parts(text: &str, calls: &[ToolRequest]) -> Vec<Value> {

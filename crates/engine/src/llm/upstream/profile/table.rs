@@ -2,7 +2,8 @@
 
 use super::{NOTHING, Overlay, UNKNOWN};
 use crate::config::{
-    CallIds, Capabilities, EffortStyle, KeyHeader, MaxTokensField, ProviderKind, ReasoningReturn, SystemRole,
+    CallIds, Capabilities, EffortStyle, ImageFormats, KeyHeader, MaxTokensField, ProviderKind, ReasoningReturn,
+    SystemRole, VisionSettings,
 };
 
 pub(super) struct Entry {
@@ -138,13 +139,157 @@ pub(super) const TABLE: &[Entry] = &[
             ..UNKNOWN
         }),
     },
+    Entry {
+        hosts: &[],
+        models: SEEING,
+        overlay: images(true),
+    },
+    Entry {
+        hosts: &["api.openai.com", ".openai.azure.com", ".azure.com"],
+        models: &[],
+        overlay: Overlay::of_capabilities(Capabilities {
+            vision: VisionSettings {
+                images: Some(true),
+                formats: Some(ImageFormats::PngJpegWebp),
+                ..VisionSettings::UNSET
+            },
+            ..UNKNOWN
+        }),
+    },
+    Entry {
+        hosts: &["openrouter.ai"],
+        models: &[],
+        overlay: Overlay::of_capabilities(Capabilities {
+            vision: VisionSettings {
+                formats: Some(ImageFormats::PngJpegWebp),
+                ..VisionSettings::UNSET
+            },
+            ..UNKNOWN
+        }),
+    },
+    // Anthropic scales larger images down, and refuses images of more than 5 MB in Base64.
+    Entry {
+        hosts: &[],
+        models: &["claude"],
+        overlay: Overlay::of_capabilities(Capabilities {
+            vision: VisionSettings {
+                max_side: Some(1_568),
+                max_bytes: Some(3_750_000),
+                ..VisionSettings::UNSET
+            },
+            ..UNKNOWN
+        }),
+    },
+    Entry {
+        hosts: &[],
+        models: BLIND,
+        overlay: images(false),
+    },
 ];
 
-/// Properties of all providers of a kind, which [`TABLE`] overrides.
-pub(super) const KINDS: &[(ProviderKind, Overlay)] = &[(
-    ProviderKind::Anthropic,
+/// Substrings of the names of models that see images.
+const SEEING: &[&str] = &[
+    "chatgpt-4o",
+    "gpt-4o",
+    "gpt-4.1",
+    "gpt-4-turbo",
+    "gpt-4-vision",
+    "gpt-5",
+    "openai/o1",
+    "openai/o3",
+    "o4-mini",
+    "claude",
+    "gemini",
+    "gemma-3",
+    "gemma3",
+    "gemma-4",
+    "gemma4",
+    "pixtral",
+    "mistral-medium",
+    "mistral-large-3",
+    "mistral-small-3.1",
+    "mistral-small-3.2",
+    "magistral-medium",
+    "magistral-small-2509",
+    "-vl",
+    "vl:",
+    "qwen3.5",
+    "qvq",
+    "llava",
+    "bakllava",
+    "llama-3.2-11b",
+    "llama-3.2-90b",
+    "llama-4",
+    "llama4",
+    "vision",
+    "grok-4",
+    "glm-4v",
+    "glm-4.5v",
+    "glm-4.6v",
+    "kimi-k2.5",
+    "kimi-vl",
+    "minicpm-v",
+    "moondream",
+    "internvl",
+    "multimodal",
+    "smolvlm",
+    "molmo",
+    "omni",
+];
+
+/// Substrings of the names of models that see no images, although a shorter name is in [`SEEING`] or their host offers
+/// models that see.
+const BLIND: &[&str] = &[
+    "gpt-3.5",
+    "gpt-oss",
+    "o1-mini",
+    "o1-preview",
+    "o3-mini",
+    "gemma-3-1b",
+    "gemma3:1b",
+    "gemma3:270m",
+    "claude-2",
+    "claude-instant",
+    "embedding",
+    "moderation",
+    "whisper",
+];
+
+const fn images(images: bool) -> Overlay {
     Overlay::of_capabilities(Capabilities {
-        cache_markers: Some(true),
+        vision: VisionSettings {
+            images: Some(images),
+            ..VisionSettings::UNSET
+        },
         ..UNKNOWN
-    }),
-)];
+    })
+}
+
+/// Properties of all providers of a kind, which [`TABLE`] overrides.
+pub(super) const KINDS: &[(ProviderKind, Overlay)] = &[
+    (
+        ProviderKind::Anthropic,
+        Overlay::of_capabilities(Capabilities {
+            cache_markers: Some(true),
+            vision: formats(ImageFormats::All),
+            ..UNKNOWN
+        }),
+    ),
+    (
+        ProviderKind::Gemini,
+        Overlay::of_capabilities(Capabilities {
+            vision: formats(ImageFormats::PngJpegWebp),
+            ..UNKNOWN
+        }),
+    ),
+];
+
+const fn formats(formats: ImageFormats) -> VisionSettings {
+    VisionSettings {
+        images: None,
+        max_side: None,
+        max_bytes: None,
+        max_count: None,
+        formats: Some(formats),
+    }
+}

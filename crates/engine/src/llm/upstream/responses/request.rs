@@ -5,12 +5,13 @@ use serde_json::{Map, Value, json};
 use super::{
     super::{
         profile::Profile,
-        turns::{self, CallNames, object_text, result_text, user_text},
+        turns::{self, CallNames, data_url, image_label, object_text, result_text, text_beside},
     },
     item,
 };
 use crate::{
     config::{EffortStyle, ReasoningReturn},
+    images::Image,
     llm::{ChatMessage, ModelRequest, ReasoningEffort, ToolRequest, ToolSpec},
 };
 
@@ -70,8 +71,18 @@ fn tool(spec: &ToolSpec) -> Value {
     })
 }
 
-fn message(role: &str, kind: &str, text: &str) -> Value {
-    json!({"type": "message", "role": role, "content": [{"type": kind, "text": text}]})
+fn input_text(text: &str) -> Value {
+    json!({"type": "input_text", "text": text})
+}
+
+/// Returns the parts of images, each after a part with its name.
+fn image_parts(images: &[Image]) -> impl Iterator<Item = Value> {
+    images.iter().flat_map(|image| {
+        [
+            input_text(&image_label(image)),
+            json!({"type": "input_image", "image_url": data_url(image), "detail": "auto"}),
+        ]
+    })
 }
 
 fn input(request: &ModelRequest, profile: &Profile) -> Vec<Value> {
@@ -79,7 +90,11 @@ fn input(request: &ModelRequest, profile: &Profile) -> Vec<Value> {
     let mut ids = CallNames::default();
     for said in &request.messages {
         match said {
-            ChatMessage::User { text } => items.push(message("user", "input_text", user_text(text))),
+            ChatMessage::User { text, images } => {
+                let text = text_beside(text, images).map(input_text);
+                let content: Vec<Value> = text.into_iter().chain(image_parts(images)).collect();
+                items.push(json!({"type": "message", "role": "user", "content": content}));
+            }
             ChatMessage::Assistant {
                 text,
                 tool_calls,
@@ -95,11 +110,17 @@ fn input(request: &ModelRequest, profile: &Profile) -> Vec<Value> {
             ChatMessage::Tool {
                 tool_call_id,
                 text,
+                images,
                 is_error,
                 ..
             } => {
                 let id = ids.of(tool_call_id);
-                let output = result_text(text, *is_error);
+                let text = result_text(text, *is_error);
+                let output = if images.is_empty() {
+                    json!(text)
+                } else {
+                    std::iter::once(input_text(&text)).chain(image_parts(images)).collect()
+                };
                 items.push(json!({"type": "function_call_output", "call_id": id, "output": output}));
             }
         }
@@ -108,7 +129,8 @@ fn input(request: &ModelRequest, profile: &Profile) -> Vec<Value> {
 }
 
 fn answer(text: &str) -> Option<Value> {
-    (!text.trim().is_empty()).then(|| message("assistant", "output_text", text))
+    let content = json!([{"type": "output_text", "text": text}]);
+    (!text.trim().is_empty()).then(|| json!({"type": "message", "role": "assistant", "content": content}))
 }
 
 fn call_item<'a>(call: &'a ToolRequest, ids: &mut CallNames<'a>) -> Value {

@@ -1,0 +1,118 @@
+//! The HTTP clients of fetches and searches, and the reading of bounded responses.
+
+use std::{
+    error::Error as StdError,
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
+
+use reqwest::{
+    Client, ClientBuilder, RequestBuilder, Response,
+    dns::{Addrs, Name, Resolve, Resolving},
+    redirect::Policy,
+};
+use tokio::{net::lookup_host, time::timeout};
+
+/// Maximum time to open a connection.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// Maximum size in bytes of the reason of a failed request.
+const MAX_REASON: usize = 300;
+
+/// A function that returns whether connections to an address are permitted.
+pub(super) type AddressRule = fn(IpAddr) -> bool;
+
+pub(super) const NOT_PERMITTED: &str =
+    "the address of the host is not public; only the operator can permit other addresses (web.allow_private_addresses)";
+
+/// Returns a client that follows no redirects. The caller checks each target itself.
+pub(super) fn client() -> ClientBuilder {
+    Client::builder()
+        .redirect(Policy::none())
+        .connect_timeout(CONNECT_TIMEOUT)
+        .user_agent(concat!("runyard/", env!("CARGO_PKG_VERSION")))
+}
+
+/// Returns a client that connects only to permitted addresses. A host name is resolved and checked for each connection.
+/// A proxy would resolve host names itself, so proxies are not used. The caller checks IP addresses in URLs.
+pub(super) fn checking(permits: AddressRule) -> ClientBuilder {
+    client()
+        .no_proxy()
+        .dns_resolver(PermittedHosts(permits))
+        .pool_max_idle_per_host(0)
+}
+
+/// Resolves host names to permitted addresses only.
+struct PermittedHosts(AddressRule);
+
+impl Resolve for PermittedHosts {
+    fn resolve(&self, name: Name) -> Resolving {
+        let permits = self.0;
+        Box::pin(async move {
+            let found = lookup_host((name.as_str(), 0)).await?;
+            let permitted: Vec<SocketAddr> = found.filter(|address| permits(address.ip())).collect();
+            if permitted.is_empty() {
+                return Err(NOT_PERMITTED.into());
+            }
+            Ok(Box::new(permitted.into_iter()) as Addrs)
+        })
+    }
+}
+
+/// Sends a request and waits for the head of the response.
+///
+/// # Errors
+/// The reason, without the URL.
+pub(super) async fn send(request: RequestBuilder, idle: Duration) -> Result<Response, String> {
+    let sent = timeout(idle, request.send()).await.map_err(|_| silent(idle))?;
+    sent.map_err(|error| reason(&error))
+}
+
+/// A body, or the beginning of a body that is larger than the limit.
+pub(super) struct Body {
+    pub(super) bytes: Vec<u8>,
+    pub(super) is_cut: bool,
+}
+
+/// Reads up to `max_bytes` of the body of a response.
+///
+/// # Errors
+/// The reason, without the URL.
+pub(super) async fn read(mut response: Response, max_bytes: usize, idle: Duration) -> Result<Body, String> {
+    let mut bytes = Vec::new();
+    loop {
+        let chunk = timeout(idle, response.chunk()).await.map_err(|_| silent(idle))?;
+        let Some(chunk) = chunk.map_err(|error| reason(&error))? else {
+            return Ok(Body { bytes, is_cut: false });
+        };
+        let room = max_bytes - bytes.len();
+        bytes.extend_from_slice(&chunk[..chunk.len().min(room)]);
+        if chunk.len() > room {
+            return Ok(Body { bytes, is_cut: true });
+        }
+    }
+}
+
+fn silent(idle: Duration) -> String {
+    format!("the server sent nothing for {} seconds", idle.as_secs())
+}
+
+/// Returns the innermost cause. Outer errors contain the URL.
+fn reason(error: &reqwest::Error) -> String {
+    let mut innermost: &(dyn StdError + 'static) = error;
+    while let Some(cause) = innermost.source() {
+        innermost = cause;
+    }
+    if innermost.is::<reqwest::Error>() {
+        return if error.is_timeout() {
+            "the connection timed out".to_owned()
+        } else {
+            "the request failed".to_owned()
+        };
+    }
+    let text = innermost.to_string();
+    let text: String = text
+        .chars()
+        .map(|letter| if letter.is_control() { ' ' } else { letter })
+        .collect();
+    text[..text.floor_char_boundary(MAX_REASON)].to_owned()
+}
