@@ -8,8 +8,8 @@ use std::{
     io::{Cursor, Read as _},
 };
 
-pub use runyard_documents::{Document, Part, Unit};
-use runyard_documents::{HEAD_BYTES, Kind, detect};
+pub use runyard_documents::{Document, Kind, Part, Unit};
+use runyard_documents::{HEAD_BYTES, detect};
 use runyard_sandbox::{CommandEnd, Conversion, ErrorKind, OpenFile, Sandbox};
 use tokio::task::spawn_blocking;
 
@@ -17,6 +17,13 @@ use tokio::task::spawn_blocking;
 const MAX_BYTES: u64 = runyard_documents::MAX_BYTES as u64;
 /// Maximum size in bytes of the parser's answer: the text, written as JSON.
 const MAX_ANSWER_BYTES: usize = 3 * runyard_documents::MAX_TEXT_BYTES;
+
+/// Maximum size in bytes of a rendered page.
+const MAX_IMAGE_BYTES: usize = 8 << 20;
+/// Longer side of a rendered page in pixels. Models scale larger images down.
+const PAGE_PIXELS: u32 = 1568;
+/// Exit status of a script whose program is not installed; the same as in a shell.
+const NOT_INSTALLED: i32 = 127;
 
 /// A file that was recognised as a document.
 pub struct Found {
@@ -92,6 +99,29 @@ pub async fn read(sandbox: &dyn Sandbox, path: &str, found: Found) -> Result<Doc
     let answer: Result<Document, runyard_documents::Unreadable> =
         serde_json::from_slice(&converted.output).map_err(|_| failed.to_owned())?;
     answer.map_err(|unreadable| unreadable.message)
+}
+
+/// Renders a page of a PDF file to a JPEG image, for a page without text. The program pdftoppm renders it in a sandbox.
+///
+/// # Errors
+/// One sentence for the model, for example because the host has no pdftoppm.
+pub async fn render(sandbox: &dyn Sandbox, path: &str, page: usize) -> Result<Vec<u8>, String> {
+    let (files, name) = (sandbox.files(), path.to_owned());
+    let opened = spawn_blocking(move || files.open(&name)).await;
+    let Ok(Ok(file)) = opened else {
+        return Err("the file cannot be opened again".to_owned());
+    };
+    let script = format!(
+        "command -v pdftoppm >/dev/null || exit {NOT_INSTALLED}; \
+         exec pdftoppm -q -jpeg -singlefile -f {page} -l {page} -scale-to {PAGE_PIXELS} -"
+    );
+    let converted = sandbox.convert(Conversion::Script(script), file, MAX_IMAGE_BYTES).await;
+    let converted = converted.map_err(|error| error.message().to_owned())?;
+    match converted.ending {
+        CommandEnd::Exited(0) if !converted.is_cut && !converted.output.is_empty() => Ok(converted.output),
+        CommandEnd::Exited(NOT_INSTALLED) => Err("the server has no pdftoppm (Debian: poppler-utils)".to_owned()),
+        _ => Err(format!("page {page} cannot be rendered")),
+    }
 }
 
 /// Describes a document in one line: its format, size in pages, title and what was left out.

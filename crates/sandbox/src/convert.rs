@@ -118,7 +118,7 @@ pub async fn convert(
     let mut output = Vec::new();
     let mut stdout = stdout.take(max_output_bytes as u64 + 1);
     // A conversion that does not read its whole input closes the pipe. Its result still counts.
-    let (_, read) = tokio::join!(feed(stdin, input.content), stdout.read_to_end(&mut output));
+    let ((), read) = tokio::join!(feed(stdin, input.content), stdout.read_to_end(&mut output));
     let is_cut = output.len() > max_output_bytes;
     output.truncate(max_output_bytes);
     let Execution { ending, text, .. } = if is_cut || read.is_err() {

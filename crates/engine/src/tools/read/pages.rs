@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::{Arguments, MAX_BYTES, MAX_LINES};
 use crate::{
-    documents::{Document, Part, described},
+    documents::{Document, Kind, Part, described},
     tools::{ToolAnswer, ToolFailure},
 };
 
@@ -39,6 +39,22 @@ impl Selection {
 
     pub fn is_given(&self) -> bool {
         *self != Self::All
+    }
+
+    /// Returns the numbers of the selected pages of a PDF file that have no text.
+    pub fn scans(&self, document: &Document) -> Vec<usize> {
+        if document.kind != Kind::Pdf {
+            return Vec::new();
+        }
+        let range = match self {
+            Self::Pages(first, last) => *first..=*last,
+            Self::All | Self::Sheet(_) => 1..=document.parts.len(),
+        };
+        let numbered = document.parts.iter().enumerate().map(|(index, part)| (index + 1, part));
+        numbered
+            .filter(|(number, part)| range.contains(number) && part.text.is_empty())
+            .map(|(number, _)| number)
+            .collect()
     }
 
     fn parts<'a>(&self, document: &'a Document) -> Result<&'a [Part], ToolFailure> {
