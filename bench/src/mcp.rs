@@ -94,7 +94,9 @@ impl Times {
 }
 
 async fn create(address: SocketAddr, account: &Account, name: &str, urls: &[String]) -> Result<String> {
-    let channel = tonic::transport::Endpoint::from_shared(format!("http://{address}"))?.connect().await?;
+    let channel = tonic::transport::Endpoint::from_shared(format!("http://{address}"))?
+        .connect()
+        .await?;
     let servers = urls.iter().enumerate().map(|(number, url)| McpServer {
         name: format!("server{number}"),
         r#type: McpTransport::Http.into(),
@@ -106,7 +108,9 @@ async fn create(address: SocketAddr, account: &Account, name: &str, urls: &[Stri
         custom_mcps: servers.collect(),
         ..CreateAgentRequest::default()
     };
-    let created = AgentServiceClient::new(channel).create_agent(account.signed(request)).await?;
+    let created = AgentServiceClient::new(channel)
+        .create_agent(account.signed(request))
+        .await?;
     Ok(created.into_inner().agent_id)
 }
 

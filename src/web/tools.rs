@@ -166,6 +166,7 @@ fn page_answer(fetched: &Fetched, page: &Page, start: usize, max_bytes: u64) -> 
         text: answer,
         is_error: false,
         truncated: *is_cut || to < text.len(),
+        images: Vec::new(),
     }
 }
 

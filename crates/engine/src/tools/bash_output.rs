@@ -110,5 +110,6 @@ pub(super) fn answer(process: &Process) -> ToolAnswer {
         text,
         is_error: false,
         truncated: dropped > 0,
+        images: Vec::new(),
     }
 }

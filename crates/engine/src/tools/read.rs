@@ -62,12 +62,11 @@ impl Tool for Read {
         ToolSpec {
             name: "read".to_owned(),
             description: format!(
-                "Reads a text file, a document or an image (PNG, JPEG, WebP or GIF) in /workspace. Each line of a text \
-                 starts with its number and a tab, which are not part of the file. One call returns up to {MAX_LINES} lines \
-                 and {MAX_BYTES} bytes; use offset to continue. Lines are cut after {MAX_LINE_BYTES} bytes. Documents (PDF, \
-                 Word, Excel, PowerPoint, OpenDocument sheets, EPUB, RTF) are shown as text; choose pages or a sheet. HTML, \
-                 CSV and Jupyter notebooks are shown as they are, or as a document if you give pages. Other binary files \
-                 are refused."
+                "Reads a text file or an image (PNG, JPEG, WebP or GIF) in /workspace. Each line of a text starts with its \
+                 number and a tab, which are not part of the file. One call returns up to {MAX_LINES} lines and {MAX_BYTES} \
+                 bytes; use offset to continue. Lines are cut after {MAX_LINE_BYTES} bytes. Also reads documents as text: PDF, \
+                 Word, Excel, PowerPoint, OpenDocument sheets, EPUB and RTF; choose pages or a sheet. HTML, CSV and Jupyter \
+                 notebooks are shown as they are, or as a document if you give pages. Other binary files are refused."
             ),
             parameters: json!({
                 "type": "object",
