@@ -9,8 +9,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 /// [`is_public`] excludes it explicitly.
 const AZURE_PLATFORM: Ipv4Addr = Ipv4Addr::new(168, 63, 129, 16);
 
-/// Loopback addresses and private networks (RFC 1918, RFC 4193). Also the shared range 100.64.0.0/10 (RFC 6598),
-/// which some clusters and VPNs use.
+/// Returns true for loopback addresses, for addresses of private networks (RFC 1918, RFC 4193), and for the shared
+/// range 100.64.0.0/10 (RFC 6598), which some clusters and VPNs use.
 pub fn is_private(address: IpAddr) -> bool {
     match address.to_canonical() {
         IpAddr::V4(address) => {

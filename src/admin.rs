@@ -37,7 +37,7 @@ pub async fn create(app: &App, caller: &Caller, issuer: &str, subject: &str) -> 
     finish(app, tx, caller, account_id, ("account.create", "")).await
 }
 
-/// Loads an account and its balance. Credits of the monthly grant that are due are added first.
+/// Loads an account and its balance. If the monthly grant is due, its credits are added first.
 ///
 /// # Errors
 /// `ACCOUNT_NOT_FOUND`.

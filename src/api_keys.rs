@@ -1,5 +1,5 @@
-//! API keys. The database stores only a salted hash of a key. `wire::caller` checks a key on every request without a
-//! cache, so a revoked or expired key is refused at once.
+//! API keys. The database stores only a salted hash of a key. On every request, `wire::caller` checks the key in the
+//! database. There is no cache, so a revoked or expired key is refused at once.
 
 pub mod create;
 pub mod list;

@@ -48,7 +48,7 @@ pub struct Handles {
     pub model_call_queues: AccountQueues,
     /// Limits concurrent directory walks over workspaces.
     pub walks: Walks,
-    /// Queues of operations that write files to a workspace. Here the keys are project ids, not account ids.
+    /// Queues of operations that write files to workspaces: one queue per project, not per account.
     pub placement_queues: AccountQueues,
     /// Files that clients are uploading as streams: number and size per account.
     pub arriving: Arriving,

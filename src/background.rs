@@ -23,7 +23,7 @@ use tracing::warn;
 
 use crate::{app::App, error::Result, events, installation, telemetry};
 
-/// Maximum wait for the worker at shutdown. Without a responding database, the worker may never stop.
+/// Maximum wait for the worker at shutdown. If the database does not respond, the worker may never stop.
 const WORKER_END: Duration = Duration::from_secs(5);
 
 /// The running loops. Dropping the value ends all loops except the worker.

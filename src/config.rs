@@ -36,8 +36,8 @@ const MAX_LEASE: u64 = 3_600;
 /// One day, in seconds.
 const MAX_MCP_TIMEOUT: u64 = 86_400;
 
-/// Largest configurable `max_per_agent`, `max_per_account` and `max_bytes`. To search them, PostgreSQL reads all
-/// memories of an agent or account.
+/// Largest configurable `max_per_agent`, `max_per_account` and `max_bytes`. They bound the cost of a search, because
+/// PostgreSQL then reads all memories of an agent or account.
 const MAX_MEMORY: [u64; 3] = [10_000, 100_000, 16_384];
 
 /// The limit exists only to catch mistakes.
@@ -104,8 +104,8 @@ pub struct Auth {
     pub issuer: Option<String>,
     /// Value that the `aud` of tokens must contain; `None` for no check.
     pub audience: Option<String>,
-    /// Clients to which tokens may be issued; empty for all. A token must have a claim `azp`, `client_id` or `appid`.
-    /// Each of these claims must name a permitted client.
+    /// Clients to which tokens may be issued; empty for all. If the list is not empty, a token must have at least one
+    /// of the claims `azp`, `client_id` and `appid`, and each of them must name a listed client.
     pub client_ids: Vec<String>,
     pub role_claim: String,
     /// Token for /metrics. The token of a super admin is accepted too.

@@ -1,8 +1,8 @@
 //! The data folder and its access rights.
 //!
-//! The folder contains the database and the secret that signs tokens. A process that reads either can act as any
-//! account. Files therefore have mode 0600 and folders 0700, whatever the umask is. Even a process that escapes from
-//! a sandbox cannot read them, if it runs as another user.
+//! The folder contains the database and the secret that signs tokens. A process that can read one of them can act as
+//! any account. Files therefore have mode 0600 and folders 0700, whatever the umask is. Even a process that escapes
+//! from a sandbox cannot read them, if it runs as another user.
 //!
 //! If the service runs as root, the commands of a project run as another user. The folders on the path to the
 //! workspace then have mode 0711: other users can traverse them but not list them.
@@ -81,8 +81,8 @@ fn make(folder: &Path, mode: u32) -> io::Result<()> {
     }
 }
 
-/// Removes the permissions of the group and of other users that are not in `mode`. Symbolic links and files of other
-/// users stay unchanged.
+/// Takes from the group and from other users all permissions that `mode` does not grant. Symbolic links, and files
+/// that another user owns, stay unchanged.
 fn close(path: &Path, mode: u32) -> io::Result<()> {
     let metadata = fs::symlink_metadata(path)?;
     let (now, owner) = (metadata.mode() & 0o7777, metadata.uid());

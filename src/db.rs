@@ -109,8 +109,8 @@ impl Db {
         &self.read
     }
 
-    /// True if no other process can use the database, as on SQLite. Leases in such a database are left over from an
-    /// earlier process.
+    /// True if no other process can use the database, as on SQLite. When the process starts, all leases in such a
+    /// database are left over from earlier processes.
     pub fn is_private(&self) -> bool {
         matches!(self.writer, Writer::Lane(_))
     }

@@ -8,7 +8,8 @@ use uuid::Uuid;
 use crate::error::{Error, Result};
 
 /// Maximum time by which the timestamp of an id may be later than the creation time of its row. Earlier versions of
-/// Runyard created the id slightly after reading the clock. [`crate::clock::Clock::stamp`] gives equal times.
+/// Runyard created the id slightly after reading the clock. This version uses [`crate::clock::Clock::stamp`], which
+/// gives an id and its row the same time.
 const MADE_WITHIN: Duration = Duration::from_secs(1);
 /// The latest timestamp of an id, in milliseconds since the Unix epoch. A version 7 id has 48 bits for its timestamp.
 const LATEST_MS: u64 = (1 << 48) - 1;

@@ -108,8 +108,8 @@ impl Installation {
     }
 }
 
-/// Periodically reports that the data folder is in use, or on standby tries to claim the database. Returns when this
-/// process owns the database and a workspace exists. On SQLite, returns immediately.
+/// Periodically reports that the data folder is in use. On standby, tries to claim the database instead. Returns when
+/// this process owns the database and a workspace exists. On SQLite, returns immediately.
 pub async fn keep(app: App, stopping: CancellationToken) {
     let Some(folder) = app.installation.folder.clone() else {
         return;
@@ -155,7 +155,7 @@ pub enum Belongs {
     ToOther(String),
 }
 
-/// Changes nothing.
+/// Finds out which data folder the database belongs to, without changing the database.
 pub async fn compare(config: &Config, database: &Inspected) -> Belongs {
     let named = database.read::<Uuid>(table::FOLDER).await;
     match named.ok().flatten() {

@@ -2,8 +2,8 @@
 //!
 //! At the start of a run, [`offer`] lists the tools of all servers of the agent's version. Each listed tool becomes a
 //! tool of the run ([`McpTool`]). If a server fails, the run continues without that server's tools, and a notice says
-//! so. The connections and server processes stay open until the run's tools are dropped. A connection without a session
-//! then waits for the next run of the version. Stdio servers run only in the sandbox.
+//! so. The connections and server processes stay open until the run's tools are dropped. A connection without a
+//! session then waits for the next run of the same agent version. Stdio servers run only in the sandbox.
 
 mod idle;
 mod lists;
@@ -26,7 +26,7 @@ pub use offer::{Failure, Offer, Servers, offer, preview, try_out};
 pub use remote::Place;
 pub use tool::McpTool;
 
-/// Maximum numbers of running and of waiting previews and trials per account.
+/// Maximum numbers per account: calls of `preview` and `try_out` that run at the same time, and calls that wait.
 const TRIALS: (usize, usize) = (2, 20);
 
 /// State that all connections of this process share.

@@ -26,7 +26,7 @@ pub use update::update;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Holder {
     Agent(Uuid),
-    /// All agents with the memory scope `account` share its memories.
+    /// All agents with the memory scope `account` share the account's memories.
     Account,
 }
 

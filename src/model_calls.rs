@@ -35,7 +35,7 @@ pub struct OneOffCall<'a> {
     pub max_output_tokens: u32,
     /// A longer answer is not used.
     pub max_answer_bytes: usize,
-    /// Maximum time for the answer, and for the wait for the account's earlier calls.
+    /// Maximum wait for the account's earlier calls and, separately, maximum duration of the model call.
     pub time_limit: Duration,
 }
 

@@ -1,6 +1,6 @@
 //! Files in the data folder that contain a generated secret.
 //!
-//! Used for the secret that signs tokens (`wire/jwt/secret`) and for the key that encrypts stored secrets
+//! One file contains the secret that signs tokens (`wire/jwt/secret`), another the key that encrypts stored secrets
 //! (`secrets`). If several servers start at the same time, all of them use the secret of the server that created the
 //! file.
 
@@ -32,7 +32,7 @@ pub fn read(path: &Path) -> io::Result<String> {
 /// Creates the file with a random secret of 32 bytes, in hexadecimal. An existing file is kept.
 ///
 /// The secret is written to a temporary file. A hard link then gives this file its final name. Creating the link
-/// fails if another server has created the file.
+/// fails if another server has already created a file with that name.
 pub fn create(folder: &Path, name: &str) -> io::Result<()> {
     data_folder::prepare(folder)?;
     let draft = folder.join(format!("{name}.{}", id::new().simple()));

@@ -1,7 +1,7 @@
-//! Encrypts secrets of accounts before the database stores them, such as the headers of MCP servers.
+//! Encrypts the secrets of accounts, such as the headers of MCP servers, before the database stores them.
 //!
-//! The cipher is AES-256-GCM. A secret can be decrypted only with the context that encrypted it, such as the account
-//! id. A row that is copied to another account can therefore not be decrypted.
+//! The cipher is AES-256-GCM. Encryption binds a secret to a context, such as the account id, and decryption needs
+//! the same context. A secret that is copied to another account can therefore not be decrypted.
 
 use std::fmt;
 

@@ -96,7 +96,7 @@ impl Server {
     /// UNAVAILABLE if the port cannot be bound; errors of the configuration, the data folder and the database.
     pub async fn open(config: Config) -> Result<Self> {
         let listen = config.listen;
-        // Decoding the API descriptors is slow, so another thread begins now. `stack::build` needs the result.
+        // Decoding the API descriptors is slow, so another thread begins it now. `stack::build` needs the result.
         drop(tokio::task::spawn_blocking(wire::codec::descriptors));
         data_folder::prepare_for(&config)?;
         let secret = jwt::load_or_create_secret(&config)?;
@@ -165,7 +165,7 @@ impl Server {
     }
 }
 
-/// Logs missing model providers, the state of the sandbox, whether plans are on, and the address.
+/// Logs missing model providers, the state of the sandbox, whether plan limits apply, and the address.
 async fn say_hello(app: App, address: SocketAddr) {
     let is_replaced = |name: &&str| {
         let model = app.models.find(name);

@@ -1,4 +1,5 @@
-//! Sets up logs and metrics. A second call has no effect, so that tests can start many servers in one process.
+//! Sets up logs and metrics. Setting them up again has no effect, so that tests can start many servers in one
+//! process.
 
 use std::{
     fmt as text,
@@ -29,7 +30,7 @@ const BUCKETS: &[f64] = &[
     0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0,
 ];
 
-/// Interval at which histogram samples are aggregated. Each sample takes memory until then.
+/// Interval at which histogram samples are aggregated. Each sample takes memory until it is aggregated.
 const UPKEEP: Duration = Duration::from_secs(5);
 
 static METRICS: OnceLock<Option<PrometheusHandle>> = OnceLock::new();

@@ -124,7 +124,7 @@ pub(crate) struct Server {
     pub(crate) start_up: Duration,
 }
 
-/// If `database` is `None`, the server uses SQLite.
+/// The program, the folder and the settings of a server to start. If `database` is `None`, the server uses SQLite.
 pub(crate) struct Place<'a> {
     pub(crate) program: &'a Path,
     pub(crate) folder: &'a Path,

@@ -191,7 +191,7 @@ impl Floor {
         }
     }
 
-    /// Never returns `None`: the caller `execute` uses `None` for a stopped run.
+    /// Calls the model and returns its answer. Never returns `None`, with which `execute` represents a stopped run.
     async fn answer(&self, run: &Arc<Run>, url: http::Uri, prompt: &str) -> Result<Option<String>> {
         let mut answer = self.models.call(url, prompt).await?;
         let mut text = String::new();
@@ -223,7 +223,8 @@ impl Log {
 }
 
 impl Run {
-    /// Only one task at a time may append to a run, so that sequence numbers are in order.
+    /// Returns the row of the run's next event. Only one task at a time may append to a run, so that sequence numbers
+    /// are in order.
     fn row(&self, event: Event) -> Row {
         let event = RunEvent {
             agent_run_id: self.id.to_string(),

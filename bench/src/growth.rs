@@ -1,8 +1,8 @@
 //! Measures how the number of finished runs affects `StartRun`, lists, deletions and the processor time of an idle
 //! server.
 //!
-//! The measured servers differ only in this number. The servers run at the same time and are measured in turns. Other
-//! load on the machine therefore affects all servers equally.
+//! The measured servers differ only in their number of finished runs. The servers run at the same time and are
+//! measured in turns. Other load on the machine therefore affects all servers equally.
 
 use std::{
     fmt::Write,
@@ -207,7 +207,7 @@ impl Grown {
     }
 }
 
-/// Records the median latencies in milliseconds.
+/// Measures the GET requests of [`PATHS`], and records their median latencies in milliseconds.
 async fn read_lists(all: &mut [Grown]) -> Result<()> {
     for position in 0..PATHS.len() {
         let mut times = vec![Vec::with_capacity(LISTS); all.len()];
@@ -226,7 +226,7 @@ async fn read_lists(all: &mut [Grown]) -> Result<()> {
     Ok(())
 }
 
-/// Records the median latencies in milliseconds.
+/// Measures the deletions, and records their median latencies in milliseconds.
 async fn delete_rows(all: &mut [Grown]) -> Result<()> {
     for (position, list) in DELETED.into_iter().enumerate() {
         let mut urls = Vec::new();

@@ -19,9 +19,11 @@ use crate::{
 };
 
 pub(crate) const CONFIG: &str = "[http]\nrate_per_account = { per_second = 20, burst = 20 }\n";
-/// Pause between two `StartRun` calls of the quiet account. This is half of the rate limit.
+/// Pause between two `StartRun` calls of the quiet account. The account makes half as many calls as its rate
+/// limit allows.
 const QUIET: Duration = Duration::from_millis(100);
-/// Pause between two `StartRun` calls of the noisy account. This is ten times the rate limit.
+/// Pause between two `StartRun` calls of the noisy account. The account makes ten times as many calls as its
+/// rate limit allows.
 const NOISY: Duration = Duration::from_millis(5);
 const UNDER_WAY: usize = 64;
 

@@ -14,7 +14,7 @@ use tokio::{
 use crate::{Result, report};
 
 const DURATION: Duration = Duration::from_secs(8);
-/// Number of processor cores from which [`Load::of_this_machine`] chooses the larger load.
+/// Minimum number of processor cores for the larger load of [`Load::of_this_machine`].
 pub(crate) const LARGE: usize = 16;
 
 #[derive(Clone, Copy, Debug)]

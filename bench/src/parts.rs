@@ -1,5 +1,5 @@
-//! Measures one part of a round, such as `starts` or `tokens`, on one server. The results become figures of the
-//! server.
+//! Measures one part of a round, such as `starts` or `tokens`, on one server. Adds the results to the server's
+//! figures.
 
 use std::{path::Path, time::Duration};
 
@@ -20,13 +20,13 @@ use crate::{
     tokens,
 };
 
-/// Numbers of concurrent callers, each with the `StartRun` calls per round.
+/// Pairs of a number of concurrent callers and the number of their `StartRun` calls per round.
 pub(crate) const CALLERS: [(usize, usize); 3] = [(1, 400), (16, 2_000), (64, 2_000)];
 /// Number of live streams that load the server while `StartRun` is measured.
 const LIVE: usize = 100;
 /// Duration of the measurement of live streams alone.
 const PACED: Duration = Duration::from_secs(8);
-/// Numbers of concurrent runs in the token measurement, each with its repetitions per round.
+/// Pairs of a number of concurrent runs and the number of repetitions per round, for the token measurement.
 const TALKING: [(usize, usize); 2] = [(1, 20), (100, 4)];
 const FIRSTS: usize = 60;
 const PROBES: usize = 100;

@@ -39,7 +39,7 @@ impl Figures {
         values.push(value);
     }
 
-    /// An unknown figure has no values.
+    /// Returns the values of a figure; no values for an unknown figure.
     pub(crate) fn values(&self, name: &str) -> &[f64] {
         self.values.get(name).map_or(&[], Vec::as_slice)
     }

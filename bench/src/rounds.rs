@@ -180,7 +180,7 @@ async fn fill_up(round: &Round<'_>, measured: &mut Measured) -> Result<()> {
     Ok(())
 }
 
-/// Uses a separate server with a rate limit.
+/// Measures how a noisy account affects a quiet account (`neighbours.rs`), on a separate server with a rate limit.
 async fn beside_noise(round: &Round<'_>, measured: &mut Measured) -> Result<()> {
     note("a noisy account next to a quiet one");
     let Some(server) = measured.subject.start_beside("neighbours", neighbours::CONFIG).await? else {

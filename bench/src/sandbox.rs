@@ -36,9 +36,9 @@ pub(crate) fn answer(received: &Received) -> Turn {
 }
 
 pub(crate) struct Found {
-    /// Milliseconds from the event of a call to the event of its result, including the commit of the first event.
+    /// Milliseconds from the event of a call to the event of its result, including the commit of the call's event.
     pub(crate) between: Vec<f64>,
-    /// Durations from the result events, in whole milliseconds.
+    /// Durations that the result events state, in whole milliseconds.
     pub(crate) reported: Vec<f64>,
 }
 

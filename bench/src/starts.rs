@@ -53,7 +53,7 @@ pub(crate) async fn measure(target: Target<'_>, protocol: Protocol, callers: usi
     let mut lines = Caller::all(protocol, target.address, accounts).await?;
     let mut asking = connect(target.address).await?;
     for line in &mut lines {
-        // The first call creates the account and opens the JSON connection, which is not measured.
+        // The first call is not measured, because it creates the account and opens the JSON connection.
         line.start("bench/one").await?;
     }
     for account in accounts {

@@ -28,7 +28,7 @@ pub(crate) struct Stage {
     pub(crate) accounts: Vec<Account>,
     /// The account for live streams and other measurements with a single account.
     pub(crate) watcher: Account,
-    /// Connection for the measurement of PostgreSQL without a server (`database.rs`).
+    /// Connection for the measurement of PostgreSQL without a Runyard server (`database.rs`).
     pub(crate) rows: Option<Rows>,
 }
 
@@ -148,7 +148,7 @@ pub(crate) struct Measured {
 }
 
 impl Measured {
-    /// Starts the program. Measures the start-up time in a new folder, and the idle memory.
+    /// Starts the program. Measures its memory while idle, and its start-up time in a new folder and after a restart.
     pub(crate) async fn open(options: &Options, subject: Subject) -> Result<Self> {
         let server = subject.start().await?;
         let mut measured = Self {

@@ -1,5 +1,5 @@
 //! Prints Runyard's targets as a table. Each row compares a figure with a required and a desired bound, and with the
-//! minimal comparison server (`floor.rs`).
+//! same figure of the minimal comparison server (`floor.rs`).
 
 use std::fmt::Write;
 

@@ -1,4 +1,4 @@
-//! Measures the rate at which the server stores and streams tokens, and the server's delay of the first token.
+//! Measures the rate at which the server stores and streams tokens, and how long it delays the first token.
 
 use std::{
     net::SocketAddr,

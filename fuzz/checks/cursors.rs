@@ -77,14 +77,15 @@ fn page_token(cursor: &[u8]) {
     }
 }
 
-/// Reads a token with another cursor type. It must be refused, or the cursor must encode to the same bytes.
+/// Reads a token as if its cursor had the type `C`. If the token is accepted, its cursor must encode to the bytes
+/// `cursor`.
 fn decodes<C: Cursor>(token: &str, cursor: &[u8]) {
     if let Some(page) = read::<C>(1, "x", token) {
         assert_eq!(page.after.map(|after| after.to_bytes()).as_deref(), Some(cursor));
     }
 }
 
-/// Checks that no page token is valid for two callers. The empty token requests the first page.
+/// Checks that no page token is valid for two callers. The empty token is exempt, because it requests the first page.
 fn foreign_token(text: &str) {
     let taken = [1, 2].map(|account| read::<Vec<u8>>(account, "x", text).is_some());
     assert!(

@@ -1,8 +1,8 @@
 //! Checks the parsing of request bodies, mainly of multipart forms. The split into chunks must not change the result.
 //! A refused form must leave no uploads. A valid form must arrive unchanged.
 //!
-//! The first byte of the input selects the check: 0 for a JSON body, 1 for an arbitrary form, 2 for a valid form. The
-//! parts of the valid form are the other bytes, split at 0xff.
+//! The first byte of the input selects the check: 0 for a JSON body, 1 for an arbitrary form, 2 for a valid form. For
+//! the valid form, the remaining bytes are split at 0xff: each part becomes the text field or a file.
 
 use std::{
     convert::Infallible,

@@ -1,8 +1,9 @@
-//! Compares the JSON codec with prost-reflect in the canonical dialect: the same messages and texts, and no text that
-//! only the codec accepts. In both dialects, a second round trip must not change a message.
+//! Compares the JSON codec with prost-reflect in the canonical dialect. If the codec accepts a text, prost-reflect
+//! must decode the same message from it. Both must print a message as the same JSON. In both dialects, a second round
+//! trip must not change a message.
 //!
-//! The first byte of the input selects message type and dialect. The other bytes are JSON text and, in the canonical
-//! dialect, also wire bytes.
+//! The first byte of the input selects message type and dialect. The remaining bytes are read as JSON text and, in
+//! the canonical dialect, also as wire bytes.
 
 use std::sync::LazyLock;
 

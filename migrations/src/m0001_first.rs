@@ -218,7 +218,7 @@ async fn threads(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
                 .col(uuid("thread_id"))
                 .col(uuid_null("run_id"))
                 // The id of the message's run, or of the message itself if it has no run. Messages are sorted by this
-                // column, so that those of a queued run follow those of all earlier runs.
+                // column, so that the messages of a queued run follow the messages of all earlier runs.
                 .col(uuid("turn"))
                 .col(small_integer("role"))
                 .col(text("content"))

@@ -1,8 +1,8 @@
 //! Adds credits, API keys and the audit log of administrators.
 //!
 //! The ledger is double-entry: each entry moves an amount between two books (`Book` in `src/ledger/table.rs`), so all
-//! books sum to zero. An account's balance is the sum of its book `Wallet`. A row in `balances` repeats the balance,
-//! because a row can be locked and a check constraint prevents a negative balance.
+//! books sum to zero. An account's balance is the sum of its book `Wallet`. The table `balances` repeats the balance
+//! in one row per account. A transaction can lock this row, and a check constraint prevents a negative balance.
 
 use sea_orm_migration::{
     prelude::*,
@@ -24,7 +24,7 @@ impl MigrationTrait for Migration {
         ledger_entries(manager).await?;
         api_keys(manager).await?;
         audit_entries(manager).await?;
-        // Reserved credits count only while the run is unfinished, so they are released when it ends.
+        // Credits reserved for the run. They count only while the run is unfinished, so its end releases them.
         let mut held = big_integer("held_microcredits");
         held.default(0);
         manager

@@ -1,8 +1,8 @@
 //! Adds indexes that keep every statement fast with many finished runs.
 //!
-//! Each list has an index in its order. Frequent queries use a partial index without finished runs. Unused indexes
-//! are dropped, because every new row costs one entry per index. `updated_at` of threads and projects is advanced,
-//! because it now determines the order of their lists.
+//! Each list of the API has an index in the order of the list. Frequent queries use a partial index without finished
+//! runs. Unused indexes are dropped, because every new row costs one entry per index. `updated_at` of threads and
+//! projects is advanced, because it now determines the order of their lists.
 
 use sea_orm_migration::prelude::*;
 
@@ -11,7 +11,7 @@ use crate::parts::index;
 #[derive(DeriveMigrationName)]
 pub struct Migration;
 
-/// Dropped indexes: table and name. [`partial`] creates two of them again with other columns.
+/// Dropped indexes: table and name. [`partial`] creates two of these indexes again, with different columns.
 const REPLACED: [(&str, &str); 9] = [
     ("runs", "runs_unfinished"),
     ("threads", "threads_by_account"),
@@ -59,12 +59,12 @@ fn partial() -> Vec<IndexCreateStatement> {
     let is = |column: &'static str, value: i32| Expr::col(column).eq(value);
     let is_live = || Expr::col("deleted_at").is_null();
     vec![
-        // Status 1 is `running`. A query must contain it as a literal, because a bound parameter cannot use a partial
-        // index.
+        // Status 1 is `running`. A query must contain the 1 as a literal: with a bound parameter, the database does
+        // not use a partial index.
         index("runs_unfinished", "runs", &["id"])
             .and_where(is("status", 1))
             .take(),
-        // Ended runs that their worker has not released yet, such as stopped runs.
+        // Runs that have ended, for example by a stop request, while their worker still holds the lease.
         index("runs_held", "runs", &["account_id", "thread_id"])
             .and_where(Expr::col("status").ne(1))
             .and_where(Expr::col("lease_expires_at").is_not_null())
@@ -78,8 +78,8 @@ fn partial() -> Vec<IndexCreateStatement> {
         index("ledger_charges", "ledger_entries", &["account_id", "id"])
             .and_where(is("credited", 3))
             .take(),
-        // Must follow `ledger_charges`: of two equally useful indexes, SQLite chooses the later one. A thread has
-        // fewer entries than an account.
+        // Must follow `ledger_charges`. Both indexes fit a query for one thread of an account, and SQLite then
+        // chooses the later index. The index by thread yields fewer rows.
         index("ledger_charges_by_thread", "ledger_entries", &["thread_id", "id"])
             .and_where(is("credited", 3))
             .take(),
@@ -101,8 +101,9 @@ fn partial() -> Vec<IndexCreateStatement> {
     ]
 }
 
-// Advances `updated_at` of each thread to its latest run, and of each project to its latest thread. Earlier versions
-// did not change it when a run started. On SQLite, times are text in chronological order.
+// Advances `updated_at` of each thread to the creation time of its latest run, and then `updated_at` of each project
+// to the latest `updated_at` of its threads. Earlier versions of Runyard did not change `updated_at` when a run
+// started. On SQLite, times are text in chronological order.
 async fn date_activity(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
     let newer = |parent: &str, child: &str, key: &str, column: &str| {
         format!(

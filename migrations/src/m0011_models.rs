@@ -1,4 +1,5 @@
-//! Adds `runs.reasoning_effort` and `messages.carried`: data of a model provider that later requests must send back.
+//! Adds `runs.reasoning_effort` and `messages.carried`. The column `carried` contains data from a model provider that
+//! later requests must send back.
 //!
 //! `carried` is text, not JSON, because a provider may check the exact bytes, and PostgreSQL's JSON cannot contain
 //! NUL.

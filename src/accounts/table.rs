@@ -16,7 +16,7 @@ pub struct Model {
     /// Name of the account's tier in the configuration.
     pub tier: String,
     pub created_at: DateTime<Utc>,
-    /// Number of agents that are not deleted. Database triggers update this count and the next two.
+    /// Number of agents that are not deleted. Database triggers update this field, `threads` and `projects`.
     pub agents: i64,
     pub threads: i64,
     pub projects: i64,

@@ -13,7 +13,7 @@ use crate::{
     model_calls::{self, OneOffCall},
 };
 
-/// Maximum time for the model's answer, and for the wait for the account's earlier suggestions.
+/// Maximum time for each of two waits: for the account's earlier suggestions, and for the model's answer.
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// Maximum number of output tokens, including reasoning tokens.
 const MAX_TOKENS: u32 = 1_000;
@@ -183,7 +183,7 @@ pub struct Icon {
 /// runs.
 ///
 /// `held` returns the reserved amount in millionths of a credit. `held` is awaited only after the account's earlier
-/// suggestions, so that the amount is current.
+/// suggestions have finished, so that the amount is current.
 ///
 /// # Errors
 /// INVALID_REQUEST if the name is not a valid agent name; INSUFFICIENT_CREDITS if the balance does not cover the call;
@@ -201,7 +201,7 @@ pub async fn generate(
     Ok(answer.as_deref().and_then(understood).unwrap_or_else(|| by_hash(name)))
 }
 
-/// A colour such as `#6366F1`.
+/// Returns true for a colour such as `#6366F1`.
 pub(super) fn is_colour(text: &str) -> bool {
     text.len() == 7 && text.starts_with('#') && text.bytes().skip(1).all(|byte| byte.is_ascii_hexdigit())
 }

@@ -24,8 +24,8 @@ const MAX_NAME: usize = 64;
 const MAX_TEXT: usize = 4096;
 /// Maximum total number of a server's arguments, headers, tool names, URL and command.
 const MAX_ENTRIES: usize = 200;
-/// Maximum total size of a version's servers, in bytes of JSON. A page of versions contains the servers of many
-/// versions.
+/// Maximum total size of a version's servers, in bytes of JSON. The limit is low, because a page of versions contains
+/// the servers of many versions.
 const MAX_BYTES: usize = 64 * 1024;
 
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Serialize)]
@@ -180,8 +180,8 @@ fn is_address(url: &str) -> bool {
     is_plain && is_clean && Url::parse(url).is_ok_and(|url| url.has_host())
 }
 
-/// Returns an error message if the URL's host is a private address or `localhost`. The addresses of other host names
-/// are checked on each connection.
+/// Returns an error message if the URL's host is a private address or `localhost`. For any other host name, each
+/// connection checks the address to which the name resolves.
 fn private_address(server: &Server) -> Option<String> {
     let url = Url::parse(&server.url).ok()?;
     let is_public = match url.host()? {

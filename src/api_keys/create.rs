@@ -18,7 +18,7 @@ use crate::{
 
 /// Maximum length of a name, in characters.
 const MAX_NAME: usize = 100;
-/// Maximum number of keys per account, without the revoked keys.
+/// Maximum number of keys per account. Revoked keys do not count.
 const MAX_KEYS: u64 = 100;
 
 #[derive(Clone, Debug)]

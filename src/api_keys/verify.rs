@@ -58,7 +58,7 @@ pub async fn verify(app: &App, key: &str) -> Result<ApiKey> {
     Ok(row)
 }
 
-/// Checks a key again that was verified before.
+/// Returns true if an already verified key is still valid: neither revoked nor expired.
 pub async fn is_good(app: &App, key_id: Uuid) -> Result<bool> {
     let row = of::<Entity>(Scope::system("the key was verified before"))
         .filter(Column::Id.eq(key_id))

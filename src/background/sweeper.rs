@@ -42,7 +42,8 @@ pub async fn sweep(app: App) {
     }
 }
 
-/// A failure in one part does not stop the other parts. `began` is the start time of this process.
+/// Removes each kind of unused data once. If one kind fails, the other kinds are still removed. `began` is the start
+/// time of this process.
 ///
 /// # Errors
 /// The first error, from the database or from removing a workspace.

@@ -34,7 +34,7 @@ use crate::{
     },
 };
 
-/// Poll interval on PostgreSQL. Other processes on the database do not wake this worker (`runs::Wake`).
+/// Poll interval on PostgreSQL. Other processes that use the database do not wake this worker (`runs::Wake`).
 const POLL_SHARED: Duration = Duration::from_secs(1);
 /// Poll interval on SQLite. Only this process queues and ends runs, and it wakes the worker each time. Polls
 /// therefore rarely find work.

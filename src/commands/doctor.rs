@@ -32,7 +32,7 @@ use crate::{
 
 /// Recommended limit on open files. Each connection and each running command uses file descriptors.
 const WANTED_FILES: u64 = 16 * 1024;
-/// Free space in bytes below which the server kills commands that write: the default of `sandbox.min_free_bytes`.
+/// Default of `sandbox.min_free_bytes`. If less space is free, the server kills commands that write.
 const FULL_DISK: u64 = 256 << 20;
 /// Free space in bytes below which `doctor` prints a warning.
 const TIGHT_DISK: u64 = 2 << 30;

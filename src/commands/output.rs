@@ -67,7 +67,7 @@ pub(super) fn size(bytes: i64) -> String {
     indicatif::DecimalBytes(u64::try_from(bytes).unwrap_or(0)).to_string()
 }
 
-/// Direction marks could make a terminal display text in another order.
+/// Returns true for direction marks, which could make a terminal display the characters of a text in a false order.
 fn is_direction(letter: char) -> bool {
     matches!(letter, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }

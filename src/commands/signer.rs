@@ -22,7 +22,7 @@ use crate::{
 
 /// The account that the commands use by default.
 pub(super) const LOCAL_SUBJECT: &str = "00000000-0000-4000-8000-000000000001";
-/// Lifetime of a token for one command. Runs end earlier by default.
+/// Lifetime of a token for one command. With the default limits, a run ends before its command's token expires.
 const LOCAL_TOKEN_LIFETIME: Duration = Duration::from_hours(4);
 /// Maximum number of attempts to read the secret.
 const ATTEMPTS: u32 = 20;

@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 
 pub type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
 
-/// The only numeric variable.
+/// The only variable whose value is a number.
 const DATABASE_CONNECTIONS: &str = "RUNYARD_DATABASE_CONNECTIONS";
 
 /// The key of the search provider.

@@ -18,7 +18,7 @@ pub struct Mcp {
     pub allow_private_addresses: bool,
     /// Maximum time to start and connect to a server, and to list its tools.
     pub connect_timeout_seconds: u64,
-    /// Maximum time of a tool call without progress.
+    /// Maximum time between two messages of a server about a tool call.
     pub idle_timeout_seconds: u64,
     pub call_timeout_seconds: u64,
 }

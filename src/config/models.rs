@@ -27,7 +27,8 @@ pub struct Model {
     pub max_output_tokens: u32,
     /// In US dollars per million prompt tokens.
     pub input_price: f64,
-    /// In US dollars per million prompt tokens that the provider reads from its cache. `None` for `input_price`.
+    /// In US dollars per million prompt tokens that the provider reads from its cache. If this is `None`,
+    /// `input_price` applies.
     pub cached_input_price: Option<f64>,
     /// In US dollars per million output tokens.
     pub output_price: f64,
@@ -47,7 +48,7 @@ fn default_provider() -> String {
 }
 
 impl Config {
-    /// The engine gets no prices and no limits.
+    /// Returns the configuration of the engine. The engine needs no prices and no limits.
     pub fn engine(&self) -> runyard_engine::Config {
         let models = self.models.iter().map(|model| runyard_engine::config::Model {
             name: model.name.clone(),

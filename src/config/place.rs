@@ -24,7 +24,7 @@ pub(super) struct Mistake<'a> {
 }
 
 impl<'a> Mistake<'a> {
-    /// `list` is an array of tables, such as `tiers`.
+    /// `list` is the key of an array of tables, such as `tiers`.
     pub(super) fn entry(list: &'static str, (index, key): (usize, &'static str), what: impl Into<String>) -> Self {
         Self {
             path: vec![Step::Key(list), Step::Item(index), Step::Key(key)],
@@ -120,7 +120,8 @@ fn line(text: &str, at: usize) -> usize {
     before.bytes().filter(|byte| *byte == b'\n').count() + 1
 }
 
-/// For an entry in an array of tables, returns the span of the entry's header.
+/// Finds the value at `path` and returns its span. The span of a table, or of an entry in an array of tables, covers
+/// only the header.
 fn span_of(table: &DeTable<'_>, path: &[Step<'_>]) -> Option<Range<usize>> {
     let (first, rest) = path.split_first()?;
     let Step::Key(key) = first else { return None };
@@ -135,7 +136,7 @@ fn span_of(table: &DeTable<'_>, path: &[Step<'_>]) -> Option<Range<usize>> {
     Some(value.span())
 }
 
-/// Appends to `path` the steps to the value at a position.
+/// Appends to `path` the steps to the value that contains the range `at`.
 fn descend<'t>(table: &'t DeTable<'_>, at: &Range<usize>, path: &mut Vec<Step<'t>>) {
     for (key, value) in table {
         if covers(&key.span(), at) {

@@ -17,9 +17,10 @@ pub struct Tier {
     pub projects: Option<i32>,
     /// Public names; `*` stands for all models.
     pub models: Vec<String>,
-    /// The model for new agents without a model, and for runs with neither an agent nor a model.
+    /// Model of an agent that was created without a model, and of a run that has no agent and whose request names no
+    /// model.
     pub default_model: String,
-    /// Replacements for models that the plan does not include: requested model to used model.
+    /// Maps models that the plan does not include to the models that a run uses instead.
     #[serde(default)]
     pub downgrades: BTreeMap<String, String>,
     pub max_upload_bytes: u64,

@@ -37,8 +37,8 @@ impl Direct {
         };
         // SAFETY: The handle belongs to an open sqlx connection. `lane::Writer` owns that connection and this
         // `Direct`, and drops the `Direct` first. While either uses the handle, the writer holds the lock of the
-        // connection. Before it uses the `Direct`, it waits until sqlx's thread has finished all statements. SQLite
-        // permits several threads to use a handle one after another.
+        // connection. Before the writer uses the `Direct`, it waits until sqlx's thread has finished all statements.
+        // SQLite permits several threads to use a handle one after another.
         let connection = unsafe { Connection::from_handle(handle.as_ptr()) }.map_err(failed)?;
         Ok(Self::new(connection))
     }
@@ -90,7 +90,7 @@ impl Direct {
     }
 }
 
-/// Converts a value as sqlx does, so that all rows have one format.
+/// Converts a value as sqlx does, so that rows have the same format with and without sqlx.
 fn bound(value: &Value) -> Result<ToSqlOutput<'_>, DbErr> {
     Ok(match value {
         Value::Bool(value) => owned(*value, |value| Owned::Integer(value.into())),

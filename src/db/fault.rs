@@ -26,8 +26,8 @@ pub fn is_duplicate(error: &DbErr) -> bool {
 /// SQLite's extended result codes for a violated primary key or unique constraint.
 const SQLITE_DUPLICATE: [i32; 2] = [1555, 2067];
 
-/// An SQLite error from a statement that ran without sqlx. The type implements [`DatabaseError`], so that both kinds
-/// of errors are classified in one way.
+/// An SQLite error from a statement that ran without sqlx. The type implements [`DatabaseError`], so that the
+/// functions of this module classify it like an error from sqlx.
 #[derive(Debug)]
 pub(super) struct SqliteFailure {
     code: i32,

@@ -8,8 +8,9 @@
 //! ([`Lane::lend`]). A closure costs two thread hops and a loan costs four, so frequent units are closures.
 //!
 //! A batch begins without savepoints, because SQLite copies every page that changes after a savepoint. If a unit
-//! fails after a write, the whole batch is rolled back. Its units then run again, each with a savepoint, so closures
-//! must be safe to repeat. A loan cannot run again. From the first loan of a batch on, all units get savepoints.
+//! fails after a write, the whole batch is rolled back. Its units then run again, each with a savepoint. Closures
+//! must therefore be safe to repeat. A loan cannot run again. From the first loan of a batch on, all units get
+//! savepoints.
 
 mod unit;
 
@@ -84,7 +85,7 @@ impl Lane {
         self.requests.send(Request::Run(job)).await.map_err(|_| stopped())
     }
 
-    /// Borrows the connection once no other unit runs. Fails with UNAVAILABLE if the thread has stopped.
+    /// Waits until no other unit runs, then borrows the connection. Fails with UNAVAILABLE if the thread has stopped.
     pub(super) async fn lend(&self) -> Result<Lent> {
         let (borrower, lent) = oneshot::channel();
         self.requests

@@ -24,8 +24,9 @@ pub(super) use explain::migration as explain_migration;
 pub(super) use pool::{Pool, Transaction};
 
 /// Settings of every connection. The idle timeout makes a stuck process release its locks. The last three settings
-/// keep the plan of a statement independent of its values and of the table sizes. These settings prefer index scans,
-/// which return rows in order and stop at LIMIT. Other scans would read and sort all matching rows first.
+/// keep the plan of a statement independent of its values and of the table sizes. With `enable_bitmapscan` and
+/// `enable_seqscan` off, PostgreSQL prefers index scans, which return rows in order and stop at LIMIT. Other scans
+/// would read and sort all matching rows first.
 const SETTINGS: [(&str, &str); 5] = [
     ("lock_timeout", "10s"),
     ("idle_in_transaction_session_timeout", "60s"),

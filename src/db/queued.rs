@@ -14,7 +14,7 @@ use super::{
 };
 use crate::error::{Error, Result};
 
-/// Returns after the commit of the unit's batch.
+/// Queues a unit of work, and returns after the commit of the unit's batch.
 ///
 /// # Errors
 /// The errors of the unit; UNAVAILABLE if the commit fails or the thread has stopped.

@@ -26,8 +26,8 @@ const WAL_BYTES: &str = "16777216";
 /// Page cache of a connection for reads, as a negative number of KiB. A small cache suffices, because the operating
 /// system caches the pages for all connections.
 const READER_CACHE: &str = "-512";
-/// Page cache of the connection for writes: SQLite's default. A smaller cache would write more changed pages to the
-/// log before the commit.
+/// Page cache of the connection for writes: SQLite's default. With a smaller cache, SQLite would write more changed
+/// pages to the log before the commit.
 const WRITER_CACHE: &str = "-2000";
 
 /// Creates the database file if it is missing. Whatever the umask is, only the service's user can read this file and
@@ -103,7 +103,7 @@ fn settings(options: SqliteConnectOptions, cache: &'static str) -> SqliteConnect
         // With a smaller buffer, the query for a page of events would pause after every few rows.
         .row_buffer_size(512)
         .pragma("cache_size", cache)
-        // Keeps the data of savepoints and sorts out of temporary files.
+        // Keeps temporary data, such as that of savepoints and sorts, in memory instead of in files.
         .pragma("temp_store", "MEMORY")
         .pragma("wal_autocheckpoint", WAL_PAGES)
         // The log grows during a long read. After the read, the next write truncates the log to this size.

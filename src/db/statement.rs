@@ -1,5 +1,5 @@
-//! Hand-written statements for both databases. The code that starts and executes runs uses them: on SQLite, building
-//! a statement with SeaORM costs more than executing it.
+//! Hand-written statements for both databases. Frequent operations, such as the start of a run, use these statements.
+//! On SQLite, building a statement with SeaORM costs more than executing it.
 //!
 //! A statement has the parameters `$1`, `$2` and so on. The parameters must first occur in this order, because SQLite
 //! numbers them by first occurrence. Columns are read in the order in which the statement returns them.
@@ -65,8 +65,8 @@ pub struct ById {
     pub after: &'static str,
 }
 
-/// Numbers of ids in one PostgreSQL query. [`padded`] extends a shorter list, so that PostgreSQL prepares few
-/// different statements.
+/// Permitted numbers of ids in one PostgreSQL query. [`padded`] extends a list to the next permitted number, so that
+/// PostgreSQL prepares few different statements.
 const SIZES: [usize; 5] = [1, 4, 16, 64, 256];
 
 /// Repeats the last item until the length of the list is one of the ascending `sizes`. The statement must ignore
@@ -135,7 +135,7 @@ impl<'a> Row<'a> {
         }
     }
 
-    /// Fails if the column has another type, or is NULL and `T` is not an option.
+    /// Fails if the column cannot be converted to `T`, for example if it is NULL and `T` is not an option.
     pub fn take<T: Cell>(&mut self) -> Result<T, DbErr> {
         let column = self.next;
         self.next += 1;

@@ -66,12 +66,12 @@ impl Tx {
         self
     }
 
-    /// Returns after the commit of the unit's batch or transaction.
+    /// Commits the unit of work. On SQLite, returns after the commit of the unit's batch.
     ///
     /// # Errors
     /// CONTENDED if the database requests a retry, UNAVAILABLE if the database or its disk is unavailable, otherwise
-    /// INTERNAL. If the connection or the disk failed during the commit, its outcome is unknown. After any other error,
-    /// the unit has been rolled back.
+    /// INTERNAL. If the connection or the disk failed during the commit, the outcome of the commit is unknown. After
+    /// any other error, the unit has been rolled back.
     pub async fn commit(self) -> Result<()> {
         let (name, health) = (self.name, self.health);
         let has_changed = self.changed.into_inner();
@@ -151,9 +151,9 @@ impl Tx {
         Ok(())
     }
 
-    /// Executes several writes. On PostgreSQL, they are one statement on one snapshot, which takes one round trip. A
-    /// write must therefore not read or modify rows that another of these writes modifies. A foreign key may refer to
-    /// a row that another of these writes inserts, because foreign keys are checked last.
+    /// Executes several writes. On PostgreSQL, the writes are combined into one statement, which takes one round trip
+    /// and reads one snapshot. A write must therefore not read or modify rows that another of these writes modifies.
+    /// A foreign key may refer to a row that another of these writes inserts, because foreign keys are checked last.
     ///
     /// # Errors
     /// The error of the first write that fails. On SQLite, the writes before it have been executed.

@@ -80,8 +80,8 @@ impl Follower {
         if self.app.stopping.is_cancelled() {
             return Err(going_down());
         }
-        // Mark both channels as seen before reading the ring and the table. An event that arrives during the read
-        // then wakes this follower.
+        // Mark `newest` and `hints` as seen before reading the ring and the table. An event that arrives during the
+        // read then wakes this follower.
         self.newest.borrow_and_update();
         self.hints.borrow_and_update();
         match self.ring.after(self.cursor, self.page.budget()) {

@@ -37,7 +37,7 @@ pub struct Ring {
     hub: Hub,
     events: Mutex<Kept>,
     newest: watch::Sender<i64>,
-    /// Highest cursor of a follower that waits for events of another process; -1 if no follower has waited yet.
+    /// Highest cursor of the followers that wait for events of another process; -1 if no follower has waited yet.
     reached: AtomicI64,
     /// Tells followers to read the table, because an event is too large for the relay (`events/relay.rs`).
     hints: watch::Sender<()>,
@@ -49,7 +49,7 @@ struct Kept {
     bytes: usize,
 }
 
-/// The result of reading a ring after a cursor.
+/// The result of reading a ring's events after a cursor.
 pub enum RingRead {
     Events(Vec<Stored>),
     /// The ring has no event after the cursor.

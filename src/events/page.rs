@@ -16,7 +16,7 @@ use super::Stored;
 
 /// Maximum size of a page in bytes, unless its first event is larger.
 const PAGE: usize = 32 * 1024;
-/// Total bytes of all pages above which each new page holds only one event.
+/// Soft limit for all pages together, in bytes. Above this limit, each new page holds only one event.
 const ALL_PAGES: usize = 32 * 1024 * 1024;
 
 /// Counts the bytes of all pages of a process.

@@ -76,7 +76,8 @@ async fn look(app: &App, rings: &[(Uuid, Arc<Ring>)]) -> Result<bool> {
         for (run_id, event) in read(app, chunk).await? {
             match event {
                 Some(event) if !left.contains(&run_id) => events.entry(run_id).or_default().push(event),
-                // The event, or an earlier one, is too large. The followers read it from the table.
+                // This event, or an earlier event of the run, is too large for the relay. The followers read it from
+                // the table.
                 _ => drop(left.insert(run_id)),
             }
             found = true;

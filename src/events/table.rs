@@ -40,8 +40,8 @@ impl Owned for Entity {
 }
 
 const MAX_PAGE: i64 = 128;
-/// Numbers of rows in an INSERT statement on PostgreSQL. A shorter list is padded, so that the database prepares few
-/// different statements.
+/// Permitted numbers of rows in an INSERT statement on PostgreSQL. [`padded`] extends a list to the next permitted
+/// number, so that the database prepares few different statements.
 const SIZES: [usize; 8] = [1, 2, 4, 8, 16, 32, 64, 128];
 
 const INSERT: Sql = Sql::new(
@@ -128,7 +128,7 @@ pub async fn page(db: &impl Rows, run_id: Uuid, after: i64, max_bytes: usize) ->
     if max_bytes == 0 {
         return list(db, run_id, after, 1).await;
     }
-    // Read the sizes first: an event has from a few bytes to a megabyte.
+    // Read the sizes first: the size of an event ranges from a few bytes to a megabyte.
     let query = LIST_SIZES.with([run_id.into(), after.into(), MAX_PAGE.into()]);
     let sizes = db.rows(query, |row| {
         let size: i64 = row.take()?;
@@ -140,8 +140,9 @@ pub async fn page(db: &impl Rows, run_id: Uuid, after: i64, max_bytes: usize) ->
     }
 }
 
-/// An expression for a query of runs: the sequence number of a run's newest event; NULL without events. `run_id` is
-/// the column with the run's id in that query. The database reads only one index entry per run.
+/// Returns an expression for queries of runs: the sequence number of the run's newest event, or NULL if the run has
+/// no events. `run_id` is the column of the outer query that contains the run's id. The database reads only one index
+/// entry per run.
 pub fn newest_of(run_id: impl IntoColumnRef) -> Expr {
     let newest = of::<Entity>(Scope::system("the outer query is limited to a scope"))
         .select_only()

@@ -57,7 +57,7 @@ fn write(path: &Path) -> io::Result<()> {
     file.sync_all()
 }
 
-/// For log and error texts; `None` if the name is unknown.
+/// Host name for log and error texts; `None` if it is unknown.
 pub(super) fn host() -> Option<String> {
     let name = fs::read_to_string("/proc/sys/kernel/hostname").ok()?;
     Some(name.trim().to_owned()).filter(|name| !name.is_empty())

@@ -21,14 +21,14 @@ const SEEN: &str = "UPDATE installation SET seen_at = now() WHERE id = 1";
 
 /// Whether the database belongs to this data folder.
 pub(super) enum Claim {
-    /// The database belongs to this folder, possibly since this call.
+    /// The database belongs to this folder. This call may have claimed it.
     Ours {
         /// True if any workspace exists.
         is_used: bool,
     },
-    /// The database belongs to the described folder, but no workspace exists yet.
+    /// The database belongs to another folder, described by the text, but no workspace exists yet.
     Unused(String),
-    /// The database belongs to the described folder, and workspaces exist.
+    /// The database belongs to another folder, described by the text, and workspaces exist.
     Used(String),
 }
 

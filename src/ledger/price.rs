@@ -54,7 +54,7 @@ impl Price {
         (cost as i64).max(0)
     }
 
-    /// Cost in millionths of a credit without tokens from the provider's cache.
+    /// Cost of a call in millionths of a credit, if the provider reads no prompt token from its cache.
     pub fn cost(self, input_tokens: u64, output_tokens: u64) -> i64 {
         self.cost_of(TokenUsage {
             input: input_tokens,

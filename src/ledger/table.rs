@@ -45,7 +45,7 @@ pub mod entry {
         Granted = 2,
         /// Destination of the cost of model calls.
         Used = 3,
-        /// Source of credits for model calls that the account does not pay.
+        /// Source of credits for model calls that are free for the account.
         Free = 4,
     }
 

@@ -1,4 +1,5 @@
-//! Lists the tools of MCP servers: for a run, for the list of an agent's tools, and for the trial of one server.
+//! Lists the tools of MCP servers: for a run, for a preview of the tools of an agent's runs, and for a trial of one
+//! server.
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -21,7 +22,7 @@ use crate::{
     error::Result,
 };
 
-/// Maximum number of tools of all servers of a run. Model providers accept up to 128 tools.
+/// Maximum number of tools that a run gets from all servers together. Model providers accept up to 128 tools.
 const MAX_TOOLS: usize = 100;
 /// Maximum total size of the tools' descriptions and schemas in bytes. The model reads all of this in every call.
 const MAX_SPEC_BYTES: usize = 256 * 1024;
@@ -148,7 +149,7 @@ impl Offer {
     }
 }
 
-/// The names and the total size of the tools so far.
+/// The names of the tools in an [`Offer`], and the total size of their descriptions and schemas.
 #[derive(Default)]
 struct Room {
     names: Names,

@@ -23,7 +23,7 @@ pub(super) fn command(server: &Server) -> Command {
     }
 }
 
-/// The text includes the end of the process's standard error.
+/// Describes an error for the owner of the agent. The text ends with the last bytes of the process's standard error.
 pub(super) fn explained(error: &Error, ended: Option<&Execution>) -> String {
     let Some(ended) = ended else { return error.to_string() };
     let mut text = error.to_string();

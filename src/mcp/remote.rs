@@ -1,5 +1,5 @@
 //! One MCP server of a run: its settings, its cached list of tools and its connection. The connection is opened on
-//! first use, and reopened after it breaks. Concurrent calls wait for one attempt.
+//! first use, and reopened after it breaks. While one call opens it, other calls wait.
 
 use std::{mem, sync::Arc};
 
@@ -61,7 +61,7 @@ impl Remote {
         &self.server
     }
 
-    /// Uses the cache if possible. The error is a text for the owner of the agent.
+    /// Returns the list of tools, from the cache if possible. The error is a text for the owner of the agent.
     pub(super) async fn tools(&self) -> Result<Arc<ToolList>, String> {
         let lists = &self.app.mcp.lists;
         if let Some(key) = &self.key

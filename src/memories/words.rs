@@ -64,7 +64,7 @@ pub(super) fn query(backend: DbBackend, account_id: Uuid, text: &str) -> Option<
 /// Returns 32 bits of an account's id as hexadecimal digits. Two accounts may have the same mark, so the query also
 /// compares the account's id.
 fn mark(account_id: Uuid) -> String {
-    // Only the first two of these bits are not random: the variant of the UUID.
+    // The first two of these bits are the variant of the UUID. The other bits are random.
     format!("{:08x}", account_id.as_u64_pair().1 >> 32)
 }
 

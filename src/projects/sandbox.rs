@@ -103,7 +103,7 @@ async fn create(app: &App, account_id: Uuid, project_id: Uuid) -> Result<Model> 
     Ok(row)
 }
 
-/// Each workspace is a subfolder, named after its project's id.
+/// Returns the folder of all workspaces. Each workspace is a subfolder, named after its project's id.
 pub fn folder(app: &App) -> PathBuf {
     app.config.data_dir.join(data_folder::WORKSPACES)
 }

@@ -58,7 +58,7 @@ impl Default for Walks {
 
 impl Walks {
     /// Runs a walk after the account's earlier walks. If the caller disconnects, the walk continues, and the
-    /// account's next walk waits for its end.
+    /// account's next walk waits until this walk ends.
     ///
     /// # Errors
     /// UNAVAILABLE if too many walks of the account wait or the wait times out; errors of the walk.

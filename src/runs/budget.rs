@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{Run, claim::Fresh};
 use crate::{accounts::ensure, app::App, config::Mode, engine::Budget, error::Result, limits::Plan};
 
-/// The time since the run's first claim counts towards its time limit.
+/// The time since the run's first claim counts towards the run's time limit.
 pub async fn of(app: &App, run: &Run, mode: &Mode, fresh: Option<&Fresh>) -> Result<Budget> {
     let worked = run.started_at.map_or(Duration::ZERO, |started| {
         (app.clock.now() - started).to_std().unwrap_or_default()

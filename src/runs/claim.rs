@@ -24,9 +24,9 @@ use crate::{
     events::Ring,
 };
 
-// A run waits while an earlier run of its thread is unfinished. It also waits until a worker has released a run of
-// the thread that a request has ended. Each condition has a literal status number, so that the database can use a
-// partial index.
+// A run waits while an earlier run of its thread is unfinished. A request can also end a run whose worker still holds
+// the lease. Later runs of the thread then wait until this lease is released or expires. The status numbers are
+// literals, so that the database can use a partial index.
 const CLAIM: &str = "UPDATE runs SET lease_owner = $1, lease_epoch = lease_epoch + 1, lease_expires_at = $2, \
     started_at = COALESCE(started_at, $3) WHERE id IN (SELECT r.id FROM runs r WHERE r.status = 1 \
     AND (r.lease_expires_at IS NULL OR r.lease_expires_at < $3) \
@@ -110,7 +110,8 @@ pub async fn has_waiting(app: &App) -> Result<bool> {
 /// Renews the worker's leases of the given runs. Returns the runs whose lease the worker still holds, including runs
 /// that a request has ended.
 ///
-/// If the response to a claim was lost, the worker does not know its runs, and their leases expire.
+/// If the response to a claim was lost, the worker does not know which runs it has claimed. It does not renew the
+/// leases of these runs, so the leases expire.
 pub async fn renew(app: &App, worker_id: Uuid, run_ids: &[Uuid], lease: Duration) -> Result<Vec<Renewed>> {
     let until: DateTime<Utc> = app.clock.now() + lease;
     let tx = app.db.begin("runs.renew").await?;
@@ -164,7 +165,7 @@ pub async fn release(app: &App, worker_id: Uuid, run_id: Uuid) -> Result<()> {
     Ok(())
 }
 
-/// Call this only for a database that no other process can use.
+/// Releases the leases of all workers. Call this only for a database that no other process can use.
 pub async fn release_all(app: &App) -> Result<()> {
     let tx = app.db.begin("runs.release_all").await?;
     // One statement for each partial index.

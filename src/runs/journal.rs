@@ -37,7 +37,7 @@ pub struct Journal {
 }
 
 impl Journal {
-    /// The task ends when the last handle and the last log have been dropped.
+    /// Starts the task that writes the output. The task ends when the last handle and the last log have been dropped.
     pub fn start(db: Db, clock: Clock) -> Self {
         let (dirty, mut queue) = mpsc::channel(QUEUE);
         let urgent = Arc::<Notify>::default();

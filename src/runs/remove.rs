@@ -1,8 +1,8 @@
 //! Deletes threads and projects together with their runs.
 //!
 //! While the account is locked, no new run can start. Foreign keys cascade the deletion to messages, runs, events and
-//! uploads. Files are deleted after the commit. If the process crashes before that, the sweeper
-//! (`background/sweeper.rs`) deletes them.
+//! uploads. Files are deleted after the commit. If the process crashes after the commit, the sweeper
+//! (`background/sweeper.rs`) deletes the remaining files.
 
 use sea_orm::{
     ColumnTrait, QueryFilter, QuerySelect, QueryTrait,

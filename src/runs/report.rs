@@ -13,7 +13,7 @@ use crate::{
     error::Code,
 };
 
-/// The log span of the request adds the request's id to the line.
+/// Logs that a run is committed. The log span of the request adds the request's id to the line.
 pub(super) fn started(run: &Run) {
     info!(
         run_id = %run.id,
@@ -24,7 +24,7 @@ pub(super) fn started(run: &Run) {
     );
 }
 
-/// The line is a warning if the cause is the provider, the sandbox or this server.
+/// Logs the end of a run. The line is a warning if the provider, the sandbox or this server caused a failure.
 pub fn ended(run: &Run, status: Status, error_code: Option<&str>, used: Spent, now: DateTime<Utc>) {
     let millis = |from: DateTime<Utc>, until: DateTime<Utc>| (until - from).num_milliseconds();
     macro_rules! line {

@@ -2,7 +2,7 @@
 //!
 //! `StartRun` reserves the cost of a typical first call. Before a call that may cost more, the worker reserves the
 //! maximum cost of that call. The reservation is stored in the run's row and counts only while the run is unfinished.
-//! The charge for the call or the end of the run releases the reservation.
+//! When the call is charged or the run ends, the reservation is released.
 //!
 //! A new reservation takes two statements: the first locks the balance, and the second adds up the existing
 //! reservations. This order is safe on PostgreSQL, where transactions run concurrently:
@@ -58,11 +58,12 @@ pub(super) fn first(price: Price, model: &Model) -> i64 {
     price.cost(FIRST_PROMPT_TOKENS, model.max_output_tokens.into())
 }
 
-/// Reserves the cost of the next call of a claimed run, in place of the previous reservation. If the balance is too
-/// low, the maximum length of the answer is reduced.
+/// Reserves the cost of the next call of a claimed run, in place of the previous reservation. If the balance does not
+/// cover the call, the maximum length of the answer is reduced.
 ///
 /// # Errors
-/// INSUFFICIENT_CREDITS if the balance is too low; CONTENDED if another worker owns the run; database errors.
+/// INSUFFICIENT_CREDITS if the balance does not cover even a short answer; CONTENDED if another worker owns the run;
+/// database errors.
 pub async fn reserve(app: &App, run: &Run, price: Price, ask: CallEstimate) -> Result<Reservation> {
     let tx = app.db.begin("runs.reserve").await?;
     // Lock the run's row before the balance, as the journal does. A different order could cause a deadlock.

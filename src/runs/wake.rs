@@ -19,7 +19,8 @@ pub struct Wake {
 }
 
 impl Default for Wake {
-    // Runs of an earlier process may wait to be claimed, until the worker has queried the database.
+    // Runs of an earlier process may wait to be claimed, so `waits` is true until the worker has queried the
+    // database.
     fn default() -> Self {
         Self {
             work: Arc::default(),

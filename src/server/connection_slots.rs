@@ -1,5 +1,5 @@
-//! Limits the number of open connections. Each open connection uses one slot. If all slots are in use, idle or
-//! unauthenticated connections are closed.
+//! Limits the number of open connections. Each open connection uses one slot. If no slot is free, connections that
+//! are idle or unauthenticated are closed.
 //!
 //! A connection is recognized as soon as one of its requests has a valid credential. Connections are closed in this
 //! order:
@@ -8,8 +8,8 @@
 //! - unrecognized connections with an open request, oldest first
 //! - recognized idle connections, longest idle first
 //!
-//! A recognized connection with an open request is never closed. Unrecognized connections come first, because clients
-//! can open any number of them without a credential.
+//! A recognized connection with an open request is never closed. Unrecognized connections are closed first, because
+//! clients can open any number of them without a credential.
 //!
 //! Unrecognized idle connections of one address may use only a part of the slots. Proxies are not affected: the
 //! requests that a proxy forwards contain credentials, so its connections are recognized.
@@ -125,7 +125,8 @@ impl ConnectionSlots {
 
 /// Closes up to `count` connections. Connections that are already closing count toward `count`.
 ///
-/// One call closes only connections of the first kind that exists, in the order at the top of this file.
+/// The list at the top of this file has three kinds of connections. One call closes only connections of one kind: the
+/// first kind in the list that has any connections.
 fn make_room<'a>(links: impl Iterator<Item = &'a Arc<Link>>, count: usize) {
     let mut ending = 0;
     let mut candidates: Vec<_> = links

@@ -45,7 +45,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 const UNRECOGNIZED: Duration = Duration::from_mins(1);
 /// Interval of the checks after [`UNRECOGNIZED`]. A check closes the connection if it has no open request.
 const UNRECOGNIZED_GRACE: Duration = Duration::from_secs(10);
-/// Upper bound for raising the soft limit of file descriptors.
+/// Maximum number to which the server raises the soft limit of file descriptors.
 const MAX_DESCRIPTORS: u64 = 65_536;
 /// A quarter of the file descriptors is reserved for files, databases and tools.
 const DESCRIPTORS_FOR_OTHERS: u64 = 4;

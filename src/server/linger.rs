@@ -19,7 +19,7 @@ use tokio::{
 use super::{forward::forward_writes, protocol_detection::ProtocolDetection};
 use crate::wire::link::Link;
 
-/// Maximum total time to read and discard.
+/// Maximum total time to read and discard the client's bytes.
 const MAX_TIME: Duration = Duration::from_secs(30);
 /// Maximum time to wait for the next byte of the client.
 const MAX_SILENCE: Duration = Duration::from_secs(5);

@@ -1,7 +1,7 @@
 //! Times out connections that do not start a protocol.
 //!
 //! hyper distinguishes HTTP/1 from HTTP/2 by the first bytes, and its own timeouts start only after these bytes.
-//! Without this timeout, a client that sends nothing could keep a connection open forever.
+//! Without the timeout of this module, a client that sends nothing could keep a connection open forever.
 
 use std::{
     io,

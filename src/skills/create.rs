@@ -21,8 +21,8 @@ use crate::{
 pub(super) const MAX_SKILLS: u64 = 100;
 pub(super) const MAX_VERSIONS: u64 = 100;
 
-/// Stores an archive as a skill, or as the next version if the account has a skill with this name. If the archive
-/// equals the current version, nothing is written, so a client can repeat the request.
+/// Stores an archive as a skill, or as the next version if the account already has a skill with the name in SKILL.md.
+/// If the archive equals the current version, nothing is written, so a client can repeat the request.
 ///
 /// # Errors
 /// INVALID_REQUEST or `TOO_LARGE` for an archive that breaks a rule; CONFLICT if the account stores too many skills,

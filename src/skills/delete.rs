@@ -1,7 +1,7 @@
 //! Deletes a skill or one of its versions.
 //!
-//! Agent versions keep the name of a deleted skill, because they never change. Their runs continue without the skill.
-//! The sweeper (`background/sweeper.rs`) removes the unpacked files.
+//! An agent version never changes, so it keeps the name of a deleted skill. Runs of this version continue without the
+//! skill. The sweeper (`background/sweeper.rs`) removes the unpacked files.
 
 use sea_orm::{ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter};
 use uuid::Uuid;

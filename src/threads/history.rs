@@ -19,7 +19,7 @@ use crate::{
 
 /// Maximum number of messages. The engine shortens the history further to fit the model's context window.
 const MAX_MESSAGES: usize = 2_000;
-/// Maximum number of bytes of history per token of the context window. A history of this size exceeds the window, so
+/// Maximum number of bytes of history per token of the context window. This is more than fits into the window, so
 /// that the engine can choose what to shorten.
 const BYTES_PER_TOKEN: u64 = 16;
 /// Maximum size of the history in bytes, for any context window.
@@ -87,7 +87,7 @@ pub async fn load(
                     Vec::new()
                 };
                 conversation.push(ChatMessage::Assistant {
-                    // The message is sent without provider data that cannot be parsed.
+                    // If the provider data cannot be parsed, the message is sent without it.
                     carried: row.carried.and_then(|text| serde_json::from_str(&text).ok()),
                     text: row.content,
                     tool_calls,
@@ -117,8 +117,8 @@ pub async fn load(
     })
 }
 
-/// Removes a partial answer if its run has called the model again, or if its run is `run_id`, which calls the model
-/// next.
+/// Removes a partial answer if its run has called the model again. Also removes it if its run is `run_id`, because
+/// that run calls the model next.
 fn without_repeated(rows: Vec<Message>, run_id: Uuid) -> Vec<Message> {
     let mut kept: Vec<Message> = Vec::with_capacity(rows.len());
     for row in rows {

@@ -29,7 +29,7 @@ const SIZES: [usize; 5] = [1, 4, 16, 64, 128];
 const FIRST_PORTION: usize = 8;
 /// Maximum number of messages per query.
 const LARGEST_PORTION: usize = 128;
-/// After a query with fewer bytes than this, the next query reads twice as many messages.
+/// If the messages of a query have fewer bytes than this in total, the next query reads twice as many messages.
 const SMALL_PORTION: usize = 256 * 1024;
 
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize)]
@@ -122,8 +122,8 @@ const INSERT: Sql = Sql::new(
      ON CONFLICT DO NOTHING",
 );
 
-/// Builds the statement that inserts a message. The statement ignores an existing id: an earlier attempt has written
-/// the message, but the response to the commit was lost.
+/// Builds the statement that inserts a message. If the id exists already, the statement changes nothing: an earlier
+/// attempt has written the message, but the response to its commit was lost.
 pub fn insertion(row: Model) -> db::Bound {
     INSERT.with([
         row.id.into(),

@@ -60,7 +60,8 @@ pub fn canonical(name: &str) -> String {
 /// Returns the NFC form of a requested path.
 ///
 /// # Errors
-/// INVALID_REQUEST if the path contains invisible or control characters. The workspace checks all other rules.
+/// INVALID_REQUEST if the path contains invisible or control characters. The workspace checks all other rules for
+/// paths.
 pub fn path(given: &str) -> Result<String> {
     if given.chars().any(|letter| letter.is_control() || is_invisible(letter)) {
         let message = "path must not contain control characters or invisible characters";

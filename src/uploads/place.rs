@@ -1,5 +1,6 @@
 //! Moves the uploads of a run into the workspace of its project, with one rename per file. `StartRun` places the
-//! files before it responds. The worker places files that a crash left behind. Both may run at the same time.
+//! files before it responds. The worker places files that a crash left behind. `StartRun` and the worker may place
+//! files of one run at the same time.
 //!
 //! If another file has the chosen name, the upload gets the next free name. The new name is stored before the file is
 //! moved, so the file can be found after a crash. When all files are placed, their records are added to the message
@@ -89,7 +90,7 @@ pub async fn place(app: &App, sandbox: &ProjectSandbox, run: Destination) -> Res
     tx.commit().await
 }
 
-// Returns the uploads that need another name, each with its error.
+// Moves the files of uploads into the workspace. Returns the uploads whose file was not moved, each with the reason.
 async fn move_in(app: &App, workspace: &Workspace, uploads: Vec<Model>) -> Result<Vec<(Model, Error)>> {
     let workspace = workspace.clone();
     let uploads: Vec<_> = uploads
@@ -111,8 +112,8 @@ async fn move_in(app: &App, workspace: &Workspace, uploads: Vec<Model>) -> Resul
                 Err(fault) => return Err(fault),
             }
         }
-        // Sync before the uploads are marked as placed. Otherwise a power failure could lose a file from both
-        // folders.
+        // Sync before the uploads are marked as placed. Otherwise a power failure could lose a file from both the
+        // staging folder and the workspace.
         workspace.sync()?;
         Ok(left)
     })

@@ -1,8 +1,8 @@
 //! Checks whether new files fit into a workspace, together with its current content and the uploads on the way to it.
 //!
-//! The check counts the uploads of all unfinished runs, including runs of other processes. An operation that writes
-//! files stays in the project's queue of its process ([`crate::app::Handles::placement_queues`]) until its files are
-//! in the workspace. Two operations can therefore not both use the last free space.
+//! The check counts the uploads of all unfinished runs, including runs of other processes. In each process, an
+//! operation that writes files stays in the project's queue ([`crate::app::Handles::placement_queues`]) until the
+//! files are in the workspace. Two operations can therefore not both use the last free space.
 
 use std::collections::BTreeSet;
 
@@ -79,7 +79,8 @@ impl Measured {
         coming.iter().filter(|upload| !self.placed.contains(&upload.id))
     }
 
-    /// Checks that the missing uploads and the new files fit. `sizes` contains the size of each new file in bytes.
+    /// Checks that the new files fit, together with the uploads that the measured size does not include. `sizes`
+    /// contains the size of each new file in bytes.
     ///
     /// # Errors
     /// `TOO_LARGE` if the workspace would exceed its limit.

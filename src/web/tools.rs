@@ -148,7 +148,6 @@ fn page_answer(fetched: &Fetched, page: &Page, start: usize, max_bytes: u64) -> 
     let mut answer = format!("URL: {}\nType: {}", fetched.url, one_line(&fetched.media));
     if let Some(title) = title {
         let _ = write!(answer, "\nTitle: {}", one_line(title));
-        images: Vec::new(),
     }
     if *is_cut {
         let _ = write!(

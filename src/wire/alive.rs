@@ -1,7 +1,7 @@
 //! Sends heartbeats on idle event streams, so that proxies do not close these streams.
 //!
 //! A proxy closes a stream on which no data arrives. HTTP/2 pings do not help, because proxies do not forward them. A
-//! heartbeat is a `RunEvent` without an `event`, with the last sequence number.
+//! heartbeat is a `RunEvent` that has no `event` and repeats the sequence number of the most recent event.
 
 use std::{
     pin::Pin,

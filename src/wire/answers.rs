@@ -45,8 +45,8 @@ impl Service<Request<Body>> for Layered {
 
 /// Wraps a service in a layer. For each request, `handle` receives the state, the request and the service.
 ///
-/// The future of each layer is boxed. Otherwise a request's future would contain the futures of all layers, and each
-/// layer would copy it.
+/// The future of each layer is boxed. Otherwise the future of a layer would contain the futures of all inner layers,
+/// and each layer would copy this large future.
 pub fn layer<A, S, H, F>(service: A, state: S, handle: H) -> Layered
 where
     A: Answers<Body>,

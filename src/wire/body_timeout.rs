@@ -47,8 +47,8 @@ impl Default for BodyTimeout {
     }
 }
 
-/// Limits the time for the body of a request. Adds `Connection: close` to the response if the server must close the
-/// connection because of unread bytes.
+/// Limits the time for the body of a request. Adds `Connection: close` to the response if the server will close the
+/// connection instead of reading the rest of the body.
 pub async fn limit(timeout: BodyTimeout, request: Request<Body>, next: impl Answers<Body>) -> Response<Body> {
     if request.body().is_end_stream() {
         return run(next, request).await;

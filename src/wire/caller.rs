@@ -1,6 +1,6 @@
 //! Authenticates every request of every protocol before its body is read.
 //!
-//! Only the paths in [`OPEN`], the files of the console and CORS preflight requests need no credential. A service
+//! Only CORS preflight requests, the paths in [`OPEN`] and the files of the console need no credential. A service
 //! method calls [`open`] to get its caller.
 
 use std::{net::IpAddr, sync::Arc};
@@ -43,11 +43,11 @@ const OPEN: &[&str] = &[
     "/grpc.reflection.v1alpha.ServerReflection/",
 ];
 
-/// The header that sets `StartRunRequest.emit_timing`. Only super admins may send it, so it is removed from other
-/// requests.
+/// The header that sets `StartRunRequest.emit_timing`. Only super admins may send it, so it is removed from the
+/// requests of all other callers.
 const SUPER_ADMINS: HeaderName = HeaderName::from_static("x-emit-timing");
 
-/// The path of the metrics. Only the metrics token and super admins have access.
+/// The path of the metrics. A request for them needs the metrics token or the credential of a super admin.
 pub const METRICS: &str = "/metrics";
 
 /// Returns the caller and the message of a request.

@@ -1,7 +1,7 @@
 //! Compresses large messages of gRPC responses with gzip or zstd, if the client accepts one of them.
 //!
-//! This layer replaces tonic's compression of responses, which would also compress small messages and files. Most
-//! large files are already compressed.
+//! This layer replaces tonic's compression of responses. tonic would also compress small messages, which saves
+//! little, and the contents of files, although most large files are already compressed.
 
 use std::{
     collections::HashSet,

@@ -18,7 +18,7 @@ use crate::{
     error::{Error, Result},
 };
 
-/// Request headers that pages may send. Tracing libraries add the headers from `traceparent` to the end of the list.
+/// Request headers that pages may send. `traceparent` and all headers after it come from tracing libraries.
 const ALLOWED_HEADERS: &[&str] = &[
     "authorization",
     "content-type",

@@ -53,8 +53,8 @@ const HS256: &str = "HS256";
 pub struct Verifier {
     secret: Option<hmac::Key>,
     published: Option<Arc<KeyCache>>,
-    /// The key set of a server without public keys. It contains no keys, but remembers the tokens that the secret has
-    /// verified.
+    /// The key set of a server without public keys. It contains no keys, but remembers the tokens that were verified
+    /// with the secret.
     no_keys: Arc<KeySet>,
     rules: Rules,
 }
@@ -73,7 +73,7 @@ pub struct PublishedKeys {
 enum Refusal {
     /// No loaded key verifies the token, but the issuer may have published a new key.
     UnknownKey(String),
-    /// The token is invalid, and the keys are not reloaded for it.
+    /// No key could make the token valid, so the keys are not reloaded.
     Invalid(String),
 }
 
@@ -133,7 +133,7 @@ impl Verifier {
         }
     }
 
-    /// Loads and describes the public keys. Returns `None` if only a secret verifies tokens.
+    /// Loads and describes the public keys. Returns `None` if no public keys are configured.
     pub async fn inspect_keys(&self) -> Option<PublishedKeys> {
         let source = self.published.as_ref()?.source();
         let loaded = source.load().await;

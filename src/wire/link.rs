@@ -24,7 +24,7 @@ pub struct Link {
     /// Time of the most recent completed response, in milliseconds after `opened`.
     idle_since: AtomicU64,
     recognized: AtomicBool,
-    /// True if bytes have arrived since the most recent request began or was answered.
+    /// True if bytes have arrived since the last call of [`Link::begin`] or [`Visit::answered`].
     unanswered: AtomicBool,
     /// True if the body of a request will not be read to its end.
     cut: AtomicBool,

@@ -144,7 +144,7 @@ fn holder(asked: &v1::ListMemoriesRequest) -> Result<Option<Holder>> {
 }
 
 // Returns the new text of the memory, or `None` if the text does not change. If the mask contains `text` but the
-// message sets none, the new text is empty and is refused later.
+// message does not set `text`, the new text is empty and is refused later.
 fn new_text(asked: v1::UpdateMemoryRequest) -> Result<Option<String>> {
     let paths = asked.update_mask.map(|mask| mask.paths).unwrap_or_default();
     for path in &paths {

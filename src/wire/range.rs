@@ -63,7 +63,7 @@ impl Part {
     }
 }
 
-// Parses a single range. Invalid ranges and lists of ranges are ignored, as RFC 9110 allows.
+// Parses a single range. A list of ranges or an invalid range is ignored, as RFC 9110 allows.
 fn range(text: &str, size: u64) -> Part {
     let Some((first, last)) = text
         .trim()

@@ -34,7 +34,8 @@ pub fn read(status: &Status) -> StatusDetails {
     StatusDetails::read(code as i32, status.message(), code.description(), status.details())
 }
 
-/// Adds Runyard's error code and details to a Status of tonic, in the headers of a trailers-only response.
+/// Adds Runyard's error code and details to a Status that tonic itself has created. The Status is in the headers of a
+/// trailers-only response.
 ///
 /// If a request message cannot be decoded, tonic reports INTERNAL, which means a server error. This function corrects
 /// the code.
@@ -126,7 +127,7 @@ pub(super) fn chain(cause: &(dyn std::error::Error + Send + Sync)) -> String {
     let mut next = cause.source();
     while let Some(deeper) = next {
         let deeper_text = deeper.to_string();
-        // Many errors already contain the text of their source, so that text is not repeated.
+        // The text of a source is skipped if it is already a part of the error's text.
         if !text.contains(&deeper_text) {
             text.push_str(": ");
             text.push_str(&deeper_text);

@@ -1,5 +1,5 @@
-//! Limits the number of open streams: per account, per address without a credential, and for the process. A stream is
-//! open until its response is dropped.
+//! Limits the number of open streams of each account, of each address (for requests without a credential), and of the
+//! process. A stream is open until its response is dropped.
 
 use std::{
     collections::{HashMap, HashSet},

@@ -126,7 +126,7 @@ impl ThreadService for Threads {
 }
 
 // Returns the new name of the thread, or `None` if the name does not change. If the mask contains `name` but the
-// message sets none, the new name is empty.
+// message does not set `name`, the new name is empty.
 fn new_name(asked: v1::UpdateThreadRequest) -> Result<Option<String>> {
     let paths = asked.update_mask.map(|mask| mask.paths).unwrap_or_default();
     for path in &paths {

@@ -3,8 +3,9 @@
 //! The unsent part of a response stays in memory while its client does not read. This layer passes responses to the
 //! connection in small chunks, and counts the remaining bytes.
 //!
-//! If all responses together exceed the limit, the layer selects the account or address with the most unread bytes,
-//! and aborts its response that has waited longest. This is repeated until the total is clearly below the limit.
+//! If all responses together exceed the limit, the layer selects the account or address with the most unread bytes.
+//! Of the responses to this account or address, the layer aborts the one that has waited longest. The layer repeats
+//! this until the total is clearly below the limit.
 
 mod answer;
 

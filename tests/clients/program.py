@@ -32,8 +32,8 @@ def free_port():
 class Server:
     def __init__(self, model=None, environment=None, configuration=None):
         self.data = tempfile.mkdtemp(prefix="runyard-clients-")
-        # As root, the server runs commands as other users, which must be able to reach their folders below this
-        # folder.
+        # A server that runs as root runs commands as other users. These users must be able to reach their folders,
+        # which are inside this folder.
         os.chmod(self.data, 0o755)
         self.port = free_port()
         self.address = f"127.0.0.1:{self.port}"

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# venv.sh NAME REQUIREMENTS [WHEEL]: prints the path of a virtual environment with these packages. The environment is
-# new if the requirements, the Python version or pyproject.toml have changed. The wheel is reinstalled on every call.
+# venv.sh NAME REQUIREMENTS [WHEEL]: prints the path of a virtual environment with the packages of the file
+# REQUIREMENTS and the package WHEEL. Creates a new environment if the requirements, the Python version or
+# pyproject.toml have changed. Reinstalls the wheel on every call.
 set -euo pipefail
 
 name=$1

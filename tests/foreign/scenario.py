@@ -47,8 +47,8 @@ class Client:
     # Registry and name, such as `npm:grpc-web`.
     package: str
     command: tuple[str, ...]
-    # Codes that the client reports after a cut and for a frozen connection. `frozen` is None if the client does not
-    # notice a frozen connection.
+    # Codes that the client reports if its connection is closed (`cut`) and if its connection drops all bytes
+    # (`frozen`). `frozen` is None if the client does not notice this.
     cut: str = "UNAVAILABLE"
     frozen: str | None = "UNAVAILABLE"
     deadline: str = "DEADLINE_EXCEEDED"

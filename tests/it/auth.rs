@@ -46,7 +46,7 @@ fn accept(verifier: &Verifier, token: &str) -> Claims {
         .unwrap_or_else(|error| panic!("refused: {error}"))
 }
 
-/// Returns the cause, which the API hides from the caller.
+/// Checks that the verifier refuses a token. Returns the cause of the refusal, which the API hides from the caller.
 fn refuse(verifier: &Verifier, token: &str) -> String {
     let error = match verifier.verify(token, now()) {
         Ok(claims) => panic!("accepted: {claims:?}"),
@@ -151,7 +151,8 @@ fn j05_only_the_jws_form_of_an_ecdsa_signature_is_accepted() {
         &format!("{signed}.{}", signer::base64(&ec.der_signature(signed.as_bytes()))),
     );
     refuse(&verifier, &format!("{signed}."));
-    // These tokens are signed with other keys: one on the same curve, one on a different curve.
+    // These tokens are signed with keys that the verifier does not have: one on the same curve as the verifier's key,
+    // and one on a different curve.
     refuse(
         &verifier,
         &Signer::ec().sign_with_header(&json!({"alg": "ES256", "kid": ec.kid()}), &claims()),
@@ -342,7 +343,7 @@ fn j13_only_the_compact_form_is_accepted() {
         &verifier,
         &signer.sign_with_header(&json!({"alg": "HS256", "enc": "A128GCM"}), &claims()),
     );
-    // The payload contains both characters in which URL-safe and standard base64 differ.
+    // The base64 form of this payload contains both characters in which URL-safe and standard base64 differ.
     let unusual = r#"{"sub":"~~~???>>>","exp":1790000600}"#;
     let url_safe = signer::base64(unusual.as_bytes());
     let standard = url_safe.replace('-', "+").replace('_', "/");

@@ -202,8 +202,8 @@ impl Source {
         layer_of(self.module())
     }
 
-    /// Returns the lines without `//` comments. A `//` in a string is also cut off, which does not matter for a text
-    /// search.
+    /// Returns the lines without `//` comments. A `//` in a string also cuts off the rest of its line, which does not
+    /// matter for a text search.
     fn code(&self) -> impl Iterator<Item = &str> {
         self.text.lines().map(|line| line.split("//").next().unwrap_or(line))
     }

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Tests runs with MCP servers of other projects, and the client with the protocol's conformance suite. RUNYARD_BIN is
-# the path of the server.
+# Tests runs with MCP servers of other projects, and tests Runyard's MCP client with the protocol's conformance suite.
+# RUNYARD_BIN is the path of the Runyard server.
 #
 # baseline.yaml lists the scenarios that the client does not pass, each with the reason. If a listed scenario passes,
 # the test fails, too.

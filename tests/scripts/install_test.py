@@ -18,7 +18,8 @@ TOOLS = ("bash", "env", "awk", "cat", "grep", "mktemp", "rm", "sleep", "sort", "
 DPKG_QUERY = """#!/usr/bin/env bash
 grep -qx "${!#}" "$MACHINE/installed" && echo installed
 """
-# Installs the packages whose names follow the word `install`. Each package contains a program of the same name.
+# A fake apt-get. It installs the packages whose names follow the word `install`. Each package contains a program with
+# the name of the package.
 APT_GET = """#!/usr/bin/env bash
 echo "$*" >>"$MACHINE/asked"
 [ ! -f "$MACHINE/locks" ] || { read -r left <"$MACHINE/locks"; [ "$left" = 0 ] || {

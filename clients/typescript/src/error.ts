@@ -113,7 +113,7 @@ const OVER_PLAN = new Set([
   "AGENT_LIMIT_EXCEEDED",
 ]);
 
-// Kind and code of errors without details, by gRPC code. Other gRPC codes are internal errors.
+// Maps a gRPC code to the kind and code of an error without typed details. All other gRPC codes are internal errors.
 const BARE: Partial<Record<Code, [ErrorKind, string]>> = {
   [Code.Canceled]: ["cancelled", "CANCELLED"],
   [Code.InvalidArgument]: ["invalid", "INVALID_REQUEST"],

@@ -247,8 +247,8 @@ export class Group {
     member.inbox.close();
   }
 
-  // Called when a stream ends without an error. If a run's terminal event is missing, either the run had ended before
-  // the cursor, or a broken connection looked like a normal end.
+  // Called when a stream ends without an error. If a run's terminal event did not arrive, either the cursor is
+  // already at this event, or the connection broke in a way that looked like a normal end.
   async #cleanEnd(present: readonly Follower[]): Promise<void> {
     for (const member of present) {
       if (!this.#members.has(member) || member.parked || member.hasReceived) {

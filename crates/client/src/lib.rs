@@ -134,8 +134,8 @@ impl Client {
         &self.server
     }
 
-    /// Starts one run per `request_id`. An empty `request_id` is replaced by a new UUID, so that a retry does not
-    /// start a second run.
+    /// Starts a run. A second request with the same `request_id` returns the first run. An empty `request_id` is
+    /// replaced by a new UUID, so that a retry does not start a second run.
     ///
     /// # Errors
     /// The server's error, or UNAVAILABLE if the server cannot be reached.

@@ -143,7 +143,7 @@ codes! {
 /// Details of an exceeded plan limit. A field that does not apply is empty.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ErrorDetails {
-    /// UUIDs of the threads with active runs of the caller.
+    /// UUIDs of the threads in which the caller has active runs.
     pub running_thread_ids: Vec<String>,
     /// Number of the caller's active runs.
     pub running_count: Option<i32>,

@@ -1,4 +1,5 @@
-//! Decodes text files: byte order mark, declared encoding, UTF-8, Windows-1252, in this order.
+//! Decodes text files. The encoding comes from the byte order mark, or else from a declaration. Without both, UTF-16
+//! is recognized by its NUL bytes, and other bytes are UTF-8 or, if they are invalid in UTF-8, Windows-1252.
 
 use std::borrow::Cow;
 
@@ -16,7 +17,7 @@ pub fn decode<'a>(bytes: &'a [u8], declared: Option<&str>) -> Cow<'a, str> {
     encoding.decode(bytes).0
 }
 
-/// Decodes markup: HTML and XML declare their encoding in the first bytes.
+/// Decodes HTML or XML. If `declared` is missing or unknown, uses the encoding that the first bytes declare.
 pub fn decode_markup<'a>(bytes: &'a [u8], declared: Option<&str>) -> Cow<'a, str> {
     let stated = declared.and_then(|label| Encoding::for_label(label.trim().as_bytes()));
     match stated.or_else(|| stated_in(bytes)) {
@@ -81,7 +82,7 @@ fn stated_in(bytes: &[u8]) -> Option<&'static Encoding> {
         charset(&start)
     }?;
     let encoding = Encoding::for_label(label.as_bytes())?;
-    // A text in which this label is readable as ASCII is not UTF-16.
+    // A text whose encoding label is readable as ASCII is not UTF-16.
     Some(if encoding == UTF_16LE || encoding == UTF_16BE {
         UTF_8
     } else {

@@ -1,8 +1,8 @@
-//! HTML to Markdown.
+//! Converts HTML to Markdown.
 //!
-//! The page is parsed like in a browser, within limits (`html/tree.rs`). Parts that a reader does not see are removed (`html/page.rs`), and
-//! the rest is written as Markdown (htmd), with our own writer for tables (`html/table.rs`). Time, memory and stack
-//! are bounded for any page.
+//! `html/tree.rs` parses a page as a browser does, within limits. `html/page.rs` removes the parts that a reader does
+//! not see. The crate htmd writes the rest as Markdown, except for tables, which `html/table.rs` writes. Time, memory
+//! and stack are bounded for any page.
 
 mod page;
 mod table;
@@ -34,8 +34,9 @@ pub struct Text {
     pub truncated: bool,
 }
 
-/// Converts a page to Markdown. `charset` is the encoding that the source stated, such as the charset of the HTTP header
-/// Content-Type. Without it, the page's own statement counts. Any bytes are accepted: browsers, too, refuse no page.
+/// Converts a page to Markdown. `charset` is the encoding that the source stated, such as the charset of the HTTP
+/// header Content-Type. If `charset` is missing or unknown, the encoding that the page declares is used. Any bytes
+/// are accepted.
 ///
 /// Takes up to a few seconds for 10 MB, so call it on a thread that may block.
 pub fn to_markdown(bytes: &[u8], charset: Option<&str>) -> Text {
@@ -150,7 +151,7 @@ mod tests {
             let text = to_markdown(nested(100_000).as_bytes(), None);
             assert!(text.markdown.starts_with("start") && text.truncated, "{tag}");
         }
-        // Each paragraph opens all formats again.
+        // The parser opens all 400 font elements again in each paragraph.
         let fonts: Vec<_> = (0..400).map(|number| format!("<font size={number}>")).collect();
         let page = format!("<p>start{}</p>{}", fonts.concat(), "<p>x".repeat(100_000));
         let text = to_markdown(page.as_bytes(), None);

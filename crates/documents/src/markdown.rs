@@ -1,4 +1,4 @@
-//! Writes Markdown: tables, and text whose white space is tidied.
+//! Writes Markdown tables, and tidies the white space of a text.
 
 use std::fmt::Write as _;
 
@@ -25,7 +25,7 @@ pub fn table(rows: &[Vec<String>]) -> String {
     text
 }
 
-/// Returns text for one cell: no line break, no bare `|`.
+/// Converts text to the content of a cell: replaces line breaks by `<br>`, and escapes `|`.
 fn in_cell(text: &str) -> String {
     let mut cell = String::with_capacity(text.len());
     for (number, line) in text
@@ -50,7 +50,7 @@ fn in_cell(text: &str) -> String {
     cell
 }
 
-/// Removes control characters and white space at the ends of lines, and reduces several blank lines to one.
+/// Removes control characters, and white space at the ends of lines. Reduces several blank lines to one.
 pub fn tidy(text: &str) -> String {
     let mut tidied = String::with_capacity(text.len());
     let mut blank_lines = 0;

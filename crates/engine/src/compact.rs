@@ -39,7 +39,7 @@ const QUOTED_BYTES: usize = 160;
 pub struct Compacted {
     /// The shortened conversation.
     pub messages: Vec<ChatMessage>,
-    /// Number of shortened messages, without dropped messages and the last user message.
+    /// Number of shortened messages, not counting dropped messages and the last user message.
     pub shortened: usize,
     /// Number of dropped messages.
     pub dropped: usize,

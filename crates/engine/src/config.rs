@@ -15,7 +15,7 @@ pub use capabilities::{
 };
 pub use vision::{ImageFormats, Vision, VisionSettings};
 
-/// The provider of models whose configuration names none.
+/// Name of the provider for models whose configuration names no provider.
 pub const DEFAULT_PROVIDER: &str = "default";
 
 /// The built-in demo provider, which needs no configuration.
@@ -41,7 +41,7 @@ pub struct Model {
     pub provider: String,
     /// Name of the model at the provider.
     pub upstream: String,
-    /// Reasoning effort of requests that set none; by default, the provider decides.
+    /// Reasoning effort of requests that set no effort. If `None`, [`Provider::reasoning_effort`] applies.
     pub reasoning_effort: Option<ReasoningEffort>,
     /// Fields added to every request body for this model. They override [`Provider::extra_body`].
     pub extra_body: Map<String, Value>,

@@ -140,7 +140,7 @@ pub struct Job {
     pub workplace: Arc<dyn SandboxSource>,
     /// Limits on steps, time, tokens and parallel tool calls.
     pub budget: Budget,
-    /// Tool calls of the last assistant message that the previous worker did not finish.
+    /// Tool calls of the last assistant message. The previous worker stopped before it finished these calls.
     pub interrupted: Vec<ToolRequest>,
     /// Number of model calls that earlier workers made for this run; 0 for a new run.
     pub steps_done: u32,

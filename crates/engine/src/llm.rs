@@ -23,7 +23,7 @@ pub use upstream::{Retries, Timeouts, Upstream};
 /// A request to a model, independent of the provider's protocol.
 #[derive(Clone, Debug)]
 pub struct ModelRequest {
-    /// Name of the model: the public name or, in requests to a provider, the provider's name.
+    /// Name of the model: its public name or, in requests to a provider, its name at the provider.
     pub model: String,
     /// The system prompt; may be empty.
     pub system: String,

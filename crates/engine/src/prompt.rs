@@ -3,7 +3,7 @@
 use chrono::NaiveDate;
 use std::fmt::Write as _;
 
-/// System prompt of an agent that has none.
+/// Default system prompt, for an agent without its own system prompt.
 pub const DEFAULT_SYSTEM_PROMPT: &str = "\
 You are Runyard, an agent that completes tasks on a computer for a user.
 
@@ -44,8 +44,8 @@ const CHAT_RULES: &str =
 const NO_SANDBOX: &str = "You have no sandbox in this conversation: you cannot run commands or access files.";
 
 impl Prompt<'_> {
-    /// Joins the agent's prompt (or the default), the rules for files or for chat, the sandbox, the further sections
-    /// and the date.
+    /// Joins the agent's prompt (or the default), the rules for files or for chat, the description of the sandbox,
+    /// the further sections, and the date.
     pub fn assemble(&self) -> String {
         let agent = self.agent.map(str::trim).filter(|text| !text.is_empty());
         let mut text = agent.unwrap_or(DEFAULT_SYSTEM_PROMPT).to_owned();

@@ -1,8 +1,8 @@
 //! Finds tool calls in plain text, for models without native tool calls.
 //!
-//! An answer contains calls if it is JSON, or ends with fenced JSON or `<tool_call>` tags. Each JSON value must have
-//! a known tool's name and arguments. Invariant: an answer that only mentions a tool, or has JSON in its middle, is
-//! ordinary text.
+//! An answer contains calls if it is JSON, or ends with fenced JSON or `<tool_call>` tags. Each JSON value must
+//! contain the name of a known tool, and arguments for it. Invariant: an answer is ordinary text if it only mentions
+//! a tool, or if text follows its JSON.
 
 pub(crate) mod markup;
 

@@ -58,7 +58,7 @@ struct RunLoop<'a> {
     failures: Failures,
     /// Note to the model, added to the next request.
     note: Option<String>,
-    /// Whether the next model call is the last one, without tools.
+    /// Whether the next model call is the last one of the run. The last call offers no tools.
     is_last: bool,
     was_empty: bool,
     is_taken_up: bool,
@@ -165,7 +165,8 @@ impl<'a> RunLoop<'a> {
         self.work(planned).await
     }
 
-    /// Makes the next answer the last one if no steps are left.
+    /// Ends the run if it was cancelled or has used its tokens. If no steps are left, makes the next answer the last
+    /// one.
     async fn check_budget(&mut self) -> Result<(), Outcome> {
         if self.cancel.is_cancelled() {
             return Err(Outcome::Stopped);
@@ -190,7 +191,8 @@ impl<'a> RunLoop<'a> {
         Ok(())
     }
 
-    /// The next answer is the last one, without tools.
+    /// Makes the next answer the last one. The next model call offers no tools, and a note tells the model the
+    /// reason.
     fn end_tools(&mut self, why: &str) {
         self.is_last = true;
         self.note = Some(format!(
@@ -199,7 +201,8 @@ impl<'a> RunLoop<'a> {
         ));
     }
 
-    /// If the provider finds the conversation too long, shortens the conversation and calls the model again.
+    /// Calls the model. If the provider finds the conversation too long, shortens the conversation and calls the
+    /// model again.
     async fn ask(&mut self) -> Result<Answer, Outcome> {
         let mut rejections = 0;
         loop {
@@ -240,7 +243,8 @@ impl<'a> RunLoop<'a> {
         }
     }
 
-    /// Returns the allowed output tokens, up to `max_output_tokens`.
+    /// Reserves credits for a model call. Returns the number of output tokens that the credits allow, up to
+    /// `max_output_tokens`.
     async fn reserve(&self, max_output_tokens: u32) -> Result<u32, Outcome> {
         let input_tokens = self.fixed_tokens().saturating_add(estimate_all(&self.messages));
         self.sink

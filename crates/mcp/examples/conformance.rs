@@ -1,5 +1,6 @@
-//! The client for the protocol's conformance suite (tests/mcp/run.sh). The last argument is a server's URL.
-//! `MCP_CONFORMANCE_CONTEXT` has the arguments of the tool calls; by default, required arguments get simple values.
+//! The client for the protocol's conformance suite (tests/mcp/run.sh). The last command-line argument is the URL of a
+//! server. The environment variable `MCP_CONFORMANCE_CONTEXT` contains the arguments of the tool calls. Without this
+//! variable, required arguments get simple values.
 #![expect(
     clippy::expect_used,
     clippy::print_stdout,

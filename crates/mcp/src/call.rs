@@ -197,7 +197,8 @@ impl Drop for Pending {
 /// Answers to questions, and the state that the server wants back.
 type Answers = (Option<BTreeMap<String, Value>>, Option<String>);
 
-/// Declines every question. Returns `None` if there are no questions, or for an unsupported request.
+/// Declines every question. Returns `None` if the server sent neither questions nor a state, or if one of its
+/// requests is not a question.
 fn answered(asked: InputRequiredResult) -> Option<Answers> {
     let questions = asked.input_requests.unwrap_or_default();
     if questions.is_empty() && asked.request_state.is_none() {

@@ -69,7 +69,8 @@ pub(crate) fn root(error: &(dyn StdError + 'static)) -> String {
             None => "the request failed".to_owned(),
         };
     }
-    // When a server process has ended, a write to it can fail before its closed output is noticed.
+    // If a server process has ended, a write to it can fail before the client notices that the process has closed its
+    // output.
     let is_closed = |error: &io::Error| error.kind() == io::ErrorKind::BrokenPipe;
     if innermost.downcast_ref().is_some_and(is_closed) {
         return CLOSED.to_owned();

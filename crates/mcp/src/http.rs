@@ -190,8 +190,8 @@ impl Resolve for PermittedHosts {
     }
 }
 
-/// Rejects responses after which a request would wait forever: an acceptance without an answer, and an error that
-/// names no request.
+/// An HTTP client that rejects responses after which a request would wait forever: an acceptance without an answer,
+/// and an error that names no request.
 #[derive(Clone)]
 pub(crate) struct Checked(Client);
 

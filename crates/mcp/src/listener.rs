@@ -67,7 +67,7 @@ impl Drop for Progress {
 impl ClientHandler for Listener {
     fn get_info(&self) -> ClientConfig {
         let this = Implementation::new("runyard", env!("CARGO_PKG_VERSION"));
-        // The newest revision has no handshake, so a handshake names an earlier revision.
+        // Only earlier revisions of the protocol have a handshake, so the client names the newest of these revisions.
         ClientConfig::new(ClientCapabilities::default(), this)
             .with_protocol_version(ProtocolVersion::LATEST_WITH_INITIALIZE)
     }

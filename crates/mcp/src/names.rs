@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 const MAX_LENGTH: usize = 64;
 const HASH_LENGTH: usize = 8;
 
-/// Characters of a server's name that are never cut.
+/// Number of characters at the start of a server's name that are never cut.
 const MIN_SERVER: usize = 16;
 const SEPARATOR: &str = "__";
 
@@ -46,8 +46,8 @@ fn first_safe(name: &str) -> String {
     if is_safe { name.to_owned() } else { format!("_{name}") }
 }
 
-/// Leaves room for a separator and a hash. The server's name is cut first, because the tool's name tells the model
-/// more. Names are ASCII here, so they can be cut at any byte.
+/// Joins the two names, cut so that `_` and a hash still fit. The server's name is cut first, because the tool's name
+/// tells the model more. Names are ASCII here, so they can be cut at any byte.
 fn shortened(server: &str, tool: &str) -> String {
     let room = MAX_LENGTH - HASH_LENGTH - 1 - SEPARATOR.len();
     let server = &server[..server.len().min(room.saturating_sub(tool.len()).max(MIN_SERVER))];

@@ -107,7 +107,7 @@ impl<'a> Resolver<'a> {
     }
 }
 
-/// Merges the alternatives into the object.
+/// Merges the schemas in `allOf`, `anyOf` and `oneOf` into the object that contains these keywords.
 fn flat(mut object: Map<String, Value>, depth: usize) -> Map<String, Value> {
     let mut properties = taken_object(&mut object, "properties");
     let mut required = taken_names(&mut object, "required");
@@ -146,7 +146,7 @@ fn flat(mut object: Map<String, Value>, depth: usize) -> Map<String, Value> {
                 }
             }
         }
-        // A merged alternative may permit properties that the object itself forbids.
+        // A merged schema may permit properties that the object itself forbids.
         if object.get("additionalProperties") == Some(&Value::Bool(false)) && is_open {
             object.remove("additionalProperties");
         }

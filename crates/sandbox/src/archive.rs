@@ -117,7 +117,8 @@ impl Archive {
         Ok(())
     }
 
-    // The header already states the file's size. Content added since then is left out; zeros replace removed content.
+    // The header already states the file's size. Content that was added after the header was written is left out.
+    // Zeros replace content that was removed.
     fn copy(&mut self, mut file: File, left: u64) -> Result<()> {
         let before = self.chunk.len();
         let wanted = left.min(CHUNK_BYTES as u64);

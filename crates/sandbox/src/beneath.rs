@@ -148,7 +148,7 @@ pub fn open_up(folder: impl AsFd, path: &[u8]) -> rustix::io::Result<()> {
     rustix::fs::chmod(format!("/proc/self/fd/{}", closed.as_raw_fd()), Mode::RWXU)
 }
 
-/// For a link, returns the status of the link itself.
+/// Returns the status of a file, folder or link. A link is not followed.
 pub fn look(folder: impl AsFd, name: &[u8]) -> rustix::io::Result<Stat> {
     rustix::fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW)
 }
@@ -168,7 +168,7 @@ pub fn names(folder: impl AsFd, limit: usize) -> rustix::io::Result<Vec<Vec<u8>>
     Ok(names)
 }
 
-/// A modification time before 1970 becomes 1970-01-01.
+/// Converts a status to metadata. A modification time before 1970 becomes 1970-01-01.
 #[expect(
     clippy::cast_sign_loss,
     clippy::unnecessary_cast,
@@ -207,7 +207,7 @@ fn irregular(path: &[u8]) -> Error {
     Error::invalid_field("path", format!("{} is not a regular file", shown(path)))
 }
 
-/// The message names the path unless the disk is the cause.
+/// Converts a failed system call to an error. The message names the path, except for a failure of the disk.
 pub fn refusal(path: &[u8], errno: Errno) -> Error {
     let name = shown(path);
     match errno {

@@ -32,8 +32,8 @@ const GUEST_ID: &str = "1000";
 /// Folders of programs. If one is a symbolic link in the root file system (merged /usr), the sandbox gets the same
 /// link.
 const PROGRAMS: &[&str] = &["usr", "bin", "sbin", "lib", "lib32", "lib64", "libx32"];
-/// End of the first process's script: runs the command's shell. bubblewrap's own first process would keep open a
-/// descriptor that the command should not have.
+/// End of the script of the sandbox's first process: runs the command in a shell. bubblewrap could provide the first
+/// process itself, but that process would keep a descriptor open that the command must not have.
 const FIRST_PROCESS: &str = "\"$0\" -c -- \"$1\"; exit $?";
 
 pub struct Layout<'a> {
@@ -42,7 +42,8 @@ pub struct Layout<'a> {
     pub root: &'a Path,
     /// Workspace folder on the host; `None` for an empty tmpfs.
     pub workspace: Option<&'a Path>,
-    /// Mount point of the workspace that every uid can traverse. `None` if the workspace is used at its own path.
+    /// Mount point for the workspace, at a path that every uid can traverse. `None` if the workspace is used at its
+    /// own path.
     pub carry_over: Option<&'a Path>,
     /// More folders of the host, mounted read-only.
     pub folders: &'a [ReadOnlyFolder],
@@ -50,9 +51,9 @@ pub struct Layout<'a> {
     pub tmp_bytes: u64,
     pub room: Room,
     pub input: Input,
-    /// Maximum number of processes that the first process sets, if any.
+    /// Maximum number of processes. The first process sets this limit; `None` if it sets no limit.
     pub max_processes: Option<u64>,
-    /// Process name of bubblewrap on the host, which the command cannot read.
+    /// Process name of bubblewrap on the host. The command cannot read this name.
     pub mark: &'a str,
     pub filters: &'a Filters,
 }
@@ -82,7 +83,8 @@ pub struct Prepared {
 }
 
 impl Layout<'_> {
-    /// `output` and `errors` become the script's standard output and standard error.
+    /// Prepares the start of bubblewrap for a script. `output` and `errors` become the script's standard output and
+    /// standard error.
     pub fn prepare(
         &self,
         script: &str,
@@ -134,9 +136,9 @@ impl Layout<'_> {
         })
     }
 
-    /// Returns the script of the first process, which sets two limits. The file-size limit must not apply to
-    /// bubblewrap, which writes small files. The process limit counts only this command's processes if it is set
-    /// inside the sandbox's user namespace.
+    /// Returns the script of the first process. The script sets two limits that cannot be set before bubblewrap
+    /// starts. The file-size limit must not apply to bubblewrap, which writes small files. The process limit must be
+    /// set inside the sandbox's user namespace, so that it counts only this command's processes.
     fn first_process(&self) -> String {
         let wait = match self.input {
             Input::Empty => gate::WAIT,
@@ -243,7 +245,8 @@ impl Layout<'_> {
     }
 }
 
-/// Mounts a single folder at `target`, and several folders inside an empty file system at `target`.
+/// Plans the mounts. A single folder is mounted at `target` itself. Several folders are mounted inside an empty file
+/// system at `target`.
 fn carry(folders: &[PathBuf], target: &Path) -> io::Result<Carry> {
     let name = |path: &Path| CString::new(path.as_os_str().as_bytes());
     if let [folder] = folders {

@@ -34,7 +34,7 @@ pub struct Cgroups {
 
 #[derive(Debug)]
 pub(super) enum Kind {
-    /// The service's folder, in which groups have the controllers.
+    /// The service's folder. Groups in this folder have the memory and pids controllers.
     V2(PathBuf),
     /// The service's folder for each available controller.
     V1 {
@@ -114,7 +114,7 @@ impl Cgroups {
         }
     }
 
-    /// Returns `None` if the service cannot use control groups.
+    /// Creates the control group of a command. Returns `None` if the service cannot use control groups.
     pub fn make(&self, bounds: Bounds) -> io::Result<Option<Group>> {
         let name = format!("c{}", self.next.fetch_add(1, Ordering::Relaxed));
         let mut group = Unfinished::default();
@@ -169,7 +169,7 @@ impl Drop for Cgroups {
 }
 
 impl Group {
-    /// A process joins the group by writing `0` to each of these descriptors.
+    /// Returns the descriptors of the group. A process joins the group by writing `0` to each of them.
     pub fn joins(&self) -> impl Iterator<Item = RawFd> {
         self.procs.iter().map(AsRawFd::as_raw_fd)
     }

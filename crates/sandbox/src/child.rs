@@ -43,7 +43,7 @@ impl Process {
         }
     }
 
-    /// Cancel-safe.
+    /// Waits until the child has ended, and returns its exit status. Cancel-safe.
     pub async fn wait(&mut self) -> io::Result<ExitStatus> {
         loop {
             if let Some(status) = self.child.try_wait()? {
@@ -85,8 +85,8 @@ impl Watched {
         let _ = rustix::process::pidfd_send_signal(self.exit.get_ref(), rustix::process::Signal::KILL);
     }
 
-    /// Waits for the end of the process. When the first process of a pid namespace ends, all its other processes have
-    /// ended.
+    /// Waits for the end of the process. When the first process of a pid namespace has ended, all other processes of
+    /// the namespace have ended too.
     pub async fn wait(&self) -> io::Result<()> {
         self.exit.readable().await?.retain_ready();
         Ok(())

@@ -19,8 +19,8 @@ pub struct Config {
     pub default_timeout_seconds: u64,
     /// Maximum timeout in seconds. A longer timeout is reduced.
     pub max_timeout_seconds: u64,
-    /// Maximum bytes of a command's output for the model. Of a longer output, the model receives the beginning and
-    /// the end.
+    /// Maximum bytes of a command's output for the model. The model receives only the beginning and the end of a
+    /// longer output.
     pub max_output_bytes: usize,
     /// Maximum bytes of a workspace.
     pub max_workspace_bytes: u64,

@@ -1,7 +1,7 @@
 //! Sets up bubblewrap's process between fork and exec, so that bubblewrap gets only the access that it needs.
 //!
-//! The child joins the control groups, sets resource limits, switches to the project's uid and closes all other
-//! descriptors.
+//! The child joins the control groups, sets resource limits, switches to the project's uid, and closes all
+//! descriptors that bubblewrap does not need.
 
 use std::{
     ffi::{CStr, CString, OsStr},
@@ -25,7 +25,7 @@ pub struct Confinement {
     pub become_user: Option<u32>,
     /// Bind mounts of the workspace and of read-only folders; `None` if the project's uid can traverse their paths.
     pub carry: Option<Carry>,
-    /// Resources, each with the value of its soft and hard limit.
+    /// Resource limits. Each number becomes both the soft limit and the hard limit of the resource.
     pub limits: Vec<(libc::__rlimit_resource_t, u64)>,
     /// Descriptors that bubblewrap inherits besides stdin, stdout and stderr.
     pub keep: Vec<RawFd>,
@@ -37,7 +37,7 @@ const MAX_MOUNTS: usize = 64;
 /// Bind mounts in the child's own mount namespace.
 #[derive(Clone, Debug)]
 pub struct Carry {
-    /// Where an empty file system for the mount points is mounted; `None` for a single mount.
+    /// Path at which an empty file system for the mount points is mounted; `None` for a single mount.
     pub below: Option<CString>,
     /// Folders and their mount points.
     pub mounts: Vec<(CString, CString)>,
@@ -51,7 +51,7 @@ const NICENESS: i32 = 5;
 impl Confinement {
     pub fn apply_to(self, command: &mut Command) {
         use std::os::unix::process::CommandExt as _;
-        // A child with another parent must exit, because the service has ended.
+        // If the child has another parent than this process, the service has ended, and the child must exit.
         let parent = std::process::id();
         let apply = move || self.apply(parent);
         // SAFETY: in the forked child of a multi-threaded program, only async-signal-safe functions may be called.

@@ -76,8 +76,8 @@ fn limits(config: &config::Config) -> String {
     )
 }
 
-/// Uses the largest binary unit that gives a whole number. Other sizes from 10 MiB are in megabytes, and smaller
-/// sizes in bytes.
+/// Formats a size with the largest binary unit that gives a whole number. If no unit does, sizes from 10 MiB are in
+/// megabytes, and smaller sizes in bytes.
 fn size(bytes: u64) -> String {
     let units = [("GiB", 30), ("MiB", 20), ("KiB", 10)];
     let unit = units

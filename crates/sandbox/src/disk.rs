@@ -10,7 +10,7 @@ use rustix::io::Errno;
 
 use crate::error::{Error, ErrorKind};
 
-/// The reserve is at most the disk size divided by this number.
+/// The reserve of free space never exceeds the disk size divided by this number.
 const LARGEST_PART: u64 = 20;
 
 /// Converts an I/O error. If the disk is the cause, the kind is `Unavailable`, because a later retry may succeed.

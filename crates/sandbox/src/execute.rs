@@ -39,14 +39,15 @@ const CANCEL_GRACE: Duration = Duration::from_millis(500);
 const DEATH: Duration = Duration::from_secs(10);
 /// Maximum time until bubblewrap has reported the sandbox's first process.
 const REPORT: Duration = Duration::from_secs(2);
-/// Maximum time for the exit status after all processes have ended, and then again for the rest of the output.
+/// Maximum time to wait for the exit status after all processes have ended. The wait for the rest of the output has
+/// the same maximum.
 const DRAIN: Duration = Duration::from_secs(2);
 /// Maximum bytes of bubblewrap's report, which normally has a few hundred bytes.
 const MAX_REPORT_BYTES: u64 = 8192;
 /// If one of these signals, N, kills a program, the shell exits with status 128 + N.
 const SIGNALS: std::ops::RangeInclusive<i32> = 1..=31;
 
-/// `live` receives output while the channel has room.
+/// Runs a command until all its processes have ended. `live` receives output while the channel has room.
 pub async fn run(
     cell: Cell,
     command: Command,
@@ -75,7 +76,8 @@ pub struct Running {
     at_start: Usage,
     /// The part of bubblewrap's report that has arrived.
     report: watch::Receiver<String>,
-    /// Records the command and then lets it run. Returns `None` if the command was not recorded.
+    /// The task that records the command and then lets it run. The task returns `None` if the command was not
+    /// recorded.
     opening: JoinHandle<Option<Record>>,
     pump: JoinHandle<Clip>,
     /// Makes `pump` stop before the end of the output.
@@ -83,7 +85,8 @@ pub struct Running {
 }
 
 impl Running {
-    /// `opened` is called with the gate's socket when the command begins to run.
+    /// Starts the tasks that read the output and let the command run. `opened` is called with the gate's socket when
+    /// the command begins to run.
     pub fn new(
         cell: Cell,
         started: Started,
@@ -254,8 +257,8 @@ impl Drop for Running {
     }
 }
 
-/// Records the sandbox and then lets the command run. After the service was killed, its next start uses the record to
-/// kill the sandbox. If the command is missing in bubblewrap's report, the command does not run.
+/// Records the sandbox and then lets the command run. If the service is killed, its next start uses the record to
+/// kill the sandbox. If bubblewrap's report does not name the sandbox's first process, the command does not run.
 async fn open(
     host: Arc<Host>,
     gate: Gate,

@@ -1,9 +1,10 @@
 //! The gate: a socket on which each command waits until the service is ready.
 //!
-//! If the service is killed, the kernel kills bubblewrap and then the sandbox's first process. But the first process
-//! must first ask the kernel for this (`PR_SET_PDEATHSIG`). If the service were killed before, the sandbox would keep
-//! running. Therefore the first process reports over the socket that it has asked, and waits for an answer. If the
-//! service has ended, the first process reads end-of-file and exits without running the command.
+//! If the service is killed, the kernel kills bubblewrap and then the sandbox's first process. But the kernel kills
+//! the first process only if this process has requested it (`PR_SET_PDEATHSIG`). If the service were killed before
+//! this request, the sandbox would keep running. Therefore the first process reports over the socket that it has made
+//! the request, and waits for an answer. If the service has ended, the first process reads end-of-file and exits
+//! without running the command.
 
 use std::{
     io::{self, Write},

@@ -16,7 +16,8 @@ use super::{
 /// In tests, several services run in one process, and each service needs its own folders.
 static INSTANCES: AtomicU64 = AtomicU64::new(0);
 
-/// `mounts` is the text of `/proc/self/mountinfo`, and `own` of `/proc/self/cgroup`.
+/// Finds the folders. `mounts` is the content of `/proc/self/mountinfo`, and `own` is the content of
+/// `/proc/self/cgroup`.
 pub fn detect(mounts: &str, own: &str) -> Kind {
     let v2 = own_folder(mounts, own, "");
     let mut why = "no cgroup file system is mounted".to_owned();
@@ -45,9 +46,9 @@ pub fn detect(mounts: &str, own: &str) -> Kind {
     Kind::V1 { memory, pids, cpu }
 }
 
-/// Returns a folder whose groups get the memory and pids controllers. A group that contains processes cannot pass
-/// controllers on. Therefore, if the service is alone in a delegated group (systemd: `Delegate=yes`), the service
-/// moves itself into a new group below.
+/// Returns a folder whose groups get the memory and pids controllers. A group that contains processes cannot pass its
+/// controllers on to groups below it. Therefore, if the service is alone in a delegated group (systemd:
+/// `Delegate=yes`), the service moves itself into a new group below the delegated group.
 fn v2_parent(top: &Path, own: &Path) -> Result<PathBuf, String> {
     const NEEDED: [&str; 2] = ["memory", "pids"];
     let has = |folder: &Path, file: &str| {
@@ -134,8 +135,8 @@ fn is_over(name: &str) -> bool {
     }
 }
 
-/// Returns the mount point of the hierarchy with this controller, and the folder of the service's own group. Version
-/// 2 has an empty `controller`. Returns `None` if the hierarchy is not mounted.
+/// Returns the mount point of the hierarchy with this controller, and the folder of the service's own group. For
+/// version 2, `controller` is empty. Returns `None` if the hierarchy is not mounted.
 fn own_folder(mounts: &str, own: &str, controller: &str) -> Option<(PathBuf, PathBuf)> {
     let (root, top) = mounts.lines().find_map(|line| {
         let (before, after) = line.split_once(" - ")?;

@@ -108,7 +108,7 @@ impl Host {
         Ok(host)
     }
 
-    /// Returns `None` if the service is not root.
+    /// Returns the uid of the project with this number; `None` if the service is not root.
     pub fn owner(&self, number: u32) -> Option<u32> {
         self.uid_base.map(|base| base.saturating_add(number).min(u32::MAX - 2))
     }
@@ -333,7 +333,7 @@ fn check_openat2() -> Result<()> {
     }
 }
 
-/// A bare name is searched in PATH.
+/// Returns the path of a program. A name without a folder is searched in PATH.
 fn find_program(name: &Path) -> Option<PathBuf> {
     if name.components().count() > 1 {
         return name.is_file().then(|| name.to_owned());

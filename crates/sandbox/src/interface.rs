@@ -75,7 +75,8 @@ pub trait Files: Send + Sync {
     /// `INVALID_REQUEST` for a path that cannot be a file; UNAVAILABLE when the disk is full.
     fn write(&self, path: &str, content: &[u8]) -> Result<()>;
 
-    /// Returns the metadata of a path. A symbolic link is described itself, not its target.
+    /// Returns the metadata of a path. For a symbolic link, returns the metadata of the link itself, not of its
+    /// target.
     ///
     /// # Errors
     /// `FILE_NOT_FOUND` when the path does not exist; `INVALID_REQUEST` for a path outside the workspace.

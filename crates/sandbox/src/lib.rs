@@ -100,8 +100,8 @@ pub struct Command {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Execution {
     /// Output as UTF-8, without escape sequences. [`Sandbox::execute`] merges standard output and standard error. A
-    /// [`Spawned`] process returns only its standard error. Of output above the configured maximum, the head and the
-    /// tail are kept.
+    /// [`Spawned`] process returns only its standard error. If the output exceeds the configured maximum, only its
+    /// head and its tail are kept.
     pub text: String,
     /// True if the middle of the output was omitted.
     pub truncated: bool,

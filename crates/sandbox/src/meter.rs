@@ -1,7 +1,7 @@
 //! Enforces disk and memory limits that the kernel does not enforce.
 //!
-//! Each command has a meter, which measures disk use once a second and memory four times a second. Disk use is
-//! measured less often if this takes long. Between two measurements, a command can exceed the limit.
+//! Each command has a meter, which measures disk use once a second and memory four times a second. After a slow
+//! measurement, the pause is longer. Between two measurements, a command can exceed the limit.
 
 use std::time::{Duration, Instant};
 

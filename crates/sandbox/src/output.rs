@@ -1,4 +1,4 @@
-//! Bounds the size of a command's output, in memory that does not depend on this size.
+//! Limits the size of a command's output. The memory that this takes does not depend on the size of the output.
 //!
 //! [`Clip`] keeps the head and the tail for the model. [`Live`] returns chunks while the command runs.
 
@@ -77,7 +77,7 @@ pub struct Live {
 const PIECE_BYTES: usize = 8 * 1024;
 
 impl Live {
-    /// All chunks together have up to `max_bytes` bytes, plus notices about omitted output.
+    /// Creates a live view. All its chunks together have up to `max_bytes` bytes, plus notices about omitted output.
     pub fn new(max_bytes: usize) -> Self {
         Self {
             pending: String::new(),

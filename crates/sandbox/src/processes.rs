@@ -85,7 +85,8 @@ impl Scope {
         sizes.values().sum()
     }
 
-    /// Calls `look` for each open file of the processes. Returns false if there are more than [`MAX_DESCRIPTORS`].
+    /// Calls `look` for each open file of the processes. Returns false if the processes have more than
+    /// [`MAX_DESCRIPTORS`] open files.
     pub(super) fn each_open_file(members: &[i32], mut look: impl FnMut(&Metadata)) -> bool {
         let mut left = MAX_DESCRIPTORS;
         for process in members {

@@ -58,7 +58,7 @@ impl CommandRecords {
         }
     }
 
-    /// Process name of bubblewrap on the host. The name contains the data folder and the service that started
+    /// Process name of bubblewrap on the host. The name identifies the data folder and the service that started
     /// bubblewrap.
     pub fn mark(&self) -> &str {
         &self.mark
@@ -98,7 +98,7 @@ pub fn own_namespace() -> u64 {
     fs::metadata("/proc/self/ns/pid").map_or(0, |namespace| namespace.ino())
 }
 
-/// Prefix of the process name (`mark`) that all services with this data folder share.
+/// Prefix that the process names (`mark`) of all services with this data folder share.
 fn family(data_dir: &Path, place: &str) -> String {
     let (device, inode) = fs::metadata(data_dir).map_or((0, 0), |folder| (folder.dev(), folder.ino()));
     format!("{MARK}/{device}-{inode}/{place}")
@@ -196,7 +196,7 @@ mod tests {
         let (mut left, mut others, mut ours) = (sleeper(), sleeper(), sleeper());
 
         let record = remains.record(i32::try_from(ours.id()).unwrap()).unwrap();
-        // A service that has ended: the process with this pid has another start time.
+        // The record names a service that has ended: this test's process has the same pid, but another start time.
         let dead = format!("{}{}-1-", place(), std::process::id());
         let folder = data.path().join("commands");
         let started = start_time(left.id()).unwrap();

@@ -58,7 +58,7 @@ impl Screen {
         }
     }
 
-    /// Returns the final text since the last call.
+    /// Returns the text that has become final since the last call.
     pub fn take(&mut self) -> String {
         std::mem::take(&mut self.done)
     }
@@ -105,7 +105,8 @@ impl Screen {
         }
     }
 
-    /// Applies a control sequence that moves the cursor or erases text. Ignores all others, such as colours.
+    /// Applies a control sequence that moves the cursor or erases text. Ignores all other control sequences, such as
+    /// colours.
     fn control(&mut self, name: char, number: Option<usize>) {
         let count = number.unwrap_or(1).max(1);
         match name {

@@ -26,15 +26,16 @@ pub struct Filters {
 pub enum Memory {
     /// A control group limits all memory of the command.
     Grouped,
-    /// The service measures memory (module `memory`). Calls that create other kinds of memory are refused or limited.
+    /// The service measures memory (module `memory`). Calls that create memory that the service cannot measure are
+    /// refused or limited.
     Metered,
 }
 
-/// Maximum size in bytes of a System V shared-memory segment without a memory control group. The service cannot count
-/// segments, and the kernel allows several thousand. Databases need no larger ones.
+/// Maximum size in bytes of a System V shared-memory segment, if no control group limits the memory. The service
+/// cannot count the segments, and the kernel allows several thousand. Databases need no larger segments.
 const MAX_SEGMENT: u64 = 4096;
-/// Maximum number of semaphores in a System V set without a memory control group. The service cannot count the sets.
-/// Databases need no larger ones.
+/// Maximum number of semaphores in a System V set, if no control group limits the memory. The service cannot count
+/// the sets. Databases need no larger sets.
 const MAX_SEMAPHORES: u64 = 16;
 
 type Rules = BTreeMap<i64, Vec<SeccompRule>>;

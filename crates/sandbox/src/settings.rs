@@ -7,7 +7,8 @@
 //! - neither the package nor its documentation puts passwords, tokens or keys into the file.
 //!
 //! This excludes `npmrc`, `wgetrc`, `pip.conf`, `maven/settings.xml`, `R/Renviron.site` and `php/*/fpm`. A listed
-//! file is skipped if it is not readable for all users of the host. A link out of /etc, /usr and /var is skipped too.
+//! file is skipped if it is not readable for all users of the host. A link to a target outside /etc, /usr and /var is
+//! skipped too.
 
 use std::{
     fs,

@@ -71,8 +71,8 @@ pub fn split_raw(path: &[u8]) -> Result<(&[u8], &[u8])> {
 }
 
 impl Workspace {
-    /// Opens the workspace, and returns it with the path relative to it. If no file has this path, the decoded path
-    /// of `raw_of` is tried.
+    /// Opens the workspace, and returns it with the path relative to it. If no file has this path, the path that
+    /// `raw_of` decodes is returned instead.
     ///
     /// # Errors
     /// `INVALID_REQUEST` for a path outside the workspace.

@@ -61,7 +61,7 @@ pub enum Streams {
 /// A started command, which waits until `gate` is opened.
 pub struct Started {
     pub process: Process,
-    /// Read end of the pipe for standard error; for [`Streams::Merged`], of standard output too.
+    /// Read end of the pipe for standard error. With [`Streams::Merged`], standard output uses the same pipe.
     pub output: OwnedFd,
     /// Read end of the pipe for standard output; `None` with [`Streams::Merged`].
     pub stdout: Option<OwnedFd>,

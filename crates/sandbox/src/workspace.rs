@@ -111,7 +111,8 @@ pub struct Usage {
 }
 
 impl Workspace {
-    /// All files and folders that the service creates in the workspace get the uid `owner`.
+    /// Returns the workspace in `folder`. All files and folders that the service creates in the workspace get the uid
+    /// `owner`.
     pub(super) fn at(folder: PathBuf, owner: Option<u32>) -> Self {
         Self { folder, owner }
     }
@@ -205,7 +206,8 @@ impl Workspace {
         })
     }
 
-    /// Returns the metadata of a path. A symbolic link is described itself, not its target.
+    /// Returns the metadata of a path. For a symbolic link, returns the metadata of the link itself, not of its
+    /// target.
     ///
     /// # Errors
     /// `FILE_NOT_FOUND` when the path does not exist; `INVALID_REQUEST` for a path outside the workspace or through a

@@ -14,11 +14,13 @@ pub fn fields(method: &Method) -> impl Iterator<Item = &str> {
     })
 }
 
-/// Returns the value that aliases give to a field; empty if the request uses none of them.
+/// Returns the value that the request gives to a field through an alias; empty if the request uses no alias of the
+/// field.
 ///
-/// A header wins, because a reconnecting EventSource sends its new position in `Last-Event-ID` but repeats its first
-/// query. Among query parameters, the alias listed last wins. A client that cannot send headers can append that
-/// parameter.
+/// A header wins, because a reconnecting EventSource sends its new position in `Last-Event-ID` but repeats the query
+/// of its first request. If the query contains several aliases of the field, the alias that the method declares last
+/// wins, regardless of their order in the query. A client that cannot send headers can append the parameter of this
+/// alias to its query.
 ///
 /// # Errors
 /// 400 if the header value is not ASCII text.

@@ -260,7 +260,7 @@ impl Form {
 /// before parsing. The stream fails if a part's headers exceed `MAX_PART_HEADER_BYTES`.
 struct Paced {
     inner: BodyDataStream,
-    /// True if the previous poll returned a chunk, so the next must return `Pending`.
+    /// True if the previous poll returned a chunk. The next poll must then return `Pending`.
     rests: bool,
     /// Number of bytes that may be read before the part's headers must end; `usize::MAX` in the content of a part.
     allowance: Arc<AtomicUsize>,

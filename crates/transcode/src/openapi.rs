@@ -90,7 +90,8 @@ pub fn document(router: &Router, description: &Description) -> Value {
     })
 }
 
-/// `lists_servers` adds the servers to each operation whose service has a prefix.
+/// Generates the paths of the document. If `lists_servers` is true, each operation whose service has a prefix lists
+/// the URLs with and without the prefix.
 fn paths(
     rules: &[Rule],
     description: &Description,

@@ -1,8 +1,8 @@
 //! Converts an HTTP request to a gRPC request.
 //!
 //! In the protobuf wire format, the last value of a singular field wins. The path's fields are therefore written
-//! last, so that nothing can replace the values that determined the route. A query parameter or form field that sets
-//! a singular field again is refused; an alias is ignored.
+//! last, so that nothing can replace the values that determined the route. If a singular field is already set, a
+//! query parameter or form field for it is refused, and an alias for it is ignored.
 
 mod form;
 mod query;
@@ -192,8 +192,8 @@ impl<'r> Draft<'r> {
         body::put_bytes(number, &mask, &mut self.wire);
     }
 
-    /// Returns the field that a client's name refers to, with its path in proto names. Fails if the field is unknown
-    /// or already set.
+    /// Returns the field that a name in the request refers to, and the field's path in proto names. Fails if the
+    /// field is unknown or already set.
     fn resolve(&self, name: &str, place: Place) -> Result<(Cow<'r, str>, FieldInfo<'r>)> {
         let found = resolve(self.codec, self.method().input, name);
         let (path, field, first) = found.ok_or_else(|| self.unknown(name, place))?;

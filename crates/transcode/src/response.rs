@@ -1,4 +1,4 @@
-//! Converts gRPC responses with one message or with raw bytes to HTTP responses.
+//! Converts gRPC responses to HTTP: a single message, or a stream of raw bytes.
 //!
 //! A service can set the HTTP status and some headers through its initial metadata. Metadata that is not listed below
 //! is dropped.

@@ -27,7 +27,7 @@ pub struct Router {
     pub(crate) package: Package,
 }
 
-/// One path of a rule, with or without the prefix of the service.
+/// One path of a rule. If the service has a prefix, a rule has two paths: one with the prefix and one without.
 #[derive(Debug)]
 struct Target {
     rule: usize,

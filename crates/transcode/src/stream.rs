@@ -1,8 +1,8 @@
 //! Renders a streamed gRPC response as server-sent events or newline-delimited JSON.
 //!
 //! The headers are sent immediately, which shows the client that it is connected. A failure before the headers
-//! becomes an HTTP error. A later failure becomes an event `fault`, because browsers reserve `error`. In
-//! newline-delimited JSON, it becomes an object whose only key is `fault`.
+//! becomes an HTTP error. A later failure ends the stream: with an event named `fault`, because browsers reserve the
+//! event name `error`, or in newline-delimited JSON with an object whose only key is `fault`.
 
 use std::{
     future::poll_fn,
@@ -25,7 +25,7 @@ use crate::{
     response,
 };
 
-/// A comment in server-sent events, which clients ignore.
+/// A heartbeat: a comment line in a stream of server-sent events. Clients ignore comments.
 const HEARTBEAT: &[u8] = b":\n\n";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -156,7 +156,7 @@ impl StreamBody {
             }
             match codec.set_member(method.output, message)? {
                 Some(name) => write_field("event", name, out),
-                // A message in which no member of the oneof is set is a heartbeat of the service.
+                // If no member of the oneof is set, the message is a heartbeat of the service.
                 None if has_kinds(&method.descriptor.output()) => {
                     out.truncate(before);
                     out.extend_from_slice(HEARTBEAT);

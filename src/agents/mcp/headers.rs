@@ -23,7 +23,8 @@ pub const MASK: &str = "***";
 pub enum Header {
     /// The encrypted value.
     Sealed { sealed: String },
-    /// A value from a request, the placeholder, or a value that an earlier version of the service stored.
+    /// An unencrypted value: from a request, where it may be the placeholder, or stored by an earlier version of the
+    /// service.
     Plain(String),
 }
 
@@ -91,7 +92,8 @@ pub fn seal(secrets: &Secrets, account_id: Uuid, servers: &mut [Server], stored:
     Ok(())
 }
 
-/// Fails with the name of a header that cannot be decrypted, for example because it was encrypted with another key.
+/// Decrypts the header values of a server. If a value cannot be decrypted, for example because the encryption key
+/// has changed, fails with the name of that header.
 pub fn opened(secrets: &Secrets, account_id: Uuid, server: &Server) -> Result<Vec<(String, SecretString)>, String> {
     let open = |(name, value): (&String, &Header)| {
         let opened = value.open(secrets, &context(account_id, name));

@@ -146,7 +146,8 @@ async fn leave(app: &App, log: &Arc<RunLog>, tokens: &Tokens, tools_ended: impl 
         () = tokens.lost.cancelled() => return,
         () = app.stopping.cancelled() => {}
     }
-    // After a timeout, the next worker tells the model that the calls' outcome is unknown. Nothing is recorded here.
+    // If the calls do not end in time, nothing is recorded here: the next worker tells the model that the outcome of
+    // these calls is unknown.
     let _ = timeout(TOOL_GRACE, tools_ended).await;
     if let Err(fault) = log.flush().await {
         warn!(error = %fault, "could not write the last events of a run that is being handed over");

@@ -39,7 +39,7 @@ pub(super) struct JournalSink {
     steps: AtomicI32,
     /// Millionths of a credit reserved for the next model call.
     held: AtomicI64,
-    /// Number of tool calls of this sink without a recorded result.
+    /// Number of tool calls that this sink has recorded and whose results it has not recorded yet.
     open_calls: watch::Sender<usize>,
 }
 
@@ -57,7 +57,7 @@ impl JournalSink {
         }
     }
 
-    /// Waits until every recorded tool call has a recorded result.
+    /// Waits until this sink has recorded a result for each tool call that it recorded.
     pub(super) async fn tools_ended(&self) {
         // The sender lives as long as `self`, so waiting cannot fail.
         let _ = self.open_calls.subscribe().wait_for(|open| *open == 0).await;

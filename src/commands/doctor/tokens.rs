@@ -25,7 +25,7 @@ fn secret(config: &Config) -> Check {
     }
 }
 
-/// Warns if the server accepts tokens from other issuers or for other services.
+/// Warns if the server accepts tokens of every issuer, or tokens that were issued for services other than Runyard.
 fn rules(auth: &Auth) -> Check {
     let name = "token claims";
     if auth.expected_issuer().is_none() {

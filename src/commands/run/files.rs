@@ -66,7 +66,8 @@ async fn find_files(client: &Client, sandbox_id: &str) -> Result<Vec<File>> {
     }
 }
 
-/// Returns the path relative to the output folder. An untrusted server could send a path outside that folder.
+/// Returns the path relative to the output folder. Refuses a path outside that folder, because the server may be
+/// malicious.
 fn below(path: &str) -> Result<&Path> {
     let path = Path::new(path);
     let path = path.strip_prefix(FOLDER).unwrap_or(path);

@@ -150,7 +150,7 @@ pub(in crate::db) struct Unit {
     writer: Option<Writer>,
     savepoint: Savepoint,
     has_written: AtomicBool,
-    /// Returns the connection of a lent unit to the writer's thread; `None` for a closure.
+    /// Channel that returns the connection of a lent unit to the writer's thread; `None` for a closure.
     back: Option<oneshot::Sender<Ended>>,
 }
 
@@ -218,7 +218,8 @@ impl Unit {
         Ok(writer)
     }
 
-    /// Prepares for a statement. A unit that only reads needs no transaction, because there is no other writer.
+    /// Returns the write connection. If the statement writes, begins the unit first. A unit that only reads needs no
+    /// transaction, because there is no other writer.
     async fn before(&self, sql: &str) -> Result<&Writer, DbErr> {
         if sql.starts_with("SELECT ") {
             self.writer()

@@ -13,7 +13,7 @@ use url::Url;
 
 use crate::error::{Error, Result};
 
-/// As in libpq.
+/// The values of `sslmode` that libpq accepts.
 const MODES: [&str; 6] = ["disable", "allow", "prefer", "require", "verify-ca", "verify-full"];
 /// The value of `sslrootcert` that selects the public certificate authorities.
 const PUBLIC: &str = "system";

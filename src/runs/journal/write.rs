@@ -229,8 +229,8 @@ async fn lease_states(tx: &Tx, taken: &[Arc<Taken>]) -> Result<Vec<LeaseState>> 
                 LeaseState::Lost
             }
         }
-        // A request that ends a run increments the epoch and keeps the lease. A worker that ends its run releases the
-        // lease.
+        // A request that ends a run increments the epoch, and does not release the worker's lease. A worker that ends
+        // its run releases the lease.
         Some(lease) if lease.is_held && lease.epoch == log.epoch + 1 => LeaseState::Ended,
         _ => LeaseState::Lost,
     };

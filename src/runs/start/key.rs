@@ -19,7 +19,7 @@ use crate::{
     uploads::Upload,
 };
 
-/// Counted from the creation of the key's run.
+/// Lifetime of a key, counted from the creation of its run.
 const KEY_LIVES: Duration = Duration::from_hours(24);
 
 /// `name` is the key, unique within the account. `hash` is a hash of the request's content.
@@ -72,7 +72,8 @@ impl Key {
     }
 }
 
-// The length precedes each part, so that different requests cannot produce the same text.
+// Hashes the parts of a request. Each part is preceded by its length, so that different requests cannot produce the
+// same text.
 fn hash(new: &NewRun, files: &[Upload]) -> String {
     let mut body = String::new();
     let mut part = |text: &str| {

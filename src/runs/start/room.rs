@@ -15,8 +15,8 @@ use crate::{
     uploads::{self, Upload, room::Measured},
 };
 
-/// Size and file names of the project's workspace; empty if the workspace was not measured. While this value exists,
-/// other requests of this process place no files in a measured workspace.
+/// Size and file names of the project's workspace; empty if the workspace was not measured. If the workspace was
+/// measured, other requests of this process place no files in it while this value exists.
 #[derive(Default)]
 pub(super) struct Room {
     measured: Measured,

@@ -30,7 +30,8 @@ impl Started {
     /// Builds the response to a retry from the run of the earlier request.
     pub(super) async fn earlier(app: &App, caller: &Caller, run: Run) -> Result<Self> {
         let sandbox = projects::sandbox::find(app.db.read(), caller.scope(), run.project_id).await?;
-        // The response to the earlier request did not contain a sandbox that was created after the run.
+        // If the sandbox was created after the run, the response to the earlier request did not contain it. This
+        // response omits it too.
         let sandbox = sandbox.filter(|sandbox| sandbox.created_at <= run.created_at);
         Ok(Self {
             sandbox_id: sandbox.map(|sandbox| sandbox.id),

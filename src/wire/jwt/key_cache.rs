@@ -1,8 +1,8 @@
 //! Keeps the public keys of a source in memory, and reloads them.
 //!
 //! The keys are loaded at start, when they are five minutes old, and when a token needs an unknown key. Anyone can
-//! send tokens with unknown key ids, so the rate of these loads is limited. After a failed load, the old keys stay in
-//! use.
+//! send tokens with unknown key ids, so the rate of loads for unknown keys is limited. After a failed load, the old
+//! keys stay in use.
 
 use std::sync::{
     Arc,
@@ -24,7 +24,7 @@ const TTL_SECONDS: i64 = 300;
 const STALE_RETRY_SECONDS: i64 = 60;
 /// Maximum number of loads for unknown keys in a burst.
 const UNKNOWN_BURST: i64 = 3;
-/// Time in seconds after which one more load for an unknown key is permitted.
+/// Time in seconds until one more load for an unknown key is permitted, once the burst is used up.
 const UNKNOWN_SECONDS: i64 = 5;
 
 #[derive(Clone, Copy, Debug)]
@@ -94,7 +94,8 @@ impl KeyCache {
     }
 
     /// Reloads the keys, because a token needs a key that is not in `known`. Does not load if another task attempted
-    /// a load in the meantime, or if the rate limit is reached. Returns the current keys if they differ from `known`.
+    /// a load while this method was waiting for the lock, or if the rate limit is reached. Returns the current keys
+    /// if they differ from `known`.
     pub(super) async fn refresh_for_unknown_key(
         self: &Arc<Self>,
         known: &Arc<KeySet>,

@@ -114,9 +114,9 @@ impl KeySet {
         (!lines.is_empty()).then(|| lines.join("; "))
     }
 
-    /// Verifies a signature over `signed`. If the header has a key id, the keys with this id are tried or, without
-    /// such keys, the keys without an id. If the header has no key id, all keys are tried. At most [`MAX_TRIED`] keys
-    /// are tried.
+    /// Verifies a signature over `signed`. If the header has a key id, the keys with this id are tried. If no key has
+    /// this id, the keys without an id are tried. If the header has no key id, all keys are tried. In each case, at
+    /// most [`MAX_TRIED`] keys are tried.
     ///
     /// # Errors
     /// [`Refusal::UnknownKey`] if the issuer may have another key that verifies the token. [`Refusal::Invalid`]

@@ -17,8 +17,8 @@ use crate::{
 const FILE: &str = "jwt.secret";
 const MIN_BYTES: usize = 32;
 
-/// Returns the configured secret, or `None` if only public keys are configured. If nothing is configured, returns the
-/// secret in the data folder, and creates the secret first if it is missing.
+/// Returns the configured secret, or `None` if only public keys are configured. If neither is configured, returns the
+/// secret in the data folder, and creates it first if it is missing.
 ///
 /// # Errors
 /// INVALID_REQUEST if the secret is too short or its file cannot be used.

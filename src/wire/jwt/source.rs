@@ -50,7 +50,7 @@ impl fmt::Display for Source {
 }
 
 impl Source {
-    /// Returns the configured source; `None` if only a secret verifies tokens.
+    /// Returns the configured source; `None` if no public keys are configured.
     ///
     /// # Errors
     /// INVALID_REQUEST if the settings contradict each other or a URL is not permitted; INTERNAL if the TLS library

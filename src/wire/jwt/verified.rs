@@ -1,7 +1,7 @@
 //! Remembers verified tokens, so that a token is not verified again for every request.
 //!
 //! Invariant: a remembered token was verified with the keys of its `KeySet`, or with the configured secret. Each load
-//! of the keys creates an empty set, so the removal of a key takes effect immediately.
+//! of the keys starts with no remembered tokens, so the removal of a key takes effect immediately.
 
 use std::{
     fmt,

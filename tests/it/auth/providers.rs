@@ -1,5 +1,5 @@
-//! The tokens of identity providers in docs/authentication.md. Each token is accepted with the documented settings,
-//! and refused if one setting is changed.
+//! Tests the tokens in docs/authentication.md, one for each identity provider. Each token is accepted with the
+//! documented settings, and refused if one setting is changed.
 
 use runyard::{
     config::{Auth, Config},

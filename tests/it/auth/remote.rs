@@ -179,7 +179,7 @@ async fn an_issuer_that_is_down_at_start_makes_tokens_unavailable_instead_of_inv
         let error = authenticate(&verifier, &token(&signer), seconds).await.unwrap_err();
         assert_eq!(error.code(), Code::Unavailable);
     }
-    // No key could make a malformed token valid, so it is refused as usual.
+    // No key could make a malformed token valid, so it is refused as invalid even before any key is loaded.
     let error = authenticate(&verifier, "a.b.c", 6).await.unwrap_err();
     assert_eq!(error.code(), Code::NotAuthenticated);
     issuer.say(Says::Keys(vec![signer.jwk()]));

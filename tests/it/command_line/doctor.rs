@@ -116,7 +116,8 @@ fn disabled_limits_are_bad_only_on_an_exposed_server() {
     assert_eq!(code, Some(1), "{checks:?}");
     assert_eq!(verdict(&checks, "rate limits").0, "bad");
     assert_eq!(verdict(&checks, "new accounts").0, "bad");
-    // Control: for a server that other machines can reach, the default settings pass both checks.
+    // Control: for a server that other machines can reach, the default settings pass the checks `rate limits` and
+    // `new accounts`.
     let (checks, code) = examine("listen = \"0.0.0.0:8080\"\n", |_| {});
     assert_eq!(code, Some(0), "{checks:?}");
     assert_eq!(verdict(&checks, "rate limits").0, "ok");

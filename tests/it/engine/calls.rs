@@ -215,7 +215,7 @@ async fn the_same_failing_call_twice_in_a_row_ends_tool_use() {
         panic!("no explanation")
     };
     assert!(text.contains("failed twice in a row"), "{text}");
-    // Only the model receives the explanation. The thread does not store it.
+    // Only the model receives the user message that explains the end of tool use. The thread does not store it.
     assert!(
         played
             .log
@@ -241,8 +241,8 @@ async fn different_or_non_consecutive_failing_calls_do_not_end_tool_use() {
 #[tokio::test]
 async fn repeated_failures_are_counted_per_answer() {
     let fails = |id| call(id, "fail", &json!({"n": 1}));
-    // Two failures in one answer do not count as a repetition. A read-only call between two failures does not reset
-    // the count. A call with side effects does.
+    // Two failures in one answer do not count as a repetition. Between two failures, a read-only call does not reset
+    // the count, but a call with side effects resets it.
     let twice = vec![answer(vec![fails("a"), fails("b")]), text("Done.")];
     let played = Stage::new(twice).usual_tools().failing_tool().run().await;
     played.assert_completed();

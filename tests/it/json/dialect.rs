@@ -240,11 +240,12 @@ fn the_canonical_dialect_reads_what_the_specification_allows() {
         ),
         (r#"{"aDouble": 1e999}"#, "a_double: is out of range"),
         (r#"{"aFloat": 1e39}"#, "a_float: is out of range"),
-        // Bytes accept either base64 alphabet, but not a mixture.
+        // Booleans and strings accept only the JSON type of the same name.
         (r#"{"aBool": "true"}"#, "a_bool: must be true or false"),
         (r#"{"aBool": 1}"#, "a_bool: must be true or false"),
         (r#"{"aString": 1}"#, "a_string: must be a string"),
         (r#"{"aString": "\ud834\udd1e \u0041\n"}"#, r#"{"aString":"𝄞 A\n"}"#),
+        // Bytes accept either base64 alphabet, but not a mixture.
         (r#"{"aBytes": "-_8="}"#, r#"{"aBytes":"+/8="}"#),
         (r#"{"aBytes": "+/8"}"#, r#"{"aBytes":"+/8="}"#),
         (r#"{"aBytes": "+_8="}"#, "a_bytes: must be base64"),

@@ -24,7 +24,7 @@ pub enum Reaction {
     Normal,
     Result(Value),
     Status(u16, &'static str),
-    /// Answers as the protocol requires, after all requests that wait at the barrier have arrived.
+    /// Answers as the protocol requires, but only after all parties have reached the barrier.
     Together(Arc<Barrier>),
     Silence,
     /// Starts an answer and closes the connection.

@@ -40,7 +40,8 @@ async fn a_run_calls_a_tool_of_an_http_server() {
                 offered.contains(&"bash") && offered.contains(&"box__echo"),
                 "{offered:?}"
             );
-            // Providers refuse other characters in tool names, and schemas with `$defs`.
+            // The server calls this tool `say hello/grüßen`. Providers refuse some of these characters in tool names,
+            // and refuse schemas with `$defs`.
             assert!(offered.contains(&"box__say_hello_gr__en"), "{offered:?}");
             let tools = requests[0].body["tools"].to_string();
             assert!(!tools.contains("$defs") && !tools.contains("$ref"), "{tools}");
@@ -234,9 +235,10 @@ async fn the_next_run_of_an_agent_needs_no_handshake() {
             let agent = json!({"name": "An agent", "custom_mcps": [http("box", &remote.url)]});
             let agent = caller.post("/agents", agent).await.ok();
             run_of(&caller, &agent).await;
-            // The handshake, the list and the call.
+            // The three requests are the handshake, the list of tools and the tool call.
             assert_eq!(remote.seen.requests.swap(0, Ordering::Relaxed), 3);
-            // A run keeps its connection a moment longer than its last event, so the second run may come too early.
+            // A run releases its connection a moment after its last event, so the next run may start too early to
+            // reuse the connection.
             for attempt in 1.. {
                 run_of(&caller, &agent).await;
                 match remote.seen.requests.swap(0, Ordering::Relaxed) {

@@ -189,7 +189,8 @@ async fn s09_processes_outside_are_unreachable() {
     for call in ["ptrace 1\n", "vm 1\n", "getfd 1\n"] {
         assert!(text.contains(call), "{text}");
     }
-    // A command can write to the memory of process 1 of its sandbox, so process 1 must have the same restrictions.
+    // A command can write to the memory of process 1 of its sandbox, so process 1 must have the same restrictions as
+    // the command.
     assert!(text.contains("Seccomp:\t2"), "{text}");
     assert!(
         text.trim().lines().last().unwrap().parse::<u32>().unwrap() < 10,

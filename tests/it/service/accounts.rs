@@ -1,4 +1,5 @@
-//! Tests that the first request of a subject creates its account, and that other accounts cannot access it.
+//! Tests that the first request of a subject creates an account, that an account cannot access the objects of another
+//! account, and that only the listed paths are public.
 
 use futures::future::join_all;
 use runyard_upstream::{Script, Turn};

@@ -55,7 +55,8 @@ async fn an_answer_that_breaks_off_is_kept_and_requested_again() {
             let events = caller.events(&run, 0).await;
             let notice = events.iter().find(|event| event.event == "notice").unwrap();
             assert_eq!(notice.data["notice"]["kind"], "provider_retried");
-            // Both calls are charged, and the next request does not contain the partial answer.
+            // The broken call and its repetition are both charged, and the next request does not contain the partial
+            // answer.
             assert_eq!(caller.ended(&run).await["usage"]["steps"], 2);
             let body = json!({"prompt": "y", "thread_id": run["thread_id"]});
             let next = caller.post("/agent/start", body).await.ok();

@@ -1,4 +1,5 @@
-//! Calls any method of the contract over any protocol. Requests are JSON bodies of the HTTP API.
+//! Calls any method of the contract over any protocol. For every protocol, a test passes the request in the JSON form
+//! of the HTTP API.
 
 use std::sync::LazyLock;
 
@@ -167,7 +168,7 @@ fn refused(status: &Status) -> Reply {
             let mut text = Vec::new();
             let wire = refusal.encode_to_vec();
             CONTRACT.codec.encode(id, Dialect::Plain, &wire, &mut text).unwrap();
-            // HTTP/JSON omits the null fields and the empty lists of a refusal.
+            // HTTP/JSON omits the null fields and the empty lists of a refusal, so they are removed here, too.
             let mut object: Value = serde_json::from_slice(&text).unwrap();
             let ours = |value: &Value| !value.is_null() && *value != json!([]);
             object.as_object_mut().unwrap().retain(|_, value| ours(value));

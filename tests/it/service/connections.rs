@@ -1,5 +1,5 @@
-//! Tests of the connection limit. When it is reached, the server closes idle connections without a credential. After
-//! a minute, the server also closes every connection that has no accepted credential.
+//! Tests of the connection limit. When it is reached, the server closes idle connections without a credential. At any
+//! time, the server closes a connection that has sent no valid credential within a minute.
 
 use std::time::Duration;
 

@@ -24,8 +24,8 @@ async fn left(caller: &Caller) -> i64 {
         .unwrap()
 }
 
-/// Checks that the sum of all balances equals the balance of the wallet (book 1) in the ledger. No balance is
-/// negative, and each entry moves credits between two different books.
+/// Checks that the sum of all balances equals the balance of the wallet (book 1) in the ledger, that no balance is
+/// negative, and that each entry moves credits between two different books.
 async fn assert_balanced(server: &TestServer) {
     let entries = "SELECT CAST(COALESCE(SUM(CASE WHEN credited = 1 THEN microcredits ELSE 0 END), 0) - \
                    COALESCE(SUM(CASE WHEN debited = 1 THEN microcredits ELSE 0 END), 0) AS BIGINT) FROM ledger_entries";
@@ -436,7 +436,7 @@ async fn with_limits_off_nothing_is_charged() {
             let run = caller.start("x").await;
             let ended = caller.ended(&run).await;
             assert_eq!(ended["status"], "completed");
-            // The server still records the usage of the run and its price.
+            // Although the limits are off, the server records the usage of the run and its price.
             let credits = ledger::in_credits(cost(1000, 1000));
             assert_eq!(
                 ended["usage"],

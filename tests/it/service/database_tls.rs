@@ -51,7 +51,8 @@ impl Cluster {
         Some(Self { folder, url })
     }
 
-    /// Returns the URL of the server with these query parameters. Their paths are relative to the repository root.
+    /// Returns the URL of the server with these query parameters. A parameter may be the path of a file, relative to
+    /// the repository root.
     fn url(&self, host: &str, parameters: &str) -> String {
         let mut url = Url::parse(&self.url).unwrap();
         url.set_host(Some(host)).unwrap();

@@ -274,8 +274,8 @@ async fn unused_uploads_are_limited_in_bytes_and_number() {
                 let form = Form::new().text("prompt", "x").text("mode", "chat").part("files", part);
                 caller.form("/agent/start", form).await
             };
-            // The total size of unused uploads is limited to ten times the maximum file size, here 1,000 bytes. After
-            // these 951 bytes, 50 more bytes do not fit.
+            // The maximum file size is 100 bytes. Unused uploads may have ten times this size in total: 1,000 bytes.
+            // After these 951 bytes, 50 more bytes do not fit.
             for _ in 0..9 {
                 announce(100).await.ok();
             }

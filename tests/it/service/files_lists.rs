@@ -118,8 +118,8 @@ async fn an_account_walks_one_folder_at_a_time_and_delays_no_other_account() {
                 .into_iter()
                 .for_each(|walked| walked.unwrap());
             assert!(!next.is_finished());
-            // If a caller disconnects, its walk continues, so the next walk of this account still waits. A walk of
-            // another account does not wait.
+            // If a caller disconnects, its walk through a folder continues, so the next walk of this account still
+            // waits. A walk of another account does not wait.
             long.abort();
             walks.run(bob, || Ok::<_, runyard::Error>(())).await.unwrap();
             assert!(!next.is_finished());

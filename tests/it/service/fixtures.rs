@@ -1,5 +1,5 @@
-//! Creates one object of every kind that an account can own, and a request with the ids of these objects for every
-//! method. If a method has no request here, the tests that iterate over the contract fail.
+//! Creates one object of every kind that an account can own and, for every method, a request with the ids of these
+//! objects. If a method has no request here, the tests that iterate over the contract fail.
 
 use std::collections::BTreeMap;
 

@@ -68,8 +68,8 @@ async fn an_issuer_that_is_down_at_start_is_tried_again_and_rotated_keys_are_not
         status(&program, &token(&old, &claims)).await,
         StatusCode::SERVICE_UNAVAILABLE
     );
-    // The server accepts a token from `runyard token` without the provider's keys, because the HS256 secret signed
-    // it.
+    // A token from `runyard token` is signed with the HS256 secret, so the server accepts it even without the keys of
+    // the provider.
     assert_eq!(status(&program, &program.token).await, StatusCode::OK);
     issuer.say(Says::Keys(vec![old.jwk()]));
     let refusals = refusals_until_accepted(&program, &token(&old, &claims)).await;

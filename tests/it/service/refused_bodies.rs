@@ -15,8 +15,8 @@ use crate::test_server::{TEST_TIMEOUT, TestServer, on_every_database};
 /// Size of a body in bytes. It exceeds the socket buffers plus the bytes that the server discards after an answer.
 const LONG: usize = 12 * 1024 * 1024;
 
-/// Sends `head` and `first`, waits for the answer, and sends `rest` before it reads. Returns all data that arrives
-/// before the server closes the connection.
+/// Sends `head` and `first`, waits until the answer begins to arrive, and sends `rest` before it reads the answer.
+/// Returns all data that arrives before the server closes the connection.
 async fn exchange(address: SocketAddr, head: &str, first: &[u8], rest: &[u8]) -> String {
     let mut stream = TcpStream::connect(address).await.unwrap();
     stream.write_all(head.as_bytes()).await.unwrap();
@@ -250,7 +250,7 @@ async fn a_refused_client_that_goes_silent_is_disconnected() {
     // fail.
     let closed = async {
         while stream.write_all(b" ").await.is_ok() {
-            // The client writes rarely, because it must be nearly silent.
+            // The pause is longer than the time that the server waits for the next byte, 5 seconds.
             tokio::time::sleep(Duration::from_secs(8)).await;
         }
     };

@@ -158,7 +158,7 @@ async fn the_tool_exists_only_if_the_run_has_skills_and_may_use_them() {
                 run(&caller, skills.clone(), mode).await;
                 assert_eq!(has(server), (expected, expected), "{skills} {mode}");
             }
-            // The agent's setting for skills affects the list of its tools and its runs.
+            // The agent's setting for skills affects both its list of tools and its runs.
             let body = json!({"name": "An agent", "skills": [{"name": "csv"}]});
             let agent = caller.post("/agents", body).await.ok();
             let path = format!("/agents/{}", agent["agent_id"].as_str().unwrap());
@@ -231,7 +231,7 @@ async fn a_run_uses_the_named_version_or_the_current_one() {
                     .0
                     .contains("- csv: Version one.")
             );
-            // An agent keeps the number of a deleted version, and its runs continue without the skill.
+            // If the skill version that an agent uses is deleted, runs of the agent continue without the skill.
             let body = json!({"name": "Pinned", "skills": [{"name": "csv", "version": 1}]});
             let pinned = caller.post("/agents", body).await.ok();
             let path = format!("/skills/{}?version=1", skill["skill_id"].as_str().unwrap());

@@ -624,7 +624,7 @@ async fn disconnecting_after_the_form_does_not_cancel_the_call() {
         go_on.notify_one();
         until("the call completes", || answered.load(Ordering::SeqCst) == 1).await;
         until("the files are kept or discarded", || store.files().len() == kept).await;
-        // The server gets time to discard the files by mistake.
+        // A server that discards the files by mistake would do so now.
         tokio::task::yield_now().await;
         assert_eq!(store.files().len(), kept, "{prompt}");
     }

@@ -11,7 +11,8 @@ LONGEST_PAUSE = 5.0
 # A stream that stays open for this many seconds resets the number of failures, even without messages.
 STEADY = 5.0
 
-# gRPC codes of a broken connection. They count only if the client's gRPC library set the code, not the server.
+# gRPC codes that mean a broken connection if the client's gRPC library set them. From the server, the same codes have
+# other meanings.
 _BROKEN = ("UNAVAILABLE", "UNKNOWN", "INTERNAL", "CANCELLED")
 # Part of gRPC's error message for a request that was not sent.
 _NEVER_SENT = "failed to connect to all addresses"

@@ -465,7 +465,7 @@ class Account:
     created_at: datetime.datetime
 
 
-# Classes that are not named like their protobuf message.
+# Maps the name of a protobuf message to its class, if the class has another name.
 _NAMED: dict[str, type] = {
     "Run": RunRecord,
     "GenerateAgentIconResponse": AgentIcon,

@@ -232,7 +232,7 @@ function draftOf(agent: Agent | null): Draft {
   };
 }
 
-// Names of tool settings that differ from the tool's name.
+// Maps a tool to the name of its setting, if the two names differ.
 const GROUPS: Record<string, string> = { skill: "skills" };
 
 function groupOf(tool: AgentTool): string {

@@ -1,4 +1,4 @@
-// Renders untrusted markdown. HTML is shown as text. Only http, https and mailto links are clickable. Images of other
+// Renders untrusted markdown. HTML is shown as text. Only http, https and mailto links are clickable. Images on other
 // servers are not fetched.
 import type { MarkedToken, Token, Tokens } from "marked";
 import type { ComponentChild } from "preact";

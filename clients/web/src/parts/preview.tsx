@@ -121,7 +121,7 @@ function TextPreview({ sandboxId, file, kind }: { sandboxId: string; file: FileE
   );
 }
 
-// Renders a document's images. Paths are relative to the document's folder. Images of other servers are not fetched.
+// Renders a document's images. Paths are relative to the document's folder. Images on other servers are not fetched.
 function pictureBeside(sandboxId: string, path: string) {
   const folder = path.split("/").slice(0, -1);
   return (address: string) => {

@@ -82,7 +82,7 @@ function useStickToEnd(place: { current: HTMLDivElement | null }, threadId: stri
     };
     let before = element.scrollTop;
     // New content also increases the distance to the end, so the distance alone does not show that the user scrolled.
-    // An upward scroll does, because the page itself never scrolls up.
+    // An upward scroll shows that, because the page itself never scrolls up.
     const onScroll = () => {
       if (element.scrollHeight - element.scrollTop - element.clientHeight < 80) atEnd.current = true;
       else if (element.scrollTop < before - 1) atEnd.current = false;

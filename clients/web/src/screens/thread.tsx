@@ -109,7 +109,7 @@ function SandboxWait({ threadId, waiting }: { threadId: string; waiting: boolean
     }, POLL_INTERVAL_MS);
     return () => clearInterval(timer);
   }, [threadId, waiting]);
-  // The workspace may exist when a tool call or a run ends.
+  // When a tool call or a run ends, the server may have created the workspace.
   useSignalEffect(() => {
     if (changes.value > 0 && waiting) void loadThread(threadId);
   });

@@ -8,9 +8,9 @@ import type { FileEntry } from "@runyard/client";
 const TICK = 10;
 
 /**
- * Returns the files that were modified after `startedAt`, the time of the run's first output. `TICK` allows for
- * imprecise modification times, but not for attached files: the server stores attached files shortly before the first
- * output.
+ * Returns the files that were modified after `startedAt`, the time of the run's first output. Because modification
+ * times are imprecise, a file may be older than `startedAt` by up to `TICK`. This does not apply to attached files,
+ * because the server stores them shortly before the first output.
  */
 export function writtenBy(files: readonly FileEntry[], startedAt: number, attached: readonly string[]): FileEntry[] {
   return files.filter((file) => {

@@ -1,4 +1,4 @@
-//! The tree of a page: its title, and the removal of what a reader does not see.
+//! Finds the title of a page, and removes the parts that a reader does not see.
 //!
 //! All walks are loops with their own stack, so the depth of a page cannot exhaust the thread's stack.
 
@@ -7,9 +7,9 @@ use std::rc::Rc;
 use html5ever::{Attribute, ns};
 use markup5ever_rcdom::{Node, NodeData};
 
-/// Maximum depth of elements. The writer of Markdown is recursive; deeper elements are replaced by their text.
+/// Maximum depth of elements, because the Markdown writer is recursive. Deeper elements are replaced by their text.
 const MAX_DEPTH: usize = 100;
-/// Elements without text for a reader.
+/// Elements that a reader of the page does not see.
 const UNSEEN: &[&str] = &[
     "script", "style", "head", "template", "noscript", "noframes", "svg", "iframe", "object", "canvas", "datalist",
 ];
@@ -28,7 +28,7 @@ pub fn title(document: &Rc<Node>) -> Option<String> {
     None
 }
 
-/// Removes unseen elements and embedded data, and bounds the depth.
+/// Removes unseen elements, `data:` URLs and `javascript:` URLs. Replaces elements below [`MAX_DEPTH`] by their text.
 pub fn clean(document: &Rc<Node>) {
     let mut stack = vec![(Rc::clone(document), 0)];
     while let Some((node, depth)) = stack.pop() {
@@ -87,7 +87,7 @@ fn is_unseen(node: &Node) -> bool {
     })
 }
 
-/// Removes links that contain their data. The text of a link and the description of an image stay.
+/// Removes `data:` and `javascript:` URLs. The text of a link stays, and so does the description of an image.
 fn remove_embedded(attributes: &mut Vec<Attribute>) {
     let is_described = attributes
         .iter()
@@ -106,7 +106,7 @@ fn remove_embedded(attributes: &mut Vec<Attribute>) {
     });
 }
 
-/// Returns the text of the nodes and everything in them, with a space between text nodes.
+/// Returns the text of the nodes and of all nodes below them, with a space between text nodes.
 fn text_of(nodes: &[Rc<Node>]) -> String {
     let mut text = String::new();
     let mut stack: Vec<Rc<Node>> = nodes.iter().rev().cloned().collect();

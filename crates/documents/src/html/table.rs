@@ -1,7 +1,7 @@
 //! Writes an HTML table as a Markdown table.
 //!
-//! Rowspan and colspan keep each cell under its heading. A table that only arranges a page becomes paragraphs: one with
-//! a single column, or with a table in a cell.
+//! A cell with a rowspan or a colspan fills several rows or columns, so that every cell stays under its heading. A
+//! layout table, which has only one column or contains another table, becomes paragraphs.
 
 use std::{collections::HashMap, rc::Rc};
 
@@ -18,7 +18,7 @@ use crate::markdown;
 const MAX_COLUMNS: usize = 1000;
 /// Maximum number of rows that a cell spans.
 const MAX_SPAN: usize = 1000;
-/// Maximum number of cells of a table, with the empty ones; further rows are left out.
+/// Maximum number of cells of a table, including empty cells. Further rows are left out.
 const MAX_CELLS: usize = 100_000;
 /// Maximum size of a text that is repeated in each row that its cell spans. A longer text appears once.
 const MAX_REPEATED_BYTES: usize = 200;
@@ -51,7 +51,7 @@ pub fn write(handlers: &dyn Handlers, element: Element) -> Option<HandlerResult>
     Some(text.into())
 }
 
-/// Returns the captions and the rows of a table, without those of a table within it.
+/// Returns the captions and the rows of a table, without those of nested tables.
 fn parts(table: &Node) -> (Vec<Rc<Node>>, Vec<Rc<Node>>) {
     let (mut captions, mut rows) = (Vec::new(), Vec::new());
     for child in table.children.borrow().iter() {
@@ -89,7 +89,7 @@ fn holds_table(cell: &Rc<Node>) -> bool {
 
 fn grid(handlers: &dyn Handlers, cells: &[Vec<Rc<Node>>]) -> Vec<Vec<String>> {
     let mut grid: Vec<Vec<String>> = Vec::new();
-    // Columns of later rows that a cell above fills: the number of rows left, and the text.
+    // Maps each column that a cell of an earlier row still fills to the number of rows left and the text.
     let mut spanning: HashMap<usize, (usize, String)> = HashMap::new();
     let mut count = 0;
     for row in cells {
@@ -132,7 +132,7 @@ fn grid(handlers: &dyn Handlers, cells: &[Vec<Rc<Node>>]) -> Vec<Vec<String>> {
     grid
 }
 
-/// Adds the cells that span from the rows above into the next columns.
+/// As long as a cell of an earlier row fills the next column, adds the text of this cell to the line.
 fn fill(line: &mut Vec<String>, spanning: &mut HashMap<usize, (usize, String)>) {
     while let Some((rows, text)) = spanning.get_mut(&line.len()) {
         *rows -= 1;
@@ -147,7 +147,7 @@ fn fill(line: &mut Vec<String>, spanning: &mut HashMap<usize, (usize, String)>) 
 
 fn span(cell: &Node, name: &str) -> usize {
     let value = attribute(cell, name).and_then(|value| value.trim().parse::<usize>().ok());
-    // 0 means all further rows.
+    // A rowspan of 0 means all further rows.
     match value {
         Some(0) if name == "rowspan" => MAX_SPAN,
         Some(number) => number.clamp(1, MAX_SPAN),

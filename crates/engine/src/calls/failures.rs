@@ -47,7 +47,8 @@ impl Failures {
         (self.mistakes >= MAX_MISTAKES).then(|| format!("{MAX_MISTAKES} calls in a row were invalid"))
     }
 
-    /// A successful call may have changed the workspace, so that failed calls may now succeed.
+    /// Clears all failures after a successful call that may have changed the workspace, because failed calls may now
+    /// succeed.
     pub(super) fn changed(&mut self) {
         self.before.clear();
         self.now.clear();

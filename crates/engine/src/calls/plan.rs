@@ -15,9 +15,9 @@ pub(crate) struct Planned {
 #[derive(Debug)]
 pub(crate) enum Decision {
     Run,
-    /// Do not run an invalid call. The text explains the error to the model.
+    /// The call is invalid and is not run. The text explains the error to the model.
     Invalid(String),
-    /// Do not run a call that the engine refuses. The text explains the reason to the model.
+    /// The engine refuses to run the call. The text explains the reason to the model.
     Refused(String),
 }
 

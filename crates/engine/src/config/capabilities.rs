@@ -16,7 +16,7 @@ pub struct Capabilities {
     /// Whether the provider refuses a user message directly after a tool result. If so, the engine inserts a short
     /// assistant message before the user message.
     pub assistant_after_tool: Option<bool>,
-    /// Required format of tool call ids. Other ids are converted.
+    /// Required format of tool call ids. Ids in another format are converted.
     pub tool_call_ids: Option<CallIds>,
     /// Whether tool results in requests contain the tool's name.
     pub tool_result_name: Option<bool>,
@@ -54,8 +54,7 @@ pub enum SystemRole {
 pub enum CallIds {
     /// Any id of up to 40 bytes.
     Any,
-    /// Exactly nine ASCII letters or digits. The provider's own ids are converted as well if they have another
-    /// format.
+    /// Exactly nine ASCII letters or digits. An id in another format is converted, even if the provider generated it.
     Mistral,
     /// `functions.NAME:NUMBER`, the format of Kimi models.
     Kimi,

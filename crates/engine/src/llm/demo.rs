@@ -78,7 +78,8 @@ impl Llm for Demo {
 struct Turn<'a> {
     request: &'a ModelRequest,
     task: &'a str,
-    /// The file that the task names. If the task is about files but names none, the file that the user named last.
+    /// The file that the task names. If the task is about files but names no file, this is the last file that an
+    /// earlier message named.
     file: Option<&'a str>,
     /// Results of tool calls: the tool's name, the text, and whether the call failed.
     results: Vec<(&'a str, &'a str, bool)>,
@@ -272,7 +273,7 @@ fn has_extension(name: &str, known: &str) -> bool {
     known.split(' ').any(|known| extension.as_deref() == Some(known))
 }
 
-/// NUL is removed, because a shell script cannot contain it.
+/// Quotes text for the shell. Removes NUL, because a shell script cannot contain it.
 fn quote(text: &str) -> String {
     format!("'{}'", text.replace('\0', "").replace('\'', r"'\''"))
 }

@@ -110,7 +110,7 @@ impl Models {
             .is_some_and(|route| route.server == Server::BuiltIn)
     }
 
-    /// Returns the provider's name of a public model.
+    /// Returns the name that a public model has at its provider.
     pub fn upstream(&self, name: &str) -> Option<&str> {
         self.routes.get(name).map(|route| route.upstream.as_str())
     }

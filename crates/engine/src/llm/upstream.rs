@@ -313,7 +313,8 @@ impl Inner {
         self.learned.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Returns whether an adapted request may succeed.
+    /// Learns properties of the model from `words`, the provider's refusal. Returns whether an adapted request may
+    /// succeed.
     fn learn(&self, model: &str, words: &str) -> bool {
         let overlay = self.overlay(model);
         let profile = Profile::new(&self.name, model, overlay);

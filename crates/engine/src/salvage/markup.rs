@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use super::MAX_SALVAGED;
 use crate::llm::{ToolRequest, ToolSpec};
 
-/// Strings that start a call at the beginning of a line.
+/// Strings that start a call if they are at the beginning of a line.
 pub(crate) const OPENINGS: &[&str] = &[
     "<tool_call>",
     "<function=",
@@ -34,7 +34,7 @@ const WRAPPERS: &[&str] = &[
     "[TOOL_CALLS]",
 ];
 
-/// Returns `None` if the text is anything but calls of known tools. The calls have empty ids.
+/// Returns the calls in the text, with empty ids; `None` if the text contains anything except calls of known tools.
 pub(crate) fn calls(text: &str, tools: &[ToolSpec]) -> Option<Vec<ToolRequest>> {
     let mut rest = text.trim();
     let mut calls = Vec::new();
@@ -64,7 +64,7 @@ pub(crate) fn calls(text: &str, tools: &[ToolSpec]) -> Option<Vec<ToolRequest>> 
 
 enum Arguments<'t> {
     Json(Map<String, Value>),
-    /// Names and values, both as text.
+    /// Pairs of argument name and value, both as text.
     Texts(Vec<(&'t str, &'t str)>),
 }
 
@@ -95,7 +95,7 @@ fn one(text: &str) -> Option<Found<'_>> {
     named(text)
 }
 
-/// Formats: `NAME[ARGS]{…}`, `NAME{…}` and `NAME <arg_key>…`.
+/// Parses a call that starts with the tool's name: `NAME[ARGS]{…}`, `NAME{…}` or `NAME <arg_key>…`.
 fn named(text: &str) -> Option<Found<'_>> {
     let end = text.find(|c: char| !(c.is_ascii_alphanumeric() || "_-.".contains(c)))?;
     let (name, rest) = text.split_at(end);
@@ -149,7 +149,8 @@ fn object(text: &str) -> Option<(Map<String, Value>, usize)> {
     Some((arguments, values.byte_offset()))
 }
 
-/// The format is `<parameter=NAME>VALUE</parameter>`.
+/// Parses arguments such as `<parameter=NAME>VALUE</parameter>`, where `open` is `<parameter=` and `close` is
+/// `</parameter>`.
 fn tagged<'t>(body: &'t str, open: &str, close: &str) -> Option<Vec<(&'t str, &'t str)>> {
     let mut texts = Vec::new();
     let mut rest = body.trim();

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 /// Number of unchanged lines before and after a change.
 const CONTEXT_LINES: usize = 3;
 const MAX_HUNKS: usize = 5;
-/// Maximum number of removed lines per change, and likewise of added lines.
+/// Maximum number of removed lines that the diff shows per change. The same maximum applies to added lines.
 const MAX_SIDE_LINES: usize = 40;
 /// Maximum bytes per line.
 const MAX_LINE_BYTES: usize = 400;
@@ -18,7 +18,8 @@ pub(super) struct Change<'a> {
     pub(super) new: &'a str,
 }
 
-/// Returns the first [`MAX_HUNKS`] changes, and the number of further changes.
+/// Returns the diff of the first [`MAX_HUNKS`] changes. If there are more changes, the last line of the diff states
+/// their number.
 pub(super) fn unified(old: &str, changes: &[Change<'_>]) -> String {
     let mut text = String::new();
     let mut shift: isize = 0;
@@ -34,8 +35,8 @@ pub(super) fn unified(old: &str, changes: &[Change<'_>]) -> String {
 fn hunk(text: &mut String, old: &str, change: &Change<'_>, shift: &mut isize) {
     let end = change.start + change.old_bytes;
     let from = old[..change.start].rfind('\n').map_or(0, |place| place + 1);
-    // The next line is unchanged if both texts end with a line feed, or if whole lines are deleted. A deletion that
-    // starts inside a line joins the line with the next one.
+    // The next line is unchanged if the replaced text and the new text both end with a line feed, or if whole lines
+    // are deleted. A deletion that starts inside a line joins this line with the next one.
     let ends_line =
         end > from && old.as_bytes()[end - 1] == b'\n' && (change.new.is_empty() || change.new.ends_with('\n'));
     let ends_line = ends_line && (change.start == from || !change.new.is_empty());

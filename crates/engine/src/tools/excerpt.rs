@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-/// Bytes reserved for the notice.
+/// Number of bytes reserved for the notice about the omitted bytes.
 const MARK_BYTES: usize = 64;
 
 /// Shortens a text to `max_bytes`: the head (two thirds), a notice and the tail.

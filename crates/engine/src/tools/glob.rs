@@ -121,7 +121,8 @@ pub(super) struct PathFilter {
 }
 
 impl PathFilter {
-    /// The pattern is relative to `folder` or, with the prefix `/workspace/`, to the workspace.
+    /// Compiles a pattern that is relative to `folder`. A pattern with the prefix `/workspace/` is relative to the
+    /// workspace.
     pub(super) fn new(pattern: &str, folder: &str) -> Result<Self, ToolFailure> {
         let (pattern, folder) = match pattern.strip_prefix("/workspace/") {
             Some(pattern) => (pattern, String::new()),

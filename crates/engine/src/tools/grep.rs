@@ -22,7 +22,7 @@ use super::{
 };
 use crate::llm::ToolSpec;
 
-/// Maximum number of matching lines or, in the mode "files", of paths.
+/// Maximum number of matching lines in a result. In the mode "files", the maximum number of paths.
 pub const MAX_MATCHES: usize = 200;
 /// Maximum bytes searched per line.
 pub const MAX_LINE_BYTES: usize = 16 << 10;

@@ -2,7 +2,7 @@
 
 use std::io::{self, BufRead};
 
-/// Number of bytes at the start of a file in which NUL marks a binary file.
+/// A file is binary if one of its first `PROBE_BYTES` bytes is NUL.
 const PROBE_BYTES: usize = 8192;
 
 pub(super) struct Lines<R> {
@@ -26,19 +26,19 @@ impl<R: BufRead> Lines<R> {
         }
     }
 
-    /// Includes the dropped parts of long lines.
+    /// Returns the number of bytes read so far, including the dropped parts of long lines.
     pub(super) fn bytes_read(&self) -> u64 {
         self.bytes_read
     }
 
-    /// Must be called before the first line is read.
+    /// Returns whether the file is binary. Must be called before the first line is read.
     pub(super) fn is_binary(&mut self) -> io::Result<bool> {
         let start = self.reader.fill_buf()?;
         Ok(start[..start.len().min(PROBE_BYTES)].contains(&0))
     }
 
-    /// Reads the next line into `line`. `give_up` is called with the bytes read so far, and returns true to end a
-    /// long line early.
+    /// Reads the next line into `line`. After each part of a long line, `give_up` is called with the number of bytes
+    /// read so far. If `give_up` returns true, the line ends there.
     pub(super) fn next(&mut self, line: &mut Vec<u8>, give_up: impl Fn(u64) -> bool) -> io::Result<Option<Line>> {
         line.clear();
         let mut bytes = 0;

@@ -79,7 +79,7 @@ impl Toolbox {
         self.slots.iter().map(|slot| slot.spec.clone()).collect()
     }
 
-    /// Returns the bytes of the specs, to estimate their tokens.
+    /// Returns the size of all specs in bytes. The engine estimates their tokens from this size.
     pub fn spec_bytes(&self) -> usize {
         self.spec_bytes
     }

@@ -45,9 +45,9 @@ impl RunLoop<'_> {
         Ok(Next::AskAgain)
     }
 
-    /// Handles an answer without text and calls. A refusal fails the run. At the length limit, the model is called
-    /// again with a higher limit, if possible. After another empty answer, the model is called again with a note.
-    /// Each retry happens once; then the run fails.
+    /// Handles an answer without text and calls. If the provider refused to answer, the run fails. If the answer
+    /// reached its length limit, the model is called again with a higher limit, if the context window permits.
+    /// Otherwise the model is called again with a note. Each of these two retries happens once; then the run fails.
     pub(super) async fn take_empty(&mut self, answer: &Answer, usage: Option<Recorded>) -> Result<Next, Outcome> {
         let is_full = matches!(answer.ended, Ended::Done(EndReason::Length));
         let larger = self.larger().filter(|_| is_full && self.larger_answer.is_none());

@@ -18,7 +18,8 @@ const COMPACTED_PERCENT: u64 = 75;
 const MAX_REJECTIONS: u32 = 4;
 /// Smallest plausible context window in tokens.
 const MIN_WINDOW: u64 = 1_024;
-/// An answer may use a quarter of the smaller window that a provider reports.
+/// If a provider reports a smaller context window than the configured one, an answer may use a quarter of the
+/// reported window.
 const ANSWER_SHARE: u64 = 4;
 
 impl RunLoop<'_> {
@@ -38,7 +39,7 @@ impl RunLoop<'_> {
         Ok(())
     }
 
-    /// Called after the provider found the conversation too long. Returns whether to call the model again.
+    /// Shortens the conversation after the provider found it too long. Returns whether to call the model again.
     ///
     /// The run continues with the window size that the provider reported. If the conversation should have fit, the
     /// estimate was too low, so `ceiling` is lowered.
@@ -55,7 +56,7 @@ impl RunLoop<'_> {
         Ok(is_narrower || is_shorter || rejections == 1)
     }
 
-    /// Returns whether the window changed.
+    /// Reduces the context window to the one that the provider reported. Returns whether the context window changed.
     fn narrow(&mut self, window: Option<u64>) -> bool {
         let Some(window) = window.filter(|window| (MIN_WINDOW..self.model.context_window).contains(window)) else {
             return false;
@@ -72,7 +73,7 @@ impl RunLoop<'_> {
         true
     }
 
-    /// Returns whether any message changed.
+    /// Shortens the conversation to `max_tokens`. Returns whether any message changed.
     async fn shrink(&mut self, max_tokens: u64) -> Result<bool, Outcome> {
         let mut compacted = compact(std::mem::take(&mut self.messages), max_tokens);
         self.messages = std::mem::take(&mut compacted.messages);

@@ -15,7 +15,8 @@ use crate::{
 };
 
 impl RunLoop<'_> {
-    /// An answer without calls completes the run. After an incomplete or empty answer, the model may be called again.
+    /// Handles an answer of the model. An answer without calls completes the run. After an incomplete or empty
+    /// answer, the model may be called again.
     pub(super) async fn take(&mut self, mut answer: Answer) -> Result<Next, Outcome> {
         let usage = self.spend(&answer);
         if self.may_repeat(&answer) {
@@ -128,7 +129,7 @@ impl RunLoop<'_> {
     }
 }
 
-/// `has_begun` tells whether part of the answer arrived.
+/// Returns the error code of the run. `has_begun` is true if part of the answer arrived.
 fn code(error: &LlmError, has_begun: bool) -> &'static str {
     match error {
         LlmError::Credentials(_) => MODEL_CREDENTIALS_REFUSED,

@@ -9,7 +9,7 @@ use super::{error, metadata};
 use crate::{frames, json::Codec};
 
 pub const COMPRESSED: u8 = 0b01;
-/// This is the last envelope of a response.
+/// Flag that marks the last envelope of a response.
 pub const END: u8 = 0b10;
 
 /// Returns the flags and the message of a body that must contain exactly one envelope.

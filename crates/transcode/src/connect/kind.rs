@@ -28,8 +28,8 @@ impl CallKind {
     /// Returns the kind of a call; `None` if the request is not a Connect call.
     ///
     /// Content types that start with `application/connect+` identify a stream. A unary call is a POST of
-    /// `application/json` or `application/proto` to a gRPC path, such as `/greeter.v1.Greeter/SayHello`. Its service
-    /// must have a package.
+    /// `application/json` or `application/proto` to a gRPC path, such as `/greeter.v1.Greeter/SayHello`. The name of
+    /// the service in this path must contain a package.
     pub fn of(method: &Method, path: &str, headers: &HeaderMap) -> Option<Self> {
         let essence = body::essence(headers)?;
         let is = |name: &str| essence.eq_ignore_ascii_case(name);

@@ -136,8 +136,8 @@ fn field_mask(wire: &[u8], json: &mut Vec<u8>) -> Result<(), CodecError> {
     print(mask.as_str(), json)
 }
 
-/// Converts a path to camelCase: `current_version.model` becomes `currentVersion.model`. Fails if this is not
-/// reversible.
+/// Converts a path to camelCase: `current_version.model` becomes `currentVersion.model`. Fails if the conversion is
+/// not reversible.
 fn camel_case(path: &str, out: &mut String) -> Result<(), CodecError> {
     let mut characters = path.chars();
     while let Some(character) = characters.next() {

@@ -92,7 +92,7 @@ impl CodecError {
         &self.inner.message
     }
 
-    /// Returns true for text from a client, and false for bytes from a service.
+    /// Returns true if the error is in text from a client, and false if it is in bytes from a service.
     pub fn is_callers(&self) -> bool {
         self.inner.source == Source::Text
     }

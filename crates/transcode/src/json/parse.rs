@@ -65,7 +65,8 @@ impl<'j> Parser<'j> {
         }
     }
 
-    /// Checks the nesting depth. Must be called after `peek` has returned `Object` or `Array`.
+    /// Enters an object or array, and checks the nesting depth. Must be called after `peek` has returned `Object` or
+    /// `Array`.
     pub fn enter(&mut self) -> Result<(), CodecError> {
         self.depth += 1;
         if self.depth > MAX_DEPTH {

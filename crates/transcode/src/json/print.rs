@@ -35,8 +35,8 @@ pub(super) fn number(kind: Kind, value: u64, json: &mut Vec<u8>) -> Result<(), C
     }
 }
 
-/// Prints `value` with the digits that its type needs. `wide` is the same number. NaN and infinities become strings,
-/// because JSON numbers cannot represent them.
+/// Prints `value` with the digits that its type needs. `wide` is the same number as a double. NaN and infinities
+/// become strings, because JSON numbers cannot represent them.
 fn float<T: Serialize>(value: T, wide: f64, json: &mut Vec<u8>) -> Result<(), CodecError> {
     if wide.is_finite() {
         print(&value, json)

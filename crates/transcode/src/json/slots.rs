@@ -54,7 +54,8 @@ impl Slots {
                 return Err(CodecError::wire("the field has a wrong wire type").within(&field.name));
             }
             if let Presence::Oneof(oneof) = field.presence {
-                // Clear the member that was set before, so that its old value is not merged if it occurs again.
+                // Clear the member that was set before, so that the old value of this member is not merged with a
+                // later value.
                 let current = self.0[oneofs + usize::from(oneof)];
                 if current.count > 0 && current.start != index {
                     self.0[base + current.start] = Slot::default();

@@ -102,7 +102,8 @@ pub(super) enum Presence {
 }
 
 impl Tables {
-    /// `omit_unset` is the field option that omits the key of an unset field, if the pool declares it.
+    /// Compiles the tables of a descriptor pool. `omit_unset` is the field option that omits the key of an unset
+    /// field, if the pool declares this option.
     pub fn compile(pool: &DescriptorPool, omit_unset: Option<ExtensionDescriptor>) -> Self {
         let mut by_name = HashMap::new();
         for (id, message) in (0..).zip(pool.all_messages()) {

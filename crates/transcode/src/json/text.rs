@@ -86,7 +86,8 @@ impl Reading<'_> {
         }
     }
 
-    /// Timestamps, durations, field masks and wrappers have a plain text form. Other messages are JSON.
+    /// Decodes the value of a message field. Timestamps, durations, field masks and wrappers have a plain text form.
+    /// The text of any other message is JSON.
     fn message(&self, field: &Field, id: MessageId, wire: &mut Vec<u8>) -> Result<(), CodecError> {
         let inner = self.tables.message(id);
         put_tag(wire, field.number, WireType::Length);

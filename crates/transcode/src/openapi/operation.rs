@@ -42,7 +42,7 @@ pub(super) fn path_of(template: &Template) -> String {
     path
 }
 
-/// `errors` is `Description::errors`.
+/// Generates the operation of a rule. `errors` is `Description::errors`.
 pub(super) fn operation(
     rule: &Rule,
     schemas: &mut Schemas<'_>,

@@ -1,8 +1,8 @@
 //! Generates JSON schemas of the messages that operations use. A schema describes the JSON that the codec prints or
 //! accepts.
 //!
-//! Required are the fields that are always present in a response, and the fields with the behaviour `REQUIRED` in a
-//! request.
+//! In the schema of a response, the fields that are always present are required. In the schema of a request, the
+//! fields with the behaviour `REQUIRED` are required.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
@@ -45,7 +45,7 @@ pub(super) struct Schemas<'p> {
 }
 
 impl<'p> Schemas<'p> {
-    /// `omit_unset` is the field option that omits the key of an unset field.
+    /// Creates an empty set of components. `omit_unset` is the field option that omits the key of an unset field.
     pub fn new(pool: &'p DescriptorPool, comments: &'p Comments, omit_unset: Option<ExtensionDescriptor>) -> Self {
         Self {
             pool,

@@ -1,5 +1,5 @@
-//! Reads the query of a request. Parameters that other programs add to bypass caches or to track visitors are
-//! ignored.
+//! Reads the query of a request. Ignores parameters that link trackers and HTTP libraries add, such as `utm_source`
+//! and `_`.
 
 use std::borrow::Cow;
 
@@ -89,7 +89,7 @@ fn not_text() -> Error {
     Error::invalid("the query is not UTF-8")
 }
 
-/// Parameters that other programs add to bypass caches or to track visitors.
+/// Parameters that HTTP libraries add to bypass caches, and parameters that link trackers add.
 const NOISE: &[&str] = &[
     "_",
     "_t",

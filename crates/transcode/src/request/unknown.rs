@@ -49,7 +49,7 @@ impl Draft<'_> {
         fields.map(|field| field.name).chain(aliases)
     }
 
-    /// Returns true if a query parameter or form field (`place`) can set this field.
+    /// Returns true if a name at `place`, in the query or in a form, can set `field`.
     fn takes(&self, place: Place, field: &FieldInfo<'_>) -> bool {
         let is_set_otherwise = match (place, self.rule.body) {
             (Place::Query, BodyRule::Whole | BodyRule::Raw(None)) => true,

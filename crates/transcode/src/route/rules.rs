@@ -1,6 +1,6 @@
 //! Reads and checks rules: the `google.api.http` annotations and options of every method.
 //!
-//! An error names the method whose rule has an unknown or unsuitable field.
+//! If a rule is invalid, for example because it names an unknown field, the error names the rule's method.
 
 use std::sync::Arc;
 
@@ -33,7 +33,7 @@ pub struct Method {
     pub streams: bool,
     /// True if the response contains raw bytes instead of JSON.
     pub answers_raw: bool,
-    /// The headers and query parameters that set fields under other names.
+    /// The aliases of request fields: headers and query parameters that also set them.
     pub aliases: Vec<Alias>,
     /// The number of the response field that becomes the id of a streamed event.
     pub event_id: Option<u32>,
@@ -49,7 +49,7 @@ pub struct Method {
     pub prefix: String,
 }
 
-/// A header or query parameter that sets a field under another name.
+/// An alias of a request field: a header or query parameter that also sets the field.
 #[derive(Debug)]
 pub struct Alias {
     /// The name of the request field.

@@ -19,7 +19,7 @@ pub enum Segment {
     Rest,
 }
 
-/// A variable: sets a request field to the text of its segments.
+/// A variable. It covers some segments of a path and sets a request field to their text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Capture {
     /// The path of the field, such as `agent.name`.

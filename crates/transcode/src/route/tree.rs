@@ -1,6 +1,7 @@
 //! Matches paths with a tree over the segments of all templates. Literals are tried before `*`, and `*` before `**`.
 //!
-//! A search consists of a few walks that visit no node twice, so the size of the tree bounds its cost.
+//! A search walks the tree a few times. No walk visits a node twice, so the size of the tree bounds the cost of a
+//! search.
 
 use std::borrow::Cow;
 

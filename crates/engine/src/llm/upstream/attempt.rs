@@ -105,7 +105,7 @@ impl Attempt {
             if self.is_over {
                 return Step::End;
             }
-            // Events from before the failure are returned first.
+            // The loop returns the queued events before this failure.
             self.fault = match self.advance().await {
                 Err(Fault::Passing { message, .. }) if self.reader.has_calls() => Some(Fault::Broken(message)),
                 result => result.err(),
@@ -186,7 +186,7 @@ impl Attempt {
         self.heard_at = Some(Instant::now());
         let mut bytes = bytes;
         if matches!(self.body, Body::Unknown) {
-            // Both formats may begin with a byte order mark and white space.
+            // An event stream and a JSON document may both begin with a byte order mark and white space.
             let Some(first) = bytes.iter().position(|byte| !b" \t\r\n\xEF\xBB\xBF".contains(byte)) else {
                 return Ok(());
             };

@@ -189,7 +189,7 @@ impl Call {
         self.id.len() + self.name.len() + self.arguments.as_str().len()
     }
 
-    /// A chunk contains the next part of the name, or the whole name so far.
+    /// Adds a chunk of the name: the next part of the name, or the whole name so far.
     fn add_name(&mut self, name: &str) {
         if name == self.name {
             return;

@@ -30,7 +30,8 @@ pub(super) enum Fault {
         /// Pause that the provider requested.
         retry_after: Option<Duration>,
     },
-    /// The answer ended in the middle of a tool call, before the engine received any part. Retried only a few times.
+    /// The answer ended in the middle of a tool call, and the engine received no part of the answer. Retried only a
+    /// few times.
     Broken(String),
     /// A permanent failure.
     Final(LlmError),
@@ -72,7 +73,7 @@ impl Fault {
         classify(Some(status.as_u16()), message, &told, wait)
     }
 
-    /// Only an invalid request is a permanent failure.
+    /// Converts an error of the HTTP client. The failure is permanent only if the request is invalid.
     pub(super) fn of_transport(error: &reqwest::Error) -> Self {
         let cause = innermost(error);
         if error.is_builder() {

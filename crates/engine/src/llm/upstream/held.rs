@@ -21,7 +21,7 @@ pub(super) struct Held {
 }
 
 impl Held {
-    /// Fails with a temporary failure above [`MAX_HELD_BYTES`].
+    /// Adds to the count. Fails with a temporary failure if the count exceeds [`MAX_HELD_BYTES`].
     pub(super) fn add(&mut self, bytes: usize) -> Result<(), Fault> {
         self.bytes = self.bytes.saturating_add(bytes);
         if self.bytes > MAX_HELD_BYTES {
@@ -31,7 +31,8 @@ impl Held {
     }
 }
 
-/// If the provider sent no id, the returned id contains the call's `number` in the answer.
+/// Returns the provider's id `own`. If it is empty, returns an id that contains `number`, the call's position in the
+/// answer.
 pub(super) fn call_id(own: &str, number: usize) -> String {
     if own.is_empty() {
         format!("call_{number}")

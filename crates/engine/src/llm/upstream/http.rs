@@ -63,7 +63,7 @@ impl Endpoint {
         &self.base_url
     }
 
-    /// A response with an error status becomes a failure.
+    /// Sends a request and returns the response. A response with an error status becomes a failure.
     pub(super) async fn send(
         &self,
         protocol: &dyn Protocol,
@@ -146,7 +146,7 @@ impl Endpoint {
         }
     }
 
-    /// Keeps the query of the base URL. Configured query parameters override `query`.
+    /// Adds `path` and `query` to the base URL, and keeps its own query. Configured parameters override `query`.
     fn url(&self, path: &str, query: &[(&'static str, String)]) -> Url {
         let mut url = self.base_url.clone();
         let below = url.path().trim_end_matches('/').to_owned();

@@ -83,7 +83,7 @@ pub(super) struct Pieces {
 }
 
 impl Pieces {
-    /// Ignores an empty chunk.
+    /// Adds a chunk of text, unless it is empty.
     pub(super) fn text(&mut self, text: impl Into<String>) {
         let text = text.into();
         if !text.is_empty() {
@@ -91,7 +91,7 @@ impl Pieces {
         }
     }
 
-    /// Ignores an empty chunk.
+    /// Adds a chunk of reasoning, unless it is empty.
     pub(super) fn reasoning(&mut self, text: impl Into<String>) {
         let text = text.into();
         if !text.is_empty() {
@@ -99,7 +99,7 @@ impl Pieces {
         }
     }
 
-    /// Fails with a temporary failure if the calls are too many or too large.
+    /// Adds a tool call. Fails with a temporary failure if the calls are too many or too large.
     pub(super) fn call(&mut self, call: ToolRequest) -> Result<(), Fault> {
         self.calls += 1;
         self.call_bytes += call.id.len() + call.name.len() + call.arguments.len();
@@ -114,7 +114,7 @@ impl Pieces {
         self.events.push_back(ModelEvent::Usage(usage));
     }
 
-    /// Data over [`MAX_CARRIED_BYTES`] is dropped and counted as skipped.
+    /// Sets the provider data. Data over [`MAX_CARRIED_BYTES`] is dropped and counted as skipped.
     pub(super) fn carry(&mut self, value: Value) {
         if value.to_string().len() > MAX_CARRIED_BYTES {
             self.skip();
@@ -133,7 +133,7 @@ impl Pieces {
         self.skipped += 1;
     }
 
-    /// The queue does not contain the provider data; see [`Pieces::take_carried`].
+    /// Removes and returns the next event. Does not return the provider data; see [`Pieces::take_carried`].
     pub(super) fn pop(&mut self) -> Option<ModelEvent> {
         self.events.pop_front()
     }

@@ -1,7 +1,8 @@
 //! The OpenAI Responses protocol (platform.openai.com, "Responses" and "Streaming events").
 //!
 //! The provider stores nothing (`store: false`), so each request contains all earlier reasoning, encrypted.
-//! Invariant: items keep their order, because the provider refuses reasoning without the next item.
+//! Invariant: items keep their order, because the provider refuses a reasoning item without the item that followed
+//! it.
 
 mod item;
 mod reader;

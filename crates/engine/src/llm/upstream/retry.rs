@@ -7,8 +7,8 @@ use std::time::Duration;
 use crate::id;
 pub(super) use pause::{in_body, in_headers};
 
-/// Up to this number of attempts, the provider's requested pause is used. Later pauses also contain half of the
-/// exponential backoff.
+/// After up to this number of attempts, the pause is the one that the provider requested. After more attempts, half
+/// of the exponential backoff is added to the requested pause.
 const TRUSTED: u32 = 3;
 
 /// Limits on retries.

@@ -27,7 +27,7 @@ const FENCE: &str = "```";
 /// Languages of fenced code blocks that may contain a call.
 const FENCE_LANGUAGES: &[&str] = &["", "json", "tool_call", "tool_code", "tool"];
 
-/// Maximum bytes of buffered text. Longer text is ordinary text.
+/// Maximum bytes of buffered text. A longer possible call is output as ordinary text.
 const MAX_HELD_BYTES: usize = 64 * 1024;
 
 /// Approximate maximum bytes of reasoning to send back to the provider.
@@ -71,7 +71,7 @@ enum State {
 }
 
 impl Splitter {
-    /// Recognizes calls only if `tools` is not empty.
+    /// Creates a splitter. It recognizes calls only if `tools` is not empty.
     pub(super) fn new(tags: ThinkTags, tools: &[ToolSpec]) -> Self {
         Self {
             state: match tags {

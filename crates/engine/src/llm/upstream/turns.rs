@@ -50,7 +50,8 @@ impl Turns {
     }
 }
 
-/// Call ids for a request. Calls of this provider keep the provider's ids; other calls get ids from [`plain_id`].
+/// Ids of the tool calls in a request. A call from an answer of this provider keeps the provider's id. Other calls
+/// get ids from [`plain_id`].
 #[derive(Default)]
 pub(super) struct CallNames<'a> {
     sent: HashMap<&'a str, String>,
@@ -126,7 +127,8 @@ pub(super) fn data_url(image: &Image) -> String {
     format!("data:{};base64,{}", image.media_type(), image.base64())
 }
 
-/// Some protocols have no field for failures, so the text of a failed call says that the call failed.
+/// Returns the text of a tool result. Some protocols have no field for failures, so the text of a failed call starts
+/// with a sentence about the failure.
 pub(super) fn result_text(text: &str, is_error: bool) -> String {
     if is_error {
         format!("The call failed.\n{text}")

@@ -63,7 +63,7 @@ const TOO_LONG: &[&str] = &[
     "inputs must have less than",
 ];
 
-/// Lower-case phrases in rate limit errors, which mention tokens but not the context window.
+/// Lower-case phrases in rate limit errors. Such errors mention tokens, but are not about the context window.
 const RATE: &[&str] = &[
     "per min",
     "per day",
@@ -128,7 +128,7 @@ pub(super) fn window(words: &str) -> Option<u64> {
         .filter(|window| *window >= MIN_WINDOW)
 }
 
-/// `128,000` becomes `128000`.
+/// Removes the separators between groups of digits: `128,000` becomes `128000`.
 fn without_separators(words: &str) -> String {
     let bytes = words.as_bytes();
     let is_digit = |at: usize| bytes.get(at).is_some_and(u8::is_ascii_digit);

@@ -131,7 +131,7 @@ impl Block {
         Some(Value::Object(block))
     }
 
-    /// Some servers send all arguments in the start event.
+    /// Returns the arguments as text. Some servers send all arguments in the start event.
     fn argument_text(&self) -> String {
         match self.start.get("input") {
             Some(Value::String(text)) if self.arguments.is_empty() => text.clone(),

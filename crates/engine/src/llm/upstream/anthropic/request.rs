@@ -1,7 +1,7 @@
 //! Builds requests of the Anthropic Messages protocol.
 //!
 //! Invariant: a growing conversation keeps the bytes of its earlier messages, so that the provider's prompt cache
-//! finds them. Only the cache markers move, which the provider ignores when it compares messages.
+//! finds them. Only the cache markers move; the provider ignores them when it compares messages.
 
 use serde_json::{Map, Value, json};
 

@@ -129,7 +129,7 @@ impl ChatReader {
         Ok(())
     }
 
-    /// Some providers send the content of a message as a list instead of a string.
+    /// Reads one item of a message's content, which some providers send as a list instead of a string.
     fn part(&mut self, part: &Value, out: &mut Pieces) {
         let kind = part["type"].as_str().unwrap_or("text");
         match kind {

@@ -102,7 +102,7 @@ impl Finish {
     }
 }
 
-/// Returns `None` without any count. Invalid values are ignored.
+/// Returns `None` if the provider sent no token count. Invalid values are ignored.
 pub(super) fn usage(usage: &Value) -> Option<TokenUsage> {
     let input = count(&usage["prompt_tokens"]).or_else(|| count(&usage["input_tokens"]));
     let output = count(&usage["completion_tokens"]).or_else(|| count(&usage["output_tokens"]));

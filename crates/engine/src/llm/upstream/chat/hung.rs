@@ -1,5 +1,5 @@
-//! Collects the provider data of an answer: fields that later requests send back with the answer. Chunks are joined
-//! to the fields that an answer without streaming contains.
+//! Collects the provider data of an answer: fields that later requests send back with the answer. The chunks of a
+//! field are joined, so that the field has the same form as in an answer without streaming.
 
 use serde_json::{Map, Value, json};
 

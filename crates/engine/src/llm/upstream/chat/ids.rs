@@ -43,7 +43,7 @@ impl Ids {
         self.spelled.get(id).cloned().unwrap_or_else(|| self.spell(id, "tool"))
     }
 
-    /// Mistral may refuse ids that it generated itself.
+    /// Returns whether the provider's own id can be sent. Mistral may refuse ids that it generated itself.
     fn is_right(&self, own: &str) -> bool {
         self.style != CallIds::Mistral || is_mistral(own)
     }

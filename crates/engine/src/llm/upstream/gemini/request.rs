@@ -100,7 +100,7 @@ fn needs_signatures(model: &str) -> bool {
     !model.contains("gemma") && version(&model, "gemini").is_none_or(|version| version >= (3, 0))
 }
 
-/// The provider's name and id of a call.
+/// Name and id of a call, as the provider sent them.
 struct OwnCall {
     name: String,
     id: Option<String>,

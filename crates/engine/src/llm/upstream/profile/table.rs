@@ -265,7 +265,7 @@ const fn images(images: bool) -> Overlay {
     })
 }
 
-/// Properties of all providers of a kind, which [`TABLE`] overrides.
+/// Properties that all providers of a kind share. The entries of [`TABLE`] override them.
 pub(super) const KINDS: &[(ProviderKind, Overlay)] = &[
     (
         ProviderKind::Anthropic,

@@ -76,7 +76,7 @@ impl Item {
         self.value.is_empty()
     }
 
-    /// The fields come from the start event, the end event or the final response.
+    /// Replaces the fields with those of the start event, the end event or the final response.
     pub(super) fn set(&mut self, value: Map<String, Value>, is_done: bool) {
         if let Some(arguments) = value.get("arguments") {
             let text = match arguments {

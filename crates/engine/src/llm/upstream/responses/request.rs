@@ -15,7 +15,7 @@ use crate::{
     llm::{ChatMessage, ModelRequest, ReasoningEffort, ToolRequest, ToolSpec},
 };
 
-/// Parts of names of models without reasoning. These models refuse requests for encrypted reasoning.
+/// Substrings of the names of models that do not reason. These models refuse requests for encrypted reasoning.
 const PLAIN_MODELS: &[&str] = &["gpt-3.5", "gpt-4", "chatgpt-4", "-chat-latest"];
 
 /// Builds a request body. `http.rs` adds `extra_body`.
@@ -140,7 +140,7 @@ fn call_item<'a>(call: &'a ToolRequest, ids: &mut CallNames<'a>) -> Value {
 
 /// Adds the provider's items of an answer, with one call item per call in `calls`. Surplus call items are left out,
 /// because the engine dropped their calls. Surplus calls get new items, because the engine found these calls in the
-/// text. Reasoning at the end is left out, because the provider refuses reasoning without the next item.
+/// text. Reasoning at the end is left out, because the provider refuses a reasoning item that no other item follows.
 fn add_carried<'a>(
     items: &mut Vec<Value>,
     carried: &[Value],

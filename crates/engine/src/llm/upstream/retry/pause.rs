@@ -77,7 +77,8 @@ fn reset<'h>(text: impl Fn(&str) -> Option<&'h str>) -> Option<Duration> {
     .max()
 }
 
-/// The pause may be in a field, such as Google's `RetryInfo`, or in the error message `words`.
+/// Returns the pause from a field of the response body, such as Google's `RetryInfo`, or from the error message
+/// `words`.
 pub(in super::super) fn in_body(body: &Value, words: &str) -> Option<Duration> {
     in_fields(body).or_else(|| in_words(words))
 }
@@ -143,7 +144,7 @@ fn until(time: DateTime<Utc>) -> Duration {
     (time - clock::now()).to_std().unwrap_or(Duration::ZERO)
 }
 
-/// For example `1m2.5s`, `20ms` or `2 minutes and 5 seconds`.
+/// Parses a duration with units, such as `1m2.5s`, `20ms` or `2 minutes and 5 seconds`.
 fn duration(text: &str) -> Option<Duration> {
     let mut rest = text.trim();
     let mut total = 0.0;
