@@ -6,11 +6,12 @@ use reqwest::{
     Client, Response, StatusCode,
     header::{ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, LOCATION},
 };
+use runyard_mcp::AddressRule;
 use tokio::{sync::Semaphore, task::spawn_blocking};
 use url::{Host, Url};
 
 use super::{
-    client::{self, AddressRule, NOT_PERMITTED},
+    client::{self, NOT_PERMITTED},
     page::{self, Kind, Media, Page},
 };
 use crate::{
