@@ -19,7 +19,10 @@ use toml::{
     de::{DeTable, DeValue},
 };
 
-use crate::error::{Error, Result};
+use crate::{
+    egress::hosts::HostList,
+    error::{Error, Result},
+};
 pub use mcp::Mcp;
 pub use models::{Model, ModelTable, Provider, ProviderKind, VisionSettings};
 pub use modes::{Mode, ModeTable};
@@ -235,6 +238,12 @@ impl Config {
         models::check(&self.models, &self.providers)?;
         tiers::check(&self.tiers, &self.models)?;
         modes::check(&self.modes)?;
+        if let Err(entry) = HostList::parse(&self.sandbox.allowed_hosts) {
+            let what = format!(
+                "{entry:?} is not a host: write a name such as pypi.org, *.example.org or example.org:8443, without a scheme or a path"
+            );
+            return Err(Mistake::at(["sandbox", "allowed_hosts"], what));
+        }
         web::check(&self.web)?;
         if !(1..=MAX_DATABASE_CONNECTIONS).contains(&self.database_connections) {
             let range = format!("must be 1 to {MAX_DATABASE_CONNECTIONS}");

@@ -11,6 +11,7 @@ pub mod config;
 pub mod data_folder;
 pub mod db;
 pub mod disk;
+pub mod egress;
 pub mod error;
 pub mod id;
 pub mod secret_file;

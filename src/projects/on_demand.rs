@@ -12,7 +12,7 @@ use crate::{
     app::App,
     engine::{self, SandboxSource},
     error::{Error, Result},
-    sandbox::{ProjectSandbox, ReadOnlyFolder, Sandbox},
+    sandbox::{Gateway, ProjectSandbox, ReadOnlyFolder, Sandbox},
 };
 
 pub struct OnDemand {
@@ -20,17 +20,26 @@ pub struct OnDemand {
     account_id: Uuid,
     project_id: Uuid,
     folders: Arc<[ReadOnlyFolder]>,
+    gateway: Option<Arc<dyn Gateway>>,
     opened: OnceCell<ProjectSandbox>,
 }
 
 impl OnDemand {
-    /// `folders` are mounted in the sandbox in addition to the workspace.
-    pub fn new(app: &App, account_id: Uuid, project_id: Uuid, folders: Vec<ReadOnlyFolder>) -> Self {
+    /// `folders` are mounted in the sandbox in addition to the workspace. `gateway` is the proxy of the commands; `None`
+    /// without a network.
+    pub fn new(
+        app: &App,
+        account_id: Uuid,
+        project_id: Uuid,
+        folders: Vec<ReadOnlyFolder>,
+        gateway: Option<Arc<dyn Gateway>>,
+    ) -> Self {
         Self {
             app: app.clone(),
             account_id,
             project_id,
             folders: folders.into(),
+            gateway,
             opened: OnceCell::new(),
         }
     }
@@ -44,7 +53,9 @@ impl OnDemand {
             let sandbox = made
                 .await
                 .map_err(|error| Error::internal("the sandbox could not be opened", error))??;
-            Ok(sandbox.with_folders(Arc::clone(&self.folders)))
+            Ok(sandbox
+                .with_folders(Arc::clone(&self.folders))
+                .with_gateway(self.gateway.clone()))
         };
         self.opened.get_or_try_init(create).await
     }

@@ -268,7 +268,7 @@ mod tests {
     #[tokio::test]
     async fn a_panic_of_the_conversion_is_an_error() {
         let permits = Arc::new(Semaphore::new(1));
-        let broken = on_blocking_thread(&permits, || Option::<u8>::None.unwrap()).await;
+        let broken = on_blocking_thread(&permits, || "no number".parse::<u8>().unwrap()).await;
         assert!(broken.unwrap_err().contains("could not be converted"));
         assert_eq!(
             on_blocking_thread(&permits, || 1).await,

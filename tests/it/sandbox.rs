@@ -7,6 +7,7 @@ mod limits;
 mod links;
 mod long_lived;
 mod memory;
+mod network;
 mod programs;
 mod rootfs;
 mod walls;

@@ -50,6 +50,7 @@ mod memories;
 mod memories_in_runs;
 mod memory;
 mod modes;
+mod network;
 mod order;
 mod page_tokens;
 mod privacy;

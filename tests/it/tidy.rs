@@ -48,6 +48,7 @@ const LAYERS: &[&[&str]] = &[
         "data_folder",
         "db",
         "disk",
+        "egress",
         "error",
         "id",
         "secret_file",

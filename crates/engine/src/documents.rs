@@ -1,7 +1,7 @@
 //! Documents as text: PDF, office files, e-books, web pages and tables.
 //!
-//! The `read` tool and the service's prompts call [`read`]. The parser runs in its own sandboxed process. Whatever a
-//! document does to its parser, the result is one sentence.
+//! The `read` tool and the service's prompts call [`read`]. The parser runs in its own sandboxed process. If a
+//! document cannot be read, even because it crashes the parser, the error is one sentence.
 
 use std::{
     fmt::Write as _,

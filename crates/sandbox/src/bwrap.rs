@@ -21,7 +21,7 @@ use super::{
     ReadOnlyFolder,
     beneath::GUEST_FOLDER,
     confine::{Carry, Confinement},
-    environment::ENVIRONMENT,
+    environment::{ENVIRONMENT, OFFLINE, PROXY},
     gate::{self, Gate},
     seccomp::Filters,
     settings,
@@ -50,6 +50,8 @@ pub struct Layout<'a> {
     /// Maximum bytes of each tmpfs: /tmp, /dev/shm, and the workspace of a command without a project.
     pub tmp_bytes: u64,
     pub room: Room,
+    /// True if the command has a proxy (module `gateway`).
+    pub has_proxy: bool,
     pub input: Input,
     /// Maximum number of processes. The first process sets this limit; `None` if it sets no limit.
     pub max_processes: Option<u64>,
@@ -121,6 +123,7 @@ impl Layout<'_> {
             .arg("--");
         command.args(["/bin/sh", "-c", &self.first_process(), self.shell(), script]);
         command.env_clear().envs(ENVIRONMENT.iter().copied());
+        command.envs(if self.has_proxy { PROXY } else { OFFLINE }.iter().copied());
         command
             .current_dir("/")
             .stdin(Stdio::from(standing_at))

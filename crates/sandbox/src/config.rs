@@ -4,6 +4,16 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
+/// Network access of commands.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub enum Network {
+    /// No network, not even the host's loopback.
+    None,
+    /// HTTP and HTTPS to `allowed_hosts`, through a proxy of the service.
+    Proxy,
+}
+
 /// Settings of the sandbox.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -15,6 +25,14 @@ pub struct Config {
     pub rootfs: Option<PathBuf>,
     /// Path of bubblewrap, or its name in PATH.
     pub bwrap: PathBuf,
+    /// Network of commands: "none", or "proxy" for HTTP and HTTPS to `allowed_hosts`. The proxy also serves background
+    /// processes and stdio MCP servers of runs.
+    pub network: Network,
+    /// Hosts that commands can reach with `network = "proxy"`: `pypi.org`, `*.example.org` for every name below
+    /// example.org, or `example.org:8443`. Without a port, the ports 80 and 443 are allowed.
+    pub allowed_hosts: Vec<String>,
+    /// If true, commands can also reach hosts of the list that have private, loopback or link-local addresses.
+    pub allow_private_addresses: bool,
     /// Timeout in seconds of a command, unless the model sets one.
     pub default_timeout_seconds: u64,
     /// Maximum timeout in seconds. A longer timeout is reduced.

@@ -201,7 +201,8 @@ fn set_limit(resource: libc::__rlimit_resource_t, limit: u64) -> io::Result<()> 
     Ok(())
 }
 
-fn checked(answer: impl Into<i64>) -> io::Result<()> {
+/// Converts the result of a system call.
+pub fn checked(answer: impl Into<i64>) -> io::Result<()> {
     if answer.into() < 0 {
         Err(io::Error::last_os_error())
     } else {

@@ -106,6 +106,7 @@ pub async fn convert(
         workspace: None,
         owner,
         folders: Arc::default(),
+        gateway: None,
         converter: Some(program),
     };
     let alone = LongLived::default();

@@ -6,8 +6,13 @@ use std::{sync::Arc, time::Duration};
 use tokio_util::sync::CancellationToken;
 
 use super::{Command, CommandEnd, Sandboxes, project::run, start::Cell};
-use crate::{config, error::Error};
+use crate::{
+    config::{self, Network},
+    error::Error,
+};
 
+/// Maximum number of hosts that the text names.
+const MAX_HOSTS: usize = 60;
 /// Time limit for listing the programs. The first start of Python can take seconds on a cold disk.
 const PROGRAMS_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -31,6 +36,7 @@ impl Sandboxes {
                 workspace: None,
                 owner: self.host.owner(0),
                 folders: Arc::default(),
+                gateway: None,
                 converter: None,
             };
             let command = Command {
@@ -58,13 +64,13 @@ impl Sandboxes {
 
 fn limits(config: &config::Config) -> String {
     format!(
-        "- There is no network. Nothing can be downloaded or installed (pip, npm, apt, git clone), and no web page or server \
-         can be reached. Use what is installed.\n\
+        "- {network}\n\
          - A command gets {memory} of memory, {processes} processes and {default} seconds, or up to {max} seconds with \
          timeout_seconds. Processes that are still running when the command ends are killed.\n\
          - /workspace can hold up to {workspace} in {files} files; each file can be up to {file}. /tmp can hold {tmp} and is empty \
          at the start of each command.\n\
          - You are an ordinary user: no root, no sudo.",
+        network = network(config),
         memory = size(config.max_memory_bytes),
         processes = config.max_processes,
         default = config.default_timeout_seconds.min(config.max_timeout_seconds),
@@ -74,6 +80,29 @@ fn limits(config: &config::Config) -> String {
         file = size(config.max_file_bytes.min(config.max_workspace_bytes)),
         tmp = size(config.tmp_bytes),
     )
+}
+
+fn network(config: &config::Config) -> String {
+    match config.network {
+        Network::None => {
+            "There is no network. Nothing can be downloaded or installed (pip, npm, apt, git clone), and no web page \
+                          or server can be reached. Use what is installed."
+                .to_owned()
+        }
+        Network::Proxy => {
+            let hosts = &config.allowed_hosts;
+            let shown = hosts[..hosts.len().min(MAX_HOSTS)].join(", ");
+            let more = match hosts.len().saturating_sub(MAX_HOSTS) {
+                0 => String::new(),
+                more => format!(" and {more} more"),
+            };
+            format!(
+                "The network is limited to HTTP and HTTPS, through a proxy that the environment names (HTTPS_PROXY), to these \
+                 hosts: {shown}{more}. All other hosts are refused with status 403. You can install packages for the project, not \
+                 for the system: use a virtual environment (python3 -m venv) or npm install, in /workspace."
+            )
+        }
+    }
 }
 
 /// Formats a size with the largest binary unit that gives a whole number. If no unit does, sizes from 10 MiB are in

@@ -13,14 +13,14 @@ use tokio::{
     task::{JoinHandle, spawn_blocking},
     time::{Instant, sleep_until, timeout},
 };
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 use super::{
     Command, CommandEnd, Execution,
     cgroup::Group,
     child::{Process, Watched},
     gate::Gate,
-    host::Host,
+    gateway::{self, Gateway},
     meter::Meter,
     output::Clip,
     processes::Scope,
@@ -69,6 +69,13 @@ pub async fn run(
     Running::new(cell, started, live, drop)?.finish(until, &cancel).await
 }
 
+/// Belongs to a command that runs.
+struct Opened {
+    _record: Option<Record>,
+    /// Ends the proxy's connections when it is dropped.
+    _proxy: Option<AbortOnDropHandle<()>>,
+}
+
 pub struct Running {
     cell: Cell,
     process: Process,
@@ -76,9 +83,8 @@ pub struct Running {
     at_start: Usage,
     /// The part of bubblewrap's report that has arrived.
     report: watch::Receiver<String>,
-    /// The task that records the command and then lets it run. The task returns `None` if the command was not
-    /// recorded.
-    opening: JoinHandle<Option<Record>>,
+    /// Records the command, opens its proxy and then lets it run. The result keeps both.
+    opening: JoinHandle<Option<Opened>>,
     pump: JoinHandle<Clip>,
     /// Makes `pump` stop before the end of the output.
     enough: CancellationToken,
@@ -98,7 +104,7 @@ impl Running {
         let status = pipe::Receiver::from_owned_fd(started.status).map_err(failed)?;
         let (reported, report) = watch::channel(String::new());
         tokio::spawn(read_report(status, reported));
-        let opening = open(Arc::clone(&cell.host), started.gate, report.clone(), opened);
+        let opening = open(cell.clone(), started.gate, report.clone(), opened);
         let opening = tokio::spawn(opening);
         let enough = CancellationToken::new();
         let max_bytes = cell.host.config.max_output_bytes;
@@ -260,21 +266,46 @@ impl Drop for Running {
 /// Records the sandbox and then lets the command run. If the service is killed, its next start uses the record to
 /// kill the sandbox. If bubblewrap's report does not name the sandbox's first process, the command does not run.
 async fn open(
-    host: Arc<Host>,
+    cell: Cell,
     gate: Gate,
     mut report: watch::Receiver<String>,
     opened: impl FnOnce(UnixStream),
-) -> Option<Record> {
+) -> Option<Opened> {
     let reported = report.wait_for(|report| parse_scope(report, None).is_some()).await;
     let scope = reported.ok().and_then(|report| parse_scope(&report, None))?;
-    let guard = || scope.holds_first().then(|| host.remains.record(scope.first));
-    // If the first process has already ended, the guard returns `None`, and the command does not run.
-    let (record, socket) = gate.open_when_ready(guard).await.ok()?;
+    let guard = async {
+        // The loopback of the sandbox is up only when the first process is ready.
+        let proxy = match &cell.gateway {
+            Some(gateway) => serve(&cell, gateway, scope.first).await,
+            None => None,
+        };
+        let record = scope.holds_first().then(|| cell.host.remains.record(scope.first));
+        (record, proxy)
+    };
+    // If the first process has already ended, there is no record, and the command does not run.
+    let ((record, proxy), socket) = gate.open_when_ready(guard).await.ok()?;
     opened(socket);
-    match record? {
-        Ok(record) => Some(record),
+    let record = record?;
+    if let Err(error) = &record {
+        tracing::warn!(%error, "a running command cannot be recorded in the data folder");
+    }
+    Some(Opened {
+        _record: record.ok(),
+        _proxy: proxy,
+    })
+}
+
+/// Opens the proxy of a command. If this fails, the command runs without a network.
+async fn serve(cell: &Cell, gateway: &Arc<dyn Gateway>, first: i32) -> Option<AbortOnDropHandle<()>> {
+    let (host, owner) = (Arc::clone(&cell.host), cell.owner);
+    let opened = spawn_blocking(move || gateway::open(&host, owner, first)).await;
+    match opened.unwrap_or_else(|error| Err(std::io::Error::other(error))) {
+        Ok(listener) => {
+            let serving = tokio::spawn(Arc::clone(gateway).serve(listener));
+            Some(AbortOnDropHandle::new(serving))
+        }
         Err(error) => {
-            tracing::warn!(%error, "a running command cannot be recorded in the data folder");
+            tracing::warn!(%error, "the proxy of a command cannot be opened, so the command has no network");
             None
         }
     }

@@ -36,7 +36,7 @@ impl Gate {
 
     /// Waits until the first process is ready, runs `guard`, and lets the command run. Also returns the service's end
     /// of the socket, through which [`WAIT_WITH_INPUT`] commands get input. Must be called within the tokio runtime.
-    pub async fn open_when_ready<T>(self, guard: impl FnOnce() -> T) -> io::Result<(T, tokio::net::UnixStream)> {
+    pub async fn open_when_ready<T>(self, guard: impl Future<Output = T>) -> io::Result<(T, tokio::net::UnixStream)> {
         self.0.set_nonblocking(true)?;
         let socket = tokio::net::UnixStream::from_std(self.0)?;
         loop {
@@ -49,7 +49,7 @@ impl Gate {
                 Err(error) => return Err(error),
             }
         }
-        let guarded = guard();
+        let guarded = guard.await;
         // The send buffer is empty, so the byte fits.
         socket.try_write(b"\n")?;
         Ok((guarded, socket))

@@ -33,7 +33,7 @@ use super::{
     workspace::Usage,
 };
 use crate::{
-    config,
+    config::{self, Network},
     error::{Error, ErrorKind, Result},
 };
 
@@ -162,6 +162,7 @@ impl Host {
             tmp_bytes: self.config.tmp_bytes,
             folders: &[],
             room: Room::Free,
+            has_proxy: false,
             input: Input::Empty,
             max_processes: self.max_processes(),
             mark: self.remains.mark(),
@@ -201,6 +202,16 @@ impl Host {
             mebibytes(config.max_workspace_bytes),
             config.max_workspace_files,
         ));
+        lines.push(match config.network {
+            Network::None => "commands have no network".into(),
+            Network::Proxy => format!(
+                "commands reach {} (sandbox.allowed_hosts) through a proxy, and no other host",
+                match config.allowed_hosts.len() {
+                    1 => "1 host".to_owned(),
+                    count => format!("{count} hosts"),
+                }
+            ),
+        });
         lines.push(match &config.rootfs {
             Some(root) => format!("programs come from {}", root.display()),
             None => "programs come from the host's /usr, read-only".into(),

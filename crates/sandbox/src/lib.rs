@@ -20,6 +20,7 @@ mod environment;
 mod error;
 mod execute;
 mod gate;
+mod gateway;
 mod hierarchy;
 mod host;
 mod interface;
@@ -55,9 +56,10 @@ use std::{
 use tokio::sync::OnceCell;
 
 pub use archive::Archive;
-pub use config::Config;
+pub use config::{Config, Network};
 pub use convert::{Conversion, Converted, MAX_CONVERSIONS};
 pub use error::{Error, ErrorKind, Result};
+pub use gateway::{Gateway, PORT as GATEWAY_PORT};
 use host::Host;
 pub use interface::{FileWalk, Files, OpenFile, OutputListener, Sandbox};
 pub use project::ProjectSandbox;

@@ -9,8 +9,8 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Command, Conversion, Converted, Execution, Files, OpenFile, OutputListener, Place, ReadOnlyFolder, Sandbox,
-    Spawned, Workspace, convert, execute,
+    Command, Conversion, Converted, Execution, Files, Gateway, OpenFile, OutputListener, Place, ReadOnlyFolder,
+    Sandbox, Spawned, Workspace, convert, execute,
     host::Host,
     spawned::{self, LongLived},
     start::Cell,
@@ -28,6 +28,7 @@ pub struct ProjectSandbox {
     host: Arc<Host>,
     long_lived: Arc<LongLived>,
     folders: Arc<[ReadOnlyFolder]>,
+    gateway: Option<Arc<dyn Gateway>>,
 }
 
 impl ProjectSandbox {
@@ -38,6 +39,7 @@ impl ProjectSandbox {
             host,
             long_lived: Arc::default(),
             folders: Arc::default(),
+            gateway: None,
         }
     }
 
@@ -45,6 +47,13 @@ impl ProjectSandbox {
     #[must_use]
     pub fn with_folders(mut self, folders: Arc<[ReadOnlyFolder]>) -> Self {
         self.folders = folders;
+        self
+    }
+
+    /// Gives the commands a proxy on their loopback, at [`GATEWAY_PORT`](super::GATEWAY_PORT).
+    #[must_use]
+    pub fn with_gateway(mut self, gateway: Option<Arc<dyn Gateway>>) -> Self {
+        self.gateway = gateway;
         self
     }
 
@@ -64,6 +73,7 @@ impl ProjectSandbox {
             workspace: Some(self.workspace.clone()),
             owner: self.host.owner(self.place.number),
             folders: Arc::clone(&self.folders),
+            gateway: self.gateway.clone(),
             converter: None,
         }
     }

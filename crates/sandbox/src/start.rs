@@ -16,6 +16,7 @@ use super::{
     confine::Confinement,
     convert,
     gate::Gate,
+    gateway::Gateway,
     host::Host,
     workspace::{Usage, Workspace},
 };
@@ -28,8 +29,8 @@ use crate::{
 pub const MAX_SCRIPT_BYTES: usize = 128 * 1024 - 1;
 /// Maximum number of bubblewrap's own processes, which the control group counts too.
 const OWN_PROCESSES: u64 = 3;
-/// Maximum number of processes per uid. This limit only stops runaway commands, because it covers all commands of the
-/// uid. The control group enforces the limit of one command.
+/// Maximum number of processes per uid, a second barrier against runaway commands. All commands of the uid share it.
+/// The control group enforces the limit of one command.
 const MAX_PROCESSES_OF_UID: u64 = 2048;
 const MAX_OPEN_FILES: u64 = 4096;
 /// Maximum size of POSIX message queues in bytes; the kernel's default.
@@ -44,6 +45,8 @@ pub struct Cell {
     /// Uid of the command; `None` when the service is not root.
     pub owner: Option<u32>,
     pub folders: Arc<[ReadOnlyFolder]>,
+    /// Proxy of the command; `None` without a network.
+    pub gateway: Option<Arc<dyn Gateway>>,
     /// The service's own program, which the process can execute. Set only for a conversion, which has the limits of
     /// `convert` and the programs of the host.
     pub converter: Option<Arc<OwnedFd>>,
@@ -91,6 +94,7 @@ impl Cell {
             layout.room = Room::Full;
         }
         layout.folders = &self.folders;
+        layout.has_proxy = self.gateway.is_some();
         if streams == Streams::Separate {
             layout.input = Input::Gate;
         }

@@ -21,6 +21,7 @@ impl Sandboxes {
             workspace: None,
             owner: self.host.owner(0),
             folders: Arc::default(),
+            gateway: None,
             converter: None,
         };
         spawned::spawn(cell, command, &self.trials).await

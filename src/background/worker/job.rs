@@ -21,13 +21,14 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     documents, images,
-    tools::{Extra, mcp, memory, skills, web},
+    tools::{Extra, mcp, memory, notify, skills, web},
 };
 use crate::{
     accounts::Scope,
     agents::{self, tools::Access},
     app::App,
     config::{Model, VisionSettings},
+    egress::Egress,
     engine::{Job, ModelLimits, prompt::Prompt},
     error::Result,
     llm::{Llm, ReasoningEffort},
@@ -36,6 +37,7 @@ use crate::{
     threads::history,
     tools::{self, Toolbox},
     uploads::place,
+    v1::NoticeKind,
 };
 
 pub(super) async fn assemble(
@@ -57,7 +59,7 @@ pub(super) async fn assemble(
     if access.allows(skills::NAME) {
         skills::add(app, run, &agent, access, log, &mut extra).await?;
     }
-    let workplace = workplace(app, claimed, &extra).await?;
+    let workplace = workplace(app, claimed, &extra, log).await?;
     // Load the history after placing the files, because the history contains the names of the placed files.
     let mut past = match &claimed.fresh {
         Some(fresh) => history::of_prompt(&fresh.prompt),
@@ -66,9 +68,7 @@ pub(super) async fn assemble(
     let vision = app.llm.vision(&model.name, VisionSettings::UNSET);
     documents::show(app, run, &workplace, &mut past, model.context_window, stop).await;
     images::show(&workplace, &mut past, vision).await;
-    if access.allows(memory::NAME) {
-        memory::add(app, run, &agent, &past.messages, log, &mut extra).await?;
-    }
+    memory::add(app, run, &agent, access, &past.messages, log, &mut extra).await?;
     web::add(app, run, access, &mut extra);
     if mode.allows_servers() {
         mcp::add(app, run, &agent, &workplace, log, &mut extra).await;
@@ -106,13 +106,17 @@ fn limits_of(model: &Model) -> ModelLimits {
 }
 
 /// Returns the sandbox of the run's project. Places the run's files first if they are not in the workspace yet.
-async fn workplace(app: &App, claimed: &Claimed, extra: &Extra) -> Result<Arc<OnDemand>> {
+async fn workplace(app: &App, claimed: &Claimed, extra: &Extra, log: &Arc<RunLog>) -> Result<Arc<OnDemand>> {
     let run = &claimed.run;
+    let reports = Arc::clone(log);
+    let report = move |message: String| notify(&reports, NoticeKind::Other, &message);
+    let gateway = Egress::of(&app.config.sandbox, Arc::new(report));
     let workplace = Arc::new(OnDemand::new(
         app,
         run.account_id,
         run.project_id,
         extra.folders.clone(),
+        gateway,
     ));
     if claimed.awaits_files {
         place::place(app, workplace.ensure().await?, run.into()).await?;

@@ -25,7 +25,7 @@ pub(super) struct Extra {
 }
 
 /// Shows a message about the tools to the user. A message may quote a server, and the database cannot store NUL.
-fn notify(log: &Arc<RunLog>, kind: NoticeKind, message: &str) {
+pub(super) fn notify(log: &Arc<RunLog>, kind: NoticeKind, message: &str) {
     log.say(Event::Notice(Notice {
         kind: kind.into(),
         message: without_nul(message),

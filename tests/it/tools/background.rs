@@ -62,7 +62,7 @@ async fn a_background_process_shares_the_workspace_but_not_the_network() {
     assert_eq!(seen.matches("net:[").count(), 2, "{seen}");
     assert_ne!(shop.content("ours"), shop.content("theirs"));
     let killed = shop.text("bash_kill", json!({"id": id})).await;
-    assert_eq!(killed, "(no new output)\n[ended: killed]");
+    assert!(killed.ends_with("\n[ended: killed]"), "{killed}");
 }
 
 #[tokio::test]
@@ -155,7 +155,10 @@ async fn a_time_limit_ends_a_background_process() {
     let arguments = json!({"command": "echo before; exec sleep 600", "background": true, "timeout_seconds": 1});
     shop.text("bash", arguments).await;
     let end = shop.end("bash_1").await;
-    assert!(end.starts_with("before\n[ended: timed out"), "{end}");
+    assert!(
+        end.starts_with("before\n") && end.contains("\n[ended: timed out"),
+        "{end}"
+    );
 }
 
 #[tokio::test]

@@ -20,7 +20,7 @@ use serde_json::json;
 
 use super::Shop;
 
-/// Longest permitted time of one document: the time limit of the parser's process, and its end.
+/// Maximum time of one document: the time limit of the parser's process, plus the time to kill the process.
 const MAX_TIME: Duration = Duration::from_secs(40);
 
 fn files() -> PathBuf {

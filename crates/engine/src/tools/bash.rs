@@ -33,9 +33,8 @@ impl Tool for Bash {
         ToolSpec {
             name: NAME.to_owned(),
             description: format!(
-                "Runs a bash command in the sandbox, in /workspace. There is no network: nothing can be downloaded or \
-                 installed. The system prompt lists the installed programs and the limits on memory, processes, disk and \
-                 time. Only files in /workspace are kept between calls; variables and the working directory are not. With \
+                "Runs a bash command in the sandbox, in /workspace. There is no network, unless the system prompt says otherwise. \
+                 The system prompt lists the installed programs and the limits on memory, processes, disk and time. Only files in /workspace are kept between calls; variables and the working directory are not. With \
                  background, the command keeps running after the call, until the run ends. The command has no terminal and cannot ask for input. Set timeout_seconds for a command \
                  that takes minutes. The maximum command size is {MAX_COMMAND_BYTES} bytes. Long output is cut in the middle; \
                  write it to a file if you need all of it. The result ends with the exit status."
@@ -81,9 +80,10 @@ impl Tool for Bash {
                 command.len()
             )));
         }
+        let sandbox = context.sandbox().await?;
         if background {
             let time_limit = timeout_seconds.map(Duration::from_secs);
-            let starting = context.background.start(&*context.sandbox, &command, time_limit);
+            let starting = context.background.start(&*sandbox, &command, time_limit);
             let id = tokio::select! {
                 id = starting => id?,
                 () = context.cancel.cancelled() => return Err(ToolFailure::Reported("stopped".to_owned())),
@@ -92,13 +92,12 @@ impl Tool for Bash {
                 "[started {id} in the background; read its output with bash_output and end it with bash_kill]"
             )));
         }
-        let most = context.sandbox.max_timeout();
+        let most = sandbox.max_timeout();
         let timeout = timeout_seconds
-            .map_or(context.sandbox.default_timeout(), Duration::from_secs)
+            .map_or(sandbox.default_timeout(), Duration::from_secs)
             .min(most);
         let output = Arc::clone(&context.output);
-        let execution = context
-            .sandbox
+        let execution = sandbox
             .execute(
                 Command {
                     script: command,

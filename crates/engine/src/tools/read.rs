@@ -106,7 +106,8 @@ impl Tool for Read {
 async fn document(arguments: &Arguments, context: &ToolContext) -> Result<Option<ToolAnswer>, ToolFailure> {
     let path = &arguments.path;
     let selection = pages::Selection::of(arguments)?;
-    let found = documents::find(&*context.sandbox, path).await;
+    let sandbox = context.sandbox().await?;
+    let found = documents::find(&*sandbox, path).await;
     let found = found.map_err(|error| files::told(path, &error))?;
     let Some(found) = found.filter(|found| found.is_binary || selection.is_given()) else {
         return match selection.is_given() {
@@ -116,7 +117,7 @@ async fn document(arguments: &Arguments, context: &ToolContext) -> Result<Option
             false => Ok(None),
         };
     };
-    let read = documents::read(&*context.sandbox, path, found);
+    let read = documents::read(&*sandbox, path, found);
     let document = tokio::select! {
         biased;
         () = context.cancel.cancelled() => return Err(ToolFailure::Reported("stopped".to_owned())),
