@@ -5,7 +5,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use futures::{StreamExt, stream};
+use futures::{FutureExt, StreamExt, stream};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
@@ -30,8 +30,8 @@ const MAX_DOCUMENTS: usize = 10;
 const MAX_TIME: Duration = Duration::from_secs(45);
 /// Maximum size in bytes of the texts of a message.
 const MAX_BYTES: u64 = 64 << 10;
-/// Size in bytes of the texts per token of the context window: about an eighth of the window.
-const BYTES_PER_TOKEN: f64 = 0.5;
+/// Tokens of the context window per byte of the texts. The texts take about an eighth of the window.
+const TOKENS_PER_BYTE: u64 = 2;
 
 /// Adds the beginnings of the documents to the run's own prompt, and stores them. Returns early when the run is stopped.
 pub(super) async fn show(
@@ -70,16 +70,11 @@ async fn read(
         .filter(|at| records[*at].kind == Kind::File && records[*at].details.text.is_none())
         .take(MAX_DOCUMENTS)
         .collect();
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_precision_loss,
-        clippy::cast_sign_loss,
-        reason = "a rough bound"
-    )]
-    let room = (context_window as f64 * BYTES_PER_TOKEN) as u64;
-    let room = usize::try_from(room.min(MAX_BYTES)).unwrap_or(0) / unread.len().max(1);
-    let beginnings = stream::iter(unread.iter().map(|at| beginning(sandbox, &records[*at], room)));
-    let mut beginnings = beginnings.buffered(MAX_CONVERSIONS);
+    let room = (context_window / TOKENS_PER_BYTE).min(MAX_BYTES);
+    let room = usize::try_from(room).unwrap_or(0) / unread.len().max(1);
+    let begin = |at: &usize| beginning(sandbox.clone(), records[*at].clone(), room).boxed();
+    let beginnings: Vec<_> = unread.iter().map(begin).collect();
+    let mut beginnings = stream::iter(beginnings).buffered(MAX_CONVERSIONS);
     let mut texts = Vec::new();
     // A document that is not read in time is named without its text.
     let collect = async {
@@ -103,10 +98,10 @@ async fn read(
 }
 
 /// Returns the text for the record; `None` for a file that is not a document.
-async fn beginning(sandbox: &ProjectSandbox, record: &Attachment, max_bytes: usize) -> Option<String> {
+async fn beginning(sandbox: ProjectSandbox, record: Attachment, max_bytes: usize) -> Option<String> {
     let path = &record.path;
-    let found = documents::find(sandbox, path).await.ok()??;
-    Some(match documents::read(sandbox, path, found).await {
+    let found = documents::find(&sandbox, path).await.ok()??;
+    Some(match documents::read(&sandbox, path, found).await {
         Ok(document) => documents::opening(&document, path, record.size, max_bytes),
         Err(why) => format!("{path}, {} bytes: {why}", record.size),
     })
