@@ -8,6 +8,7 @@ use std::{
 };
 
 use async_trait::async_trait;
+use runyard_sandbox::Sandbox;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -128,15 +129,15 @@ async fn document(arguments: &Arguments, context: &ToolContext) -> Result<Option
     tokio::select! {
         biased;
         () = context.cancel.cancelled() => return Err(ToolFailure::Reported("stopped".to_owned())),
-        () = show_scans(path, &scans, context, &mut answer) => {}
+        () = show_scans(&*sandbox, path, &scans, &mut answer) => {}
     }
     Ok(Some(answer))
 }
 
 /// Adds pages without text as images, up to [`MAX_SCANS`].
-async fn show_scans(path: &str, pages: &[usize], context: &ToolContext, answer: &mut ToolAnswer) {
+async fn show_scans(sandbox: &dyn Sandbox, path: &str, pages: &[usize], answer: &mut ToolAnswer) {
     for page in pages.iter().take(MAX_SCANS) {
-        let image = match documents::render(&*context.sandbox, path, *page).await {
+        let image = match documents::render(sandbox, path, *page).await {
             Ok(bytes) => Image::read(&format!("{path} page {page}"), None, bytes).map_err(|fault| fault.to_string()),
             Err(why) => Err(why),
         };
