@@ -130,7 +130,7 @@ class Run:
             found = self._client.sandboxes.files_all(self.sandbox_id, path, recursive=True)
             return [file for file in found if not file.is_dir]
         except NotFoundError as error:
-            # The run has not created the folder, so the folder has no files.
+            # A missing folder has no files.
             if error.error_code == "FILE_NOT_FOUND":
                 return []
             raise
@@ -161,7 +161,7 @@ def follow(client: Runyard, cursors: Mapping[str, int], timeout: float | None) -
     transport = client._transport
     deadline = None if timeout is None else time.monotonic() + timeout
     backoff = Backoff(transport.options.reconnect_for)
-    # The runs that have not ended, with the sequence number of the newest event yielded for each.
+    # Maps each unfinished run to its cursor.
     unfinished = dict(cursors)
     while unfinished:
         left = None if deadline is None else deadline - time.monotonic()
@@ -189,7 +189,7 @@ def follow(client: Runyard, cursors: Mapping[str, int], timeout: float | None) -
                     if not unfinished:
                         return
             error = UnavailableError("the stream ended before the run did", error_code="UNAVAILABLE")
-            # If a run had no new events, it may already have ended at the requested cursor. Check its status.
+            # A run without new events may have ended at the requested cursor, so its status is checked.
             for run_id, cursor in requested.items():
                 if unfinished.get(run_id) == cursor and _is_over(client, run_id):
                     del unfinished[run_id]
@@ -199,7 +199,7 @@ def follow(client: Runyard, cursors: Mapping[str, int], timeout: float | None) -
             error = raised
         if opened_at is not None:
             backoff.was_open(time.monotonic() - opened_at)
-        # The server ends a stream when the credential expires. A token function may return a new token, so retry once.
+        # The server ends a stream when the token expires. A token function can return a new token, so retry once.
         renews = isinstance(error, AuthenticationError) and callable(transport.options.token) and backoff.failures == 0
         if not may_reconnect(error) and not renews:
             raise error

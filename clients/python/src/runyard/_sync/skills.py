@@ -14,7 +14,7 @@ from runyard.models import Page, Skill, to_message
 if TYPE_CHECKING:
     from runyard._sync.client import Runyard
 
-# Larger archives are sent as an upload, because they may exceed the server's maximum message size.
+# Larger archives are sent as an upload, because the server limits the size of a message.
 _MOST_BYTES_IN_A_MESSAGE = 1024 * 1024
 
 

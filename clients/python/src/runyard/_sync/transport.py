@@ -29,7 +29,7 @@ class Line:
         self.opening = threading.Lock()
 
     def open(self) -> grpc.Channel:
-        # Several threads may share a client. The lock ensures that they open only one channel.
+        # Threads may share a client, and only one of them may open the channel.
         with self.opening:
             if self.channel is None:
                 options = self.options
