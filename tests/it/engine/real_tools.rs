@@ -213,7 +213,7 @@ async fn a_resumed_run_tells_the_model_that_its_background_processes_ended() {
     let start = r#"{"command":"sleep 600","background":true}"#;
     let told = |messages: &[ChatMessage]| {
         let note = messages.last().unwrap();
-        matches!(note, ChatMessage::User { text } if text.starts_with(NOTE) && text.contains("background processes"))
+        matches!(note, ChatMessage::User { text, .. } if text.starts_with(NOTE) && text.contains("background processes"))
     };
     for (steps_done, earlier, wanted) in [(1, false, true), (0, false, false), (1, true, false)] {
         let mut stage = stage(
