@@ -8,7 +8,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use axum::{Json, Router, http::StatusCode, response::IntoResponse, routing::post};
+use axum::{
+    Router,
+    body::Bytes,
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+    routing::post,
+};
 use runyard_client::v1::{
     CreateAgentRequest, McpServer, McpTransport, RunStatus, StreamRunRequest, agent_service_client::AgentServiceClient,
     run_event::Event,
@@ -168,7 +174,10 @@ impl Servers {
     }
 }
 
-async fn answer(Json(request): Json<Value>) -> axum::response::Response {
+async fn answer(body: Bytes) -> Response {
+    let Ok(request) = serde_json::from_slice::<Value>(&body) else {
+        return StatusCode::BAD_REQUEST.into_response();
+    };
     sleep(WAIT).await;
     let tool = json!({"name": "look", "description": "Looks.", "inputSchema": {"type": "object"}});
     let result = match request["method"].as_str() {
@@ -179,5 +188,6 @@ async fn answer(Json(request): Json<Value>) -> axum::response::Response {
         Some("tools/list") => json!({"resultType": "complete", "tools": [tool]}),
         _ => return StatusCode::ACCEPTED.into_response(),
     };
-    Json(json!({"jsonrpc": "2.0", "id": request["id"], "result": result})).into_response()
+    let answer = json!({"jsonrpc": "2.0", "id": request["id"], "result": result});
+    ([(header::CONTENT_TYPE, "application/json")], answer.to_string()).into_response()
 }

@@ -74,8 +74,8 @@ struct Flood {
 }
 
 impl Flood {
-    /// Sends `StartRun` calls faster than the limit allows. Returns only if a call fails for a reason other than the
-    /// rate limit.
+    /// Sends `StartRun` calls faster than the limit allows. Returns only if the connection or a call fails for a reason
+    /// other than the rate limit.
     async fn make(&mut self, address: SocketAddr, account: &Account) -> Fault {
         let client = match connect(address).await {
             Ok(client) => client,

@@ -1,8 +1,8 @@
 //! Adds indexes that keep every statement fast with many finished runs.
 //!
 //! Each list of the API has an index in the order of the list. Frequent queries use a partial index without finished
-//! runs. Unused indexes are dropped, because every new row costs one entry per index. `updated_at` of threads and
-//! projects is advanced, because it now determines the order of their lists.
+//! runs. Unused indexes are dropped, because every new row costs one entry per index. Lists of threads
+//! and projects are now sorted by `updated_at`, so it is set to the time of the latest run where it is older.
 
 use sea_orm_migration::prelude::*;
 

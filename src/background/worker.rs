@@ -3,6 +3,7 @@
 //! Each process has one worker. The worker renews the leases of all its runs in one transaction. If a renewal fails
 //! because another worker owns the run, this worker stops executing the run and writes nothing more for it.
 
+mod documents;
 mod drive;
 mod images;
 mod job;

@@ -77,7 +77,8 @@ impl Tool for McpTool {
         } = rendered;
         let mut images = Vec::new();
         if !attachments.is_empty() {
-            let (lines, shown) = saved::save(context.sandbox.files(), &self.spec.name, attachments).await;
+            let files = context.sandbox().await?.files();
+            let (lines, shown) = saved::save(files, &self.spec.name, attachments).await;
             text.push_str(&lines);
             images = shown;
         }

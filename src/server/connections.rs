@@ -30,7 +30,7 @@ use crate::{
     wire::{link::Link, stack::Stack},
 };
 
-/// Maximum time for a client to start a protocol, and to send the headers of an HTTP/1 request.
+/// Maximum time until a new connection has sent its first bytes, and maximum time for the headers of an HTTP/1 request.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
 const MAX_STREAMS: u32 = 1000;
 /// Interval between pings on an HTTP/2 connection, and the maximum time until the client answers a ping.

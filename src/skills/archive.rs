@@ -98,8 +98,8 @@ pub(super) fn inspect(bytes: &[u8]) -> Result<Inspected> {
     })
 }
 
-/// Unpacks an archive into a new folder that every user can read. All files are synced to disk, because a complete
-/// folder is never written again.
+/// Unpacks an archive into a new folder that every user can read. All files are synced to disk: a later run uses the
+/// folder as it is, so a crash must not leave damaged files.
 pub(super) fn unpack(bytes: &[u8], into: &Path) -> Result<()> {
     make_folder(into).map_err(not_unpacked)?;
     walk(bytes, |entry, content| {

@@ -54,6 +54,9 @@ pub struct Details {
     /// Height of an image in pixels.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub height: Option<u32>,
+    /// Beginning of a document as text, or the sentence that says why it cannot be read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
 }
 
 impl Attachment {
@@ -68,6 +71,7 @@ impl Attachment {
             details: Details {
                 width: Some(image.width()),
                 height: Some(image.height()),
+                text: None,
             },
         })
     }

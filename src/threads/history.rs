@@ -32,6 +32,8 @@ pub struct Past {
     pub interrupted: Vec<ToolRequest>,
     /// Images of the messages, oldest first. The worker reads them from the workspace.
     pub images: Vec<PastImage>,
+    /// Position and records of the run's own prompt, if it has files whose text is not recorded yet.
+    pub unread: Option<(usize, Vec<Attachment>)>,
 }
 
 /// An image of an earlier message.
@@ -46,6 +48,7 @@ pub fn of_prompt(prompt: &str) -> Past {
         messages: vec![ChatMessage::user(prompt)],
         interrupted: Vec::new(),
         images: Vec::new(),
+        unread: None,
     }
 }
 
@@ -66,14 +69,16 @@ pub async fn load(
     let mut conversation = Vec::with_capacity(rows.len());
     let mut open: Vec<ToolRequest> = Vec::new();
     let mut images = Vec::new();
+    let mut unread = None;
     for row in without_repeated(rows, run_id) {
-        let records = attachments::of_message(&row)?.into_iter();
+        let records = attachments::of_message(&row)?;
         images.extend(
             records
+                .iter()
                 .filter(|record| record.kind == Kind::Image)
                 .map(|record| PastImage {
                     message: conversation.len(),
-                    record,
+                    record: record.clone(),
                 }),
         );
         let role = MessageRole::try_from(i32::from(row.role)).unwrap_or(MessageRole::User);
@@ -106,7 +111,15 @@ pub async fn load(
                 });
             }
             MessageRole::User | MessageRole::Unspecified => {
-                conversation.push(ChatMessage::user(with_files(row)?));
+                let is_read = |record: &Attachment| record.kind != Kind::File || record.details.text.is_some();
+                let is_unread = row.run_id == Some(run_id) && !records.iter().all(is_read);
+                let mut text = with_files(row)?;
+                if is_unread {
+                    unread = Some((conversation.len(), records));
+                } else {
+                    text.push_str(&texts(&records));
+                }
+                conversation.push(ChatMessage::user(text));
             }
         }
     }
@@ -114,6 +127,7 @@ pub async fn load(
         messages: conversation,
         interrupted: open,
         images,
+        unread,
     })
 }
 
@@ -153,6 +167,14 @@ fn calls(row: &Message) -> Result<Vec<ToolRequest>> {
             arguments: call.arguments,
         })
         .collect())
+}
+
+/// Returns the recorded texts of documents, for the end of their message.
+pub fn texts(records: &[Attachment]) -> String {
+    let texts = records.iter().filter_map(|record| record.details.text.as_ref());
+    texts
+        .map(|text| format!("\n\n<document>\n{text}\n</document>"))
+        .collect()
 }
 
 fn with_files(row: Message) -> Result<String> {

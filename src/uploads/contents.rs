@@ -70,5 +70,6 @@ fn dimensions(workspace: &Workspace, path: &str) -> Option<Details> {
     Some(Details {
         width: Some(image.width()),
         height: Some(image.height()),
+        text: None,
     })
 }

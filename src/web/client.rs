@@ -1,25 +1,15 @@
 //! The HTTP clients of fetches and searches, and the reading of bounded responses.
 
-use std::{
-    error::Error as StdError,
-    net::{IpAddr, SocketAddr},
-    time::Duration,
-};
+use std::{error::Error as StdError, time::Duration};
 
-use reqwest::{
-    Client, ClientBuilder, RequestBuilder, Response,
-    dns::{Addrs, Name, Resolve, Resolving},
-    redirect::Policy,
-};
-use tokio::{net::lookup_host, time::timeout};
+use reqwest::{Client, ClientBuilder, RequestBuilder, Response, redirect::Policy};
+use runyard_mcp::{AddressRule, PermittedHosts};
+use tokio::time::timeout;
 
 /// Maximum time to open a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Maximum size in bytes of the reason of a failed request.
 const MAX_REASON: usize = 300;
-
-/// A function that returns whether connections to an address are permitted.
-pub(super) type AddressRule = fn(IpAddr) -> bool;
 
 pub(super) const NOT_PERMITTED: &str =
     "the address of the host is not public; only the operator can permit other addresses (web.allow_private_addresses)";
@@ -37,25 +27,11 @@ pub(super) fn client() -> ClientBuilder {
 pub(super) fn checking(permits: AddressRule) -> ClientBuilder {
     client()
         .no_proxy()
-        .dns_resolver(PermittedHosts(permits))
-        .pool_max_idle_per_host(0)
-}
-
-/// Resolves host names to permitted addresses only.
-struct PermittedHosts(AddressRule);
-
-impl Resolve for PermittedHosts {
-    fn resolve(&self, name: Name) -> Resolving {
-        let permits = self.0;
-        Box::pin(async move {
-            let found = lookup_host((name.as_str(), 0)).await?;
-            let permitted: Vec<SocketAddr> = found.filter(|address| permits(address.ip())).collect();
-            if permitted.is_empty() {
-                return Err(NOT_PERMITTED.into());
-            }
-            Ok(Box::new(permitted.into_iter()) as Addrs)
+        .dns_resolver(PermittedHosts {
+            permits,
+            refusal: NOT_PERMITTED,
         })
-    }
+        .pool_max_idle_per_host(0)
 }
 
 /// Sends a request and waits for the head of the response.

@@ -6,11 +6,12 @@ use reqwest::{
     Client, Response, StatusCode,
     header::{ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, LOCATION},
 };
+use runyard_mcp::AddressRule;
 use tokio::{sync::Semaphore, task::spawn_blocking};
 use url::{Host, Url};
 
 use super::{
-    client::{self, AddressRule, NOT_PERMITTED},
+    client::{self, NOT_PERMITTED},
     page::{self, Kind, Media, Page},
 };
 use crate::{
@@ -268,7 +269,7 @@ mod tests {
     #[tokio::test]
     async fn a_panic_of_the_conversion_is_an_error() {
         let permits = Arc::new(Semaphore::new(1));
-        let broken = on_blocking_thread(&permits, || Option::<u8>::None.unwrap()).await;
+        let broken = on_blocking_thread(&permits, || "no number".parse::<u8>().unwrap()).await;
         assert!(broken.unwrap_err().contains("could not be converted"));
         assert_eq!(
             on_blocking_thread(&permits, || 1).await,

@@ -17,7 +17,7 @@ use crate::{
     v1,
 };
 
-/// The scope that each method requires, by gRPC path such as `/runyard.v1.RunService/StartRun`.
+/// The scope that an API key needs for each method, by gRPC path such as `/runyard.v1.RunService/StartRun`.
 pub struct Scopes {
     methods: HashMap<String, Access>,
 }

@@ -35,7 +35,7 @@ done
 # Up to 20 documents of each package and format; the name says where a document comes from.
 for package in "$packages"/*; do
     for extension in pdf docx pptx xlsx xls ods ipynb html; do
-        find "$package" -type f -name "*.$extension" -size +0 | sort | head -20 | while read -r file; do
+        find "$package" -type f -name "*.$extension" -size +0 | sort | awk 'NR <= 20' | while read -r file; do
             cp "$file" "$folder/$(basename "$package" | tr '@=' '-')-$(basename "$file")"
         done
     done

@@ -25,6 +25,7 @@ mod database_tls;
 mod deadlines;
 mod disk_full;
 mod documented_behavior;
+mod documents;
 mod files;
 mod files_interrupted;
 mod files_lists;

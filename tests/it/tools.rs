@@ -83,7 +83,7 @@ impl Shop {
         slot.check(&arguments)?;
         let output = Arc::clone(&self.output);
         let context = ToolContext {
-            sandbox: self.sandbox.clone(),
+            workplace: self.sandbox.clone(),
             output: Arc::new(move |piece| output.lock().unwrap().push_str(&piece)),
             background: Arc::clone(&self.background),
             cancel: self.cancel.clone(),

@@ -15,6 +15,7 @@ import {
   type McpServer as WireServer,
   type TestMcpServerResponse,
   type ListAgentsRequest,
+  type ListAgentToolsResponse,
   type UpdateAgentRequest,
 } from "./generated/runyard/v1/agents_pb.js";
 import { RunService, type Mode as WireMode, type StartRunRequest } from "./generated/runyard/v1/runs_pb.js";
@@ -33,6 +34,8 @@ export interface Agent extends Plain<WireAgent> {}
 export interface AgentVersion extends Plain<WireVersion> {}
 /** A tool, and whether the agent may use it. */
 export interface AgentTool extends Plain<WireTool> {}
+/** The tools of an agent, and its MCP servers that cannot be used. */
+export interface AgentTools extends Plain<ListAgentToolsResponse> {}
 /** A mode: the tools, the instructions and the budget of a run. */
 export interface Mode extends Plain<WireMode> {}
 /** The result of testing an MCP server: its tools, or the reason why it cannot be used. */
@@ -120,9 +123,9 @@ export class Agents {
     return this.#channel.call(AgentService.method.generateAgentIcon, { name }, options);
   }
 
-  /** Returns the tools, and whether the agent's current version may use them. */
-  async listTools(agentId: string, options?: CallOptions): Promise<AgentTool[]> {
-    return (await this.#channel.callSafely(AgentService.method.listAgentTools, { agentId }, options)).tools;
+  /** Returns the tools, whether the agent's current version may use them, and the unavailable MCP servers. */
+  listTools(agentId: string, options?: CallOptions): Promise<AgentTools> {
+    return this.#channel.callSafely(AgentService.method.listAgentTools, { agentId }, options);
   }
 
   /** Connects to an MCP server and lists its tools, with the stored headers of the agent `agentId`. */

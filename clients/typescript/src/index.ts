@@ -8,6 +8,7 @@ export {
   type AgentComparison,
   type AgentIcon,
   type AgentTool,
+  type AgentTools,
   type AgentVersion,
   type Mode,
   type McpServerTrial,

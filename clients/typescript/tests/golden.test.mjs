@@ -19,7 +19,7 @@ const CALLS = {
   "AgentService.DeleteAgent": (client, { agentId }) => client.agents.delete(agentId),
   "AgentService.GenerateAgentIcon": (client, { name }) => client.agents.generateIcon(name),
   "AgentService.TestMcpServer": async (client, { server, agentId }) => client.agents.testMcpServer(server, agentId),
-  "AgentService.ListAgentTools": async (client, { agentId }) => ({ tools: await client.agents.listTools(agentId) }),
+  "AgentService.ListAgentTools": (client, { agentId }) => client.agents.listTools(agentId),
   "AgentService.ListAgentVersions": (client, { agentId, ...asked }) =>
     page("versions", client.agents.listVersions(agentId, asked)),
   "AgentService.CreateAgentVersion": (client, { agentId, ...version }) => client.agents.createVersion(agentId, version),

@@ -208,17 +208,13 @@ impl CallRunner<'_> {
             return Done::told(call, "not run: the run was stopped".to_owned());
         }
         let started = Instant::now();
-        let output = self.output(&call.request.id);
-        let work = async {
-            let sandbox = self.workplace.open().await.map_err(ToolFailure::Fatal)?;
-            let context = ToolContext {
-                sandbox,
-                output,
-                background: Arc::clone(&self.background),
-                cancel,
-            };
-            slot.tool.call(call.arguments.clone(), &context).await
+        let context = ToolContext {
+            workplace: Arc::clone(&self.workplace),
+            output: self.output(&call.request.id),
+            background: Arc::clone(&self.background),
+            cancel,
         };
+        let work = async { slot.tool.call(call.arguments.clone(), &context).await };
         let result = AssertUnwindSafe(work).catch_unwind().await;
         let told = |text: String| ToolAnswer::failed(text);
         let (answer, fatal) = match result {

@@ -1,12 +1,15 @@
 //! Documents as text: PDF, office files, e-books, web pages and tables.
 //!
-//! The `read` tool and the service's prompts call [`read`]. The parser runs in its own sandboxed process. Whatever a
-//! document does to its parser, the result is one sentence.
+//! The `read` tool and the service's prompts call [`read`]. The parser runs in its own sandboxed process. If a
+//! document cannot be read, even because it crashes the parser, the error is one sentence.
 
-use std::io::{Cursor, Read as _};
+use std::{
+    fmt::Write as _,
+    io::{Cursor, Read as _},
+};
 
-pub use runyard_documents::{Document, Part, Unit};
-use runyard_documents::{HEAD_BYTES, Kind, detect};
+pub use runyard_documents::{Document, Kind, Part, Unit};
+use runyard_documents::{HEAD_BYTES, detect};
 use runyard_sandbox::{CommandEnd, Conversion, ErrorKind, OpenFile, Sandbox};
 use tokio::task::spawn_blocking;
 
@@ -14,6 +17,13 @@ use tokio::task::spawn_blocking;
 const MAX_BYTES: u64 = runyard_documents::MAX_BYTES as u64;
 /// Maximum size in bytes of the parser's answer: the text, written as JSON.
 const MAX_ANSWER_BYTES: usize = 3 * runyard_documents::MAX_TEXT_BYTES;
+
+/// Maximum size in bytes of a rendered page.
+const MAX_IMAGE_BYTES: usize = 8 << 20;
+/// Longer side of a rendered page in pixels. Models scale larger images down.
+const PAGE_PIXELS: u32 = 1568;
+/// Exit status of a script whose program is not installed; the same as in a shell.
+const NOT_INSTALLED: i32 = 127;
 
 /// A file that was recognised as a document.
 pub struct Found {
@@ -89,4 +99,102 @@ pub async fn read(sandbox: &dyn Sandbox, path: &str, found: Found) -> Result<Doc
     let answer: Result<Document, runyard_documents::Unreadable> =
         serde_json::from_slice(&converted.output).map_err(|_| failed.to_owned())?;
     answer.map_err(|unreadable| unreadable.message)
+}
+
+/// Renders a page of a PDF file to a JPEG image, for a page without text. The program pdftoppm renders it in a sandbox.
+///
+/// # Errors
+/// One sentence for the model, for example because the host has no pdftoppm.
+pub async fn render(sandbox: &dyn Sandbox, path: &str, page: usize) -> Result<Vec<u8>, String> {
+    let (files, name) = (sandbox.files(), path.to_owned());
+    let opened = spawn_blocking(move || files.open(&name)).await;
+    let Ok(Ok(file)) = opened else {
+        return Err("the file cannot be opened again".to_owned());
+    };
+    let script = format!(
+        "command -v pdftoppm >/dev/null || exit {NOT_INSTALLED}; \
+         exec pdftoppm -q -jpeg -singlefile -f {page} -l {page} -scale-to {PAGE_PIXELS} -"
+    );
+    let converted = sandbox.convert(Conversion::Script(script), file, MAX_IMAGE_BYTES).await;
+    let converted = converted.map_err(|error| error.message().to_owned())?;
+    match converted.ending {
+        CommandEnd::Exited(0) if !converted.is_cut && !converted.output.is_empty() => Ok(converted.output),
+        CommandEnd::Exited(NOT_INSTALLED) => Err("the server has no pdftoppm (Debian: poppler-utils)".to_owned()),
+        _ => Err(format!("page {page} cannot be rendered")),
+    }
+}
+
+/// Describes a document in one line: its format, size in pages, title and what was left out.
+pub fn described(document: &Document) -> String {
+    let count = document.total_parts;
+    let mut line = format!("{}, {count} {}", document.kind.name(), document.unit.word(count));
+    if let Some(title) = &document.title {
+        let _ = write!(line, ", title {title:?}");
+    }
+    for note in &document.notes {
+        let _ = write!(line, "; {note}");
+    }
+    if document.parts.len() < count {
+        let _ = write!(line, "; only the first {} can be read", document.parts.len());
+    } else if document.truncated {
+        line.push_str("; its end is left out because it is too long");
+    }
+    line
+}
+
+/// Returns the beginning of a document for a prompt: its description, and as much text as fits into `max_bytes`.
+pub fn opening(document: &Document, path: &str, size: u64, max_bytes: usize) -> String {
+    let mut text = format!("{path}, {size} bytes: {}", described(document));
+    let mut is_cut = document.truncated;
+    for part in document.parts.iter().filter(|part| !part.text.is_empty()) {
+        let heading = format!("\n\n## {}\n\n", part.name);
+        let Some(room) = max_bytes
+            .checked_sub(text.len() + heading.len())
+            .filter(|room| *room > 0)
+        else {
+            is_cut = true;
+            break;
+        };
+        text.push_str(&heading);
+        let body = part.text.trim_end();
+        text.push_str(&body[..body.floor_char_boundary(room)]);
+        is_cut |= body.len() > room;
+    }
+    if is_cut {
+        let unit = document.unit.word(2);
+        let _ = write!(
+            text,
+            "\n[… the rest of {path} is left out here; the tool read shows it by {unit}]"
+        );
+    }
+    text
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a panic fails the test")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_opening_fits_and_says_what_follows() {
+        let part = |name: &str, text: &str| serde_json::json!({"name": name, "text": text});
+        let document = serde_json::json!({
+            "kind": "pdf", "title": "T", "unit": "page", "total_parts": 2,
+            "parts": [part("Page 1", &"ä".repeat(100)), part("Page 2", "end")],
+            "notes": [], "truncated": false, "has_failed_parts": false
+        });
+        let document: Document = serde_json::from_value(document).unwrap();
+        let whole = opening(&document, "a.pdf", 7, 1000);
+        assert!(
+            whole.starts_with("a.pdf, 7 bytes: PDF, 2 pages, title \"T\"\n\n## Page 1\n\nää"),
+            "{whole}"
+        );
+        assert!(whole.ends_with("## Page 2\n\nend"), "{whole}");
+        let cut = opening(&document, "a.pdf", 7, 101);
+        assert!(
+            cut.ends_with("ä\n[… the rest of a.pdf is left out here; the tool read shows it by pages]"),
+            "{cut}"
+        );
+        assert!(cut.len() < 101 + 90 && !cut.contains("Page 2"), "{cut}");
+    }
 }

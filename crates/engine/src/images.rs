@@ -41,7 +41,7 @@ const PIXELS_PER_TOKEN: u64 = 750;
 const MIN_TOKENS: u64 = 100;
 /// Maximum time to decode and scale one image, including the wait for other images.
 const MAX_FIT_TIME: Duration = Duration::from_secs(30);
-/// Number of images that the process decodes at the same time, because each may need much memory.
+/// Limits how many images the process decodes at the same time, because each may need much memory.
 static DECODERS: Semaphore = Semaphore::const_new(2);
 
 /// Reason why an image is not shown to a model, as the end of a sentence.

@@ -40,10 +40,10 @@ use llm::{ChatMessage, ReasoningEffort, ToolRequest};
 use tools::Toolbox;
 pub use turn::run;
 
-/// Opens a run's sandbox. A run without tool calls needs no sandbox.
+/// Opens a run's sandbox. A run whose tools do not use the sandbox needs none.
 #[async_trait]
 pub trait SandboxSource: Send + Sync {
-    /// Returns the sandbox, and creates it if necessary. Called before each tool call.
+    /// Returns the sandbox, and creates it if necessary. Called by each tool call that uses the sandbox.
     ///
     /// # Errors
     /// Fails if the sandbox cannot be created. The error ends the run, and clients receive its code and message.

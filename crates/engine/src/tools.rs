@@ -25,7 +25,7 @@ use runyard_sandbox::Sandbox;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
-use crate::{error::Error, images::Image, llm::ToolSpec};
+use crate::{SandboxSource, error::Error, images::Image, llm::ToolSpec};
 
 use background::Background;
 pub use toolbox::{Toolbox, built_in, core, leader, none};
@@ -44,14 +44,24 @@ pub type OutputSink = Arc<dyn Fn(String) + Send + Sync>;
 
 /// Resources for a tool call.
 pub struct ToolContext {
-    /// Sandbox of the run.
-    pub sandbox: Arc<dyn Sandbox>,
+    /// Opens the sandbox of the run; see [`ToolContext::sandbox`].
+    pub workplace: Arc<dyn SandboxSource>,
     /// Receives output while the tool runs.
     pub output: OutputSink,
     /// Background processes of the run.
     pub background: Arc<Background>,
     /// Cancels the call and everything that the call started.
     pub cancel: CancellationToken,
+}
+
+impl ToolContext {
+    /// Returns the sandbox of the run, and creates it if necessary. A tool that needs no sandbox does not call this.
+    ///
+    /// # Errors
+    /// [`ToolFailure::Fatal`] if the sandbox cannot be created.
+    pub async fn sandbox(&self) -> Result<Arc<dyn Sandbox>, ToolFailure> {
+        self.workplace.open().await.map_err(ToolFailure::Fatal)
+    }
 }
 
 /// Result of a tool call.

@@ -4,21 +4,11 @@
 //! only to permitted addresses. The resolver checks host names, and `target` checks IP addresses in URLs. Redirects
 //! are not followed. Proxies are not used, because a proxy would resolve host names itself.
 
-use std::{
-    collections::HashMap,
-    fmt,
-    net::{IpAddr, SocketAddr},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::HashMap, fmt, net::IpAddr, sync::Arc, time::Duration};
 
 use futures::stream::BoxStream;
 use http::{HeaderName, HeaderValue};
-use reqwest::{
-    Client, Url,
-    dns::{Addrs, Name, Resolve, Resolving},
-    redirect::Policy,
-};
+use reqwest::{Client, Url, redirect::Policy};
 use rmcp::{
     model::{ClientJsonRpcMessage, ServerJsonRpcMessage},
     transport::{
@@ -32,11 +22,11 @@ use rmcp::{
 };
 use secrecy::{ExposeSecret, SecretString};
 use sse_stream::Sse;
-use tokio::net::lookup_host;
 
 use crate::{
     Limits,
     error::{Error, Result},
+    resolver::{AddressRule, PermittedHosts},
 };
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -68,9 +58,6 @@ pub fn is_reserved_header(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     RESERVED.contains(&name.as_str()) || RESERVED_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
 }
-
-/// Returns whether connections to an address are permitted.
-type AddressRule = fn(IpAddr) -> bool;
 
 /// The HTTP client of all servers. Cheap to clone.
 #[derive(Clone)]
@@ -107,7 +94,10 @@ impl Http {
         let client = Client::builder()
             .no_proxy()
             .redirect(Policy::none())
-            .dns_resolver(PermittedHosts(permits))
+            .dns_resolver(PermittedHosts {
+                permits,
+                refusal: NOT_PERMITTED,
+            })
             .tcp_nodelay(true)
             .connect_timeout(CONNECT_TIMEOUT)
             .pool_idle_timeout(IDLE_CONNECTION)
@@ -173,22 +163,6 @@ impl fmt::Debug for Address {
 
 const NOT_PERMITTED: &str =
     "the address is private; only the operator can permit private addresses (mcp.allow_private_addresses)";
-
-struct PermittedHosts(AddressRule);
-
-impl Resolve for PermittedHosts {
-    fn resolve(&self, name: Name) -> Resolving {
-        let permits = self.0;
-        Box::pin(async move {
-            let found = lookup_host((name.as_str(), 0)).await?;
-            let permitted: Vec<SocketAddr> = found.filter(|address| permits(address.ip())).collect();
-            if permitted.is_empty() {
-                return Err(NOT_PERMITTED.into());
-            }
-            Ok(Box::new(permitted.into_iter()) as Addrs)
-        })
-    }
-}
 
 /// An HTTP client that rejects responses after which a request would wait forever: an acceptance without an answer,
 /// and an error that names no request.

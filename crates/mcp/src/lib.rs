@@ -14,6 +14,7 @@ mod listener;
 mod names;
 mod outcome;
 mod rendering;
+mod resolver;
 mod schema;
 mod sse;
 mod tools;
@@ -26,6 +27,7 @@ pub use http::{Address, Http, is_reserved_header};
 pub use names::Names;
 pub use outcome::Outcome;
 pub use rendering::{Attachment, Rendered};
+pub use resolver::{AddressRule, PermittedHosts};
 pub use schema::adapted;
 pub use tools::{ListedTool, ToolList};
 

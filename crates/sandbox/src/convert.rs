@@ -11,6 +11,7 @@ use std::{
     mem,
     os::fd::{AsRawFd, OwnedFd},
     path::Path,
+    pin::pin,
     sync::Arc,
     time::Duration,
 };
@@ -118,8 +119,14 @@ pub async fn convert(
     let stdout = mem::replace(&mut process.stdout, Box::new(tokio::io::empty()));
     let mut output = Vec::new();
     let mut stdout = stdout.take(max_output_bytes as u64 + 1);
-    // A conversion that does not read its whole input closes the pipe. Its result still counts.
-    let (_, read) = tokio::join!(feed(stdin, input.content), stdout.read_to_end(&mut output));
+    // A conversion that has written its result, or too much, need not have read its whole input.
+    let read = {
+        let mut read = pin!(stdout.read_to_end(&mut output));
+        tokio::select! {
+            read = &mut read => read,
+            () = feed(stdin, input.content) => read.await,
+        }
+    };
     let is_cut = output.len() > max_output_bytes;
     output.truncate(max_output_bytes);
     let Execution { ending, text, .. } = if is_cut || read.is_err() {

@@ -29,8 +29,8 @@ use crate::{
 pub const MAX_SCRIPT_BYTES: usize = 128 * 1024 - 1;
 /// Maximum number of bubblewrap's own processes, which the control group counts too.
 const OWN_PROCESSES: u64 = 3;
-/// Maximum number of processes per uid. This limit only stops runaway commands, because it covers all commands of the
-/// uid. The control group enforces the limit of one command.
+/// Maximum number of processes per uid, a second barrier against runaway commands. All commands of the uid share it.
+/// The control group enforces the limit of one command.
 const MAX_PROCESSES_OF_UID: u64 = 2048;
 const MAX_OPEN_FILES: u64 = 4096;
 /// Maximum size of POSIX message queues in bytes; the kernel's default.

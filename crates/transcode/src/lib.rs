@@ -66,7 +66,7 @@ pub struct Options {
 }
 
 impl Default for Options {
-    /// Bodies up to 4 MiB, forms up to 64 MiB, heartbeats after 15 seconds, no store, [`StandardFaults`].
+    /// Bodies up to 4 MiB, forms up to 64 MiB, heartbeats after 15 seconds, no file store, [`StandardFaults`].
     fn default() -> Self {
         Self {
             max_body_bytes: 4 * 1024 * 1024,

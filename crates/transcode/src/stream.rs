@@ -1,8 +1,8 @@
 //! Renders a streamed gRPC response as server-sent events or newline-delimited JSON.
 //!
 //! The headers are sent immediately, which shows the client that it is connected. A failure before the headers
-//! becomes an HTTP error. A later failure ends the stream: with an event named `fault`, because browsers reserve the
-//! event name `error`, or in newline-delimited JSON with an object whose only key is `fault`.
+//! becomes an HTTP error. A later failure ends the stream. Server-sent events then end with an event named `fault`;
+//! browsers reserve the name `error`. Newline-delimited JSON ends with an object whose only key is `fault`.
 
 use std::{
     future::poll_fn,

@@ -7,6 +7,7 @@ use std::{panic::AssertUnwindSafe, pin::pin, sync::Arc, time::Duration};
 
 use futures::FutureExt;
 use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, error, info, info_span, warn};
 use uuid::Uuid;
 
@@ -126,7 +127,7 @@ async fn execute(app: &App, claimed: &Claimed, log: &Arc<RunLog>, tokens: &Token
     let (job, sink) = tokio::select! {
         biased;
         () = leave(app, log, tokens, async {}) => return Err(Error::new(Code::Contended, "this worker is handing over the run")),
-        prepared = prepare(app, claimed, log) => prepared?,
+        prepared = prepare(app, claimed, log, &tokens.stop) => prepared?,
     };
     let cancel = tokens.stop.child_token();
     let mut work = pin!(engine::run(&app.llm, job, Arc::clone(&sink) as _, &cancel));
@@ -155,11 +156,16 @@ async fn leave(app: &App, log: &Arc<RunLog>, tokens: &Tokens, tools_ended: impl 
     tokens.lost.cancel();
 }
 
-async fn prepare(app: &App, claimed: &Claimed, log: &Arc<RunLog>) -> Result<(Job, Arc<JournalSink>)> {
+async fn prepare(
+    app: &App,
+    claimed: &Claimed,
+    log: &Arc<RunLog>,
+    stop: &CancellationToken,
+) -> Result<(Job, Arc<JournalSink>)> {
     let run = &claimed.run;
     let model = app.models.load(&run.model_used)?;
     announce(app, run, log);
-    let job = job::assemble(app, claimed, model, log).await?;
+    let job = job::assemble(app, claimed, model, log, stop).await?;
     Ok((job, Arc::new(JournalSink::new(app, run, Arc::clone(log), model))))
 }
 

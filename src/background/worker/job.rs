@@ -10,14 +10,17 @@
 //! | mode, and the tools that it allows | `config::modes`, `agents::tools` |
 //! | limits | `runs::budget` |
 //! | history | `threads::history` |
+//! | documents of the prompt | `worker/documents` |
 //! | images of the history | `worker/images` |
 //! | price of model calls | `ledger::billing`, through the sink (`worker/sink.rs`) |
 //! | reservations for model calls | `runs::reserve`, through the sink |
 
 use std::sync::Arc;
 
+use tokio_util::sync::CancellationToken;
+
 use super::{
-    images,
+    documents, images,
     tools::{Extra, mcp, memory, notify, skills, web},
 };
 use crate::{
@@ -37,7 +40,13 @@ use crate::{
     v1::NoticeKind,
 };
 
-pub(super) async fn assemble(app: &App, claimed: &Claimed, model: &Model, log: &Arc<RunLog>) -> Result<Job> {
+pub(super) async fn assemble(
+    app: &App,
+    claimed: &Claimed,
+    model: &Model,
+    log: &Arc<RunLog>,
+    stop: &CancellationToken,
+) -> Result<Job> {
     let run = &claimed.run;
     let (db, scope) = (app.db.read(), Scope::account(run.account_id));
     let mode = app.modes.load(&run.mode)?;
@@ -57,10 +66,9 @@ pub(super) async fn assemble(app: &App, claimed: &Claimed, model: &Model, log: &
         None => history::load(db, scope, (run.thread_id, run.id), model.context_window).await?,
     };
     let vision = app.llm.vision(&model.name, VisionSettings::UNSET);
+    documents::show(app, run, &workplace, &mut past, model.context_window, stop).await;
     images::show(&workplace, &mut past, vision).await;
-    if access.allows(memory::NAME) {
-        memory::add(app, run, &agent, &past.messages, log, &mut extra).await?;
-    }
+    memory::add(app, run, &agent, access, &past.messages, log, &mut extra).await?;
     web::add(app, run, access, &mut extra);
     if mode.allows_servers() {
         mcp::add(app, run, &agent, &workplace, log, &mut extra).await;

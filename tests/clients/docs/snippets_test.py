@@ -16,6 +16,7 @@ from program import CSV, DEADLINE, ROOT, Server
 DOCUMENTS = {
     # Minimum number of scripts per document. This number detects a snippet that has lost its mark `run`.
     "docs/quickstart.md": 3,
+    "docs/agents/files.md": 1,
     "docs/agents/memory.md": 1,
     "clients/python/README.md": 4,
 }
@@ -33,6 +34,7 @@ SAID = {
     ("docs/agents/memory.md", "Example"): [
         '"kind":"memories_used"', "Charts must use the colour blue.", "Charts must use the colour green.",
     ],
+    ("docs/agents/files.md", "Example"): ['"name":"dots.png"', '"content_type":"image/png"', '"width":2,"height":1'],
     ("clients/python/README.md", "Runyard for Python"): ["1 status", "output/report.md"],
     ("clients/python/README.md", "Runs"): ["completed"],
     ("clients/python/README.md", "With asyncio"): ["message_delta"],

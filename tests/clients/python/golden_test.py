@@ -118,7 +118,8 @@ class Door:
         answer = self.refuse(lambda: getattr(getattr(self.client, service), name)(*first, **request))
         if isinstance(answer, list):
             listed = LISTS.get(name) or LISTED[service]
-            return {listed: in_json(answer), "next_page_token": answer.next_page_token}
+            # Some lists have further attributes, such as the servers whose tools are missing from a list of tools.
+            return {listed: in_json(answer), **{key: in_json(value) for key, value in vars(answer).items()}}
         return in_json(answer) or {}
 
     def argument(self, key, value):

@@ -146,8 +146,8 @@ async fn a_file_name_taken_in_the_meantime_gets_a_number() {
                 .part("files", part("other.csv", "another"));
             let second = caller.form("/agent/start", form).await.ok();
             assert_eq!(announced_files(&caller, &second).await, ["data.csv", "other.csv"]);
-            // This recreates the state directly after the commit: both files are in the upload folder, and one name
-            // is in use.
+            // This recreates the state directly after the start's commit: both files are in the upload folder, and the
+            // workspace already contains another file named data.csv.
             let outside = server.outside().await;
             let workspace = server.data_dir().join("workspaces").join(text(&second, "project_id"));
             let staged = server.data_dir().join("uploads");

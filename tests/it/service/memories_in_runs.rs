@@ -305,6 +305,34 @@ async fn a_run_in_chat_mode_has_only_the_tools_of_its_memory() {
 }
 
 #[tokio::test]
+async fn a_run_in_plan_mode_recalls_and_does_not_remember() {
+    on_every_database(
+        |_| obedient(),
+        async |server| {
+            let caller = server.caller("ann");
+            let id = remember(&caller, "", "Ann likes blue.").await;
+            for (mode, tools) in [
+                ("plan", &["read", "glob", "grep", "recall"][..]),
+                ("chat", &["remember", "recall", "forget"]),
+            ] {
+                let before = server.upstream.count();
+                let events = run(&caller, r#"recall {"query": "blue"}"#, json!({"mode": mode})).await;
+                assert_eq!(results(&events), [format!("{id}: Ann likes blue.")]);
+                assert_eq!(used(&events), ["The model received 1 memory:\n- Ann likes blue."]);
+                let request = &server.upstream.requests()[before];
+                assert_same_set(&request.tool_names(), tools, "tools of the mode");
+                let prompt = system(request);
+                assert!(prompt.contains("recall searches facts"), "{prompt}");
+                for other in ["remember stores", "Remember what", "forget deletes", "Forget a fact"] {
+                    assert_eq!(prompt.contains(other), mode == "chat", "{mode}: {other}: {prompt}");
+                }
+            }
+        },
+    )
+    .await;
+}
+
+#[tokio::test]
 async fn memories_outlive_their_thread_but_not_their_agent() {
     on_every_database(
         |_| obedient(),

@@ -224,6 +224,35 @@ async fn a_run_whose_mode_was_removed_fails_and_gets_no_tools() {
     .await;
 }
 
+#[tokio::test]
+async fn only_a_tool_that_uses_the_sandbox_creates_it() {
+    let script = |_: &_| {
+        Script::function(|request| match request.messages().last() {
+            Some(last) if last["role"] == "tool" => Turn::text("Done."),
+            _ if request.tool_names().contains(&"bash") => {
+                Turn::calls([Call::new("bash", &json!({"command": "true"}))])
+            }
+            _ => Turn::calls([Call::new("remember", &json!({"text": "Ann likes blue."}))]),
+        })
+    };
+    on_every_database(script, async |server| {
+        let caller = server.caller("ann");
+        for (mode, has_sandbox) in [("chat", false), ("code", true)] {
+            let body = json!({"prompt": "x", "mode": mode, "memory_enabled": true});
+            let run = caller.post("/agent/start", body).await.ok();
+            let events = caller.events(&run, 0).await;
+            let result = events.iter().find(|event| event.event == "tool_result").unwrap();
+            assert_eq!(result.data["tool_result"]["is_error"], false, "{result:?}");
+            let project_id = run["project_id"].as_str().unwrap();
+            let folder = server.data_dir().join("workspaces").join(project_id);
+            assert_eq!(folder.exists(), has_sandbox, "{mode}");
+            let rows = server.number("SELECT COUNT(*) FROM sandboxes").await;
+            assert_eq!(rows, i64::from(has_sandbox), "{mode}");
+        }
+    })
+    .await;
+}
+
 #[test]
 fn a_configured_mode_replaces_the_built_in_mode_and_mistakes_name_their_line() {
     let parse = |text: &str| Config::parse("runyard.toml", text);

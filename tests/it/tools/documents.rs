@@ -20,7 +20,7 @@ use serde_json::json;
 
 use super::Shop;
 
-/// Longest permitted time of one document: the time limit of the parser's process, and its end.
+/// Maximum time of one document: the time limit of the parser's process, plus the time to kill the process.
 const MAX_TIME: Duration = Duration::from_secs(40);
 
 fn files() -> PathBuf {
@@ -79,6 +79,24 @@ async fn read_shows_the_pages_and_sheets_of_a_document() {
 }
 
 #[tokio::test]
+async fn pages_without_text_are_shown_as_images() {
+    let shop = shop(&["scan.pdf", "report.pdf"]);
+    let answer = shop
+        .call("read", json!({"path": "scan.pdf", "pages": "2"}))
+        .await
+        .unwrap();
+    assert!(answer.text.contains("probably a scan"), "{answer:?}");
+    if Path::new("/usr/bin/pdftoppm").exists() {
+        assert_eq!(answer.images.len(), 1, "{answer:?}");
+        assert_eq!(answer.images[0].media_type(), "image/jpeg");
+    } else {
+        assert!(answer.text.contains("no pdftoppm"), "{answer:?}");
+    }
+    let text = shop.call("read", json!({"path": "report.pdf"})).await.unwrap();
+    assert!(text.images.is_empty());
+}
+
+#[tokio::test]
 async fn an_unreadable_document_costs_one_sentence() {
     let shop = shop(&["locked.pdf", "locked.xlsx", "report.pdf"]);
     shop.put("bad.pdf", b"%PDF-1.7\nnothing \0 else");
@@ -126,8 +144,8 @@ async fn a_conversion_has_no_workspace_and_little_memory() {
     assert!(script(&shop, "dd if=/dev/zero of=/dev/null bs=1M count=1", b"").await.1);
     assert!(!script(&shop, "dd if=/dev/zero of=/dev/null bs=2G count=1", b"").await.1);
     assert!(!script(&shop, "kill -SEGV $$", b"").await.1);
-    let (text, _) = script(&shop, "yes", b"").await;
-    assert_eq!(text.len(), 1000);
+    let (text, ok) = script(&shop, "yes", &vec![0; 8 << 20]).await;
+    assert_eq!((text.len(), ok), (1000, false));
     // A script that reads no input ends the transfer.
     assert!(script(&shop, "exec <&-; exit 0", &vec![0; 8 << 20]).await.1);
 }

@@ -250,7 +250,7 @@ async fn an_invalid_form_is_refused_and_its_files_are_discarded() {
     assert_eq!(send(&server, most).await.status, 200);
 }
 
-/// Sends a form. Each part is a pair: its headers after `form-data; `, and its content.
+/// Sends a form. Each part is a pair: the text after `Content-Disposition: form-data; `, and the content.
 async fn parts(server: &TranscoderServer, parts: &[(&str, &[u8])]) -> super::service::Told {
     let mut body = Vec::new();
     for (headers, content) in parts {

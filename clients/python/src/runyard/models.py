@@ -222,6 +222,22 @@ class AgentTool:
 
 
 @dataclass(frozen=True, kw_only=True)
+class UnavailableMcpServer:
+    """An MCP server whose tools a run would not have."""
+
+    name: str
+    reason: str
+
+
+class AgentTools(Page[AgentTool]):
+    """The tools of an agent. `unavailable_mcp_servers` lists the agent's MCP servers that cannot be used."""
+
+    def __init__(self, items: list[AgentTool], unavailable_mcp_servers: list[UnavailableMcpServer]) -> None:
+        super().__init__(items)
+        self.unavailable_mcp_servers = unavailable_mcp_servers
+
+
+@dataclass(frozen=True, kw_only=True)
 class McpServerTrial:
     """Whether an MCP server can be used, and its tools or the reason why not."""
 

@@ -1,6 +1,6 @@
 // The form for an agent's settings.
 import { useSignal } from "@preact/signals";
-import type { Agent, AgentTool } from "@runyard/client";
+import type { Agent, AgentTool, AgentTools } from "@runyard/client";
 import { useEffect } from "preact/hooks";
 import { runyard } from "../client";
 import { account, loadAccount } from "../stores/account";
@@ -34,6 +34,7 @@ export function AgentForm({ agent, onSaved }: { agent: Agent | null; onSaved: (a
   const draft = useSignal(draftOf(agent));
   const before = useSignal(draft.value);
   const tools = useSignal<readonly AgentTool[]>(CORE);
+  const unavailable = useSignal<AgentTools["unavailableMcpServers"]>([]);
   const saving = useSignal(false);
   const saved = useSignal<string | null>(null);
   const refused = useSignal<Explained | null>(null);
@@ -43,7 +44,10 @@ export function AgentForm({ agent, onSaved }: { agent: Agent | null; onSaved: (a
       runyard()
         .agents.listTools(agent.agentId)
         .then(
-          (list) => (tools.value = list),
+          (list) => {
+            tools.value = list.tools;
+            unavailable.value = list.unavailableMcpServers;
+          },
           (error) => (refused.value = explainError(error)),
         );
     }
@@ -183,6 +187,11 @@ export function AgentForm({ agent, onSaved }: { agent: Agent | null; onSaved: (a
         </p>
         <McpEditor label="Integrations" agentId={agent?.agentId} servers={now.configuredMcps} onChange={(configuredMcps) => set({ configuredMcps })} onAdd={blankServer} />
         <McpEditor label="Custom servers" agentId={agent?.agentId} servers={now.customMcps} onChange={(customMcps) => set({ customMcps })} onAdd={blankServer} />
+        {unavailable.value.map((server) => (
+          <p key={server.name} class="small bad">
+            The tools of {server.name} are missing: {server.reason}
+          </p>
+        ))}
         {tools.value.some((tool) => tool.server !== "") && (
           <>
             <p class="small dim">The saved agent has these tools of MCP servers:</p>

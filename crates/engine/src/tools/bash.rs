@@ -80,9 +80,10 @@ impl Tool for Bash {
                 command.len()
             )));
         }
+        let sandbox = context.sandbox().await?;
         if background {
             let time_limit = timeout_seconds.map(Duration::from_secs);
-            let starting = context.background.start(&*context.sandbox, &command, time_limit);
+            let starting = context.background.start(&*sandbox, &command, time_limit);
             let id = tokio::select! {
                 id = starting => id?,
                 () = context.cancel.cancelled() => return Err(ToolFailure::Reported("stopped".to_owned())),
@@ -91,13 +92,12 @@ impl Tool for Bash {
                 "[started {id} in the background; read its output with bash_output and end it with bash_kill]"
             )));
         }
-        let most = context.sandbox.max_timeout();
+        let most = sandbox.max_timeout();
         let timeout = timeout_seconds
-            .map_or(context.sandbox.default_timeout(), Duration::from_secs)
+            .map_or(sandbox.default_timeout(), Duration::from_secs)
             .min(most);
         let output = Arc::clone(&context.output);
-        let execution = context
-            .sandbox
+        let execution = sandbox
             .execute(
                 Command {
                     script: command,

@@ -76,7 +76,7 @@ impl Tool for BashOutput {
             wait_for,
         } = files::arguments(arguments)?;
         let process = context.background.find(&id)?;
-        let most = Duration::from_secs(wait_seconds).min(context.sandbox.max_timeout());
+        let most = Duration::from_secs(wait_seconds).min(context.sandbox().await?.max_timeout());
         if !most.is_zero() {
             let mut state = process.state.subscribe();
             let awaited = state

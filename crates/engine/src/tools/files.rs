@@ -38,7 +38,7 @@ where
     F: FnOnce(&Files) -> Result<ToolAnswer, ToolFailure> + Send + 'static,
 {
     let files = Files {
-        workspace: context.sandbox.files(),
+        workspace: context.sandbox().await?.files(),
         cancel: context.cancel.clone(),
         deadline: Instant::now() + MAX_TIME,
     };

@@ -31,6 +31,9 @@ pub const MAX_BYTES: usize = 64 << 10;
 /// Maximum bytes read per call, including the lines before the offset.
 pub const MAX_SCANNED_BYTES: u64 = 1 << 30;
 
+/// Maximum number of pages without text that one call shows as images.
+const MAX_SCANS: usize = 4;
+
 /// The `read` tool.
 pub struct Read;
 
@@ -103,7 +106,8 @@ impl Tool for Read {
 async fn document(arguments: &Arguments, context: &ToolContext) -> Result<Option<ToolAnswer>, ToolFailure> {
     let path = &arguments.path;
     let selection = pages::Selection::of(arguments)?;
-    let found = documents::find(&*context.sandbox, path).await;
+    let sandbox = context.sandbox().await?;
+    let found = documents::find(&*sandbox, path).await;
     let found = found.map_err(|error| files::told(path, &error))?;
     let Some(found) = found.filter(|found| found.is_binary || selection.is_given()) else {
         return match selection.is_given() {
@@ -113,13 +117,43 @@ async fn document(arguments: &Arguments, context: &ToolContext) -> Result<Option
             false => Ok(None),
         };
     };
-    let read = documents::read(&*context.sandbox, path, found);
+    let read = documents::read(&*sandbox, path, found);
     let document = tokio::select! {
         biased;
         () = context.cancel.cancelled() => return Err(ToolFailure::Reported("stopped".to_owned())),
         read = read => read.map_err(|why| ToolFailure::Reported(format!("{path}: {why}")))?,
     };
-    pages::shown(&document, &selection, arguments.offset, arguments.limit).map(Some)
+    let mut answer = pages::shown(&document, &selection, arguments.offset, arguments.limit)?;
+    let scans = selection.scans(&document);
+    tokio::select! {
+        biased;
+        () = context.cancel.cancelled() => return Err(ToolFailure::Reported("stopped".to_owned())),
+        () = show_scans(path, &scans, context, &mut answer) => {}
+    }
+    Ok(Some(answer))
+}
+
+/// Adds pages without text as images, up to [`MAX_SCANS`].
+async fn show_scans(path: &str, pages: &[usize], context: &ToolContext, answer: &mut ToolAnswer) {
+    for page in pages.iter().take(MAX_SCANS) {
+        let image = match documents::render(&*context.sandbox, path, *page).await {
+            Ok(bytes) => Image::read(&format!("{path} page {page}"), None, bytes).map_err(|fault| fault.to_string()),
+            Err(why) => Err(why),
+        };
+        match image {
+            Ok(image) => answer.images.push(image),
+            Err(why) => {
+                let _ = write!(answer.text, "\n[pages without text are not shown as images: {why}]");
+                return;
+            }
+        }
+    }
+    if pages.len() > MAX_SCANS {
+        let _ = write!(
+            answer.text,
+            "\n[the first {MAX_SCANS} pages without text are shown as images; select other pages to see them]"
+        );
+    }
 }
 
 fn read(files: &Files, arguments: &Arguments) -> Result<ToolAnswer, ToolFailure> {

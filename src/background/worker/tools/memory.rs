@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{Extra, notify};
 use crate::{
-    agents::{self, version::Instructions},
+    agents::{memory::NAMES, tools::Access, version::Instructions},
     app::App,
     error::Result,
     llm::ChatMessage,
@@ -13,20 +13,19 @@ use crate::{
     v1::NoticeKind,
 };
 
-/// A run has memory only if it may use this tool.
-pub(in super::super) const NAME: &str = agents::memory::NAMES[0];
-
 /// Adds the memory tools. Also adds the memories that the model receives with the last user message of `history`, and
-/// a notice that lists them.
+/// a notice that lists them. A run that may use none of the tools has no memory.
 pub(in super::super) async fn add(
     app: &App,
     run: &Run,
     agent: &Instructions,
+    access: Access<'_>,
     history: &[ChatMessage],
     log: &Arc<RunLog>,
     extra: &mut Extra,
 ) -> Result<()> {
-    let Some(memory) = RunMemory::of(app, run, agent.memory) else {
+    let memory = RunMemory::of(app, run, agent.memory);
+    let Some(memory) = memory.filter(|_| NAMES.iter().any(|name| access.allows(name))) else {
         return Ok(());
     };
     let last = history.iter().rev().find_map(|message| match message {
@@ -39,7 +38,7 @@ pub(in super::super) async fn add(
         notify(log, NoticeKind::MemoriesUsed, &listed(&facts));
     }
     extra.tools.extend(memories::tools::of_run(&memory));
-    extra.sections.push(section(&facts));
+    extra.sections.push(section(&facts, |name| access.allows(name)));
     Ok(())
 }
 

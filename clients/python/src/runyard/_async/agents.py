@@ -16,6 +16,7 @@ from runyard.models import (
     AgentIcon,
     AgentSkill,
     AgentTool,
+    AgentTools,
     AgentVersion,
     AgentVersionComparison,
     IfBusy,
@@ -25,6 +26,7 @@ from runyard.models import (
     Mode,
     Page,
     ToolSetting,
+    UnavailableMcpServer,
     to_message,
 )
 
@@ -238,11 +240,12 @@ class AsyncAgents:
         )
         return await self._transport.load(methods.COMPARE_VERSIONS, request, AgentVersionComparison)
 
-    async def tools(self, agent_id: str) -> Page[AgentTool]:
-        """Returns the tools, and whether the agent's current version may use them."""
+    async def tools(self, agent_id: str) -> AgentTools:
+        """Returns the tools, whether the agent's current version may use them, and the unavailable MCP servers."""
         request = to_message(methods.LIST_TOOLS.request, agent_id=agent_id)
         answer = await self._transport.call(methods.LIST_TOOLS, request)
-        return pages(answer.tools, AgentTool, "")
+        unavailable = pages(answer.unavailable_mcp_servers, UnavailableMcpServer, "")
+        return AgentTools(pages(answer.tools, AgentTool, ""), unavailable)
 
     async def test_mcp_server(self, server: McpServer | Mapping[str, Any], agent_id: str = "") -> McpServerTrial:
         """Connects to an MCP server and lists its tools. `agent_id` names the agent whose stored headers are used."""

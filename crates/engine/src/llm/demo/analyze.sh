@@ -1,7 +1,7 @@
 #!/bin/sh
 # Usage: sh analyze.sh FILE TASK
-# Analyzes a table (CSV or TSV): writes output/report.md and output/chart.svg, and prints a summary. Columns that the
-# task names are preferred. The script needs only sh and awk.
+# Analyzes a table (CSV or TSV): writes output/report.md and output/chart.svg, and prints a summary. If
+# the task contains names of columns, the report is about these columns. The script needs only sh and awk.
 export LC_ALL=C FILE="$1" TASK="$2" SCRIPT="$0"
 mkdir -p output && exec awk '
 # ---- Values

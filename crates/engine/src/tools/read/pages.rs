@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::{Arguments, MAX_BYTES, MAX_LINES};
 use crate::{
-    documents::{Document, Part},
+    documents::{Document, Kind, Part, described},
     tools::{ToolAnswer, ToolFailure},
 };
 
@@ -41,6 +41,22 @@ impl Selection {
         *self != Self::All
     }
 
+    /// Returns the numbers of the selected pages of a PDF file that have no text.
+    pub fn scans(&self, document: &Document) -> Vec<usize> {
+        if document.kind != Kind::Pdf {
+            return Vec::new();
+        }
+        let range = match self {
+            Self::Pages(first, last) => *first..=*last,
+            Self::All | Self::Sheet(_) => 1..=document.parts.len(),
+        };
+        let numbered = document.parts.iter().enumerate().map(|(index, part)| (index + 1, part));
+        numbered
+            .filter(|(number, part)| range.contains(number) && part.text.is_empty())
+            .map(|(number, _)| number)
+            .collect()
+    }
+
     fn parts<'a>(&self, document: &'a Document) -> Result<&'a [Part], ToolFailure> {
         let parts = &document.parts;
         match self {
@@ -68,24 +84,6 @@ impl Selection {
             }
         }
     }
-}
-
-/// Describes a document in one line: its format, size in pages, title and what was left out.
-pub fn described(document: &Document) -> String {
-    let count = document.total_parts;
-    let mut line = format!("{}, {count} {}", document.kind.name(), document.unit.word(count));
-    if let Some(title) = &document.title {
-        let _ = write!(line, ", title {title:?}");
-    }
-    for note in &document.notes {
-        let _ = write!(line, "; {note}");
-    }
-    if document.parts.len() < count {
-        let _ = write!(line, "; only the first {} can be read", document.parts.len());
-    } else if document.truncated {
-        line.push_str("; its end is left out because it is too long");
-    }
-    line
 }
 
 /// Returns the selected parts, from the line `offset` on. The first line describes the document.

@@ -164,7 +164,7 @@ fn contents(request: &ModelRequest, profile: &Profile) -> Value {
         .collect()
 }
 
-/// Returns the parts of images, each after a part with its name.
+/// Returns two parts of the message per image: the image's name as text, and the image.
 fn image_parts(images: &[Image]) -> impl Iterator<Item = Value> {
     images.iter().flat_map(|image| {
         let data = json!({"mimeType": image.media_type(), "data": image.base64()});
