@@ -162,6 +162,7 @@ fn headers<'a>(lines: impl Iterator<Item = &'a str>, head: &mut String) -> Resul
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, clippy::panic, reason = "a panic fails the test")]
 mod tests {
     use super::*;
 

@@ -49,13 +49,18 @@ impl Entry {
         // The suffix starts with a dot. The rest must be a host.
         let plain = if is_suffix { rest.strip_prefix('.')? } else { rest };
         let (host, port) = authority(plain)?;
-        let has_dot = host.contains('.');
-        let name = match is_suffix {
-            // A star for a whole top-level domain is a mistake.
-            true if !has_dot || host.parse::<std::net::Ipv4Addr>().is_ok() => return None,
-            true => format!(".{host}"),
-            false => host,
-        };
+        if !is_suffix {
+            return Some(Self {
+                name: host,
+                is_suffix,
+                port,
+            });
+        }
+        // A star for a whole top-level domain is a mistake.
+        if !host.contains('.') || host.parse::<std::net::Ipv4Addr>().is_ok() {
+            return None;
+        }
+        let name = format!(".{host}");
         Some(Self { name, is_suffix, port })
     }
 }
@@ -97,6 +102,7 @@ fn is_name(text: &str) -> bool {
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a panic fails the test")]
 mod tests {
     use super::*;
 

@@ -85,6 +85,7 @@ fn is_power_of_ten(count: u64) -> bool {
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a panic fails the test")]
 mod tests {
     use super::*;
 

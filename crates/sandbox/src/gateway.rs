@@ -161,7 +161,8 @@ fn with_message<T>(use_it: impl FnOnce(&mut libc::msghdr) -> io::Result<T>) -> i
 }
 
 /// Size of a descriptor in a message.
-const DESCRIPTOR_BYTES: u32 = size_of::<RawFd>() as u32;
+const DESCRIPTOR_BYTES: u32 = 4;
+const _: () = assert!(size_of::<RawFd>() == 4);
 
 fn send(socket: RawFd, descriptor: RawFd) -> io::Result<()> {
     with_message(|message| {

@@ -97,6 +97,7 @@ impl Unread {
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a panic fails the test")]
 mod tests {
     use super::RecentOutput;
 

@@ -121,7 +121,7 @@ async fn a_run_lists_loads_and_mounts_its_skills() {
             !prompt.contains("unused") && !prompt.contains("How to use csv"),
             "{prompt}"
         );
-        assert_eq!(sent.tool_names().len(), 7);
+        assert_eq!(sent.tool_names().len(), 9);
     })
     .await;
 }
