@@ -5,6 +5,7 @@ use runyard::{
     images::Image,
     llm::ChatMessage,
     tools::{Effect, ToolAnswer},
+    v1::run_event::Event,
 };
 
 use super::script::{Stage, answer, assistant, call, text};
@@ -70,4 +71,30 @@ async fn a_model_without_vision_is_told_about_the_images_of_a_tool() {
         format!("drawn\n[image chart.png: image/png, 1000 × 750 pixels, {size} bytes; you cannot see images]")
     );
     assert!(!is_error);
+}
+
+#[tokio::test]
+async fn images_that_do_not_fit_the_window_are_left_out_with_a_notice() {
+    let mut stage = Stage::new(vec![text("Done.")]);
+    stage.job.model.name = "test/seeing".to_owned();
+    stage.job.model.context_window = 15_000;
+    stage.job.model.max_output_tokens = 1_000;
+    stage.job.history = (0..20).map(|number| sent("look", &format!("{number}.png"))).collect();
+    let played = stage.run().await;
+    played.assert_completed();
+    let events = played.log.events.lock().unwrap();
+    let notice = events.iter().find_map(|event| match event {
+        Event::Notice(notice) => Some(notice.message.as_str()),
+        _ => None,
+    });
+    assert_eq!(
+        notice,
+        Some("The conversation did not fit the model's context window: 10 images were left out.")
+    );
+    let shown: Vec<usize> = played
+        .last_sent()
+        .iter()
+        .map(|message| message.images().len())
+        .collect();
+    assert_eq!(shown, [[0; 10], [1; 10]].concat());
 }

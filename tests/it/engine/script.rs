@@ -9,8 +9,8 @@ use std::{
 use async_trait::async_trait;
 use futures::{StreamExt, future::BoxFuture, stream};
 use runyard::{
-    config::Config,
-    engine::{self, Budget, Error, Job, ModelLimits, Outcome, Recorded, Result, Sink, StoredMessage},
+    config::{Config, VisionSettings},
+    engine::{self, Budget, Error, Job, ModelLimits, Outcome, Recorded, Result, Sink, StoredMessage, config::Vision},
     llm::{
         Carried, ChatMessage, EndReason, Llm, LlmError, ModelEvent, ModelRequest, ModelStream, TokenUsage, ToolRequest,
         ToolSpec,
@@ -148,6 +148,12 @@ impl Llm for Script {
         } else {
             pieces.boxed()
         }
+    }
+
+    /// The model `test/seeing` sees images; all other models do not.
+    fn vision(&self, model: &str, mut over: VisionSettings) -> Vision {
+        over.images = Some(model == "test/seeing");
+        over.into()
     }
 }
 

@@ -89,6 +89,13 @@ fn fine(kind: ProviderKind) -> Turn {
     Turn::stream(frames.concat())
 }
 
+/// Returns the conversation in the body of a request.
+fn messages(body: &Value) -> &Value {
+    let names = ["messages", "contents", "input"];
+    let found = names.iter().find(|name| body[**name].is_array());
+    &body[*found.unwrap()]
+}
+
 #[tokio::test]
 async fn each_protocol_sends_images_in_its_form() {
     let (sent, returned) = (png(30, 20), picture(ImageFormat::Jpeg, 8, 8));
@@ -98,11 +105,6 @@ async fn each_protocol_sends_images_in_its_form() {
         format!("data:image/jpeg;base64,{b}"),
     );
     let images = [image("a.png", &sent), image("b.jpg", &returned)];
-    let messages = |body: &Value| match body {
-        body if body["messages"].is_array() => body["messages"].clone(),
-        body if body["contents"].is_array() => body["contents"].clone(),
-        body => body["input"].clone(),
-    };
     let table = [
         (
             ProviderKind::OpenAi,
@@ -188,7 +190,7 @@ async fn each_protocol_sends_images_in_its_form() {
     ];
     for (kind, model, expected) in table {
         let sent = body(kind, conversation(model, &images[..1], &images[1..])).await;
-        assert_eq!(messages(&sent), expected, "{kind:?}");
+        assert_eq!(*messages(&sent), expected, "{kind:?}");
     }
 }
 

@@ -33,19 +33,20 @@ pub(super) fn fit(image: &Image, vision: &Vision) -> Result<Image, ImageFault> {
     let mut side = longest.min(vision.max_side);
     for _ in 0..MAX_SIZES {
         let scaled = scale(&decoded, side);
-        let formats: &[ImageFormat] = match is_drawn {
-            true => &[ImageFormat::Png, ImageFormat::Jpeg],
-            false => &[ImageFormat::Jpeg],
+        let formats: &[ImageFormat] = if is_drawn {
+            &[ImageFormat::Png, ImageFormat::Jpeg]
+        } else {
+            &[ImageFormat::Jpeg]
         };
         for format in formats {
             let bytes = encode(&scaled, *format)?;
             if bytes.len() <= vision.max_bytes {
-                let size = (scaled.width(), scaled.height());
+                let dimensions = (scaled.width(), scaled.height());
                 return Ok(Image::of(
                     inner.name.clone(),
                     inner.path.clone(),
                     *format,
-                    size,
+                    dimensions,
                     bytes.into(),
                 ));
             }
@@ -67,9 +68,9 @@ fn decode(image: &Image) -> Result<DynamicImage, ImageFault> {
         return Err(ImageFault("decoding it needs too much memory".to_owned()));
     }
     let orientation = decoder.orientation().map_err(damaged)?;
-    let mut decoded = DynamicImage::from_decoder(decoder).map_err(damaged)?;
-    decoded.apply_orientation(orientation);
-    Ok(decoded)
+    let mut picture = DynamicImage::from_decoder(decoder).map_err(damaged)?;
+    picture.apply_orientation(orientation);
+    Ok(picture)
 }
 
 /// Scales the image to a longest side, with 8 bits per color.

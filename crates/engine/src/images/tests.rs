@@ -7,8 +7,12 @@ use image::{DynamicImage, ImageFormat, RgbImage, RgbaImage};
 use super::*;
 use crate::config::VisionSettings;
 
+fn low(number: u32) -> u8 {
+    number.to_le_bytes()[0]
+}
+
 fn picture(width: u32, height: u32) -> DynamicImage {
-    RgbImage::from_fn(width, height, |x, y| image::Rgb([(x % 256) as u8, (y % 256) as u8, 7])).into()
+    RgbImage::from_fn(width, height, |x, y| image::Rgb([low(x), low(y), 7])).into()
 }
 
 fn written(picture: &DynamicImage, format: ImageFormat) -> Vec<u8> {
@@ -60,7 +64,8 @@ async fn a_large_image_is_scaled_and_keeps_its_shape() {
 
 #[tokio::test]
 async fn an_image_of_too_many_bytes_becomes_smaller() {
-    let noise = |x: u32, y: u32| (x.wrapping_mul(2_654_435_761) ^ y.wrapping_mul(40_503).wrapping_mul(x | 1)) as u8;
+    let noise =
+        |x: u32, y: u32| low((x.wrapping_mul(2_654_435_761) ^ y.wrapping_mul(40_503).wrapping_mul(x | 1)) >> 13);
     let picture = RgbImage::from_fn(400, 400, |x, y| image::Rgb([noise(x, y), noise(y, x), noise(x + 9, y)]));
     let image = Image::read("a", None, written(&picture.into(), ImageFormat::Png)).unwrap();
     assert!(image.size() > 100_000, "{}", image.size());

@@ -91,7 +91,7 @@ impl<'a> Turn<'a> {
         for message in &request.messages {
             match message {
                 ChatMessage::User { text, .. } => {
-                    (task, latest, results) = (text, named_file(text).or(latest), Vec::new())
+                    (task, latest, results) = (text, named_file(text).or(latest), Vec::new());
                 }
                 ChatMessage::Tool {
                     name, text, is_error, ..

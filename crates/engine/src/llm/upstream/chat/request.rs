@@ -107,15 +107,15 @@ fn mark(messages: &mut [Value]) {
         if !marked.contains(&position) {
             continue;
         }
-        let marker = json!({"type": "ephemeral"});
+        let ephemeral = json!({"type": "ephemeral"});
         match &mut message["content"] {
             Value::String(text) if !text.is_empty() => {
-                message["content"] = json!([{"type": "text", "text": text, "cache_control": marker}]);
+                message["content"] = json!([{"type": "text", "text": text, "cache_control": ephemeral}]);
             }
             // Only texts may have a marker.
             Value::Array(parts) => {
                 if let Some(text) = parts.iter_mut().rfind(|part| part["type"] == "text") {
-                    text["cache_control"] = marker;
+                    text["cache_control"] = ephemeral;
                 }
             }
             _ => {}
