@@ -18,13 +18,13 @@ pub struct Document {
     pub kind: Kind,
     /// The title that the document states.
     pub title: Option<String>,
-    /// What a part is.
+    /// Kind of the parts.
     pub unit: Unit,
     /// The pages, sheets, slides, chapters or parts, in order.
     pub parts: Vec<Part>,
     /// Number of parts of the document, including those that were left out at the end.
     pub total_parts: usize,
-    /// What was left out, one sentence each.
+    /// Sentences on content that was left out.
     pub notes: Vec<String>,
     /// True if text was left out because the document is long.
     pub truncated: bool,

@@ -3,6 +3,10 @@
 //! The reader follows groups, destinations, code pages and Unicode escapes of the RTF specification 1.9.1. It accepts any
 //! bytes, and the depth of groups is bounded.
 
+mod names;
+#[cfg(test)]
+mod tests;
+
 use encoding_rs::{Encoding, WINDOWS_1252};
 
 use crate::{
@@ -14,47 +18,6 @@ use crate::{
 
 /// Maximum depth of groups; deeper ones are read like the group around them.
 const MAX_DEPTH: usize = 500;
-/// Groups that are not text of the document.
-const SKIPPED: &[&str] = &[
-    "fonttbl",
-    "colortbl",
-    "stylesheet",
-    "info",
-    "pict",
-    "object",
-    "themedata",
-    "datastore",
-    "filetbl",
-    "listtable",
-    "listoverridetable",
-    "revtbl",
-    "rsidtbl",
-    "generator",
-    "xmlnstbl",
-    "latentstyles",
-    "fldinst",
-    "pntext",
-    "pntxta",
-    "pntxtb",
-    "private",
-    "header",
-    "headerl",
-    "headerr",
-    "headerf",
-    "footer",
-    "footerl",
-    "footerr",
-    "footerf",
-    "nonshppict",
-    "bkmkstart",
-    "bkmkend",
-    "annotation",
-    "atnid",
-    "atnauthor",
-    "wgrffmtfilter",
-    "template",
-    "nonesttables",
-];
 
 pub fn read(bytes: &[u8]) -> Document {
     let mut builder = Builder::new(Kind::Rtf, Unit::Part);
@@ -231,7 +194,7 @@ impl<'a> Reader<'a> {
                 self.state.is_skipped = true;
                 self.state.is_font_table = true;
             }
-            word if SKIPPED.contains(&word) => self.state.is_skipped = true,
+            word if names::SKIPPED.contains(&word) => self.state.is_skipped = true,
             // The result of a shape's text is a destination within a skipped one.
             "shptxt" => self.state.is_skipped = false,
             "v" | "deleted" => self.state.is_unseen = is_on,
@@ -299,22 +262,8 @@ impl<'a> Reader<'a> {
     }
 
     fn font_charset(&mut self, charset: i32) {
-        let page = match charset {
-            77 => 10000,
-            128 => 932,
-            129 => 949,
-            134 => 936,
-            136 => 950,
-            161 => 1253,
-            162 => 1254,
-            163 => 1258,
-            177 => 1255,
-            178 => 1256,
-            186 => 1257,
-            204 => 1251,
-            222 => 874,
-            238 => 1250,
-            _ => return,
+        let Some(page) = names::page_of_charset(charset) else {
+            return;
         };
         if let Some(encoding) = of_code_page(page)
             && self.fonts.len() < 1000
@@ -406,51 +355,5 @@ impl<'a> Reader<'a> {
             self.text.push_str(&markdown::table(&table));
             self.text.push('\n');
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn text(rtf: &[u8]) -> String {
-        let document = read(rtf);
-        document
-            .parts
-            .into_iter()
-            .map(|part| part.text)
-            .collect::<Vec<_>>()
-            .join("\n\n")
-    }
-
-    #[test]
-    fn code_pages_unicode_and_fallbacks_are_decoded() {
-        assert_eq!(
-            text(br"{\rtf1\ansi\ansicpg1252 Gr\'fc\'dfe\par \u8364?\u-10179 ?\u-8704 ?!}"),
-            "Grüße\n\n€😀!"
-        );
-        assert_eq!(text(br"{\rtf1\ansicpg1251 \'cf\'f0\'e8}"), "При");
-        let fonts = br"{\rtf1{\fonttbl{\f0\fcharset0 Arial;}{\f1\fcharset128 MS;}}\f1\'93\'fa\'96\'7b\f0\'e9}";
-        assert_eq!(text(fonts), "日本é");
-        assert_eq!(text(br"{\rtf1 {\uc2\u246 oe}x \u246\'f6y}"), "öx öy");
-    }
-
-    #[test]
-    fn paragraphs_and_tables_are_kept_and_other_groups_are_not() {
-        let rtf = br"{\rtf1{\info{\title no}}{\*\generator no;}{\pict 0102}one\line two\par{\v no}{\deleted no}
-\trowd\cellx1\cellx2\pard\intbl a\cell b\par c\cell\row\trowd\intbl 1\cell 2\cell\row\pard after\par \{x\}}";
-        assert_eq!(
-            text(rtf),
-            "one\ntwo\n\n| a | b<br>c |\n| --- | --- |\n| 1 | 2 |\n\nafter\n\n{x}"
-        );
-    }
-
-    #[test]
-    fn any_bytes_are_accepted() {
-        let deep = format!("{{\\rtf1 {}deep", "{".repeat(100_000));
-        assert_eq!(text(deep.as_bytes()), "deep");
-        assert_eq!(text(br"{\rtf1 a}}}}b\'"), "ab");
-        assert_eq!(text(b"{\\rtf1 \\bin99999999999 x"), "x");
-        assert_eq!(text(b"\\u"), "");
     }
 }
