@@ -51,7 +51,7 @@ pub(super) fn colour(field: &'static str, value: &str) -> Result<()> {
     }
     Err(Error::invalid_field(
         field,
-        format!("{field} must be a colour like #6366F1"),
+        format!("{field} must be a colour such as #6366F1"),
     ))
 }
 

@@ -19,8 +19,8 @@ use crate::{
 /// Apply the database migrations and exit.
 #[derive(Args, Debug)]
 pub(super) struct Migrate {
-    /// Make this the data folder of the PostgreSQL database. Stop all servers first. This moves no files: copy them
-    /// from the old data folder beforehand.
+    /// Make the folder of --data-dir the data folder of the PostgreSQL database. Stop all servers first. This moves no
+    /// files: copy them from the old data folder beforehand.
     #[arg(long)]
     adopt_data_dir: bool,
 }

@@ -41,7 +41,8 @@ pub(super) struct Run {
     /// Model to use [default: the agent's model].
     #[arg(long)]
     model: Option<String>,
-    /// Mode of the run, such as code, chat or plan [default: code]. An unknown name lists the server's modes.
+    /// Mode of the run, such as code, chat or plan [default: code]. With an unknown name, the error lists the server's
+    /// modes.
     #[arg(long, value_name = "NAME")]
     mode: Option<String>,
     /// Reasoning effort of the model [default: the effort that the model is configured with].

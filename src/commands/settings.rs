@@ -28,7 +28,8 @@ Environment:
   RUNYARD_OPENAI_MODEL      model on that server
   RUNYARD_SERVER            server for `run`, `agents` and `tier` [default: RUNYARD_LISTEN]
   RUNYARD_TOKEN             token for that server [default: one for the local account]
-  RUNYARD_LOG               log filter, such as info or runyard=debug";
+  RUNYARD_LOG               log filter, such as info or runyard=debug
+  all variables: docs/configuration.md";
 
 /// Options common to all commands.
 #[derive(Args, Debug)]

@@ -147,7 +147,10 @@ pub(super) fn check(modes: &[Mode]) -> std::result::Result<(), Mistake<'_>> {
             return wrong("name", format!("the name {} occurs twice", mode.name));
         }
         if let Some(tool) = mode.tools.iter().find(|tool| !is_plain(tool, "_-.:*")) {
-            let what = format!("the mode {} names {tool:?}, which is not the name of a tool", mode.name);
+            let what = format!(
+                "the mode {} names {tool:?}, which is not a valid tool name; use letters, digits and _ - . : *",
+                mode.name
+            );
             return wrong("tools", what);
         }
         let limits = [

@@ -146,7 +146,7 @@ fn headers<'a>(lines: impl Iterator<Item = &'a str>, head: &mut String) -> Resul
         if key == "transfer-encoding" {
             return Err(refuse(
                 "411 Length Required",
-                "send the body with a Content-Length, or use https",
+                "the proxy does not support Transfer-Encoding; send the body with a Content-Length, or use https",
             ));
         }
         if key == "content-length" {

@@ -60,7 +60,9 @@ impl Notices {
             if hosts == MAX_HOSTS && !counts.contains_key(&key) {
                 // This entry only records that the limit was reported.
                 counts.insert(key, 1);
-                "Commands request more hosts over the network. They get no further notices.".to_owned()
+                format!(
+                    "Commands have requested more than {MAX_HOSTS} hosts; requests to further hosts are not reported."
+                )
             } else {
                 let count = counts.entry(key).or_default();
                 *count += 1;
@@ -124,7 +126,7 @@ mod tests {
         }
         let told = told.lock().unwrap();
         assert_eq!(told.len(), MAX_HOSTS + 1);
-        assert!(told.last().unwrap().contains("no further notices"));
+        assert!(told.last().unwrap().contains("more than 100 hosts"));
         assert_eq!(notices.counts.lock().unwrap().len(), MAX_HOSTS + 1);
     }
 }

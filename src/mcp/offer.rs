@@ -143,7 +143,7 @@ impl Offer {
             let missing: Vec<&str> = missing.into_iter().collect();
             let missing = missing.join(", ");
             self.notes.push(format!(
-                "MCP server {server:?} does not have these enabled tools: {missing}."
+                "MCP server {server:?} has no tools with these names from enabled_tools: {missing}."
             ));
         }
     }

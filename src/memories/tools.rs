@@ -129,7 +129,8 @@ impl Tool for Forget {
 }
 
 fn read<T: serde::de::DeserializeOwned>(arguments: Value) -> Result<T, ToolFailure> {
-    serde_json::from_value(arguments).map_err(|error| ToolFailure::Reported(format!("invalid arguments: {error}")))
+    serde_json::from_value(arguments)
+        .map_err(|error| ToolFailure::Reported(format!("the arguments are invalid: {error}")))
 }
 
 fn answer(text: String) -> ToolAnswer {

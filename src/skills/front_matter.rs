@@ -41,7 +41,9 @@ impl FrontMatter {
 
 pub(super) fn read(text: &str) -> Result<(FrontMatter, &str)> {
     let Some((yaml, instructions)) = split(text) else {
-        return Err(refused("must start with front matter between two lines ---"));
+        return Err(refused(
+            "must start with front matter: YAML between two lines that contain only \"---\"",
+        ));
     };
     if text.contains('\0') {
         return Err(refused("must not contain the character NUL"));
@@ -84,15 +86,17 @@ impl FrontMatter {
         for (field, value) in [("license", &self.license), ("compatibility", &self.compatibility)] {
             let is_wrong = |text: &String| text.trim().is_empty() || text.chars().count() > MAX_LINE;
             if value.as_ref().is_some_and(is_wrong) {
-                return Err(refused(format!(
-                    "must have 1 to {MAX_LINE} characters in {field}, or no {field}"
+                return Err(refused_field(format!(
+                    "{field} in {SKILL_FILE} must have 1 to {MAX_LINE} characters; omit it if it is empty"
                 )));
             }
         }
         let metadata: usize = self.metadata.iter().map(|(key, value)| key.len() + value.len()).sum();
         for (field, bytes) in [("metadata", metadata), ("allowed-tools", self.allowed_tools.len())] {
             if bytes > MAX_MORE {
-                return Err(refused(format!("must have at most {MAX_MORE} bytes in {field}")));
+                return Err(refused_field(format!(
+                    "{field} in {SKILL_FILE} must have at most {MAX_MORE} bytes"
+                )));
             }
         }
         Ok(())
@@ -122,7 +126,11 @@ fn one_line(text: &str) -> String {
 }
 
 fn refused(what: impl std::fmt::Display) -> Error {
-    Error::invalid_field("archive", format!("{SKILL_FILE} {what}"))
+    refused_field(format!("{SKILL_FILE} {what}"))
+}
+
+fn refused_field(what: String) -> Error {
+    Error::invalid_field("archive", what)
 }
 
 #[cfg(test)]
@@ -170,7 +178,13 @@ mod tests {
             assert!(refused.message().contains(what), "{front}: {}", refused.message());
         }
         for text in ["", "# Steps", "---\nname: good\ndescription: x\n"] {
-            assert!(read(text).unwrap_err().message().contains("two lines ---"), "{text}");
+            assert!(
+                read(text)
+                    .unwrap_err()
+                    .message()
+                    .contains("two lines that contain only"),
+                "{text}"
+            );
         }
     }
 }

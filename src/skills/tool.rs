@@ -40,8 +40,9 @@ impl RunSkill {
 pub fn spec() -> ToolSpec {
     ToolSpec {
         name: NAME.to_owned(),
-        description: "Loads a skill: instructions for a certain kind of task, which may refer to files. Load a skill before you work \
-                      on a task that its description covers. With `file`, returns a text file of the skill instead."
+        description: "Loads a skill: instructions for a kind of task. The instructions may refer to files of the skill. Load a skill \
+                      before you work on a task that its description covers. With `file`, returns a text file of the skill \
+                      instead."
             .to_owned(),
         parameters: json!({
             "type": "object",

@@ -12,7 +12,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const MAX_REASON: usize = 300;
 
 pub(super) const NOT_PERMITTED: &str =
-    "the address of the host is not public; only the operator can permit other addresses (web.allow_private_addresses)";
+    "the host has no public address; only the operator can permit private addresses (web.allow_private_addresses)";
 
 /// Returns a client that follows no redirects. The caller checks each target itself.
 pub(super) fn client() -> ClientBuilder {

@@ -131,7 +131,10 @@ impl Fetcher {
         let is_packed = match encoding.as_str() {
             "" | "identity" => false,
             "gzip" | "x-gzip" => true,
-            other => return Err(about(&url, &format!("the page is compressed with {other:?}"))),
+            other => {
+                let why = format!("the page is compressed with {other:?}, which is not supported");
+                return Err(about(&url, &why));
+            }
         };
         let converted = on_blocking_thread(&self.conversions, move || {
             if is_packed {

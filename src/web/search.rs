@@ -102,7 +102,12 @@ impl Searcher {
             .await
             .map_err(failed)?;
         let hits = self.provider.hits(&body.bytes);
-        let mut hits = hits.map_err(|_| failed("the provider's answer has an unknown form".to_owned()))?;
+        let mut hits = hits.map_err(|_| {
+            failed(
+                "the provider's response has an unexpected format; the operator of this server must check web.search"
+                    .to_owned(),
+            )
+        })?;
         hits.truncate(self.max_results);
         Ok(hits)
     }

@@ -135,7 +135,7 @@ fn holder(asked: &v1::ListMemoriesRequest) -> Result<Option<Holder>> {
     match (agent_id, asked.account_only) {
         (Some(_), true) => Err(Error::invalid_field(
             "account_only",
-            "account_only and agent_id exclude each other; set only one of them",
+            "account_only and agent_id are mutually exclusive; set only one of them",
         )),
         (Some(agent_id), false) => Ok(Some(Holder::Agent(agent_id))),
         (None, true) => Ok(Some(Holder::Account)),
@@ -151,7 +151,7 @@ fn new_text(asked: v1::UpdateMemoryRequest) -> Result<Option<String>> {
         if !["text", "memory_id", "update_mask", "*"].contains(&path.as_str()) {
             return Err(Error::invalid_field(
                 "update_mask",
-                format!("update_mask: {path:?} is not an updatable field of a memory"),
+                format!("update_mask: {path:?} is not an updatable field of a memory; the updatable field is text"),
             ));
         }
     }

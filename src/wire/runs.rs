@@ -203,7 +203,9 @@ impl Runs {
                 .or_else(|| newest.get(&run.id).copied())
                 .unwrap_or_default();
             if *after > last {
-                let message = format!("the run has {last} events; the cursor {after} is past the end");
+                let message = format!(
+                    "the run has {last} events; the cursor {after} is past the end; use a cursor of {last} or less"
+                );
                 return Err(Error::new(Code::CursorBeyondEnd, message));
             }
         }

@@ -133,7 +133,7 @@ fn new_name(asked: v1::UpdateThreadRequest) -> Result<Option<String>> {
         if !["name", "thread_id", "update_mask", "*"].contains(&path.as_str()) {
             return Err(Error::invalid_field(
                 "update_mask",
-                format!("update_mask: {path:?} is not an updatable field of a thread"),
+                format!("update_mask: {path:?} is not an updatable field of a thread; the updatable field is name"),
             ));
         }
     }

@@ -572,7 +572,7 @@ test("a skill is uploaded, added to an agent, and deleted", LIMIT, async () => {
     await page.getByRole("heading", { name: "No skills yet" }).waitFor();
     const archive = { name: "csv-report.zip", mimeType: "application/zip", buffer: Buffer.from(SKILL, "base64") };
     await page.getByLabel("Zip archive of a skill").setInputFiles(archive);
-    await page.getByText("Stored csv-report, version 1.").first().waitFor();
+    await page.getByText("Uploaded csv-report, version 1.").first().waitFor();
     await visited.screenshot("skills");
     await page.getByLabel("Zip archive of a skill").setInputFiles({ ...archive, buffer: Buffer.from("no archive") });
     await page.getByRole("alert").waitFor();

@@ -45,8 +45,10 @@ pub fn read(bytes: &[u8]) -> Result<Document, Unreadable> {
             .map_or_else(String::new, |name| format!(": {name}"));
         builder.push(format!("Chapter {}{name}", index + 1), page.markdown);
     }
-    if lost > 0 {
-        builder.note(format!("{lost} chapters could not be read"));
+    match lost {
+        0 => {}
+        1 => builder.note("1 chapter could not be read"),
+        _ => builder.note(format!("{lost} chapters could not be read")),
     }
     let document = builder.finish();
     if document.parts.is_empty() {

@@ -64,8 +64,10 @@ pub fn read(bytes: &[u8]) -> Result<Document, Unreadable> {
         }
     }
     builder.push_divided(&markdown::tidy(&text));
-    if pictures > 0 {
-        builder.note(format!("{pictures} pictures in the output are left out"));
+    match pictures {
+        0 => {}
+        1 => builder.note("1 picture in the output is left out"),
+        _ => builder.note(format!("{pictures} pictures in the output are left out")),
     }
     Ok(builder.finish())
 }
@@ -140,7 +142,7 @@ mod tests {
         let document = read(new.as_bytes()).unwrap();
         let text = "# Title\ntext\n\n```R\nx <- 1\n```\n\nOutput:\n\n```\na\nb\n```\n\nOutput:\n\n```\n<plot>\n```\n\nOutput:\n\n```\nError\nline\n```";
         assert_eq!(document.parts[0].text, text);
-        assert_eq!(document.notes, ["1 pictures in the output are left out"]);
+        assert_eq!(document.notes, ["1 picture in the output is left out"]);
         let old = r#"{"nbformat":3,"worksheets":[{"cells":[{"cell_type":"heading","level":2,"source":["H"]},
             {"cell_type":"code","input":"1+1","outputs":[{"output_type":"pyout","text":"2"}]}]}]}"#;
         let document = read(old.as_bytes()).unwrap();

@@ -106,8 +106,10 @@ fn note_left_out(kind: Kind, bytes: &[u8], builder: &mut Builder) -> Result<(), 
     if kind == Kind::Docx {
         let content = package::member(&mut archive, "word/document.xml").unwrap_or_default();
         let equations = count(&content, b"<m:oMath>") + count(&content, b"<m:oMath ");
-        if equations > 0 {
-            builder.note(format!("{equations} equations are left out"));
+        match equations {
+            0 => {}
+            1 => builder.note("1 equation is left out"),
+            _ => builder.note(format!("{equations} equations are left out")),
         }
         if count(&content, b"<w:del ") + count(&content, b"<w:ins ") > 0 {
             builder.note("the document has tracked changes; the text is shown as if all were accepted");
@@ -121,8 +123,10 @@ fn note_left_out(kind: Kind, bytes: &[u8], builder: &mut Builder) -> Result<(), 
         let slide = start.split_once("<p:sld").and_then(|(_, rest)| rest.split('>').next());
         hidden += usize::from(slide.is_some_and(|slide| slide.contains("show=\"0\"")));
     }
-    if hidden > 0 {
-        builder.note(format!("{hidden} of the slides are hidden in the presentation"));
+    match hidden {
+        0 => {}
+        1 => builder.note("1 slide is hidden in the presentation"),
+        _ => builder.note(format!("{hidden} slides are hidden in the presentation")),
     }
     Ok(())
 }

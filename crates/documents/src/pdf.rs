@@ -59,9 +59,10 @@ pub fn read(bytes: &[u8]) -> Result<Document, Unreadable> {
     note_empty_pages(&mut document);
     if failed > 0 {
         document.has_failed_parts = true;
+        let unit = Unit::Page.word(failed);
         document
             .notes
-            .push(format!("the text of {failed} pages could not be decoded"));
+            .push(format!("the text of {failed} {unit} could not be decoded"));
     }
     Ok(document)
 }

@@ -81,7 +81,7 @@ fn slides_keep_notes_and_tables() {
     assert_eq!((deck.unit, deck.total_parts), (Unit::Slide, 2));
     assert!(deck.parts[0].text.contains("Growth of 12 %") && deck.parts[0].text.contains("Thank the team"));
     assert!(deck.parts[1].text.contains("| 2026 | 7 |"), "{deck:?}");
-    assert_eq!(deck.notes, ["1 of the slides are hidden in the presentation"]);
+    assert_eq!(deck.notes, ["1 slide is hidden in the presentation"]);
 }
 
 #[test]

@@ -90,7 +90,7 @@ pub async fn read(sandbox: &dyn Sandbox, path: &str, found: Found) -> Result<Doc
     })?;
     let failed = match converted.ending {
         CommandEnd::TimedOut => "the document cannot be read within the time limit of 30 s",
-        CommandEnd::OutOfMemory => "the document needs more memory to be read than a document may use",
+        CommandEnd::OutOfMemory => "reading the document needs more memory than the limit allows",
         _ => "the document cannot be read: its parser failed, so the file is probably damaged",
     };
     if !converted.ending.is_success() || converted.is_cut {
@@ -137,7 +137,7 @@ pub fn described(document: &Document) -> String {
     if document.parts.len() < count {
         let _ = write!(line, "; only the first {} can be read", document.parts.len());
     } else if document.truncated {
-        line.push_str("; its end is left out because it is too long");
+        line.push_str("; the document is too long, so its end is left out");
     }
     line
 }
@@ -164,7 +164,7 @@ pub fn opening(document: &Document, path: &str, size: u64, max_bytes: usize) -> 
         let unit = document.unit.word(2);
         let _ = write!(
             text,
-            "\n[… the rest of {path} is left out here; the tool read shows it by {unit}]"
+            "\n[… the rest of {path} is left out here; to see it, call the tool read and select {unit}]"
         );
     }
     text
@@ -192,7 +192,7 @@ mod tests {
         assert!(whole.ends_with("## Page 2\n\nend"), "{whole}");
         let cut = opening(&document, "a.pdf", 7, 101);
         assert!(
-            cut.ends_with("ä\n[… the rest of a.pdf is left out here; the tool read shows it by pages]"),
+            cut.ends_with("ä\n[… the rest of a.pdf is left out here; to see it, call the tool read and select pages]"),
             "{cut}"
         );
         assert!(cut.len() < 101 + 90 && !cut.contains("Page 2"), "{cut}");

@@ -217,7 +217,7 @@ pub struct TokenUsage {
 #[derive(Debug, thiserror::Error)]
 pub enum LlmError {
     /// The provider refused the API key, for example with status 401 or 403.
-    #[error("the model provider refused the server's API key; check it in the server's configuration: {0}")]
+    #[error("the model provider refused the server's API key ({0}); check it in the server's configuration")]
     Credentials(String),
     /// The provider refused the request, for example with status 400, 404 or 413.
     #[error("the model provider refused the request: {0}")]
@@ -226,14 +226,16 @@ pub enum LlmError {
     #[error("the model provider blocked the prompt: {0}")]
     Blocked(String),
     /// The server's account at the provider has no credit or quota left.
-    #[error("the quota at the model provider is used up: {0}")]
+    #[error("the server has no quota left at the model provider ({0}); add credit there, or use another model")]
     Quota(String),
     /// The provider does not offer the model.
-    #[error("the model provider does not know the model: {0}")]
+    #[error(
+        "the model provider does not know the model ({0}); correct its name in the server's configuration, or use another model"
+    )]
     UnknownModel(String),
     /// The conversation exceeds the model's context window.
     #[error(
-        "the conversation does not fit the model's context window; start a new thread or use a model with a larger window: {message}"
+        "the conversation does not fit the model's context window ({message}); start a new thread or use a model with a larger window"
     )]
     TooLong {
         /// The provider's error, for the user.

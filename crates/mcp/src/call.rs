@@ -78,17 +78,19 @@ pub(crate) async fn perform(line: &Line<'_>, call: Call<'_>) -> Outcome {
             ServerResult::CreateTaskResult(_) => {
                 return Outcome::Unknown("the server continues in the background, which is not supported".to_owned());
             }
-            _ => return Outcome::Unknown("the server sent an answer of another kind".to_owned()),
+            _ => return Outcome::Unknown("the server sent a response of an unexpected type".to_owned()),
         };
         params = CallToolRequestParams::new(call.tool.to_owned()).with_arguments(call.arguments.clone());
         match answered(questions) {
             Some((answers, state)) => (params.input_responses, params.request_state) = (answers, state),
             None => {
-                return Outcome::NotStarted("the server asked for input that is not supported".to_owned());
+                return Outcome::NotStarted(
+                    "the server requested a kind of input that Runyard does not support".to_owned(),
+                );
             }
         }
     }
-    Outcome::NotStarted("the server kept asking for input, which was declined".to_owned())
+    Outcome::NotStarted("the server requested input repeatedly, and Runyard declined each request".to_owned())
 }
 
 async fn round(

@@ -52,10 +52,7 @@ impl Connection {
         match result {
             Ok(connection) => Ok(connection),
             Err(first) if address.may_be_sse => Self::sse(http, &target, part(10), limits).await.map_err(|second| {
-                Error::Failed(format!(
-                    "{}; as a server of the transport of 2024: {second}",
-                    first.error
-                ))
+                Error::Failed(format!("{}; over the older HTTP+SSE transport: {second}", first.error))
             }),
             Err(refusal) => Err(refusal.error),
         }

@@ -51,7 +51,7 @@ pub(crate) fn described(error: &ServiceError) -> String {
         ServiceError::McpError(error) => format!("the server reported: {}", quoted(&error.message)),
         ServiceError::TransportSend(error) => root(error.error.as_ref()),
         ServiceError::TransportClosed => "the connection closed".to_owned(),
-        ServiceError::UnexpectedResponse => "the server sent an answer of another kind".to_owned(),
+        ServiceError::UnexpectedResponse => "the server sent a response of an unexpected type".to_owned(),
         other => quoted(&other.to_string()),
     }
 }

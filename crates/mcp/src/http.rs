@@ -119,7 +119,9 @@ impl Http {
         let mut headers = HashMap::new();
         for (name, value) in &address.headers {
             if is_reserved_header(name) {
-                return Err(Error::Refused(format!("the header {name} cannot be configured")));
+                return Err(Error::Refused(format!(
+                    "the header {name} must not be set, because the protocol sets it"
+                )));
             }
             let invalid = || Error::Refused(format!("the header {name} is not valid"));
             let header = HeaderName::try_from(name.as_str()).map_err(|_| invalid())?;

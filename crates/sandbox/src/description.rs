@@ -97,9 +97,9 @@ fn network(config: &config::Config) -> String {
                 more => format!(" and {more} more"),
             };
             format!(
-                "The network is limited to HTTP and HTTPS, through a proxy that the environment names (HTTPS_PROXY), to these \
-                 hosts: {shown}{more}. All other hosts are refused with status 403. You can install packages for the project, not \
-                 for the system: use a virtual environment (python3 -m venv) or npm install, in /workspace."
+                "Commands can reach only these hosts, over HTTP and HTTPS: {shown}{more}. Requests go through the proxy in \
+                 HTTPS_PROXY. All other hosts are refused with status 403. You can install packages for the project, not for \
+                 the system: use a virtual environment (python3 -m venv) or npm install, in /workspace."
             )
         }
     }

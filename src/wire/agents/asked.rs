@@ -64,7 +64,10 @@ impl Mask {
         {
             return Err(Error::invalid_field(
                 "update_mask",
-                format!("update_mask: {path:?} is not an updatable field"),
+                format!(
+                    "update_mask: {path:?} is not an updatable field; the updatable fields are {}",
+                    may_change.join(", ")
+                ),
             ));
         }
         let all = paths.iter().any(|path| path == "*");

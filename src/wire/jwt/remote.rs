@@ -120,7 +120,11 @@ impl Resolve for PrivateHosts {
             let found = lookup_host((name.as_str(), 0)).await?;
             let private: Vec<SocketAddr> = found.filter(|address| is_private(address.ip())).collect();
             if private.is_empty() {
-                return Err(format!("{} has no address in a private network; use https", name.as_str()).into());
+                let host = name.as_str();
+                return Err(format!(
+                    "http is permitted only to private networks, and {host} has no address in one; use https"
+                )
+                .into());
             }
             Ok(Box::new(private.into_iter()) as Addrs)
         })

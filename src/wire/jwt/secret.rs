@@ -49,13 +49,14 @@ pub fn load(config: &Config) -> Result<Option<SecretString>> {
         Err(error) => return Err(unusable(&path, &error)),
     };
     let secret = SecretString::from(text.trim_end_matches('\n').to_owned());
-    check(&secret).map_err(|error| {
-        Error::invalid(format!(
-            "{}: {}; delete the file to get a new one",
-            path.display(),
-            error.message()
-        ))
-    })?;
+    let length = secret.expose_secret().len();
+    if length < MIN_BYTES {
+        return Err(Error::invalid(format!(
+            "the token secret in {} has {length} bytes and needs at least {MIN_BYTES}; delete the file to get a new secret, \
+             or set RUNYARD_JWT_SECRET",
+            path.display()
+        )));
+    }
     Ok(Some(secret))
 }
 

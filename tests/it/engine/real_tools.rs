@@ -168,7 +168,7 @@ async fn background_processes_end_with_a_completed_run() {
         notices,
         [
             "The background process bash_2 has ended: exit status 3.",
-            "Background processes were ended: bash_1."
+            "The run ended, so these background processes were ended too: bash_1."
         ]
     );
     assert_still(&shop).await;

@@ -160,7 +160,7 @@ async fn only_enabled_tools_are_offered() {
             let remote: Vec<&&str> = offered.iter().filter(|name| name.starts_with("box")).collect();
             assert_eq!(remote, [&"box__echo"]);
             assert!(
-                notices(&events)[0].ends_with("does not have these enabled tools: gone."),
+                notices(&events)[0].ends_with("has no tools with these names from enabled_tools: gone."),
                 "{events:?}"
             );
         },

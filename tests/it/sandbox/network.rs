@@ -242,7 +242,10 @@ async fn the_environment_names_the_proxy_and_package_managers_are_online() {
 async fn the_model_is_told_the_hosts() {
     let config = proxied(&["pypi.org".to_owned(), "*.example.org".to_owned()], false);
     let offer = Yard::with(&config).sandboxes.describe_for_model().await;
-    assert!(offer.contains("to these hosts: pypi.org, *.example.org."), "{offer}");
+    assert!(
+        offer.contains("only these hosts, over HTTP and HTTPS: pypi.org, *.example.org."),
+        "{offer}"
+    );
     assert!(!offer.contains("There is no network"), "{offer}");
 }
 

@@ -48,7 +48,10 @@ async fn the_stream_of_a_run_shows_the_hosts_that_its_commands_request() {
                         notices[1].contains("example.com:443: refused, because the host"),
                         "{notices:?}"
                     );
-                    assert!(system.contains("to these hosts: localhost:9."), "{system}");
+                    assert!(
+                        system.contains("only these hosts, over HTTP and HTTPS: localhost:9."),
+                        "{system}"
+                    );
                 } else {
                     assert_eq!(text.matches("Connection refused").count(), 2, "{text}");
                     assert_eq!(notices, [""; 0]);

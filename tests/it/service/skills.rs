@@ -282,7 +282,7 @@ async fn the_skill_file_is_checked() {
             let caller = server.caller("ann");
             let with = |text: &str| zip(&[file("good/SKILL.md", text)]);
             for (archive, what) in [
-                (with("# No front matter"), "two lines ---"),
+                (with("# No front matter"), "two lines that contain only"),
                 (with("---\nname: other\ndescription: x\n---\n"), "must be equal"),
                 (with("---\nname: good\n---\n"), "description"),
                 (with(&"x".repeat(70_000)), "more than 65536"),

@@ -53,7 +53,7 @@ async fn read_shows_the_pages_and_sheets_of_a_document() {
         "{page}"
     );
     let error = shop.error("read", json!({"path": "report.pdf", "pages": "9"})).await;
-    assert_eq!(error, "there is no page 9; 3 pages can be read");
+    assert_eq!(error, "there is no page 9; the document has 3 pages");
     let sheet = shop
         .text("read", json!({"path": "sales.xlsx", "sheet": "Internal"}))
         .await;

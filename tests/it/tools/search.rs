@@ -163,5 +163,8 @@ async fn a_cancelled_search_answers_at_once() {
     shop.put("a", "x");
     assert_eq!(shop.text("glob", json!({"pattern": "*"})).await, "a\n");
     shop.cancel.cancel();
-    assert_eq!(shop.error("grep", json!({"pattern": "x"})).await, "stopped");
+    assert_eq!(
+        shop.error("grep", json!({"pattern": "x"})).await,
+        "stopped: the run was stopped"
+    );
 }

@@ -169,7 +169,7 @@ export function AgentForm({ agent, onSaved }: { agent: Agent | null; onSaved: (a
         <label class="check">
           <input type="checkbox" checked={now.memory.enabled} onChange={(event) => set({ memory: { ...now.memory, enabled: event.currentTarget.checked } })} />
           <span>
-            Remember facts across threads <span class="small dim">unless a run turns memory on or off itself</span>
+            Remember facts across threads <span class="small dim">a run can override this setting</span>
           </span>
         </label>
         <Field label="Memories" hint="The memories that runs of this agent use.">
@@ -189,12 +189,12 @@ export function AgentForm({ agent, onSaved }: { agent: Agent | null; onSaved: (a
         <McpEditor label="Custom servers" agentId={agent?.agentId} servers={now.customMcps} onChange={(customMcps) => set({ customMcps })} onAdd={blankServer} />
         {unavailable.value.map((server) => (
           <p key={server.name} class="small bad">
-            The tools of {server.name} are missing: {server.reason}
+            The tools of {server.name} are missing: {server.reason}.
           </p>
         ))}
         {tools.value.some((tool) => tool.server !== "") && (
           <>
-            <p class="small dim">The saved agent has these tools of MCP servers:</p>
+            <p class="small dim">MCP tools of the saved version:</p>
             <ul class="tool-list">
               {tools.value.filter((tool) => tool.server !== "").map((tool) => (
                 <li key={tool.name}>

@@ -101,7 +101,7 @@ export function VersionHistory({ agent, onChanged }: { agent: Agent; onChanged: 
                       disabled={busy.value}
                       aria-label={`Duplicate ${version.versionName}`}
                       title="Create a new version with these settings and use it for new runs"
-                      onClick={() => void act(() => runyard().agents.rollbackVersion(agent.agentId, version.versionId), `Copied ${version.versionName} into a new version`)}
+                      onClick={() => void act(() => runyard().agents.rollbackVersion(agent.agentId, version.versionId), `Duplicated ${version.versionName} into a new version`)}
                     >
                       Duplicate
                     </button>

@@ -167,7 +167,7 @@ function Editor({ memory, onClose, onSaved }: { memory: Memory | null; onClose: 
           <textarea required rows={4} value={text.value} onInput={(event) => (text.value = event.currentTarget.value)} />
         </Field>
         {!memory && (
-          <Field label="Remembered by" hint="The account's memories are shared by all agents whose memory scope is the account.">
+          <Field label="Remembered by" hint="All agents that use the account's memories share these.">
             <HolderChoice value={holder.value} onChange={(next) => (holder.value = next)} />
           </Field>
         )}

@@ -29,7 +29,7 @@ export function Skills() {
     stored.value = null;
     try {
       const skill = await runyard().skills.create(file);
-      stored.value = `Stored ${skill.name}, version ${skill.version}.`;
+      stored.value = `Uploaded ${skill.name}, version ${skill.version}.`;
       announce(stored.value);
       await loadSkills();
     } catch (error) {
@@ -42,7 +42,7 @@ export function Skills() {
     deleting.value = null;
     try {
       await runyard().skills.delete(skill.skillId);
-      announce(`Deleted ${skill.name}.`);
+      announce(`Deleted ${skill.name}`);
       await loadSkills();
     } catch (error) {
       refused.value = explainError(error);
@@ -95,9 +95,9 @@ export function Skills() {
               <p class="small">{skill.description}</p>
               <p class="small dim">
                 {bytes(skill.archiveBytes)}
-                {skill.updatedAt && ` · stored ${day(skill.updatedAt)}`}
+                {skill.updatedAt && ` · uploaded ${day(skill.updatedAt)}`}
                 {skill.license && ` · ${skill.license}`}
-                {skill.allowedTools.length > 0 && ` · names ${counted(skill.allowedTools.length, "tool")}`}
+                {skill.allowedTools.length > 0 && ` · lists ${counted(skill.allowedTools.length, "allowed tool")}`}
               </p>
             </div>
             <button type="button" class="button button-small push" aria-label={`Delete ${skill.name}`} onClick={() => (deleting.value = skill)}>
@@ -109,7 +109,10 @@ export function Skills() {
       </ul>
       {deleting.value && (
         <Confirm title={`Delete ${deleting.value.name}?`} action="Delete" onConfirm={() => void remove(deleting.value!)} onClose={() => (deleting.value = null)}>
-          <p>All versions are deleted. Agents that name the skill keep the name; their runs continue without it.</p>
+          <p>
+            This permanently deletes the skill with all its versions. Agents that use it keep the entry, but their runs continue without the
+            skill.
+          </p>
         </Confirm>
       )}
     </div>

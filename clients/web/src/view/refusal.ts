@@ -102,7 +102,7 @@ function describe(refused: Refused): Omit<Explained, "operator"> {
     case "PROJECT_LIMIT_EXCEEDED":
       return message(
         "Project limit reached",
-        `${allows("project")} Delete a project with its threads, or continue in an existing thread.`,
+        `${allows("project")} Continue in an existing thread, or delete a project over the API.`,
         [{ label: "View threads", to: "/threads" }],
       );
     case "AGENT_LIMIT_EXCEEDED":

@@ -158,10 +158,14 @@ impl Background {
             },
         );
         ids.map_err(|ids| {
-            let those = if ids.is_empty() { "none".to_owned() } else { ids.join(", ") };
+            let those = if ids.is_empty() {
+                "none".to_owned()
+            } else {
+                ids.join(", ")
+            };
             ToolFailure::Reported(format!(
-                "there is no background process {id:?}; the background processes of this run are: {those}. They end with \
-                 their run, and when a run is interrupted"
+                "there is no background process {id:?}; the background processes of this run are: {those}. Background \
+                 processes end when their run ends or is interrupted"
             ))
         })
     }
@@ -179,7 +183,10 @@ impl Background {
             tracing::error!("the background processes of a run have not ended in time");
         }
         if !running.is_empty() {
-            (self.report)(format!("Background processes were ended: {}.", running.join(", ")));
+            (self.report)(format!(
+                "The run ended, so these background processes were ended too: {}.",
+                running.join(", ")
+            ));
         }
     }
 }

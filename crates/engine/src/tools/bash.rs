@@ -45,7 +45,7 @@ impl Tool for Bash {
                     "command": {"type": "string", "minLength": 1, "description": "The command or script for bash."},
                     "timeout_seconds": {
                         "type": "integer", "minimum": 1,
-                        "description": "The time limit in seconds; the sandbox's maximum applies, except with background."
+                        "description": "Time limit in seconds, up to the sandbox's maximum. With background, there is no maximum."
                     },
                     "background": {
                         "type": "boolean",
@@ -86,7 +86,7 @@ impl Tool for Bash {
             let starting = context.background.start(&*sandbox, &command, time_limit);
             let id = tokio::select! {
                 id = starting => id?,
-                () = context.cancel.cancelled() => return Err(ToolFailure::Reported("stopped".to_owned())),
+                () = context.cancel.cancelled() => return Err(ToolFailure::Reported("stopped: the run was stopped".to_owned())),
             };
             return Ok(files::whole(format!(
                 "[started {id} in the background; read its output with bash_output and end it with bash_kill]"

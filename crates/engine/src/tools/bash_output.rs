@@ -52,7 +52,7 @@ impl Tool for BashOutput {
                     "id": {"type": "string", "description": "The id that bash returned, such as bash_1."},
                     "wait_seconds": {
                         "type": "integer", "minimum": 0,
-                        "description": "The maximum time to wait in seconds; default 0. The sandbox's maximum for commands applies."
+                        "description": "Maximum wait in seconds, up to the sandbox's time limit for commands. Default: 0."
                     },
                     "wait_for": {
                         "type": "string", "enum": ["output", "end"],
@@ -84,7 +84,7 @@ impl Tool for BashOutput {
             tokio::select! {
                 // After the time limit, the answer says that the process still runs.
                 _ = timeout(most, awaited) => {}
-                () = context.cancel.cancelled() => return Err(ToolFailure::Reported("stopped".to_owned())),
+                () = context.cancel.cancelled() => return Err(ToolFailure::Reported("stopped: the run was stopped".to_owned())),
             }
         }
         Ok(answer(&process))

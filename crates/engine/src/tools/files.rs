@@ -45,7 +45,7 @@ where
     let work = tokio::task::spawn_blocking(move || work(&files));
     tokio::select! {
         biased;
-        () = context.cancel.cancelled() => Err(ToolFailure::Reported("stopped".to_owned())),
+        () = context.cancel.cancelled() => Err(ToolFailure::Reported("stopped: the run was stopped".to_owned())),
         done = work => done.unwrap_or_else(|_| Err(ToolFailure::Reported("the tool failed because of an internal error".to_owned()))),
     }
 }

@@ -113,7 +113,7 @@ async fn document(arguments: &Arguments, context: &ToolContext) -> Result<Option
     let Some(found) = found.filter(|found| found.is_binary || selection.is_given()) else {
         return match selection.is_given() {
             true => Err(ToolFailure::Reported(format!(
-                "{path} is no document with pages or sheets; leave them out to read the file as text"
+                "{path} is not a document with pages or sheets; omit pages and sheet to read it as text"
             ))),
             false => Ok(None),
         };
@@ -121,14 +121,14 @@ async fn document(arguments: &Arguments, context: &ToolContext) -> Result<Option
     let read = documents::read(&*sandbox, path, found);
     let document = tokio::select! {
         biased;
-        () = context.cancel.cancelled() => return Err(ToolFailure::Reported("stopped".to_owned())),
+        () = context.cancel.cancelled() => return Err(ToolFailure::Reported("stopped: the run was stopped".to_owned())),
         read = read => read.map_err(|why| ToolFailure::Reported(format!("{path}: {why}")))?,
     };
     let mut answer = pages::shown(&document, &selection, arguments.offset, arguments.limit)?;
     let scans = selection.scans(&document);
     tokio::select! {
         biased;
-        () = context.cancel.cancelled() => return Err(ToolFailure::Reported("stopped".to_owned())),
+        () = context.cancel.cancelled() => return Err(ToolFailure::Reported("stopped: the run was stopped".to_owned())),
         () = show_scans(path, &scans, &*sandbox, &mut answer) => {}
     }
     Ok(Some(answer))
@@ -152,7 +152,7 @@ async fn show_scans(path: &str, pages: &[usize], sandbox: &dyn Sandbox, answer: 
     if pages.len() > MAX_SCANS {
         let _ = write!(
             answer.text,
-            "\n[the first {MAX_SCANS} pages without text are shown as images; select other pages to see them]"
+            "\n[only the first {MAX_SCANS} pages without text are shown as images; use pages to select others]"
         );
     }
 }
@@ -171,7 +171,7 @@ fn read(files: &Files, arguments: &Arguments) -> Result<ToolAnswer, ToolFailure>
     let mut lines = Lines::new(BufReader::with_capacity(64 << 10, content), MAX_LINE_BYTES + 4);
     if lines.is_binary().map_err(|error| files::unreadable(path, &error))? {
         return Err(ToolFailure::Reported(format!(
-            "{path} is a binary file of {size} bytes; read shows only text. Inspect it with bash, for example with od or python3"
+            "{path} is a binary file of {size} bytes; read shows only text, images and documents. Inspect it with bash, for example with od or python3"
         )));
     }
     let last = arguments.offset.saturating_add(arguments.limit.min(MAX_LINES));

@@ -62,16 +62,13 @@ impl Selection {
         match self {
             Self::All => Ok(parts),
             Self::Pages(first, last) => parts.get(first - 1..(*last).min(parts.len())).ok_or_else(|| {
-                let unit = document.unit.word(parts.len());
-                let which = if document.total_parts > parts.len() {
-                    "the first "
+                let (unit, count, total) = (document.unit, parts.len(), document.total_parts);
+                ToolFailure::Reported(if total > count {
+                    format!("only the first {count} of {total} {} are readable", unit.word(total))
                 } else {
-                    ""
-                };
-                ToolFailure::Reported(format!(
-                    "there is no page {first}; {which}{} {unit} can be read",
-                    parts.len()
-                ))
+                    let (one, all) = (unit.word(1), unit.word(count));
+                    format!("there is no {one} {first}; the document has {count} {all}")
+                })
             }),
             Self::Sheet(name) => {
                 let quoted = format!("{name:?}");
@@ -79,7 +76,10 @@ impl Selection {
                 let at = at.or_else(|| parts.iter().position(|part| part.name == *name));
                 at.map(|at| &parts[at..=at]).ok_or_else(|| {
                     let names: Vec<&str> = parts.iter().take(50).map(|part| part.name.as_str()).collect();
-                    ToolFailure::Reported(format!("there is no sheet {name:?}; there are: {}", names.join(", ")))
+                    ToolFailure::Reported(format!(
+                        "there is no sheet {name:?}; the sheets are: {}",
+                        names.join(", ")
+                    ))
                 })
             }
         }
