@@ -81,12 +81,12 @@ pub async fn read(sandbox: &dyn Sandbox, path: &str, found: Found) -> Result<Doc
     let name = path.rsplit('/').next().unwrap_or(path).to_owned();
     let conversion = Conversion::Own(vec!["read-document".to_owned(), "--".to_owned(), name]);
     let converted = sandbox.convert(conversion, found.file, MAX_ANSWER_BYTES).await;
-    let converted = converted.map_err(|error| match error.kind() {
-        ErrorKind::Unavailable => format!("documents cannot be read on this server: {}", error.message()),
-        _ => {
-            tracing::warn!(%error, "a document could not be converted");
-            "the document cannot be read because of an internal error".to_owned()
+    let converted = converted.map_err(|error| {
+        if error.kind() == ErrorKind::Unavailable {
+            return format!("documents cannot be read on this server: {}", error.message());
         }
+        tracing::warn!(%error, "a document could not be converted");
+        "the document cannot be read because of an internal error".to_owned()
     })?;
     let failed = match converted.ending {
         CommandEnd::TimedOut => "the document cannot be read within the time limit of 30 s",

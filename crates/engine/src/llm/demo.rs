@@ -4,6 +4,8 @@
 //! For a table, it uses pandas if the sandbox has it. The model is deterministic and has no state: the tool results
 //! since the user's last message determine the next step.
 
+use std::path::Path;
+
 use async_trait::async_trait;
 use futures::{StreamExt, stream};
 use serde_json::{Value, json};
@@ -162,7 +164,8 @@ impl<'a> Turn<'a> {
         let (task, _) = self.task.rsplit_once(UPLOADS).unwrap_or((self.task, ""));
         let words = task.split_whitespace().filter(|word| word.len() < 100).take(50);
         let task = words.collect::<Vec<_>>().join(" ");
-        let program = if path.ends_with(".py") { "python3" } else { "sh" };
+        let is_python = Path::new(path).extension().is_some_and(|extension| extension == "py");
+        let program = if is_python { "python3" } else { "sh" };
         let run = format!("{program} {path} {} {}", quote(file), quote(&task));
         if results.iter().any(|(.., is_error)| !is_error) {
             return self.bash("I'll run it.", &run);

@@ -1,6 +1,6 @@
 //! `bash_output`: reads the new output of a background process.
 
-use std::time::Duration;
+use std::{fmt::Write as _, time::Duration};
 
 use async_trait::async_trait;
 use serde::Deserialize;
@@ -102,10 +102,10 @@ pub(super) fn answer(process: &Process) -> ToolAnswer {
     if !text.ends_with('\n') {
         text.push('\n');
     }
-    text.push_str(&match end {
-        Some(end) => format!("[ended: {end}]"),
-        None => format!("[still running after {} s]", process.started_at.elapsed().as_secs()),
-    });
+    let _ = match end {
+        Some(end) => write!(text, "[ended: {end}]"),
+        None => write!(text, "[still running after {} s]", process.started_at.elapsed().as_secs()),
+    };
     ToolAnswer {
         text,
         is_error: false,

@@ -111,12 +111,12 @@ async fn document(arguments: &Arguments, context: &ToolContext) -> Result<Option
     let found = documents::find(&*sandbox, path).await;
     let found = found.map_err(|error| files::told(path, &error))?;
     let Some(found) = found.filter(|found| found.is_binary || selection.is_given()) else {
-        return match selection.is_given() {
-            true => Err(ToolFailure::Reported(format!(
-                "{path} is not a document with pages or sheets; omit pages and sheet to read it as text"
-            ))),
-            false => Ok(None),
-        };
+        if !selection.is_given() {
+            return Ok(None);
+        }
+        return Err(ToolFailure::Reported(format!(
+            "{path} is not a document with pages or sheets; omit pages and sheet to read it as text"
+        )));
     };
     let read = documents::read(&*sandbox, path, found);
     let document = tokio::select! {

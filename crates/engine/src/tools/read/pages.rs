@@ -61,15 +61,16 @@ impl Selection {
         let parts = &document.parts;
         match self {
             Self::All => Ok(parts),
-            Self::Pages(first, last) => parts.get(first - 1..(*last).min(parts.len())).ok_or_else(|| {
+            Self::Pages(first, last) if *first <= parts.len() => Ok(&parts[first - 1..(*last).min(parts.len())]),
+            Self::Pages(first, _) => {
                 let (unit, count, total) = (document.unit, parts.len(), document.total_parts);
-                ToolFailure::Reported(if total > count {
+                Err(ToolFailure::Reported(if total > count {
                     format!("only the first {count} of {total} {} are readable", unit.word(total))
                 } else {
                     let (one, all) = (unit.word(1), unit.word(count));
                     format!("there is no {one} {first}; the document has {count} {all}")
-                })
-            }),
+                }))
+            }
             Self::Sheet(name) => {
                 let quoted = format!("{name:?}");
                 let at = parts.iter().position(|part| part.name.contains(&quoted));
