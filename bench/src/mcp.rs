@@ -56,8 +56,8 @@ pub(crate) async fn measure(address: SocketAddr, account: &Account, runs: usize)
     let first = run(address, account, &with).await?;
     let (mut plain, mut delayed) = (Times::default(), Times::default());
     for _ in 0..runs {
-        plain.add(run(address, account, &without).await?);
-        delayed.add(run(address, account, &with).await?);
+        plain.add(&run(address, account, &without).await?);
+        delayed.add(&run(address, account, &with).await?);
     }
     let (plain, delayed) = (plain.medians(), delayed.medians());
     let trips = |time: f64| (time - plain.token) / millis(WAIT);
@@ -84,7 +84,7 @@ struct Times {
 }
 
 impl Times {
-    fn add(&mut self, took: Took) {
+    fn add(&mut self, took: &Took) {
         self.answers.push(took.answer);
         self.tokens.push(took.token);
     }

@@ -74,13 +74,12 @@ pub(super) fn authority(text: &str) -> Option<(String, Option<u16>)> {
         text.find(':').unwrap_or(text.len())
     };
     let (host, port) = text.split_at(end);
-    let port = match port.strip_prefix(':') {
-        Some(digits) if digits.bytes().all(|byte| byte.is_ascii_digit()) => {
-            Some(digits.parse().ok().filter(|port| *port > 0)?)
-        }
-        Some(_) => return None,
-        None if port.is_empty() => None,
-        None => return None,
+    let port = if port.is_empty() {
+        None
+    } else {
+        let digits = port.strip_prefix(':')?;
+        let is_number = digits.bytes().all(|byte| byte.is_ascii_digit());
+        Some(digits.parse().ok().filter(|port| is_number && *port > 0)?)
     };
     let is_valid = match host.strip_prefix('[').and_then(|inner| inner.strip_suffix(']')) {
         Some(inner) => inner.parse::<std::net::Ipv6Addr>().is_ok(),

@@ -1,6 +1,6 @@
 //! Converts the messages of a thread to the conversation that a run sends to its model.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, fmt::Write as _};
 
 use sea_orm::ConnectionTrait;
 use uuid::Uuid;
@@ -171,10 +171,11 @@ fn calls(row: &Message) -> Result<Vec<ToolRequest>> {
 
 /// Returns the recorded texts of documents, for the end of their message.
 pub fn texts(records: &[Attachment]) -> String {
-    let texts = records.iter().filter_map(|record| record.details.text.as_ref());
+    let mut texts = String::new();
+    for text in records.iter().filter_map(|record| record.details.text.as_ref()) {
+        let _ = write!(texts, "\n\n<document>\n{text}\n</document>");
+    }
     texts
-        .map(|text| format!("\n\n<document>\n{text}\n</document>"))
-        .collect()
 }
 
 fn with_files(row: Message) -> Result<String> {

@@ -34,7 +34,7 @@ pub(super) async fn drive(app: &App, worker_id: Uuid, claimed: Claimed, tokens: 
     let run_id = claimed.run.id;
     let span = info_span!("run", %run_id, epoch = claimed.run.lease_epoch);
     async {
-        match attempt(app, &claimed, &tokens).await {
+        match Box::pin(attempt(app, &claimed, &tokens)).await {
             Err(_) if app.stopping.is_cancelled() => info!("run handed over to the next process"),
             Err(fault) => {
                 warn!(error = %fault, "stopped executing a run; if it has not ended, a worker will resume it");

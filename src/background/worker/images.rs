@@ -43,7 +43,9 @@ pub(super) async fn show(workplace: &Arc<OnDemand>, past: &mut Past, vision: Vis
         records.iter().map(|image| Err(told(&image.record))).collect()
     };
     for (image, shown) in records.iter().zip(shown) {
-        add(past.messages.get_mut(image.message), shown);
+        if let Some(message) = past.messages.get_mut(image.message) {
+            add(message, shown);
+        }
     }
 }
 
@@ -92,8 +94,8 @@ fn load(workspace: &Workspace, record: &Attachment) -> Shown {
     Image::read(path, Some(path), bytes).map_err(|fault| not_shown(path, &fault))
 }
 
-fn add(message: Option<&mut ChatMessage>, shown: Shown) {
-    if let Some(ChatMessage::User { text, images } | ChatMessage::Tool { text, images, .. }) = message {
+fn add(message: &mut ChatMessage, shown: Shown) {
+    if let ChatMessage::User { text, images } | ChatMessage::Tool { text, images, .. } = message {
         match shown {
             Ok(image) => images.push(image),
             Err(line) => add_line(text, &line),

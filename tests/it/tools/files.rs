@@ -79,7 +79,7 @@ async fn read_returns_images_of_each_format_and_refuses_damaged_ones() {
         assert_eq!(found, (media_type, 30, 20, bytes.len()));
         assert_eq!(image.path(), Some("picture.txt"));
     }
-    shop.put("bomb.png", &bomb());
+    shop.put("bomb.png", bomb());
     let error = shop.error("read", json!({"path": "bomb.png"})).await;
     assert!(error.contains("the limit is 40 million pixels"), "{error}");
     shop.put("bad.png", b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR");

@@ -104,7 +104,11 @@ pub(super) fn answer(process: &Process) -> ToolAnswer {
     }
     let _ = match end {
         Some(end) => write!(text, "[ended: {end}]"),
-        None => write!(text, "[still running after {} s]", process.started_at.elapsed().as_secs()),
+        None => write!(
+            text,
+            "[still running after {} s]",
+            process.started_at.elapsed().as_secs()
+        ),
     };
     ToolAnswer {
         text,
