@@ -1,7 +1,7 @@
 //! Measures how the tools of two MCP servers delay a run and the response to `StartRun`.
 //!
 //! Each server waits before every answer. The wait is long compared with everything else, so the delay of a run divided
-//! by the wait is the number of round trips that the run waited for.
+//! by the wait is the number of round trips that delayed the run.
 
 use std::{
     net::SocketAddr,

@@ -29,7 +29,7 @@ pub const PORT: u16 = 3128;
 /// Number of connections that the kernel queues until the service accepts them.
 const BACKLOG: libc::c_int = 64;
 /// Maximum time to wait for the child.
-const PATIENCE: Duration = Duration::from_secs(5);
+const MAX_WAIT: Duration = Duration::from_secs(5);
 /// Returns the user namespace that owns a namespace (`ioctl_ns(2)`).
 const NS_GET_USERNS: libc::Ioctl = 0xb701;
 
@@ -44,7 +44,7 @@ pub trait Gateway: Send + Sync {
 /// namespace; `None` if the service runs as this user. Blocks; must be called within the tokio runtime.
 pub fn open(host: &Host, owner: Option<u32>, first: i32) -> io::Result<TcpListener> {
     let (ours, theirs) = UnixStream::pair()?;
-    ours.set_read_timeout(Some(PATIENCE))?;
+    ours.set_read_timeout(Some(MAX_WAIT))?;
     let entry = Entry {
         network: CString::new(format!("/proc/{first}/ns/net"))?,
         owner,

@@ -446,6 +446,10 @@ async fn a_message_names_a_file() {
     for (message, file) in [
         ("Analyze data.csv and create visualizations", "data.csv"),
         ("go\n\nFiles in /workspace: b.txt, my data.csv", "my data.csv"),
+        (
+            "go\n\nFiles in /workspace: my data.csv\n\n<document>\nother.csv\n</document>",
+            "my data.csv",
+        ),
         ("what is in b.txt?\n\nFiles in /workspace: a.csv, b.txt", "b.txt"),
         ("see `/workspace/a.csv`.", "a.csv"),
         ("compare \"a.txt\" to c.csv's rows!", "c.csv"),

@@ -53,7 +53,7 @@ async fn the_stream_of_a_run_shows_the_hosts_that_its_commands_request() {
                         "{system}"
                     );
                 } else {
-                    assert_eq!(text.matches("Connection refused").count(), 2, "{text}");
+                    assert_eq!(text.matches("/3128: Connection refused").count(), 2, "{text}");
                     assert_eq!(notices, [""; 0]);
                     assert!(system.contains("There is no network"), "{system}");
                 }

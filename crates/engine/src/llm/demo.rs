@@ -35,6 +35,8 @@ const TABLES: &str = "csv tsv tab";
 
 /// Text that introduces the list of uploaded files at the end of a message.
 const UPLOADS: &str = "\n\nFiles in /workspace: ";
+/// Start of the texts of documents at the end of a message.
+const DOCUMENTS: &str = "\n\n<document>\n";
 
 /// Shell script that inspects the file `$f`. Prints the kind, size in bytes and name of the file, and then its start.
 /// A table has the kind `pandas` if Python's pandas and matplotlib are installed. An empty `$f` selects the first table
@@ -93,6 +95,7 @@ impl<'a> Turn<'a> {
         for message in &request.messages {
             match message {
                 ChatMessage::User { text, .. } => {
+                    let text = text.split_once(DOCUMENTS).map_or(text.as_str(), |(task, _)| task);
                     (task, latest, results) = (text, named_file(text).or(latest), Vec::new());
                 }
                 ChatMessage::Tool {
