@@ -263,7 +263,10 @@ fn a_configured_mode_replaces_the_built_in_mode_and_mistakes_name_their_line() {
     assert!(modes.load("plan").unwrap().allows("grep"));
     for (text, what) in [
         ("name = \"a b\"\ndescription = \"x\"\ntools = []", "letters, digits"),
-        ("name = \"a\"\ndescription = \"x\"\ntools = [\"a b\"]", "name of a tool"),
+        (
+            "name = \"a\"\ndescription = \"x\"\ntools = [\"a b\"]",
+            "not a valid tool name",
+        ),
         (
             "name = \"a\"\ndescription = \"x\"\ntools = []\nmax_steps = 0",
             "1 or more",

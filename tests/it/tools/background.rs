@@ -168,5 +168,5 @@ async fn a_cancelled_call_stops_waiting() {
     let arguments = json!({"id": id, "wait_seconds": 600});
     let waiting = shop.call("bash_output", arguments);
     let (answer, ()) = tokio::join!(waiting, async { shop.cancel.cancel() });
-    assert_eq!(answer.unwrap_err(), "stopped");
+    assert_eq!(answer.unwrap_err(), "stopped: the run was stopped");
 }

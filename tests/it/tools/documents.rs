@@ -75,7 +75,7 @@ async fn read_shows_the_pages_and_sheets_of_a_document() {
     assert!(page.contains("| Tea | 3 |") && !page.contains("<script>"), "{page}");
     shop.put("notes.txt", "x");
     let error = shop.error("read", json!({"path": "notes.txt", "pages": "1"})).await;
-    assert!(error.contains("no document"), "{error}");
+    assert!(error.contains("is not a document"), "{error}");
 }
 
 #[tokio::test]

@@ -242,7 +242,7 @@ async fn private_addresses_are_contacted_only_if_the_operator_permits_it() {
             |config| config.web.fetch = true,
             async |server| {
                 let result = result(&server.caller("ann")).await;
-                assert!(error(&result).contains("is not public"), "{url}: {result}");
+                assert!(error(&result).contains("has no public address"), "{url}: {result}");
                 assert_eq!(site.requests().len(), 0, "{url}");
             },
         )
