@@ -86,7 +86,7 @@ impl Tool for Bash {
             let starting = context.background.start(&*sandbox, &command, time_limit);
             let id = tokio::select! {
                 id = starting => id?,
-                () = context.cancel.cancelled() => return Err(ToolFailure::Reported("stopped: the run was stopped".to_owned())),
+                () = context.cancel.cancelled() => return Err(files::stopped()),
             };
             return Ok(files::whole(format!(
                 "[started {id} in the background; read its output with bash_output and end it with bash_kill]"

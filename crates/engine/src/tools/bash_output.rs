@@ -84,7 +84,7 @@ impl Tool for BashOutput {
             tokio::select! {
                 // After the time limit, the answer says that the process still runs.
                 _ = timeout(most, awaited) => {}
-                () = context.cancel.cancelled() => return Err(ToolFailure::Reported("stopped: the run was stopped".to_owned())),
+                () = context.cancel.cancelled() => return Err(files::stopped()),
             }
         }
         Ok(answer(&process))

@@ -45,7 +45,7 @@ where
     let work = tokio::task::spawn_blocking(move || work(&files));
     tokio::select! {
         biased;
-        () = context.cancel.cancelled() => Err(ToolFailure::Reported("stopped: the run was stopped".to_owned())),
+        () = context.cancel.cancelled() => Err(stopped()),
         done = work => done.unwrap_or_else(|_| Err(ToolFailure::Reported("the tool failed because of an internal error".to_owned()))),
     }
 }
@@ -68,6 +68,11 @@ pub(super) fn told(path: &str, error: &Error) -> ToolFailure {
         }
         _ => format!("{path}: {}", error.message()),
     })
+}
+
+/// Creates the failure of a call that was cancelled.
+pub(super) fn stopped() -> ToolFailure {
+    ToolFailure::Reported("stopped: the run was stopped".to_owned())
 }
 
 pub(super) fn unreadable(path: &str, error: &std::io::Error) -> ToolFailure {

@@ -121,14 +121,14 @@ async fn document(arguments: &Arguments, context: &ToolContext) -> Result<Option
     let read = documents::read(&*sandbox, path, found);
     let document = tokio::select! {
         biased;
-        () = context.cancel.cancelled() => return Err(ToolFailure::Reported("stopped: the run was stopped".to_owned())),
+        () = context.cancel.cancelled() => return Err(files::stopped()),
         read = read => read.map_err(|why| ToolFailure::Reported(format!("{path}: {why}")))?,
     };
     let mut answer = pages::shown(&document, &selection, arguments.offset, arguments.limit)?;
     let scans = selection.scans(&document);
     tokio::select! {
         biased;
-        () = context.cancel.cancelled() => return Err(ToolFailure::Reported("stopped: the run was stopped".to_owned())),
+        () = context.cancel.cancelled() => return Err(files::stopped()),
         () = show_scans(path, &scans, &*sandbox, &mut answer) => {}
     }
     Ok(Some(answer))
