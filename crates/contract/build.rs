@@ -18,6 +18,7 @@ const FILES: &[&str] = &[
     "runyard/v1/agents.proto",
     "runyard/v1/memories.proto",
     "runyard/v1/runs.proto",
+    "runyard/v1/inputs.proto",
     "runyard/v1/files.proto",
     "runyard/v1/skills.proto",
     "runyard/v1/threads.proto",
