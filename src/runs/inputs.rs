@@ -68,7 +68,7 @@ pub fn requested(clock: &Clock, run: &Run, calls: Vec<WaitingCall>) -> Vec<Input
 impl Input {
     pub fn requested_event(&self) -> Event {
         Event::InputRequested(InputRequested {
-            request_id: self.id.to_string(),
+            input_id: self.id.to_string(),
             kind: self.kind.into(),
             tool_call_id: self.tool_call_id.clone(),
             name: self.name.clone(),

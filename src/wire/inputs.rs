@@ -59,7 +59,7 @@ impl InputService for Inputs {
 
     async fn get_input(&self, request: Request<v1::GetInputRequest>) -> Result<Response<v1::Input>, Status> {
         let (caller, asked) = caller::open(request)?;
-        let input_id = id::parse("request_id", &asked.request_id)?;
+        let input_id = id::parse("input_id", &asked.input_id)?;
         let row = inputs::load(self.app.db.read(), caller.scope(), input_id).await?;
         Ok(Response::new(shown(row)))
     }
@@ -77,7 +77,7 @@ fn answer(asked: v1::InputAnswer) -> Result<Answer> {
         }
     };
     Ok(Answer {
-        input_id: id::parse("request_id", &asked.request_id)?,
+        input_id: id::parse("input_id", &asked.input_id)?,
         decision,
         edited: asked.arguments.as_ref().map(structs::to_json),
         text: asked.text,
@@ -87,7 +87,7 @@ fn answer(asked: v1::InputAnswer) -> Result<Answer> {
 
 fn shown(row: Input) -> v1::Input {
     v1::Input {
-        request_id: row.id.to_string(),
+        input_id: row.id.to_string(),
         agent_run_id: row.run_id.to_string(),
         thread_id: row.thread_id.to_string(),
         kind: row.kind.into(),

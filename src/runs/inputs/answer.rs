@@ -133,7 +133,7 @@ async fn update(tx: &Tx, input: &Input) -> Result<()> {
 fn answered_event(input: &Input) -> Event {
     let decision = input.decision.map(InputDecision::from).unwrap_or_default();
     Event::InputAnswered(InputAnswered {
-        request_id: input.id.to_string(),
+        input_id: input.id.to_string(),
         decision: decision.into(),
         tool_call_id: input.tool_call_id.clone(),
         arguments: input.edited.as_deref().and_then(structs::parse_object),
