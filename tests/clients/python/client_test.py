@@ -369,7 +369,8 @@ class ClientTest(unittest.TestCase):
         self.assertEqual(members, set(EVENTS))
         for name, wanted in EVENTS.items():
             message = events_pb2.RunEvent.DESCRIPTOR.fields_by_name[name].message_type
-            fields = {"about" if name == "notice" and field.name == "kind" else field.name for field in message.fields}
+            renamed = {"kind": runyard.events.RENAMED_KINDS.get(name, "kind")}
+            fields = {renamed.get(field.name, field.name) for field in message.fields}
             self.assertEqual(fields, set(wanted.__dataclass_fields__) - set(runyard.events.RunEvent.__dataclass_fields__))
         compared = set()
 
