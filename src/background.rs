@@ -5,6 +5,7 @@
 //! | `worker` | executes runs |
 //! | `sweeper` | removes unused data |
 //! | `telemetry::add_up_samples` | aggregates metric samples, so that metrics use little memory |
+//! | `expire_inputs` | decides about inputs that nobody answered in time |
 //! | `events::relay` | on PostgreSQL, fetches events that other processes write |
 //! | `installation::keep` | on PostgreSQL, reports that the data folder is in use |
 //!
@@ -17,14 +18,17 @@ use std::time::Duration;
 
 use tokio::{
     task::{JoinHandle, JoinSet},
-    time::timeout,
+    time::{sleep, timeout},
 };
 use tracing::warn;
 
-use crate::{app::App, error::Result, events, installation, telemetry};
+use crate::{app::App, error::Result, events, installation, runs::inputs, telemetry};
 
 /// Maximum wait for the worker at shutdown. If the database does not respond, the worker may never stop.
 const WORKER_END: Duration = Duration::from_secs(5);
+
+/// Interval at which expired inputs are looked for.
+const EXPIRE_EVERY: Duration = Duration::from_secs(2);
 
 /// The running loops. Dropping the value ends all loops except the worker.
 pub struct Background {
@@ -36,6 +40,7 @@ impl Background {
     pub fn start(app: &App) -> Self {
         let mut others = JoinSet::new();
         others.spawn(sweep(app.clone()));
+        others.spawn(expire_inputs(app.clone()));
         others.spawn(telemetry::add_up_samples());
         if !app.db.is_private() {
             others.spawn(events::relay::relay(app.clone()));
@@ -69,6 +74,19 @@ async fn work(app: App) -> Result<()> {
         () = app.installation.member() => {}
     }
     worker::work(app).await
+}
+
+async fn expire_inputs(app: App) {
+    app.installation.member().await;
+    loop {
+        if let Err(fault) = inputs::expire::expire(&app).await {
+            warn!(error = %fault, "could not decide about expired inputs; the server will retry");
+        }
+        tokio::select! {
+            () = app.stopping.cancelled() => return,
+            () = sleep(EXPIRE_EVERY) => {}
+        }
+    }
 }
 
 async fn sweep(app: App) {

@@ -33,9 +33,9 @@ pub struct Stored {
 }
 
 impl Stored {
-    /// An event is terminal if it changes the run's status to any status except `Running`.
+    /// An event is terminal if it changes the run's status to `Completed`, `Failed` or `Stopped`.
     pub fn new(run_id: Uuid, sequence: i64, at: DateTime<Utc>, event: Event) -> Self {
-        let terminal = matches!(&event, Event::Status(status) if status.status() != RunStatus::Running);
+        let terminal = matches!(&event, Event::Status(status) if !matches!(status.status(), RunStatus::Running | RunStatus::Waiting));
         let event = RunEvent {
             agent_run_id: run_id.to_string(),
             sequence,

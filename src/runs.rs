@@ -7,11 +7,14 @@
 pub mod budget;
 pub mod claim;
 pub mod finish;
+pub mod inputs;
 pub mod journal;
 pub mod list;
+pub mod options;
 pub mod remove;
 pub mod report;
 pub mod reserve;
+pub mod resume;
 pub mod start;
 pub mod stop;
 mod table;

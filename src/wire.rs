@@ -18,6 +18,7 @@ mod deadline;
 pub mod fault;
 pub mod files;
 mod forwarded;
+mod inputs;
 pub mod jwt;
 pub mod link;
 mod memories;
@@ -64,7 +65,7 @@ pub fn services(app: &App) -> Routes {
     use traits::runyard::v1::{
         account_service_server::AccountServiceServer, admin_service_server::AdminServiceServer,
         agent_service_server::AgentServiceServer, file_service_server::FileServiceServer,
-        memory_service_server::MemoryServiceServer, project_service_server::ProjectServiceServer,
+        input_service_server::InputServiceServer, memory_service_server::MemoryServiceServer, project_service_server::ProjectServiceServer,
         run_service_server::RunServiceServer, sandbox_service_server::SandboxServiceServer,
         skill_service_server::SkillServiceServer, thread_service_server::ThreadServiceServer,
     };
@@ -88,5 +89,6 @@ pub fn services(app: &App) -> Routes {
         .add_service(limited!(SkillServiceServer::new(skills::Skills { app: app() })))
         .add_service(limited!(AccountServiceServer::new(accounts::Accounts { app: app() })))
         .add_service(limited!(AdminServiceServer::new(admin::Admin { app: app() })))
+        .add_service(limited!(InputServiceServer::new(inputs::Inputs { app: app() })))
         .add_service(limited!(MemoryServiceServer::new(memories::Memories { app: app() })))
 }

@@ -5,11 +5,14 @@ use std::time::Duration;
 use super::{Run, claim::Fresh};
 use crate::{accounts::ensure, app::App, config::Mode, engine::Budget, error::Result, limits::Plan};
 
-/// The time since the run's first claim counts towards the run's time limit.
+/// The time since the run's first claim counts towards the run's time limit, except the time that the run has waited
+/// for inputs.
 pub async fn of(app: &App, run: &Run, mode: &Mode, fresh: Option<&Fresh>) -> Result<Budget> {
     let worked = run.started_at.map_or(Duration::ZERO, |started| {
         (app.clock.now() - started).to_std().unwrap_or_default()
     });
+    let waited = Duration::from_millis(run.waited_ms.unsigned_abs());
+    let worked = worked.saturating_sub(waited);
     let limits = &app.config.worker;
     let longest = mode.run_timeout_seconds.map_or(Duration::MAX, Duration::from_secs);
     Ok(Budget {

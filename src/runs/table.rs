@@ -43,6 +43,17 @@ impl From<Status> for RunStatus {
     }
 }
 
+impl Model {
+    /// The state that clients see. A waiting run is unfinished, and its row has the status `Running`.
+    pub fn state(&self) -> RunStatus {
+        if self.status == Status::Running && self.waiting_since.is_some() {
+            RunStatus::Waiting
+        } else {
+            self.status.into()
+        }
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "runs")]
 pub struct Model {
@@ -94,6 +105,12 @@ pub struct Model {
     /// Time of the first claim by a worker.
     pub started_at: Option<DateTime<Utc>>,
     pub finished_at: Option<DateTime<Utc>>,
+    /// `None` unless the run waits for an input. A waiting run has the status `Running` and no lease.
+    pub waiting_since: Option<DateTime<Utc>>,
+    /// Time that the run has waited for inputs, in milliseconds. It does not count towards the run's time limit.
+    pub waited_ms: i64,
+    /// Settings that few runs have, as JSON (`runs/options.rs`).
+    pub options: Option<String>,
 }
 
 /// `SeaORM` requires this type. Joins are written by hand.
@@ -117,6 +134,11 @@ pub fn is_unfinished() -> Expr {
     has_status(Status::Running)
 }
 
+/// True for runs that a worker executes or may claim.
+pub fn is_unfinished_and_not_waiting() -> Expr {
+    is_unfinished().and(Expr::col((Entity, Column::WaitingSince)).is_null())
+}
+
 /// The status is a literal, as in [`has_status`].
 pub fn is_over() -> Expr {
     Expr::col((Entity, Column::Status)).ne(Expr::cust("1"))
@@ -128,7 +150,8 @@ macro_rules! columns {
         "id, account_id, thread_id, project_id, agent_id, agent_version_id, status, mode, model_requested, \
          model_used, memory_enabled, reasoning_effort, request_key, request_hash, lease_owner, lease_epoch, \
          lease_expires_at, stop_requested, error_code, error_message, steps, input_tokens, output_tokens, \
-         microcredits, held_microcredits, last_sequence, created_at, started_at, finished_at"
+         microcredits, held_microcredits, last_sequence, created_at, started_at, finished_at, waiting_since, \
+         waited_ms, options"
     };
 }
 
@@ -136,7 +159,7 @@ const INSERT: Sql = Sql::new(concat!(
     "INSERT INTO runs (",
     columns!(),
     ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, \
-     $23, $24, $25, $26, $27, $28, $29)",
+     $23, $24, $25, $26, $27, $28, $29, $30, $31, $32)",
 ));
 
 const FIND: Sql = Sql::new(concat!(
@@ -181,6 +204,9 @@ pub fn read(row: &mut Row<'_>) -> Result<Model, DbErr> {
         created_at: row.take()?,
         started_at: row.take()?,
         finished_at: row.take()?,
+        waiting_since: row.take()?,
+        waited_ms: row.take()?,
+        options: row.take()?,
     })
 }
 
@@ -215,5 +241,8 @@ pub fn insertion(run: &Model) -> Bound {
         run.created_at.into(),
         run.started_at.into(),
         run.finished_at.into(),
+        run.waiting_since.into(),
+        run.waited_ms.into(),
+        run.options.clone().into(),
     ])
 }

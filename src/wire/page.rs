@@ -44,6 +44,7 @@ list_requests!(
     ListFilesRequest,
     ListMemoriesRequest,
     ListMessagesRequest,
+    ListPendingInputsRequest,
     ListProjectsRequest,
     ListRunsRequest,
     ListSkillsRequest,

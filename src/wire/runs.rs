@@ -21,6 +21,7 @@ use super::{
     write,
 };
 use crate::{
+    contract::structs,
     accounts::{Caller, Role},
     app::App,
     config::{Mode, modes::DEFAULT_MODE},
@@ -29,7 +30,11 @@ use crate::{
     id,
     llm::ReasoningEffort,
     projects,
-    runs::{self, IfBusy, NewRun, Run, Started, list::Listing},
+    runs::{
+        self, IfBusy, NewRun, Run, Started,
+        list::{Listing, State},
+        options::{ClientTool, RunOptions},
+    },
     v1,
 };
 
@@ -136,7 +141,7 @@ impl RunService for Runs {
         let (caller, mut asked) = caller::open(request)?;
         let page = Page::read(&caller, &mut asked)?;
         let listing = Listing {
-            status: Some(runs::Status::Running),
+            state: Some(State::Unfinished),
             ..Listing::default()
         };
         let (active_runs, next_page_token) = self.page(&caller, &page, listing).await?;
@@ -155,7 +160,7 @@ impl RunService for Runs {
         }
         let listing = Listing {
             thread_id,
-            status: status(asked.status()),
+            state: state(asked.status()),
             created_after: time("created_after", asked.created_after)?,
             created_before: time("created_before", asked.created_before)?,
             ..Listing::default()
@@ -274,7 +279,18 @@ fn new_run(asked: v1::StartRunRequest) -> Result<NewRun> {
             .collect::<Result<_>>()?,
         request_key: present(asked.request_id),
         if_busy,
+        options: RunOptions {
+            tools: asked.tools.into_iter().map(client_tool).collect(),
+        },
     })
+}
+
+fn client_tool(asked: v1::ClientTool) -> ClientTool {
+    ClientTool {
+        name: asked.name,
+        description: asked.description,
+        parameters: asked.parameters.as_ref().map(structs::to_json),
+    }
 }
 
 fn shown_mode(mode: &Mode) -> v1::Mode {
@@ -324,7 +340,7 @@ fn shown_run(run: Run, sandbox_id: Option<Uuid>) -> v1::Run {
         agent_id: text(run.agent_id),
         agent_version_id: text(run.agent_version_id),
         sandbox_id: text(sandbox_id),
-        status: v1::RunStatus::from(run.status).into(),
+        status: run.state().into(),
         model_requested: run.model_requested,
         model_name: run.model_used,
         mode: run.mode,
@@ -347,13 +363,14 @@ fn shown_run(run: Run, sandbox_id: Option<Uuid>) -> v1::Run {
     }
 }
 
-fn status(asked: v1::RunStatus) -> Option<runs::Status> {
+fn state(asked: v1::RunStatus) -> Option<State> {
     match asked {
         v1::RunStatus::Unspecified => None,
-        v1::RunStatus::Running => Some(runs::Status::Running),
-        v1::RunStatus::Completed => Some(runs::Status::Completed),
-        v1::RunStatus::Failed => Some(runs::Status::Failed),
-        v1::RunStatus::Stopped => Some(runs::Status::Stopped),
+        v1::RunStatus::Running => Some(State::Running),
+        v1::RunStatus::Waiting => Some(State::Waiting),
+        v1::RunStatus::Completed => Some(State::Ended(runs::Status::Completed)),
+        v1::RunStatus::Failed => Some(State::Ended(runs::Status::Failed)),
+        v1::RunStatus::Stopped => Some(State::Ended(runs::Status::Stopped)),
     }
 }
 

@@ -96,6 +96,8 @@ codes! {
     AccountNotFound = "ACCOUNT_NOT_FOUND" => Missing,
     /// The memory does not exist.
     MemoryNotFound = "MEMORY_NOT_FOUND" => Missing,
+    /// The input does not exist, or belongs to another account or run.
+    InputNotFound = "INPUT_NOT_FOUND" => Missing,
     /// The API key does not exist.
     ApiKeyNotFound = "API_KEY_NOT_FOUND" => Missing,
     /// No method has this path.

@@ -20,6 +20,7 @@ mod error;
 pub mod history;
 mod id;
 pub mod images;
+pub mod inputs;
 pub mod llm;
 pub mod prompt;
 mod record;
@@ -36,6 +37,7 @@ use uuid::Uuid;
 
 pub use config::Config;
 pub use error::{Error, Result};
+use inputs::{CallAnswer, WaitingCall};
 use llm::{ChatMessage, ReasoningEffort, ToolRequest};
 use tools::Toolbox;
 pub use turn::run;
@@ -80,7 +82,11 @@ pub const RUN_TIMEOUT: &str = "RUN_TIMEOUT";
 /// The run used [`Budget::max_tokens`] tokens or more and needed another model call.
 pub const TOKEN_BUDGET_EXHAUSTED: &str = "TOKEN_BUDGET_EXHAUSTED";
 
-/// Error codes that the engine sets on failed runs, each with its description for the documentation.
+/// An input that the run waited for expired, and the agent's settings say that the run then fails. The service sets this
+/// code.
+pub const INPUT_EXPIRED: &str = "INPUT_EXPIRED";
+
+/// Error codes of failed runs that are not error codes of the API, each with its description for the documentation.
 pub const CODES: &[(&str, &str)] = &[
     (
         MODEL_CREDENTIALS_REFUSED,
@@ -120,6 +126,10 @@ pub const CODES: &[(&str, &str)] = &[
     ),
     (RUN_TIMEOUT, "The run exceeded its time limit."),
     (TOKEN_BUDGET_EXHAUSTED, "The run exceeded its token budget."),
+    (
+        INPUT_EXPIRED,
+        "Nobody answered an input that the run waited for, and the agent's settings say that the run then fails.",
+    ),
 ];
 
 /// Input of [`run`].
@@ -142,6 +152,8 @@ pub struct Job {
     pub budget: Budget,
     /// Tool calls of the last assistant message. The previous worker stopped before it finished these calls.
     pub interrupted: Vec<ToolRequest>,
+    /// Answers to inputs that calls in `interrupted` waited for.
+    pub answers: Vec<CallAnswer>,
     /// Number of model calls that earlier workers made for this run; 0 for a new run.
     pub steps_done: u32,
     /// Tokens used by the model calls in `steps_done`.
@@ -192,6 +204,13 @@ pub trait Sink: Send + Sync {
     /// run commits the events. `leave` and `record` keep the order of events.
     fn leave(&self, events: Vec<Recorded>);
 
+    /// Records that the run continues with the answers in [`Job::answers`], and returns after the commit. If this worker
+    /// stops later, the next worker knows that an approved call may have started.
+    ///
+    /// # Errors
+    /// As for [`Sink::record`].
+    async fn consume_answers(&self) -> Result<()>;
+
     /// Reserves credits for a model call with about `input_tokens` input tokens. Returns the allowed output tokens,
     /// up to `max_output_tokens`.
     ///
@@ -232,6 +251,8 @@ pub enum Outcome {
         /// Error text for the user.
         message: String,
     },
+    /// Tool calls need inputs. The caller stores the requests, and calls [`run`] again when all are answered.
+    Waiting(Vec<WaitingCall>),
     /// The caller of [`run`] cancelled the token.
     Stopped,
     /// The sink failed. This worker must not write anything more about the run.

@@ -20,6 +20,7 @@ use super::{
     calls::{CallRunner, Decision, Failures, Planned, WorkEnd},
     compact::estimate_all,
     history::{INTERRUPTED, is_note, mend, note},
+    inputs::CallAnswer,
     record,
 };
 use crate::{
@@ -53,6 +54,7 @@ struct RunLoop<'a> {
     specs: Vec<ToolSpec>,
     messages: Vec<ChatMessage>,
     interrupted: Vec<ToolRequest>,
+    answers: Vec<CallAnswer>,
     ids: HashSet<String>,
     meter: Meter,
     failures: Failures,
@@ -102,6 +104,7 @@ impl<'a> RunLoop<'a> {
             ids: call_ids(&job.history),
             messages: job.history,
             interrupted: job.interrupted,
+            answers: job.answers,
             meter,
             failures: Failures::default(),
             note,
@@ -137,8 +140,9 @@ impl<'a> RunLoop<'a> {
         }
     }
 
-    /// Handles the calls that the previous worker did not finish. Read-only calls run again. Other calls get a result
-    /// that explains the interruption.
+    /// Handles the calls that the previous worker did not finish. Calls whose inputs were answered continue. Of the
+    /// others, read-only calls run again, and calls that may have changed something get a result that explains the
+    /// interruption.
     async fn settle_interrupted(&mut self) -> Result<(), Outcome> {
         let answered: HashSet<&str> = self
             .messages
@@ -154,15 +158,27 @@ impl<'a> RunLoop<'a> {
             .filter(|call| !answered.contains(call.id.as_str()))
             .cloned()
             .collect();
-        let planned = open.into_iter().map(|request| {
-            let mut call = self.bench.plan(ReceivedCall { request, refusal: None });
-            if self.bench.may_change(&call) {
-                call.plan = Decision::Refused(INTERRUPTED.to_owned());
-            }
-            call
-        });
-        let planned = planned.collect();
-        self.work(planned).await
+        if self.answers.iter().any(|answer| !answer.is_consumed) {
+            self.sink.consume_answers().await.map_err(Outcome::Abandoned)?;
+        }
+        let planned = open.into_iter().enumerate();
+        let planned = planned.map(|(position, request)| self.resume(request, position == 0));
+        self.work(planned.collect()).await
+    }
+
+    /// Plans a call without a result. Calls that may change something run one at a time, so a call after the first
+    /// call without a result has not started.
+    fn resume(&self, request: ToolRequest, is_first: bool) -> Planned {
+        let answer = self.answers.iter().find(|answer| answer.tool_call_id == request.id);
+        let mut call = self.bench.plan(ReceivedCall { request, refusal: None });
+        if let Some(answer) = answer {
+            return answer.apply(call, is_first, |call| self.bench.may_change(call));
+        }
+        let may_have_started = is_first || self.answers.is_empty();
+        if may_have_started && self.bench.may_change(&call) {
+            call.plan = Decision::Refused(INTERRUPTED.to_owned());
+        }
+        call
     }
 
     /// Ends the run if it was cancelled or has used its tokens. If no steps are left, makes the next answer the last
@@ -270,6 +286,7 @@ impl<'a> RunLoop<'a> {
                 tracing::warn!(%error, "a fatal tool error ended the run");
                 Err(failed(error.code().as_str(), error.message()))
             }
+            Some(WorkEnd::Waits(calls)) => Err(Outcome::Waiting(calls)),
             Some(WorkEnd::Stopped) => Err(Outcome::Stopped),
             Some(WorkEnd::TimedOut) => Err(self.time_is_up(Vec::new()).await?),
         }

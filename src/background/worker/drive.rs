@@ -14,11 +14,12 @@ use uuid::Uuid;
 use super::{Tokens, job, sink::JournalSink};
 use crate::{
     app::App,
-    engine::{self, Job, Outcome},
+    engine::{self, Job, Outcome, inputs::WaitingCall},
     error::{Code, Error, Result},
     runs::{
         Run, RunLog, Status,
         claim::{self, Claimed},
+        inputs,
         journal::RunEnd,
         report,
     },
@@ -65,11 +66,7 @@ async fn attempt(app: &App, claimed: &Claimed, tokens: &Tokens) -> Result<()> {
         (tokens.stop.clone(), tokens.lost.clone()),
     );
     if run.stop_requested {
-        let ending = RunEnd {
-            status: Status::Stopped,
-            error: None,
-        };
-        return finish(app, run, &log, ending).await;
+        return finish(app, run, &log, RunEnd::stopped()).await;
     }
     let work = AssertUnwindSafe(execute(app, claimed, &log, tokens)).catch_unwind();
     let outcome = work.await.unwrap_or_else(|_| {
@@ -87,10 +84,8 @@ async fn attempt(app: &App, claimed: &Claimed, tokens: &Tokens) -> Result<()> {
             status: Status::Completed,
             error: None,
         },
-        Ok(Outcome::Stopped) => RunEnd {
-            status: Status::Stopped,
-            error: None,
-        },
+        Ok(Outcome::Stopped) => RunEnd::stopped(),
+        Ok(Outcome::Waiting(calls)) => return wait(app, run, &log, calls, tokens).await,
         Ok(Outcome::Failed { code, message }) => RunEnd {
             status: Status::Failed,
             error: Some((code, message)),
@@ -113,6 +108,21 @@ async fn attempt(app: &App, claimed: &Claimed, tokens: &Tokens) -> Result<()> {
         tokens.lost.cancel();
     }
     finished
+}
+
+/// Makes the run wait for inputs. The commit releases the lease.
+async fn wait(app: &App, run: &Run, log: &Arc<RunLog>, calls: Vec<WaitingCall>, tokens: &Tokens) -> Result<()> {
+    let waiting = log.wait(inputs::requested(&app.clock, run, calls)).await;
+    if waiting.is_err() {
+        tokens.lost.cancel();
+    } else {
+        report::waits(run);
+    }
+    // If a stop was requested in the meantime, the run does not wait, and a worker must claim it to end it.
+    if tokens.stop.is_cancelled() {
+        app.wake.run_queued();
+    }
+    waiting
 }
 
 async fn finish(app: &App, run: &Run, log: &Arc<RunLog>, ending: RunEnd) -> Result<()> {

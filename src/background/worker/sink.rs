@@ -143,6 +143,14 @@ impl Sink for JournalSink {
         self.log.leave(self.entry(recorded));
     }
 
+    async fn consume_answers(&self) -> engine::Result<()> {
+        let entry = Entry {
+            consumes_inputs: true,
+            ..Entry::default()
+        };
+        Ok(self.log.record(entry).await?)
+    }
+
     async fn reserve(&self, input_tokens: u64, max_output_tokens: u32) -> engine::Result<u32> {
         if self.app.stopping.is_cancelled() {
             return Err(Error::new(Code::Contended, "this worker is handing over the run").into());

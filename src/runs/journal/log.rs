@@ -17,7 +17,7 @@ use crate::{
     error::{Code, Error, Result},
     events::Ring,
     ledger::Charge,
-    runs::{Run, Status},
+    runs::{Run, Status, inputs::Input},
     threads::{NewMessage, messages::Belongs},
     v1::run_event::Event,
 };
@@ -52,6 +52,17 @@ pub struct Entry {
     pub spent: Spent,
     /// Charges for the usage; empty for the built-in model, which has no cost.
     pub charges: Vec<Charge>,
+    /// True if the run continues with the answers to its inputs.
+    pub consumes_inputs: bool,
+}
+
+impl RunEnd {
+    pub fn stopped() -> Self {
+        Self {
+            status: Status::Stopped,
+            error: None,
+        }
+    }
 }
 
 impl Entry {
@@ -60,6 +71,7 @@ impl Entry {
         self.messages.extend(more.messages);
         self.spent.add(more.spent);
         self.charges.extend(more.charges);
+        self.consumes_inputs |= more.consumes_inputs;
     }
 }
 
@@ -68,6 +80,8 @@ impl Entry {
 pub(super) struct Gathered {
     pub(super) entry: Entry,
     pub(super) ending: Option<RunEnd>,
+    /// Inputs that the run waits for from now on.
+    pub(super) waits: Vec<Input>,
     pub(super) waiting: Vec<oneshot::Sender<Result<()>>>,
 }
 
@@ -174,6 +188,11 @@ impl RunLog {
     /// Ends the run with its terminal event, and waits for the commit.
     pub async fn finish(self: &Arc<Self>, ending: RunEnd) -> Result<()> {
         self.write(|gathered| gathered.ending = Some(ending)).await
+    }
+
+    /// Makes the run wait for inputs, releases its lease, and waits for the commit.
+    pub async fn wait(self: &Arc<Self>, inputs: Vec<Input>) -> Result<()> {
+        self.write(|gathered| gathered.waits = inputs).await
     }
 
     async fn write(self: &Arc<Self>, add: impl FnOnce(&mut Gathered)) -> Result<()> {

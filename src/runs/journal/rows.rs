@@ -28,6 +28,14 @@ const END: Sql = Sql::new(
      last_sequence = $8, finished_at = $9, lease_owner = NULL, lease_expires_at = NULL WHERE id = $10",
 );
 
+/// Makes a run wait and releases its lease. A run whose stop was requested does not wait: the next worker ends it.
+const WAIT: Sql = Sql::new(
+    "UPDATE runs SET steps = steps + $1, input_tokens = input_tokens + $2, output_tokens = output_tokens + $3, \
+     microcredits = microcredits + $4, held_microcredits = 0, \
+     waiting_since = CASE WHEN stop_requested THEN NULL ELSE $5 END, lease_owner = NULL, lease_expires_at = NULL \
+     WHERE id = $6",
+);
+
 #[derive(Clone, Copy)]
 pub(super) struct Spending {
     pub(super) run_id: Uuid,
@@ -46,6 +54,12 @@ pub(super) fn spend(Spending { run_id, spent }: Spending) -> Bound {
     let mut values = usage(spent);
     values.push(run_id.into());
     SPEND.with(values)
+}
+
+pub(super) fn wait(Spending { run_id, spent }: Spending, now: DateTime<Utc>) -> Bound {
+    let mut values = usage(spent);
+    values.extend([now.into(), run_id.into()]);
+    WAIT.with(values)
 }
 
 pub(super) fn end(last: Last<'_>) -> Bound {

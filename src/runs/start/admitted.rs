@@ -101,6 +101,9 @@ impl Admitted<'_> {
             created_at: now,
             started_at: None,
             finished_at: None,
+            waiting_since: None,
+            waited_ms: 0,
+            options: new.options.stored(),
         }
     }
 
