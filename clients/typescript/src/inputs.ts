@@ -14,7 +14,7 @@ import type { Input, Plain } from "./plain.js";
 /** An input that a run waits for or has waited for. */
 export interface RunInput extends Plain<WireInput> {}
 /** An answer to an input: a decision and, depending on it, edited arguments or a text. */
-export type InputAnswer = Input<WireAnswer> & { requestId: string; decision: NonNullable<Input<WireAnswer>["decision"]> };
+export type InputAnswer = Input<WireAnswer> & { inputId: string; decision: NonNullable<Input<WireAnswer>["decision"]> };
 /** The answered inputs, and the status of their run. */
 export interface AnsweredInputs extends Plain<AnswerInputResponse> {}
 
@@ -42,7 +42,7 @@ export class Inputs {
   }
 
   /** Returns an input with its decision, if it has one. */
-  get(requestId: string, options?: CallOptions): Promise<RunInput> {
-    return this.#channel.callSafely(InputService.method.getInput, { requestId }, options);
+  get(inputId: string, options?: CallOptions): Promise<RunInput> {
+    return this.#channel.callSafely(InputService.method.getInput, { inputId }, options);
   }
 }

@@ -17,7 +17,7 @@ const MAX_RESULT_BYTES = 256 * 1024;
 /** The call of a client tool. */
 export interface ClientToolCall {
   readonly agentRunId: string;
-  readonly requestId: string;
+  readonly inputId: string;
   readonly toolCallId: string;
   /** Aborted when the run ends, or when the call is answered elsewhere or expires. */
   readonly signal: AbortSignal;
@@ -39,7 +39,7 @@ export interface ClientTool {
   run?: ((args: any, call: ClientToolCall) => unknown) | undefined;
 }
 
-type Request = Pick<InputRequestedEvent, "agentRunId" | "requestId" | "kind" | "toolCallId" | "name" | "arguments">;
+type Request = Pick<InputRequestedEvent, "agentRunId" | "inputId" | "kind" | "toolCallId" | "name" | "arguments">;
 
 interface Result {
   decision: "result";
@@ -94,7 +94,7 @@ export class ToolRunner {
     if (event.type === "input_requested") {
       this.#start(event);
     } else if (event.type === "input_answered") {
-      this.#calls.get(event.requestId)?.abort();
+      this.#calls.get(event.inputId)?.abort();
     } else if (isTerminal(event)) {
       for (const call of this.#calls.values()) {
         call.abort();
@@ -123,41 +123,41 @@ export class ToolRunner {
 
   #start(request: Request): void {
     const tool = request.kind === "client_tool" ? this.#tools.get(request.name) : undefined;
-    if (tool && !this.#taken.has(request.requestId)) {
-      this.#taken.add(request.requestId);
+    if (tool && !this.#taken.has(request.inputId)) {
+      this.#taken.add(request.inputId);
       void this.#answer(tool, request);
     }
   }
 
   async #answer(tool: ClientTool, request: Request): Promise<void> {
-    const { agentRunId, requestId } = request;
+    const { agentRunId, inputId } = request;
     const call = new AbortController();
-    this.#calls.set(requestId, call);
+    this.#calls.set(inputId, call);
     try {
       // The event may be old: a run can be watched from its start after its calls were answered.
       const input = await this.#patiently(call.signal, () =>
-        this.#channel.callSafely(InputService.method.getInput, { requestId }, { signal: call.signal }),
+        this.#channel.callSafely(InputService.method.getInput, { inputId }, { signal: call.signal }),
       );
       if (input.decision !== undefined) {
         return;
       }
-      const result = this.#results.get(requestId) ?? resultOf(tool, request, call.signal);
+      const result = this.#results.get(inputId) ?? resultOf(tool, request, call.signal);
       // Kept until it is sent, so that the function does not run again after a failure.
-      this.#results.set(requestId, result);
-      const answer = { agentRunId, answers: [{ requestId, ...(await result) }] };
+      this.#results.set(inputId, result);
+      const answer = { agentRunId, answers: [{ inputId, ...(await result) }] };
       await this.#patiently(call.signal, () =>
         this.#channel.callSafely(InputService.method.answerInput, answer, { signal: call.signal }),
       );
-      this.#results.delete(requestId);
+      this.#results.delete(inputId);
     } catch (error) {
       // The call is answered or the run has ended. The stream says so.
       if (call.signal.aborted || (error instanceof RunyardError && error.kind === "conflicting")) {
         return;
       }
-      this.#taken.delete(requestId);
+      this.#taken.delete(inputId);
       this.#fail(error);
     } finally {
-      this.#calls.delete(requestId);
+      this.#calls.delete(inputId);
     }
   }
 
@@ -188,10 +188,10 @@ export class ToolRunner {
 }
 
 async function resultOf(tool: ClientTool, request: Request, signal: AbortSignal): Promise<Result> {
-  const { agentRunId, requestId, toolCallId } = request;
+  const { agentRunId, inputId, toolCallId } = request;
   try {
-    const value = await tool.run?.(request.arguments ?? {}, { agentRunId, requestId, toolCallId, signal });
-    const text = typeof value === "string" ? value : (JSON.stringify(value) ?? "");
+    const value = await tool.run?.(request.arguments ?? {}, { agentRunId, inputId, toolCallId, signal });
+    const text = sendable(typeof value === "string" ? value : (JSON.stringify(value) ?? ""));
     const size = new TextEncoder().encode(text).length;
     if (size > MAX_RESULT_BYTES) {
       return { decision: "result", text: `the result has ${size} bytes; the maximum is ${MAX_RESULT_BYTES}`, isError: true };
@@ -199,6 +199,11 @@ async function resultOf(tool: ClientTool, request: Request, signal: AbortSignal)
     return { decision: "result", text, isError: false };
   } catch (error) {
     const text = error instanceof Error ? error.message || error.name : String(error);
-    return { decision: "result", text: text.slice(0, MAX_RESULT_BYTES / 4), isError: true };
+    return { decision: "result", text: sendable(text.slice(0, MAX_RESULT_BYTES / 4)), isError: true };
   }
+}
+
+// The server refuses NUL characters.
+function sendable(text: string): string {
+  return text.replaceAll("\0", "\ufffd");
 }

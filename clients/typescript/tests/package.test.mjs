@@ -63,7 +63,7 @@ console.log(JSON.stringify({
 
 const WRONG = [
   'client.agents.run({ prompt: "x", tools: [{ name: "x", run: "y" }] });',
-  'client.inputs.answer("x", { requestId: "y", decision: "maybe" });',
+  'client.inputs.answer("x", { inputId: "y", decision: "maybe" });',
   'client.agents.create({ nmae: "x" });',
   'client.agents.create({ name: 1 });',
   'client.agents.run({ prompt: "x", ifBusy: "wait" });',

@@ -29,8 +29,8 @@ class Scripted {
     this.#wake();
   }
 
-  ask(requestId, name, args = {}, kind = InputKind.CLIENT_TOOL) {
-    this.add("inputRequested", { requestId, kind, toolCallId: `call-${requestId}`, name, arguments: args });
+  ask(inputId, name, args = {}, kind = InputKind.CLIENT_TOOL) {
+    this.add("inputRequested", { inputId, kind, toolCallId: `call-${inputId}`, name, arguments: args });
   }
 
   end(status = RunStatus.COMPLETED) {
@@ -75,7 +75,7 @@ class Scripted {
 
   async #answer(name, method, request, out, signal) {
     const send = (message) => out.enqueue(frame(0, toBinary(method.output, create(method.output, message))));
-    const input = (requestId) => ({ requestId, agentRunId: "run", ...this.decided.get(requestId) });
+    const input = (inputId) => ({ inputId, agentRunId: "run", ...this.decided.get(inputId) });
     switch (name) {
       case "StartRun":
         this.started = request;
@@ -85,23 +85,23 @@ class Scripted {
         send({ agentRunId: "run", threadId: "thread", status: this.status });
         break;
       case "GetInput":
-        send(input(request.requestId));
+        send(input(request.inputId));
         break;
       case "ListPendingInputs": {
         const asked = this.events.filter(({ event }) => event.case === "inputRequested").map(({ event }) => event.value);
-        const pending = asked.filter(({ requestId }) => !this.decided.has(requestId));
-        send({ inputs: pending.map(({ requestId, kind, toolCallId, name: tool, arguments: args }) => ({ requestId, agentRunId: "run", kind, toolCallId, name: tool, arguments: args })) });
+        const pending = asked.filter(({ inputId }) => !this.decided.has(inputId));
+        send({ inputs: pending.map(({ inputId, kind, toolCallId, name: tool, arguments: args }) => ({ inputId, agentRunId: "run", kind, toolCallId, name: tool, arguments: args })) });
         break;
       }
       case "AnswerInput":
-        for (const { requestId, decision, text, isError } of request.answers) {
-          if (!this.decided.has(requestId)) {
-            this.decided.set(requestId, { decision, text, isError });
-            this.answers.push({ requestId, decision, text, isError });
-            this.add("inputAnswered", { requestId, decision, text, isError });
+        for (const { inputId, decision, text, isError } of request.answers) {
+          if (!this.decided.has(inputId)) {
+            this.decided.set(inputId, { decision, text, isError });
+            this.answers.push({ inputId, decision, text, isError });
+            this.add("inputAnswered", { inputId, decision, text, isError });
           }
         }
-        send({ inputs: request.answers.map(({ requestId }) => input(requestId)), status: RunStatus.RUNNING });
+        send({ inputs: request.answers.map(({ inputId }) => input(inputId)), status: RunStatus.RUNNING });
         break;
       case "StreamRun":
       case "StreamRuns": {
@@ -189,13 +189,13 @@ test("a start declares the tools without their functions, and the run answers th
   await server.answered(1);
   server.end();
   const events = await reading;
-  assert.deepEqual(server.answers, [{ requestId: "one", decision: InputDecision.RESULT, text: "Sunny in Rome", isError: false }]);
+  assert.deepEqual(server.answers, [{ inputId: "one", decision: InputDecision.RESULT, text: "Sunny in Rome", isError: false }]);
   assert.deepEqual(events.map(({ type }) => type), ["status", "input_requested", "status", "input_answered", "status"]);
   assert.equal(events[1].kind, "client_tool");
   assert.equal(events[2].status, "waiting");
   assert.equal(events[3].decision, "result");
   assert.equal(calls.length, 1);
-  assert.deepEqual([calls[0].args, calls[0].agentRunId, calls[0].requestId, calls[0].toolCallId], [{ city: "Rome" }, "run", "one", "call-one"]);
+  assert.deepEqual([calls[0].args, calls[0].agentRunId, calls[0].inputId, calls[0].toolCallId], [{ city: "Rome" }, "run", "one", "call-one"]);
 });
 
 test("values become JSON, and thrown errors and oversized results become failed results", LIMIT, async () => {
@@ -203,18 +203,20 @@ test("values become JSON, and thrown errors and oversized results become failed 
   const tools = [
     { name: "object", run: async () => ({ a: [1] }) },
     { name: "nothing", run: () => {} },
+    { name: "binary", run: () => "a\0b" },
     { name: "broken", run: () => { throw new Error("no such city"); } },
     { name: "huge", run: () => "é".repeat(200_000) },
   ];
   const run = await server.client().agents.run({ prompt: "x", tools });
   tools.forEach(({ name }) => server.ask(name, name));
   const waited = run.text();
-  await server.answered(4);
+  await server.answered(5);
   server.end();
   await waited;
-  const of = Object.fromEntries(server.answers.map(({ requestId, text, isError }) => [requestId, [text, isError]]));
+  const of = Object.fromEntries(server.answers.map(({ inputId, text, isError }) => [inputId, [text, isError]]));
   assert.deepEqual(of.object, ['{"a":[1]}', false]);
   assert.deepEqual(of.nothing, ["", false]);
+  assert.deepEqual(of.binary, ["a\ufffdb", false]);
   assert.deepEqual(of.broken, ["no such city", true]);
   assert.deepEqual(of.huge, ["the result has 400000 bytes; the maximum is 262144", true]);
 });
@@ -231,16 +233,16 @@ test("other tools, approvals and questions are left for others", LIMIT, async ()
   server.ask("own", "weather", { city: "Oslo" });
   const reading = all(run);
   await server.answered(1);
-  assert.deepEqual((await client.inputs.listPending({ agentRunId: run.id })).items.map(({ requestId }) => requestId), [
+  assert.deepEqual((await client.inputs.listPending({ agentRunId: run.id })).items.map(({ inputId }) => inputId), [
     "other", "manual", "approval", "question",
   ]);
-  const { status } = await client.inputs.answer(run.id, { requestId: "manual", decision: "result", text: "done" });
+  const { status } = await client.inputs.answer(run.id, { inputId: "manual", decision: "result", text: "done" });
   assert.equal(status, "running");
-  await client.inputs.answer(run.id, [{ requestId: "approval", decision: "deny", text: "no" }]);
+  await client.inputs.answer(run.id, [{ inputId: "approval", decision: "deny", text: "no" }]);
   assert.equal((await client.inputs.get("approval")).decision, "deny");
   server.end();
   await reading;
-  assert.deepEqual(server.answers.map(({ requestId }) => requestId), ["own", "manual", "approval"]);
+  assert.deepEqual(server.answers.map(({ inputId }) => inputId), ["own", "manual", "approval"]);
   assert.equal(calls.length, 1);
 });
 
@@ -278,7 +280,7 @@ test("a reopened run runs the pending calls only, also after a cursor", LIMIT, a
     await server.answered(1);
     leave.abort();
     await assert.rejects(reading, { name: "AbortError" });
-    assert.deepEqual(server.answers.map(({ requestId, text }) => [requestId, text]), [["new", "Sunny in Oslo"]]);
+    assert.deepEqual(server.answers.map(({ inputId, text }) => [inputId, text]), [["new", "Sunny in Oslo"]]);
     assert.equal(calls.length, 1);
   }
 });
@@ -294,11 +296,11 @@ test("a function's signal is aborted when the run ends or another client answers
   const seen = [];
   for await (const event of run) {
     seen.push(event.type);
-    if (event.type === "input_requested" && event.requestId === "two") {
+    if (event.type === "input_requested" && event.inputId === "two") {
       while (calls.length < 2) {
         await new Promise(setImmediate);
       }
-      await client.inputs.answer("run", { requestId: "one", decision: "result", text: "from elsewhere" });
+      await client.inputs.answer("run", { inputId: "one", decision: "result", text: "from elsewhere" });
     }
     if (event.type === "input_answered") {
       assert.deepEqual(calls.map(({ signal }) => signal.aborted), [true, false]);

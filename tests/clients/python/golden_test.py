@@ -39,7 +39,7 @@ FACE = {
     "RunService.ListActiveRuns": ("agents", "list_active", ()),
     "InputService.AnswerInput": ("inputs", "answer", ("agent_run_id",)),
     "InputService.ListPendingInputs": ("inputs", "list_pending", ()),
-    "InputService.GetInput": ("inputs", "get", ("request_id",)),
+    "InputService.GetInput": ("inputs", "get", ("input_id",)),
     "ThreadService.CreateThread": ("threads", "create", ()),
     "ThreadService.ListThreads": ("threads", "list", ()),
     "ThreadService.GetThread": ("threads", "get", ("thread_id",)),

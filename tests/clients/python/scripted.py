@@ -37,9 +37,9 @@ class Scripted:
             self.events.append(events_pb2.RunEvent(agent_run_id=RUN, sequence=len(self.events) + 1, **event))
             self.changed.notify_all()
 
-    def ask(self, request_id, name, arguments=None, kind=events_pb2.INPUT_KIND_CLIENT_TOOL):
+    def ask(self, input_id, name, arguments=None, kind=events_pb2.INPUT_KIND_CLIENT_TOOL):
         requested = events_pb2.InputRequested(
-            request_id=request_id, kind=kind, tool_call_id=f"call-{request_id}", name=name, message=f"Run {name}?"
+            input_id=input_id, kind=kind, tool_call_id=f"call-{input_id}", name=name, message=f"Run {name}?"
         )
         requested.arguments.update(arguments or {})
         self.add(input_requested=requested)
@@ -66,19 +66,19 @@ class Scripted:
         found = [event.status.status for event in self.events if event.WhichOneof("event") == "status"]
         return found[-1] if found else events_pb2.RUN_STATUS_RUNNING
 
-    def input(self, request_id):
-        decided = self.decided.get(request_id)
+    def input(self, input_id):
+        decided = self.decided.get(input_id)
         fields = {"decision": decided.decision, "text": decided.text, "is_error": decided.is_error} if decided else {}
-        return inputs_pb2.Input(request_id=request_id, agent_run_id=RUN, **fields)
+        return inputs_pb2.Input(input_id=input_id, agent_run_id=RUN, **fields)
 
     def pending(self):
         asked = [event.input_requested for event in self.events if event.WhichOneof("event") == "input_requested"]
         return [
             inputs_pb2.Input(
-                request_id=one.request_id, agent_run_id=RUN, kind=one.kind, name=one.name, arguments=one.arguments
+                input_id=one.input_id, agent_run_id=RUN, kind=one.kind, name=one.name, arguments=one.arguments
             )
             for one in asked
-            if one.request_id not in self.decided
+            if one.input_id not in self.decided
         ]
 
     def respond(self, name, request):
@@ -89,21 +89,21 @@ class Scripted:
             case "GetRun":
                 return runs_pb2.Run(agent_run_id=RUN, thread_id="thread", status=self.current())
             case "GetInput":
-                return self.input(request.request_id)
+                return self.input(request.input_id)
             case "ListPendingInputs":
                 return inputs_pb2.ListPendingInputsResponse(inputs=self.pending())
             case "AnswerInput":
                 for answer in request.answers:
-                    if answer.request_id not in self.decided:
-                        self.decided[answer.request_id] = answer
+                    if answer.input_id not in self.decided:
+                        self.decided[answer.input_id] = answer
                         answered = events_pb2.InputAnswered(
-                            request_id=answer.request_id, decision=answer.decision, text=answer.text
+                            input_id=answer.input_id, decision=answer.decision, text=answer.text
                         )
                         self.add(input_answered=answered)
                         with self.changed:
                             self.answers.append(answer)
                             self.changed.notify_all()
-                answered = [self.input(answer.request_id) for answer in request.answers]
+                answered = [self.input(answer.input_id) for answer in request.answers]
                 return inputs_pb2.AnswerInputResponse(inputs=answered, status=events_pb2.RUN_STATUS_RUNNING)
         raise AssertionError(f"unexpected call of {name}")
 

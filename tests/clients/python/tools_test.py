@@ -179,7 +179,7 @@ class CallsTest(unittest.TestCase):
         return client
 
     def answers(self):
-        return [(one.request_id, one.decision, one.text, one.is_error) for one in self.scripted.answers]
+        return [(one.input_id, one.decision, one.text, one.is_error) for one in self.scripted.answers]
 
     def test_a_run_answers_the_calls_of_its_tools(self):
         run = self.client().agents.run(prompt="x", tools=[self.weather, ClientTool(name="left", description="By hand.")])
@@ -209,10 +209,13 @@ class CallsTest(unittest.TestCase):
         def strange() -> object:
             return object()
 
-        run = self.client().agents.run(prompt="x", tools=[broken, huge, strange, self.weather])
-        for name in ("broken", "huge", "strange", "weather"):
+        def binary() -> str:
+            return "a\0b\ud800"
+
+        run = self.client().agents.run(prompt="x", tools=[broken, huge, strange, binary, self.weather])
+        for name in ("broken", "huge", "strange", "binary", "weather"):
             self.scripted.ask(name, name, {"city": 3} if name == "weather" else None)
-        self.scripted.end_after(4)
+        self.scripted.end_after(5)
         self.assertEqual(run.text(), "")
         self.assertEqual(
             self.answers(),
@@ -220,6 +223,7 @@ class CallsTest(unittest.TestCase):
                 ("broken", RESULT, "KeyError: 'no such city'", True),
                 ("huge", RESULT, "ValueError: the result has 400000 bytes; the maximum is 262144", True),
                 ("strange", RESULT, "TypeError: the tool returned a object, which is not JSON", True),
+                ("binary", RESULT, "a\ufffdb?", False),
                 ("weather", RESULT, "ValueError: city must be a string", True),
             ],
         )
@@ -234,12 +238,12 @@ class CallsTest(unittest.TestCase):
         self.scripted.ask("own", "weather", {"city": "Oslo"})
         self.scripted.end_after(3)
         for event in run:
-            if isinstance(event, InputAnswered) and event.request_id == "own":
-                pending = [one.request_id for one in client.inputs.list_pending(agent_run_id=run.id)]
+            if isinstance(event, InputAnswered) and event.input_id == "own":
+                pending = [one.input_id for one in client.inputs.list_pending(agent_run_id=run.id)]
                 self.assertEqual(pending, ["manual", "unknown", "approval", "question"])
-                self.assertEqual([one.request_id for one in client.inputs.list_pending_all()], pending)
-                client.inputs.answer(run.id, InputAnswer(request_id="manual", decision="result", text="done"))
-                answered = client.inputs.answer(run.id, [{"request_id": "approval", "decision": "approve", "arguments": {"city": "Bern", "n": [1]}}])
+                self.assertEqual([one.input_id for one in client.inputs.list_pending_all()], pending)
+                client.inputs.answer(run.id, InputAnswer(input_id="manual", decision="result", text="done"))
+                answered = client.inputs.answer(run.id, [{"input_id": "approval", "decision": "approve", "arguments": {"city": "Bern", "n": [1]}}])
                 self.assertEqual((answered.status, answered.inputs[0].decision), ("running", "approve"))
         self.assertEqual(dict(self.scripted.answers[2].arguments)["city"], "Bern")
         self.assertEqual(client.inputs.get("manual").text, "done")
@@ -276,7 +280,7 @@ class CallsTest(unittest.TestCase):
 
     def test_a_reopened_run_answers_pending_calls_only(self):
         self.scripted.ask("old", "weather", {"city": "Rome"})
-        self.scripted.decided["old"] = InputAnswer(request_id="old", decision=RESULT, text="known")
+        self.scripted.decided["old"] = InputAnswer(input_id="old", decision=RESULT, text="known")
         self.scripted.ask("new", "weather", {"city": "Oslo"})
         run = self.client().runs.get("run", tools=[self.weather])
         self.scripted.end_after(1)
@@ -299,7 +303,7 @@ class CallsTest(unittest.TestCase):
         run = self.client().agents.run(prompt="x")
         self.scripted.ask("one", "bash", {"command": "ls"}, APPROVAL)
         client = self.client()
-        client.inputs.answer(run.id, {"request_id": "one", "decision": "deny", "text": "Too risky."})
+        client.inputs.answer(run.id, {"input_id": "one", "decision": "deny", "text": "Too risky."})
         self.scripted.status("completed")
         shown = io.StringIO()
         run.show(shown)
@@ -321,7 +325,7 @@ class CallsTest(unittest.TestCase):
                 self.scripted.end_after(2)
                 self.assertEqual((await run.wait()).status, "completed")
                 self.assertEqual(loops, [asyncio.get_running_loop()])
-                self.assertEqual([one.request_id async for one in client.inputs.list_pending_all()], [])
+                self.assertEqual([one.input_id async for one in client.inputs.list_pending_all()], [])
 
         asyncio.run(job())
         self.assertEqual(self.answers(), [("one", RESULT, '{"city": "Rome"}', False), ("two", RESULT, "Sunny in Oslo", False)])

@@ -27,7 +27,7 @@ def watch(client: Runyard) -> str:
                 return said
     client.agents.run(prompt="x", tools=[weather, ClientTool(name="manual")])
     assert_type([one.kind for one in client.inputs.list_pending()], list[InputKind])
-    client.inputs.answer(run.id, [InputAnswer(request_id="x", decision="deny", text="No."), {"request_id": "y"}])
+    client.inputs.answer(run.id, [InputAnswer(input_id="x", decision="deny", text="No."), {"input_id": "y"}])
     assert_type(run.wait(timeout=1), RunRecord)
     assert_type([one.thread_id for one in client.agents.list_active()], list[str])
     assert_type([file.read() for file in run.files()], list[bytes])

@@ -130,7 +130,7 @@ class InputRequested(RunEvent):
 
     # The API calls this field `kind`.
     kind = "input_requested"
-    request_id: str
+    input_id: str
     input_kind: InputKind
     tool_call_id: str
     name: str
@@ -145,7 +145,7 @@ class InputAnswered(RunEvent):
     """A requested input was answered, or it expired."""
 
     kind = "input_answered"
-    request_id: str
+    input_id: str
     decision: InputDecision
     tool_call_id: str
     arguments: dict[str, Any] | None

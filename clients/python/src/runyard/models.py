@@ -41,7 +41,7 @@ NoticeKind = Literal[
 ]
 MemoryScope = Literal["agent", "account"]
 InputKind = Literal["approval", "client_tool", "question"]
-InputDecision = Literal["approve", "deny", "result", "answer", "expired"]
+InputDecision = Literal["approve", "deny", "result", "answer", "expired", "cancelled"]
 IfBusy = Literal["enqueue", "reject", "interrupt"]
 
 
@@ -297,7 +297,7 @@ class RunRecord:
 class RunInput:
     """An input that a run waits for or has waited for. The decision is None while the input is pending."""
 
-    request_id: str
+    input_id: str
     agent_run_id: str
     thread_id: str
     kind: InputKind
@@ -319,7 +319,7 @@ class RunInput:
 class InputAnswer:
     """An answer to an input: approve, deny, result or answer. `text` is the reason, the result or the answer."""
 
-    request_id: str
+    input_id: str
     decision: InputDecision
     arguments: dict[str, Any] | None = None
     text: str = ""

@@ -87,16 +87,21 @@ def text_of(value: Any) -> str:
         text = value
     else:
         text = json.dumps(value, ensure_ascii=False, default=_plain)
-    size = len(text.encode("utf-8", "replace"))
-    if size > MAX_RESULT_BYTES:
-        raise ValueError(f"the result has {size} bytes; the maximum is {MAX_RESULT_BYTES}")
-    return text
+    encoded = _sendable(text).encode()
+    if len(encoded) > MAX_RESULT_BYTES:
+        raise ValueError(f"the result has {len(encoded)} bytes; the maximum is {MAX_RESULT_BYTES}")
+    return encoded.decode()
 
 
 def error_text(error: Exception) -> str:
     """Returns an exception as text for the model."""
-    message = str(error)[: MAX_RESULT_BYTES // 8]
+    message = _sendable(str(error)[: MAX_RESULT_BYTES // 8])
     return f"{type(error).__name__}: {message}" if message else type(error).__name__
+
+
+def _sendable(text: str) -> str:
+    """Replaces lone surrogates, which are not UTF-8, and NUL characters, which the server refuses."""
+    return text.encode("utf-8", "replace").decode().replace("\0", "\ufffd")
 
 
 def _plain(value: Any) -> Any:

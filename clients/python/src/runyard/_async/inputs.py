@@ -49,7 +49,7 @@ class AsyncInputs:
             if not token:
                 return
 
-    async def get(self, request_id: str) -> RunInput:
+    async def get(self, input_id: str) -> RunInput:
         """Returns an input with its decision, if it has one."""
-        request = to_message(methods.GET_INPUT.request, request_id=request_id)
+        request = to_message(methods.GET_INPUT.request, input_id=input_id)
         return await self._transport.load(methods.GET_INPUT, request, RunInput)

@@ -37,40 +37,40 @@ class Calls:
         """Answers all pending calls. For a reader that skips events, which may include their requests."""
         if self._provided:
             for each in self._inputs.list_pending_all(agent_run_id=agent_run_id):
-                self._take(each.agent_run_id, each.request_id, each.kind, each.name, each.arguments)
+                self._take(each.agent_run_id, each.input_id, each.kind, each.name, each.arguments)
 
     def take(self, event: InputRequested) -> None:
         """Answers the call of an event."""
-        self._take(event.agent_run_id, event.request_id, event.input_kind, event.name, event.arguments)
+        self._take(event.agent_run_id, event.input_id, event.input_kind, event.name, event.arguments)
 
     def _take(
-        self, agent_run_id: str, request_id: str, kind: str, name: str, arguments: Mapping[str, object] | None
+        self, agent_run_id: str, input_id: str, kind: str, name: str, arguments: Mapping[str, object] | None
     ) -> None:
         tool = self._provided.get(name)
         reader = object()
-        if kind != "client_tool" or tool is None or self._taken.setdefault(request_id, reader) is not reader:
+        if kind != "client_tool" or tool is None or self._taken.setdefault(input_id, reader) is not reader:
             return
         is_done = False
         try:
             # The request may be old: a run can be watched from its start after its calls were answered.
-            if (self._inputs.get(request_id)).decision is None:
-                answer = self._unsent.get(request_id)
+            if (self._inputs.get(input_id)).decision is None:
+                answer = self._unsent.get(input_id)
                 if answer is None:
-                    answer = self._answer(request_id, tool, arguments or {})
-                self._unsent[request_id] = answer
+                    answer = self._answer(input_id, tool, arguments or {})
+                self._unsent[input_id] = answer
                 # A run that has ended refuses the answer. Its stream reports the end.
                 with contextlib.suppress(ConflictError):
                     self._inputs.answer(agent_run_id, answer)
             is_done = True
         finally:
             if is_done:
-                self._unsent.pop(request_id, None)
+                self._unsent.pop(input_id, None)
             else:
-                del self._taken[request_id]
+                del self._taken[input_id]
 
-    def _answer(self, request_id: str, tool: tools.ClientTool, arguments: Mapping[str, object]) -> InputAnswer:
+    def _answer(self, input_id: str, tool: tools.ClientTool, arguments: Mapping[str, object]) -> InputAnswer:
         try:
             value = tools.begin(tool, arguments)
-            return InputAnswer(request_id=request_id, decision="result", text=tools.text_of(value))
+            return InputAnswer(input_id=input_id, decision="result", text=tools.text_of(value))
         except Exception as error:  # noqa: BLE001 - the model reads the errors of a tool
-            return InputAnswer(request_id=request_id, decision="result", text=tools.error_text(error), is_error=True)
+            return InputAnswer(input_id=input_id, decision="result", text=tools.error_text(error), is_error=True)

@@ -50,7 +50,7 @@ class Inputs:
             if not token:
                 return
 
-    def get(self, request_id: str) -> RunInput:
+    def get(self, input_id: str) -> RunInput:
         """Returns an input with its decision, if it has one."""
-        request = to_message(methods.GET_INPUT.request, request_id=request_id)
+        request = to_message(methods.GET_INPUT.request, input_id=input_id)
         return self._transport.load(methods.GET_INPUT, request, RunInput)
