@@ -7,6 +7,7 @@ import { Agents } from "./agents.js";
 import { Channel, type CallOptions, type Token } from "./channel.js";
 import { invalid } from "./error.js";
 import { Feed, type OnConnection } from "./follow.js";
+import { Inputs } from "./inputs.js";
 import { Memories } from "./memories.js";
 import { Projects } from "./projects.js";
 import { Runs } from "./runs.js";
@@ -36,6 +37,7 @@ export interface RunyardOptions {
 
 export class Runyard {
   readonly agents: Agents;
+  readonly inputs: Inputs;
   readonly threads: Threads;
   readonly memories: Memories;
   readonly projects: Projects;
@@ -69,6 +71,7 @@ export class Runyard {
     this.sandboxes = new Sandboxes(this.#channel, this.uploads);
     this.runs = new Runs(this.#channel, this.#feed, this.sandboxes);
     this.agents = new Agents(this.#channel, this.#feed, this.uploads, this.sandboxes);
+    this.inputs = new Inputs(this.#channel);
     this.skills = new Skills(this.#channel, this.uploads);
     this.threads = new Threads(this.#channel);
     this.memories = new Memories(this.#channel);

@@ -5,7 +5,7 @@ import { create, ScalarType, type DescEnum, type DescField, type DescMessage, ty
 import { timestampDate, timestampFromDate, type Timestamp } from "@bufbuild/protobuf/wkt";
 import type { ApiKeyScope } from "./generated/runyard/v1/accounts_pb.js";
 import type { McpTransport, MemoryScope } from "./generated/runyard/v1/agents_pb.js";
-import type { NoticeKind, RunStatus } from "./generated/runyard/v1/events_pb.js";
+import type { InputDecision, InputKind, NoticeKind, RunStatus } from "./generated/runyard/v1/events_pb.js";
 import type { IfBusy } from "./generated/runyard/v1/runs_pb.js";
 import type { MessageRole } from "./generated/runyard/v1/threads_pb.js";
 import { invalid } from "./error.js";
@@ -24,7 +24,11 @@ type Word<T> = T extends RunStatus
             ? Lowercase<keyof typeof ApiKeyScope>
             : T extends IfBusy
               ? Lowercase<keyof typeof IfBusy>
-              : number;
+              : T extends InputKind
+                ? Lowercase<keyof typeof InputKind>
+                : T extends InputDecision
+                  ? Lowercase<keyof typeof InputDecision>
+                  : number;
 
 type Numeric<T extends number> = `${number}` extends `${T}` ? number : Word<T>;
 

@@ -8,6 +8,7 @@ export * from "./generated/runyard/v1/agents_pb.js";
 export * from "./generated/runyard/v1/errors_pb.js";
 export * from "./generated/runyard/v1/events_pb.js";
 export * from "./generated/runyard/v1/files_pb.js";
+export * from "./generated/runyard/v1/inputs_pb.js";
 export * from "./generated/runyard/v1/memories_pb.js";
 export * from "./generated/runyard/v1/projects_pb.js";
 export * from "./generated/runyard/v1/runs_pb.js";

@@ -45,6 +45,9 @@ const CALLS = {
   "RunService.StopRun": (client, { agentRunId }) => client.runs.stop(agentRunId),
   "RunService.ListRuns": (client, asked) => page("agentRuns", client.runs.list(asked)),
   "RunService.ListActiveRuns": (client, asked) => page("activeRuns", client.agents.listActive(asked)),
+  "InputService.AnswerInput": (client, { agentRunId, answers }) => client.inputs.answer(agentRunId, answers),
+  "InputService.ListPendingInputs": (client, asked) => page("inputs", client.inputs.listPending(asked)),
+  "InputService.GetInput": (client, { inputId }) => client.inputs.get(inputId),
   "ThreadService.CreateThread": (client, asked) => client.threads.create(asked),
   "ThreadService.GetThread": (client, { threadId }) => client.threads.get(threadId),
   "ThreadService.ListThreads": (client, asked) => page("threads", client.threads.list(asked)),
@@ -102,7 +105,7 @@ const CODES = {
 };
 
 /** Maps whose keys come from the caller and are not renamed. */
-const MAPS = new Set(["agentpress_tools", "agentpressTools", "headers", "arguments", "metadata"]);
+const MAPS = new Set(["agentpress_tools", "agentpressTools", "headers", "arguments", "edited_arguments", "editedArguments", "parameters", "schema", "metadata"]);
 
 function renamed(value, rename) {
   if (Array.isArray(value)) {
@@ -126,8 +129,8 @@ const snake = (key) => key.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase(
 const word = (value) =>
   String(value)
     .toLowerCase()
-    .replace(/^(run_status|message_role|mcp_transport|notice_kind|api_key_scope|memory_scope|if_busy)_/, "");
-const isEnum = (value) => /^(RUN_STATUS|MESSAGE_ROLE|MCP_TRANSPORT|API_KEY_SCOPE|MEMORY_SCOPE|IF_BUSY)_/.test(value);
+    .replace(/^(run_status|message_role|mcp_transport|notice_kind|api_key_scope|memory_scope|if_busy|input_kind|input_decision)_/, "");
+const isEnum = (value) => /^(RUN_STATUS|MESSAGE_ROLE|MCP_TRANSPORT|API_KEY_SCOPE|MEMORY_SCOPE|IF_BUSY|INPUT_KIND|INPUT_DECISION)_/.test(value);
 
 class Player {
   kept = {};
@@ -225,7 +228,7 @@ class Player {
       events.map((event) => event.sequence),
       events.map((_, position) => from + position + 1),
     );
-    const ends = events.filter((event) => event.type === "status" && event.status !== "running");
+    const ends = events.filter((event) => event.type === "status" && !["running", "waiting"].includes(event.status));
     assert.deepEqual(ends, events.slice(-1), "one terminal event, at the end");
     const kinds = events.map((event) => event.type);
     const seen = {

@@ -18,7 +18,7 @@ DOCUMENTS = {
     "docs/quickstart.md": 3,
     "docs/agents/files.md": 1,
     "docs/agents/memory.md": 1,
-    "clients/python/README.md": 4,
+    "clients/python/README.md": 6,
 }
 FENCE = re.compile(r"^```(sh|python) run(?:=(\w+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 # First words of the snippets without the mark `run`. Other tests cover these snippets.
@@ -37,6 +37,8 @@ SAID = {
     ("docs/agents/files.md", "Example"): ['"name":"dots.png"', '"content_type":"image/png"', '"width":2,"height":1'],
     ("clients/python/README.md", "Runyard for Python"): ["1 status", "output/report.md"],
     ("clients/python/README.md", "Runs"): ["completed"],
+    ("clients/python/README.md", "Client tools"): ["completed"],
+    ("clients/python/README.md", "Inputs"): [],
     ("clients/python/README.md", "With asyncio"): ["message_delta"],
     ("clients/python/README.md", "Errors"): ["AGENT_NOT_FOUND"],
 }

@@ -25,6 +25,9 @@ from runyard._proto import (
     files_pb2 as files,
 )
 from runyard._proto import (
+    inputs_pb2 as inputs,
+)
+from runyard._proto import (
     memories_pb2 as memories,
 )
 from runyard._proto import (
@@ -100,6 +103,13 @@ STREAM_RUN = _again("RunService.StreamRun", runs.StreamRunRequest, events.RunEve
 STREAM_RUNS = _again("RunService.StreamRuns", runs.StreamRunsRequest, events.RunEvent)
 LIST_ACTIVE_RUNS = _again("RunService.ListActiveRuns", runs.ListActiveRunsRequest, runs.ListActiveRunsResponse)
 LIST_RUNS = _again("RunService.ListRuns", runs.ListRunsRequest, runs.ListRunsResponse)
+
+# AnswerInput is repeatable, because an input keeps its first decision.
+ANSWER_INPUT = _again("InputService.AnswerInput", inputs.AnswerInputRequest, inputs.AnswerInputResponse)
+LIST_PENDING_INPUTS = _again(
+    "InputService.ListPendingInputs", inputs.ListPendingInputsRequest, inputs.ListPendingInputsResponse
+)
+GET_INPUT = _again("InputService.GetInput", inputs.GetInputRequest, inputs.Input)
 
 # CreateUpload is repeatable, because the server deletes unused uploads.
 CREATE_UPLOAD = _again("FileService.CreateUpload", files.CreateUploadRequest, files.Upload)

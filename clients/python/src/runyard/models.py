@@ -13,6 +13,7 @@ from typing import Any, Generic, Literal, TypeVar
 
 from google.protobuf import json_format
 from google.protobuf.message import Message as ProtoMessage
+from google.protobuf.struct_pb2 import Struct
 from google.protobuf.timestamp_pb2 import Timestamp
 
 T = TypeVar("T")
@@ -21,7 +22,9 @@ T = TypeVar("T")
 Field = Any
 Enum = Any
 
-RunStatus = Literal["running", "completed", "failed", "stopped"]
+RunStatus = Literal["running", "waiting", "completed", "failed", "stopped"]
+ENDED: tuple[RunStatus, ...] = ("completed", "failed", "stopped")
+"""The statuses of a run that has ended."""
 MessageRole = Literal["user", "assistant", "tool"]
 McpTransport = Literal["http", "sse", "stdio"]
 ApiKeyScope = Literal["read", "run", "admin"]
@@ -37,6 +40,8 @@ NoticeKind = Literal[
     "memories_used",
 ]
 MemoryScope = Literal["agent", "account"]
+InputKind = Literal["approval", "client_tool", "question"]
+InputDecision = Literal["approve", "deny", "result", "answer", "expired", "cancelled"]
 IfBusy = Literal["enqueue", "reject", "interrupt"]
 
 
@@ -289,6 +294,47 @@ class RunRecord:
 
 
 @dataclass(frozen=True, kw_only=True)
+class RunInput:
+    """An input that a run waits for or has waited for. The decision is None while the input is pending."""
+
+    input_id: str
+    agent_run_id: str
+    thread_id: str
+    kind: InputKind
+    tool_call_id: str
+    name: str
+    arguments: dict[str, Any] | None
+    schema: dict[str, Any] | None
+    message: str
+    created_at: datetime.datetime
+    expires_at: datetime.datetime | None
+    decision: InputDecision | None
+    edited_arguments: dict[str, Any] | None
+    text: str
+    is_error: bool
+    answered_at: datetime.datetime | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class InputAnswer:
+    """An answer to an input: approve, deny, result or answer. `text` is the reason, the result or the answer."""
+
+    input_id: str
+    decision: InputDecision
+    arguments: dict[str, Any] | None = None
+    text: str = ""
+    is_error: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class AnsweredInputs:
+    """The answered inputs, and the status of their run."""
+
+    inputs: list[RunInput]
+    status: RunStatus
+
+
+@dataclass(frozen=True, kw_only=True)
 class Thread:
     """A conversation in a project. It consists of messages and runs."""
 
@@ -484,6 +530,8 @@ class Account:
 # Maps the name of a protobuf message to its class, if the class has another name.
 _NAMED: dict[str, type] = {
     "Run": RunRecord,
+    "Input": RunInput,
+    "AnswerInputResponse": AnsweredInputs,
     "GenerateAgentIconResponse": AgentIcon,
     "CompareAgentVersionsResponse": AgentVersionComparison,
     "TestMcpServerResponse": McpServerTrial,
@@ -609,6 +657,8 @@ def _fill_message(target: Any, value: Any) -> None:
         if not isinstance(value, datetime.datetime) or value.tzinfo is None:
             raise TypeError("a time must be a timezone-aware datetime")
         target.FromDatetime(value)
+    elif isinstance(target, Struct):
+        json_format.ParseDict(value, target)
     elif isinstance(value, Mapping):
         fill(target, value)
     else:

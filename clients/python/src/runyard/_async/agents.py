@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from runyard import _methods as methods
+from runyard import tools as client_tools
 from runyard._async.run import AsyncRun
 from runyard._lists import pages
 from runyard._sources import FileLike
@@ -266,6 +267,7 @@ class AsyncAgents:
         mode: str = "",
         reasoning_effort: str = "",
         if_busy: IfBusy | None = None,
+        tools: Iterable[client_tools.Tool] = (),
         request_id: str | None = None,
         progress: bool = False,
     ) -> AsyncRun:
@@ -274,9 +276,13 @@ class AsyncAgents:
         Files are paths, open binary files, (name, bytes) tuples or uploads. `request_id` is the idempotency key: a
         retry with the same key does not start a second run. If it is omitted, the client generates a key; in optimistic
         mode, the thread id is the key. With `progress`, the method shows the run and returns when it has ended.
+
+        `tools` are functions, or instances of `ClientTool`, that the model can call. Their type hints and docstrings
+        describe them. While the run is iterated or waited for, the handle runs them and answers the calls.
         """
         if request_id is None:
             request_id = "" if optimistic else str(uuid.uuid4())
+        provided = client_tools.declared(tools, may_await=True)
         uploads = await self._client.files.upload_all(files)
         request = to_message(
             methods.START_RUN.request,
@@ -292,6 +298,7 @@ class AsyncAgents:
             files=[upload.upload_id for upload in uploads],
             request_id=request_id,
             if_busy=if_busy,
+            tools=client_tools.in_request(provided),
         )
         started = await self._transport.call(methods.START_RUN, request)
         run = AsyncRun(
@@ -301,6 +308,7 @@ class AsyncAgents:
             project_id=started.project_id,
             sandbox_id=started.sandbox_id or None,
             status="running",
+            tools=provided,
         )
         if progress:
             await run.show()

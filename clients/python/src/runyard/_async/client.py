@@ -5,6 +5,7 @@ from __future__ import annotations
 from runyard._async.account import AsyncAdmin, AsyncApiKeys, AsyncOwnAccount
 from runyard._async.agents import AsyncAgents
 from runyard._async.files import AsyncFiles
+from runyard._async.inputs import AsyncInputs
 from runyard._async.memories import AsyncMemories
 from runyard._async.projects import AsyncProjects, AsyncSandboxes
 from runyard._async.runs import AsyncRuns
@@ -40,6 +41,7 @@ class AsyncRunyard:
         self._transport = transport
         self.agents = AsyncAgents(self)
         self.runs = AsyncRuns(self)
+        self.inputs = AsyncInputs(self)
         self.threads = AsyncThreads(self)
         self.memories = AsyncMemories(self)
         self.projects = AsyncProjects(self)

@@ -6,6 +6,7 @@ from __future__ import annotations
 from runyard._sync.account import Admin, ApiKeys, OwnAccount
 from runyard._sync.agents import Agents
 from runyard._sync.files import Files
+from runyard._sync.inputs import Inputs
 from runyard._sync.memories import Memories
 from runyard._sync.projects import Projects, Sandboxes
 from runyard._sync.runs import Runs
@@ -41,6 +42,7 @@ class Runyard:
         self._transport = transport
         self.agents = Agents(self)
         self.runs = Runs(self)
+        self.inputs = Inputs(self)
         self.threads = Threads(self)
         self.memories = Memories(self)
         self.projects = Projects(self)
