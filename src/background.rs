@@ -5,7 +5,7 @@
 //! | `worker` | executes runs |
 //! | `sweeper` | removes unused data |
 //! | `telemetry::add_up_samples` | aggregates metric samples, so that metrics use little memory |
-//! | `expire_inputs` | decides about inputs that nobody answered in time |
+//! | `expire_inputs` | decides about inputs without an answer in time |
 //! | `events::relay` | on PostgreSQL, fetches events that other processes write |
 //! | `installation::keep` | on PostgreSQL, reports that the data folder is in use |
 //!

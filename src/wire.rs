@@ -65,9 +65,10 @@ pub fn services(app: &App) -> Routes {
     use traits::runyard::v1::{
         account_service_server::AccountServiceServer, admin_service_server::AdminServiceServer,
         agent_service_server::AgentServiceServer, file_service_server::FileServiceServer,
-        input_service_server::InputServiceServer, memory_service_server::MemoryServiceServer, project_service_server::ProjectServiceServer,
-        run_service_server::RunServiceServer, sandbox_service_server::SandboxServiceServer,
-        skill_service_server::SkillServiceServer, thread_service_server::ThreadServiceServer,
+        input_service_server::InputServiceServer, memory_service_server::MemoryServiceServer,
+        project_service_server::ProjectServiceServer, run_service_server::RunServiceServer,
+        sandbox_service_server::SandboxServiceServer, skill_service_server::SkillServiceServer,
+        thread_service_server::ThreadServiceServer,
     };
     let limit = app.config.http.max_message_bytes;
     // The size limit applies after decompression. Responses are compressed by `wire/compression.rs`.

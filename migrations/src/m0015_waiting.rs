@@ -18,14 +18,21 @@ use crate::parts::{id, index, table};
 pub struct Migration;
 
 /// Indexes of runs that a worker may claim: name and columns.
-const CLAIMABLE: [(&str, &[&str]); 2] = [("runs_unfinished", &["id"]), ("runs_claimable", &["lease_expires_at", "id"])];
+const CLAIMABLE: [(&str, &[&str]); 2] = [
+    ("runs_unfinished", &["id"]),
+    ("runs_claimable", &["lease_expires_at", "id"]),
+];
 
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         let mut waited = ColumnDef::new("waited_ms");
         waited.big_integer().not_null().default(0);
-        for column in [timestamp_with_time_zone_null("waiting_since"), waited, text_null("options")] {
+        for column in [
+            timestamp_with_time_zone_null("waiting_since"),
+            waited,
+            text_null("options"),
+        ] {
             manager
                 .alter_table(Table::alter().table("runs").add_column(column).take())
                 .await?;

@@ -9,9 +9,10 @@ pub const NAME: &str = "ask_user";
 pub fn spec() -> ToolSpec {
     ToolSpec {
         name: NAME.to_owned(),
-        description: "Asks the user a question and waits for the answer, which can take hours. Ask only if you cannot continue \
+        description:
+            "Asks the user a question and waits for the answer, which can take hours. Ask only if you cannot continue \
                       well without the answer, and ask everything in one question."
-            .to_owned(),
+                .to_owned(),
         parameters: json!({
             "type": "object",
             "properties": {

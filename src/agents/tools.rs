@@ -44,7 +44,7 @@ const GROUPS: &[Group] = &[
     Group {
         name: "ask_user",
         tools: &[ask::NAME],
-        // Off, because nobody answers the questions of a run that another program starts.
+        // Off, because a program that starts runs usually cannot answer questions.
         default: false,
         specs: |_| vec![ask::spec()],
         applies: |_| true,
@@ -85,7 +85,9 @@ fn offered_groups(app: &App) -> impl Iterator<Item = (&'static Group, Vec<ToolSp
 }
 
 fn is_on(settings: &Settings, group: &Group) -> bool {
-    settings.get(group.name).map_or(group.default, |setting| setting.enabled)
+    settings
+        .get(group.name)
+        .map_or(group.default, |setting| setting.enabled)
 }
 
 /// Adds the core tools to the requested settings.

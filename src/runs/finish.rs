@@ -43,7 +43,10 @@ pub(super) async fn finish(tx: &Tx, run: &Run, ending: &RunEnd, now: DateTime<Ut
     Entity::update_many()
         .col_expr(Column::Status, Expr::value(ending.status))
         .col_expr(Column::ErrorCode, Expr::value(error.map(|(code, _)| code.clone())))
-        .col_expr(Column::ErrorMessage, Expr::value(error.map(|(_, message)| message.clone())))
+        .col_expr(
+            Column::ErrorMessage,
+            Expr::value(error.map(|(_, message)| message.clone())),
+        )
         .col_expr(Column::WaitingSince, Expr::value(None::<DateTime<Utc>>))
         .col_expr(Column::StopRequested, Expr::value(true))
         .col_expr(Column::LastSequence, Expr::value(sequence))

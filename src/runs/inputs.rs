@@ -1,8 +1,7 @@
 //! Inputs that runs wait for: approvals of tool calls, results of client tools, and answers to questions.
 //!
 //! The journal inserts the inputs of a run in the transaction in which the run begins to wait. An answer takes effect in
-//! one transaction with its event. When a run has no pending inputs any more, the same transaction lets a worker claim
-//! it. The worker then reads the answers ([`answers::of_calls`]).
+//! one transaction with its event. When a run has no more pending inputs, the same transaction lets a worker claim it. The worker then reads the answers ([`answers::of_calls`]).
 
 pub mod answer;
 pub mod answers;

@@ -89,7 +89,9 @@ impl ClientTool {
         }
         let Some(schema) = &self.parameters else { return Ok(()) };
         if schema.to_string().len() > MAX_SCHEMA_BYTES {
-            return wrong(format!("the schema of {name} must have at most {MAX_SCHEMA_BYTES} bytes"));
+            return wrong(format!(
+                "the schema of {name} must have at most {MAX_SCHEMA_BYTES} bytes"
+            ));
         }
         if schema.get("type").and_then(Value::as_str) != Some("object") {
             return wrong(format!("the schema of {name} must have the type \"object\""));

@@ -21,10 +21,10 @@ use super::{
     write,
 };
 use crate::{
-    contract::structs,
     accounts::{Caller, Role},
     app::App,
     config::{Mode, modes::DEFAULT_MODE},
+    contract::structs,
     error::{Code, Error, Result},
     events::{self, EncodedEvent, Stored, timestamp},
     id,

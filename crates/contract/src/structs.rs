@@ -24,7 +24,11 @@ pub fn parse_object(text: &str) -> Option<Struct> {
 /// Converts a Struct to a JSON object. A Struct stores every number as a double; whole numbers become JSON integers.
 pub fn to_json(object: &Struct) -> Json {
     let fields = object.fields.iter();
-    Json::Object(fields.map(|(name, value)| (name.clone(), value_to_json(value))).collect())
+    Json::Object(
+        fields
+            .map(|(name, value)| (name.clone(), value_to_json(value)))
+            .collect(),
+    )
 }
 
 fn value_to_json(value: &Value) -> Json {
@@ -38,7 +42,10 @@ fn value_to_json(value: &Value) -> Json {
     }
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "the number is whole and within the range")]
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "the number is whole and within the range"
+)]
 fn number_to_json(number: f64) -> Json {
     /// 2^53: up to this number, a double represents every whole number.
     const LARGEST: f64 = 9_007_199_254_740_992.0;

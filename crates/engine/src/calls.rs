@@ -123,7 +123,10 @@ impl CallRunner<'_> {
 
     /// Removes the next group of calls from `rest`: the leading read-only calls or, if there are none, one call.
     fn next_group(&self, rest: &mut VecDeque<Planned>) -> Vec<Planned> {
-        let looking = rest.iter().take_while(|call| !self.may_change(call) && !call.asks()).count();
+        let looking = rest
+            .iter()
+            .take_while(|call| !self.may_change(call) && !call.asks())
+            .count();
         rest.drain(..looking.max(1)).collect()
     }
 

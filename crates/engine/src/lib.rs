@@ -128,7 +128,7 @@ pub const CODES: &[(&str, &str)] = &[
     (TOKEN_BUDGET_EXHAUSTED, "The run exceeded its token budget."),
     (
         INPUT_EXPIRED,
-        "Nobody answered an input that the run waited for, and the agent's settings say that the run then fails.",
+        "No answer to an input arrived in time, and the agent's settings say that the run then fails.",
     ),
 ];
 

@@ -20,13 +20,7 @@ use crate::{
     engine::INPUT_EXPIRED,
     error::{Error, Result},
     events::{self, Stored},
-    runs::{
-        Run, Status,
-        finish,
-        journal::RunEnd,
-        list::load,
-        resume,
-    },
+    runs::{Run, Status, finish, journal::RunEnd, list::load, resume},
     v1::{InputAnswered, InputDecision, RunStatus, run_event::Event},
 };
 
@@ -46,7 +40,7 @@ pub struct Answer {
     pub is_error: bool,
 }
 
-/// Answers inputs of a run. If no input is pending any more, a worker continues the run. An input that already has a
+/// Answers inputs of a run. When no input is pending, a worker continues the run. An input that already has a
 /// decision keeps it. Returns the inputs in the order of the answers, and the run.
 ///
 /// # Errors
@@ -88,7 +82,7 @@ pub(super) fn publish(app: &App, run_id: Uuid, events: &[Stored]) {
     }
 }
 
-/// Writes the decisions at the positions `decided` of a run's inputs, and their events. If no input is pending any more,
+/// Writes the decisions at the positions `decided` of a run's inputs, and their events. When no input is pending,
 /// lets a worker claim the run. The transaction must have locked the account.
 pub(super) async fn settle(
     tx: &Tx,
@@ -100,7 +94,10 @@ pub(super) async fn settle(
     if decided.is_empty() || run.status != Status::Running {
         return Ok(Vec::new());
     }
-    let mut events: Vec<Event> = decided.iter().map(|position| answered_event(&inputs[*position])).collect();
+    let mut events: Vec<Event> = decided
+        .iter()
+        .map(|position| answered_event(&inputs[*position]))
+        .collect();
     for position in decided {
         update(tx, &inputs[*position]).await?;
     }
@@ -161,9 +158,18 @@ fn check(answers: &[Answer]) -> Result<()> {
 fn decide(input: &mut Input, answer: Answer, now: DateTime<Utc>) -> Result<()> {
     let wrong = |message: String| Err(Error::invalid_field("answers", message));
     let (fits, allowed) = match input.kind {
-        Kind::Approval => (matches!(answer.decision, Decision::Approve | Decision::Deny), "approve or deny"),
-        Kind::ClientTool => (matches!(answer.decision, Decision::Result | Decision::Deny), "result or deny"),
-        Kind::Question => (matches!(answer.decision, Decision::Answer | Decision::Deny), "answer or deny"),
+        Kind::Approval => (
+            matches!(answer.decision, Decision::Approve | Decision::Deny),
+            "approve or deny",
+        ),
+        Kind::ClientTool => (
+            matches!(answer.decision, Decision::Result | Decision::Deny),
+            "result or deny",
+        ),
+        Kind::Question => (
+            matches!(answer.decision, Decision::Answer | Decision::Deny),
+            "answer or deny",
+        ),
     };
     if !fits {
         return wrong(format!("the decision about the input {} must be {allowed}", input.id));
@@ -173,7 +179,10 @@ fn decide(input: &mut Input, answer: Answer, now: DateTime<Utc>) -> Result<()> {
             return wrong("arguments can only be set with the decision approve".to_owned());
         }
         if let Some(mistake) = input.schema.as_deref().and_then(|schema| mistake(schema, &edited)) {
-            return wrong(format!("the edited arguments do not match the schema of {}: {mistake}", input.name));
+            return wrong(format!(
+                "the edited arguments do not match the schema of {}: {mistake}",
+                input.name
+            ));
         }
         input.edited = Some(edited.to_string());
     }

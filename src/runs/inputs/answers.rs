@@ -5,9 +5,7 @@ use std::collections::BTreeMap;
 use sea_orm::ConnectionTrait;
 use uuid::Uuid;
 
-use super::{
-    Decision, Input, Kind, list, parsed,
-};
+use super::{Decision, Input, Kind, list, parsed};
 use crate::{
     accounts::Scope,
     db::{Bound, Sql},
@@ -40,7 +38,7 @@ fn answer(row: Input) -> Option<CallAnswer> {
         Decision::Result => told(row.text, row.is_error),
         Decision::Answer => told(row.text, false),
         Decision::Deny => told(denied(row.kind, &row.text), true),
-        Decision::Expired => told("nobody answered in time; continue without this".to_owned(), true),
+        Decision::Expired => told("no answer arrived in time; continue without it".to_owned(), true),
         Decision::Cancelled => return None,
     };
     Some(CallAnswer {

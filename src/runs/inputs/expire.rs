@@ -1,4 +1,4 @@
-//! Decides about inputs that nobody answered in time.
+//! Decides about inputs without an answer in time.
 
 use sea_orm::{ColumnTrait, QueryFilter, QueryOrder, QuerySelect};
 use uuid::Uuid;
@@ -34,7 +34,9 @@ pub async fn expire(app: &App) -> Result<usize> {
             .into_tuple()
             .all(app.db.read())
             .await?;
-        let Some(first) = found.first().copied() else { return Ok(runs) };
+        let Some(first) = found.first().copied() else {
+            return Ok(runs);
+        };
         let mut last = None;
         for (account_id, run_id) in found {
             if last.replace(run_id) != Some(run_id) {

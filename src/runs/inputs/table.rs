@@ -42,7 +42,7 @@ pub enum Decision {
     Deny = 2,
     Result = 3,
     Answer = 4,
-    /// Nobody answered in time.
+    /// No answer arrived in time.
     Expired = 5,
     /// The run ended first.
     Cancelled = 6,

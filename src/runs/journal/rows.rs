@@ -32,7 +32,7 @@ const END: Sql = Sql::new(
 const WAIT: Sql = Sql::new(
     "UPDATE runs SET steps = steps + $1, input_tokens = input_tokens + $2, output_tokens = output_tokens + $3, \
      microcredits = microcredits + $4, held_microcredits = 0, \
-     waiting_since = CASE WHEN stop_requested THEN NULL ELSE $5 END, lease_owner = NULL, lease_expires_at = NULL \
+     waiting_since = CASE WHEN stop_requested THEN waiting_since ELSE $5 END, lease_owner = NULL, lease_expires_at = NULL \
      WHERE id = $6",
 );
 

@@ -231,6 +231,11 @@ impl Sink for Log {
         affordable.map(|affordable| affordable.min(max_output_tokens))
     }
 
+    async fn consume_answers(&self) -> Result<()> {
+        self.add("consume answers");
+        Ok(())
+    }
+
     async fn record(&self, events: Vec<Recorded>) -> Result<()> {
         let number = {
             let mut records = self.records.lock().unwrap();
@@ -279,6 +284,8 @@ fn show(event: &Event) -> String {
             let mark = if usage.estimated { " estimated" } else { "" };
             format!("usage {}/{}{mark}", usage.input_tokens, usage.output_tokens)
         }
+        Event::InputRequested(asked) => format!("asks {} {}", asked.tool_call_id, asked.name),
+        Event::InputAnswered(answered) => format!("answered {}", answered.tool_call_id),
         Event::Notice(notice) => format!("notice {}", NoticeKind::try_from(notice.kind).unwrap().as_str_name()),
     }
 }
@@ -371,6 +378,7 @@ impl Stage {
                     max_parallel_calls: 4,
                 },
                 interrupted: Vec::new(),
+                answers: Vec::new(),
                 steps_done: 0,
                 tokens_used: 0,
             },

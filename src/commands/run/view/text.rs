@@ -124,9 +124,10 @@ impl TextView {
                 };
                 self.styled(&style, &format!("note: {}", one_line(&notice.message)))
             }
-            Some(Event::InputRequested(asked)) => {
-                self.styled(&Style::new().magenta(), &format!("input needed: {}", one_line(&asked.message)))
-            }
+            Some(Event::InputRequested(asked)) => self.styled(
+                &Style::new().magenta(),
+                &format!("input needed: {}", one_line(&asked.message)),
+            ),
             Some(Event::InputAnswered(_)) => Ok(()),
             // A newer server may send unknown events.
             None => Ok(()),
