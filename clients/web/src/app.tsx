@@ -137,8 +137,6 @@ function Screen({ where }: { where: Place }) {
 interface Entry {
   to: string;
   label: string;
-  /** The label in the bottom bar, where space is short. */
-  short?: string;
   icon: IconNode;
   screens: Place["screen"][];
 }
@@ -147,23 +145,24 @@ const ENTRIES: Entry[] = [
   { to: "/", label: "New run", icon: Plus, screens: ["home"] },
   { to: "/threads", label: "Threads", icon: MessagesSquare, screens: ["threads", "thread"] },
   { to: "/runs", label: "Runs", icon: Rows3, screens: ["runs"] },
-  { to: "/waiting", label: "Waiting for you", short: "Waiting", icon: Hand, screens: ["waiting"] },
+  { to: "/waiting", label: "Waiting for you", icon: Hand, screens: ["waiting"] },
   { to: "/agents", label: "Agents", icon: Bot, screens: ["agents", "agent"] },
   { to: "/skills", label: "Skills", icon: Package, screens: ["skills"] },
   { to: "/memory", label: "Memory", icon: Brain, screens: ["memory"] },
   { to: "/account", label: "Account", icon: UserRound, screens: ["account"] },
 ];
 
-function Links({ where, short = false }: { where: Place; short?: boolean }) {
+/** The bottom bar of a phone has no room for the pending inputs, so the header links to them. */
+function Links({ where, isBar = false }: { where: Place; isBar?: boolean }) {
   const running = active.value?.length ?? 0;
   const inputs = pendingCount.value;
   return (
     <ul>
-      {ENTRIES.filter((entry) => !short || entry.to !== "/waiting" || inputs > 0 || where.screen === "waiting").map((entry) => (
+      {ENTRIES.filter((entry) => !isBar || entry.to !== "/waiting").map((entry) => (
         <li key={entry.to}>
           <a href={`#${entry.to}`} class="nav-link" aria-current={entry.screens.includes(where.screen) ? "page" : undefined}>
             <Icon of={entry.icon} size={19} />
-            <span>{(short && entry.short) || entry.label}</span>
+            <span>{entry.label}</span>
             {entry.to === "/runs" && running > 0 && (
               <span class="badge badge-live">
                 {running}
@@ -234,6 +233,12 @@ function Side({ where, onPalette }: { where: Place; onPalette: () => void }) {
           </a>
         )}
         <div class="side-tools">
+          {pendingCount.value > 0 && (
+            <a class="side-waiting" href="#/waiting" aria-label={`Waiting for you, ${pendingCount.value} pending`}>
+              <Icon of={Hand} size={17} />
+              <span class="badge badge-asks">{pendingCount.value}</span>
+            </a>
+          )}
           <ThemeSwitch />
           <a class="button-icon side-docs" href="/docs" aria-label="API reference" title="API reference">
             <Icon of={BookOpen} size={17} />
@@ -273,7 +278,7 @@ function ThemeSwitch() {
 function Tabs({ where }: { where: Place }) {
   return (
     <nav class="tabs" aria-label="Main (bottom bar)">
-      <Links where={where} short />
+      <Links where={where} isBar />
     </nav>
   );
 }

@@ -17,7 +17,7 @@ export async function loadPending(hasWaitingRun = true): Promise<void> {
   else pending.set([]);
 }
 
-/** Answers an input. Returns the input with its decision, which is another one if somebody else answered first. */
+/** Answers an input. Returns the input with its decision, which is another one if another client answered first. */
 export async function answer(runId: string, given: InputAnswer): Promise<RunInput> {
   const { inputs } = await runyard().inputs.answer(runId, given);
   const input = inputs[0]!;
