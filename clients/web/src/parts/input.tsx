@@ -52,10 +52,21 @@ export function InputCard({ input: asked, ended, args }: { input: InputView; end
         {isOpen && input.expiresAt !== null && <Expiry at={input.expiresAt} />}
       </div>
       <p class="asks-message">{input.message}</p>
-      {input.kind !== "question" && <Arguments name={input.name} args={args} />}
+      {input.kind !== "question" && !(isOpen && input.kind === "approval") && <Shown name={input.name} args={args} />}
       {refused && <RefusalNote explained={refused} onClose={() => setRefused(null)} />}
       {isOpen ? <Controls input={input} sending={sending} onAnswer={answer} /> : <Decision input={input} />}
     </div>
+  );
+}
+
+/** The arguments. A diff shows no path, so the path of a changed file is shown above it. */
+function Shown({ name, args }: { name: string; args: Record<string, unknown> }) {
+  const path = args["path"];
+  return (
+    <>
+      {(name === "write" || name === "edit") && typeof path === "string" && <code class="asks-path">{path}</code>}
+      <Arguments name={name} args={args} />
+    </>
   );
 }
 
@@ -95,21 +106,27 @@ function Approval({ input, sending, onAnswer }: { input: InputView; sending: boo
   const [open, setOpen] = useState<"edit" | "deny" | null>(null);
   const close = () => setOpen(null);
   if (open === "edit") return <Edit input={input} sending={sending} onAnswer={onAnswer} onClose={close} />;
-  if (open === "deny") return <Deny sending={sending} onAnswer={onAnswer} onClose={close} />;
   return (
-    <div class="asks-actions">
-      <button type="button" class="button button-primary" disabled={sending} onClick={() => onAnswer({ decision: "approve" })}>
-        Approve
-      </button>
-      {Object.keys(input.args).length > 0 && (
-        <button type="button" class="button" disabled={sending} onClick={() => setOpen("edit")}>
-          Edit
-        </button>
+    <>
+      <Shown name={input.name} args={input.args} />
+      {open === "deny" ? (
+        <Deny sending={sending} onAnswer={onAnswer} onClose={close} />
+      ) : (
+        <div class="asks-actions">
+          <button type="button" class="button button-primary" disabled={sending} onClick={() => onAnswer({ decision: "approve" })}>
+            Approve
+          </button>
+          {Object.keys(input.args).length > 0 && (
+            <button type="button" class="button" disabled={sending} onClick={() => setOpen("edit")}>
+              Edit
+            </button>
+          )}
+          <button type="button" class="button button-deny" disabled={sending} onClick={() => setOpen("deny")}>
+            Deny
+          </button>
+        </div>
       )}
-      <button type="button" class="button button-deny" disabled={sending} onClick={() => setOpen("deny")}>
-        Deny
-      </button>
-    </div>
+    </>
   );
 }
 
