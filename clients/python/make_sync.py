@@ -20,6 +20,8 @@ RULES = [
     (r"^ *if inspect\.isawaitable\(value\):\n *value = await value\n", ""),
     (r"^import inspect\n", ""),
     (r"may_await=True", "may_await=False"),
+    (r"import together\b", "import one_by_one"),
+    (r"await together\(", "one_by_one("),
     (r"^import grpc\.aio\n", ""),
     (r"grpc\.aio\.", "grpc."),
     (r"runyard\._async", "runyard._sync"),

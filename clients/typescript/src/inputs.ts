@@ -11,7 +11,7 @@ import {
 import { Listing } from "./pages.js";
 import type { Input, Plain } from "./plain.js";
 
-/** An input that a run waits for or has waited for. */
+/** An input that a run needs or has needed. */
 export interface RunInput extends Plain<WireInput> {}
 /** An answer to an input: a decision and, depending on it, edited arguments or a text. */
 export type InputAnswer = Input<WireAnswer> & { inputId: string; decision: NonNullable<Input<WireAnswer>["decision"]> };

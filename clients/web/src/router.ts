@@ -6,6 +6,7 @@ export type Place =
   | { screen: "threads" }
   | { screen: "thread"; threadId: string }
   | { screen: "runs" }
+  | { screen: "waiting" }
   | { screen: "agents" }
   | { screen: "agent"; agentId: string | null; tab: "settings" | "versions" }
   | { screen: "skills" }
@@ -29,6 +30,9 @@ export function parse(text: string): Place {
     case "runs":
       if (second !== undefined) break;
       return { screen: "runs" };
+    case "waiting":
+      if (second !== undefined) break;
+      return { screen: "waiting" };
     case "agents":
       if (second === undefined) return { screen: "agents" };
       if (third !== undefined && third !== "versions") break;

@@ -215,6 +215,7 @@ class CallsTest(unittest.TestCase):
         run = self.client().agents.run(prompt="x", tools=[broken, huge, strange, binary, self.weather])
         for name in ("broken", "huge", "strange", "binary", "weather"):
             self.scripted.ask(name, name, {"city": 3} if name == "weather" else None)
+        self.scripted.status("waiting")
         self.scripted.end_after(5)
         self.assertEqual(run.text(), "")
         self.assertEqual(
@@ -236,6 +237,7 @@ class CallsTest(unittest.TestCase):
         self.scripted.ask("approval", "weather", {"city": "Rome"}, APPROVAL)
         self.scripted.ask("question", "weather", {"city": "Rome"}, QUESTION)
         self.scripted.ask("own", "weather", {"city": "Oslo"})
+        self.scripted.status("waiting")
         self.scripted.end_after(3)
         for event in run:
             if isinstance(event, InputAnswered) and event.input_id == "own":
@@ -256,6 +258,7 @@ class CallsTest(unittest.TestCase):
         self.scripted.cut_after = 2
         self.scripted.status("running")
         self.scripted.ask("one", "weather", {"city": "Rome"})
+        self.scripted.status("waiting")
         self.scripted.end_after(1)
         read = []
         readers = [threading.Thread(target=lambda: read.append(list(run))) for _ in range(2)]
@@ -271,6 +274,7 @@ class CallsTest(unittest.TestCase):
         run = self.client(timeout=0.3, reconnect_for=0.3).agents.run(prompt="x", tools=[self.weather])
         self.scripted.failures["AnswerInput"] = [grpc.StatusCode.UNAVAILABLE] * 50
         self.scripted.ask("one", "weather", {"city": "Rome"})
+        self.scripted.status("waiting")
         with self.assertRaises(runyard.UnavailableError):
             list(run)
         self.scripted.failures.clear()
@@ -282,10 +286,11 @@ class CallsTest(unittest.TestCase):
         self.scripted.ask("old", "weather", {"city": "Rome"})
         self.scripted.decided["old"] = InputAnswer(input_id="old", decision=RESULT, text="known")
         self.scripted.ask("new", "weather", {"city": "Oslo"})
+        self.scripted.status("waiting")
         run = self.client().runs.get("run", tools=[self.weather])
         self.scripted.end_after(1)
         # The cursor is after both requests.
-        list(run.events(after_sequence=2))
+        list(run.events(after_sequence=3))
         self.assertEqual(self.called, ["Oslo"])
         list(self.client().runs.get("run", tools=[self.weather]))
         self.assertEqual(self.called, ["Oslo"])
@@ -295,6 +300,7 @@ class CallsTest(unittest.TestCase):
         self.scripted.failures["AnswerInput"] = [grpc.StatusCode.FAILED_PRECONDITION, grpc.StatusCode.INVALID_ARGUMENT]
         self.scripted.ask("one", "weather", {"city": "Rome"})
         self.scripted.ask("two", "weather", {"city": "Oslo"})
+        self.scripted.status("waiting")
         with self.assertRaises(runyard.InvalidRequestError):
             list(run)
         self.assertEqual(self.called, ["Rome", "Oslo"])
@@ -312,23 +318,31 @@ class CallsTest(unittest.TestCase):
     def test_async_and_plain_functions_with_asyncio(self):
         loops = []
 
+        called = threading.Event()
+
         async def later(city: str) -> dict[str, str]:
             loops.append(asyncio.get_running_loop())
-            await asyncio.sleep(0)
+            # The other function is called while this one runs.
+            await asyncio.to_thread(called.wait, 60)
             return {"city": city}
+
+        def weather(city: str) -> str:
+            called.set()
+            return self.weather(city)
 
         async def job():
             async with AsyncRunyard(self.scripted.url, "token") as client:
-                run = await client.agents.run(prompt="x", tools=[later, self.weather])
+                run = await client.agents.run(prompt="x", tools=[later, weather])
                 self.scripted.ask("one", "later", {"city": "Rome"})
                 self.scripted.ask("two", "weather", {"city": "Oslo"})
+                self.scripted.status("waiting")
                 self.scripted.end_after(2)
                 self.assertEqual((await run.wait()).status, "completed")
                 self.assertEqual(loops, [asyncio.get_running_loop()])
                 self.assertEqual([one.input_id async for one in client.inputs.list_pending_all()], [])
 
         asyncio.run(job())
-        self.assertEqual(self.answers(), [("one", RESULT, '{"city": "Rome"}', False), ("two", RESULT, "Sunny in Oslo", False)])
+        self.assertEqual(sorted(self.answers()), [("one", RESULT, '{"city": "Rome"}', False), ("two", RESULT, "Sunny in Oslo", False)])
 
 
 if __name__ == "__main__":

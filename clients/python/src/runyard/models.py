@@ -295,7 +295,7 @@ class RunRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class RunInput:
-    """An input that a run waits for or has waited for. The decision is None while the input is pending."""
+    """An input that a run needs or has needed. The decision is None while the input is pending."""
 
     input_id: str
     agent_run_id: str

@@ -248,9 +248,11 @@ function groupOf(tool: AgentTool): string {
   return GROUPS[tool.name] ?? tool.name;
 }
 
-// A tool without a setting is on.
+/** Tools that are off without a setting. */
+const OFF = new Set(["ask_user"]);
+
 function isOn(draft: Draft, tool: AgentTool): boolean {
-  return draft.tools[groupOf(tool)]?.enabled ?? true;
+  return draft.tools[groupOf(tool)]?.enabled ?? !OFF.has(groupOf(tool));
 }
 
 function tagsOf(text: string): string[] {

@@ -16,6 +16,7 @@ const PAGES: Target[] = [
   { label: "New run", kind: "Page", to: "/" },
   { label: "Threads", kind: "Page", to: "/threads" },
   { label: "Runs", kind: "Page", to: "/runs" },
+  { label: "Waiting for you", kind: "Page", to: "/waiting" },
   { label: "Agents", kind: "Page", to: "/agents" },
   { label: "New agent", kind: "Page", to: "/agents/new" },
   { label: "Skills", kind: "Page", to: "/skills" },

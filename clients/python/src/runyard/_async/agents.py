@@ -278,7 +278,8 @@ class AsyncAgents:
         mode, the thread id is the key. With `progress`, the method shows the run and returns when it has ended.
 
         `tools` are functions, or instances of `ClientTool`, that the model can call. Their type hints and docstrings
-        describe them. While the run is iterated or waited for, the handle runs them and answers the calls.
+        describe them. While the program iterates over the run, or waits for it, the handle runs them and answers the
+        calls.
         """
         if request_id is None:
             request_id = "" if optimistic else str(uuid.uuid4())

@@ -9,13 +9,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import inspect
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from runyard import tools
+from runyard._each import together
 from runyard.errors import ConflictError
 from runyard.events import InputRequested
-from runyard.models import InputAnswer
+from runyard.models import InputAnswer, RunInput
 
 if TYPE_CHECKING:
     from runyard._async.client import AsyncRunyard
@@ -34,22 +35,21 @@ class AsyncCalls:
         # Answers that could not be sent. The function does not run again for them.
         self._unsent: dict[str, InputAnswer] = {}
 
-    async def take_pending(self, agent_run_id: str) -> None:
+    async def answer_pending(self, agent_run_id: str) -> None:
         """Answers all pending calls. For a reader that skips events, which may include their requests."""
         if self._provided:
-            async for each in self._inputs.list_pending_all(agent_run_id=agent_run_id):
-                await self._take(each.agent_run_id, each.input_id, each.kind, each.name, each.arguments)
+            pending = [each async for each in self._inputs.list_pending_all(agent_run_id=agent_run_id)]
+            await together(self._answer, [each for each in pending if each.kind == "client_tool"])
 
-    async def take(self, event: InputRequested) -> None:
-        """Answers the call of an event."""
-        await self._take(event.agent_run_id, event.input_id, event.input_kind, event.name, event.arguments)
+    async def answer(self, requested: Sequence[InputRequested]) -> None:
+        """Answers the requested calls."""
+        await together(self._answer, [each for each in requested if each.input_kind == "client_tool"])
 
-    async def _take(
-        self, agent_run_id: str, input_id: str, kind: str, name: str, arguments: Mapping[str, object] | None
-    ) -> None:
-        tool = self._provided.get(name)
+    async def _answer(self, request: InputRequested | RunInput) -> None:
+        input_id = request.input_id
+        tool = self._provided.get(request.name)
         reader = object()
-        if kind != "client_tool" or tool is None or self._taken.setdefault(input_id, reader) is not reader:
+        if tool is None or self._taken.setdefault(input_id, reader) is not reader:
             return
         is_done = False
         try:
@@ -57,11 +57,11 @@ class AsyncCalls:
             if (await self._inputs.get(input_id)).decision is None:
                 answer = self._unsent.get(input_id)
                 if answer is None:
-                    answer = await self._answer(input_id, tool, arguments or {})
+                    answer = await self._result(input_id, tool, request.arguments or {})
                 self._unsent[input_id] = answer
                 # A run that has ended refuses the answer. Its stream reports the end.
                 with contextlib.suppress(ConflictError):
-                    await self._inputs.answer(agent_run_id, answer)
+                    await self._inputs.answer(request.agent_run_id, answer)
             is_done = True
         finally:
             if is_done:
@@ -69,7 +69,7 @@ class AsyncCalls:
             else:
                 del self._taken[input_id]
 
-    async def _answer(self, input_id: str, tool: tools.ClientTool, arguments: Mapping[str, object]) -> InputAnswer:
+    async def _result(self, input_id: str, tool: tools.ClientTool, arguments: Mapping[str, object]) -> InputAnswer:
         try:
             value = await asyncio.to_thread(tools.begin, tool, arguments)
             if inspect.isawaitable(value):

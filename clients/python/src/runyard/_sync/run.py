@@ -87,16 +87,20 @@ class Run:
         """Streams the events after a cursor until the run ends. If the connection breaks, the client reconnects and the
         stream resumes from its cursor. `timeout` limits the whole stream in seconds; None means no limit.
 
-        If the run has client tools, their functions run here, one after the other, when the next event is requested."""
+        If the run has client tools, their functions run here, between the status `waiting` and the next event."""
+        requested: list[InputRequested] = []
         if self._calls is not None and after_sequence > 0:
-            self._calls.take_pending(self.agent_run_id)
+            self._calls.answer_pending(self.agent_run_id)
         for event in follow(self._client, {self.agent_run_id: after_sequence}, timeout):
             self.cursor = max(self.cursor, event.sequence)
             if isinstance(event, StatusChanged):
                 self.status = event.status
             yield event
-            if self._calls is not None and isinstance(event, InputRequested):
-                self._calls.take(event)
+            if isinstance(event, InputRequested):
+                requested.append(event)
+            elif self._calls is not None and isinstance(event, StatusChanged) and event.status == "waiting":
+                self._calls.answer(requested)
+                requested = []
 
     def refresh(self) -> RunRecord:
         """Fetches the run and updates the handle."""
