@@ -33,11 +33,13 @@ use crate::{
     runs::{
         self, IfBusy, NewRun, Run, Started,
         list::{Listing, State},
-        options::{ClientTool, RunOptions},
+        options::{ClientTool, RunBudget, RunOptions},
     },
     v1,
 };
 
+/// Maximum budget of a run in credits: ten million US dollars.
+const MAX_CREDITS: f64 = 1e9;
 const MAX_STREAMED: usize = 100;
 
 type Events = Pin<Box<dyn Stream<Item = Result<EncodedEvent, Status>> + Send>>;
@@ -262,6 +264,7 @@ fn new_run(asked: v1::StartRunRequest) -> Result<NewRun> {
         })?),
     };
     let present = |text: String| if text.is_empty() { None } else { Some(text) };
+    let budget = budget(&asked)?;
     Ok(NewRun {
         prompt: asked.prompt,
         thread_id: id::parse_optional("thread_id", &asked.thread_id)?,
@@ -280,8 +283,31 @@ fn new_run(asked: v1::StartRunRequest) -> Result<NewRun> {
         request_key: present(asked.request_id),
         if_busy,
         options: RunOptions {
+            budget,
             tools: asked.tools.into_iter().map(client_tool).collect(),
         },
+    })
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "the range is checked")]
+fn budget(asked: &v1::StartRunRequest) -> Result<RunBudget> {
+    let positive = |field: &'static str, number: Option<i32>| {
+        let positive = number.map(|number| u32::try_from(number).ok().filter(|number| *number > 0));
+        match positive {
+            Some(None) => Err(Error::invalid_field(field, format!("{field} must be at least 1"))),
+            Some(number) => Ok(number),
+            None => Ok(None),
+        }
+    };
+    let credits = asked.max_credits;
+    if credits.is_some_and(|credits| !(credits > 0.0 && credits <= MAX_CREDITS)) {
+        let message = format!("max_credits must be greater than 0 and at most {MAX_CREDITS}");
+        return Err(Error::invalid_field("max_credits", message));
+    }
+    Ok(RunBudget {
+        max_steps: positive("max_steps", asked.max_steps)?,
+        max_seconds: positive("max_seconds", asked.max_seconds)?,
+        max_microcredits: credits.map(|credits| (credits * 1_000_000.0).ceil() as i64),
     })
 }
 
@@ -346,6 +372,7 @@ fn shown_run(run: Run, sandbox_id: Option<Uuid>) -> v1::Run {
         mode: run.mode,
         memory_enabled: run.memory_enabled,
         reasoning_effort: run.reasoning_effort,
+        stop_reason: run.stop_reason.map(|reason| v1::StopReason::from(reason).into()),
         stop_requested: run.stop_requested,
         error: run.error_code.map(|error_code| v1::RunError {
             error_code,

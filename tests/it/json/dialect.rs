@@ -155,6 +155,7 @@ fn an_event_prints_only_the_oneof_member_that_is_set() {
             status: v1::RunStatus::Failed.into(),
             error_code: Some("INTERNAL".to_owned()),
             message: None,
+            stop_reason: None,
         })),
     };
     let (wire, message) = (event.encode_to_vec(), "runyard.v1.RunEvent");
