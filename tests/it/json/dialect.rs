@@ -52,7 +52,8 @@ fn an_agent_prints_as_in_the_seed_document() {
     "created_at": "2025-08-15T10:30:00.000Z",
     "updated_at": "2025-08-15T10:30:00.000Z",
     "skills": [],
-    "memory": null
+    "memory": null,
+    "approvals": null
   },
   "configured_mcps": [],
   "custom_mcps": [],

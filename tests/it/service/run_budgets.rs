@@ -121,7 +121,8 @@ async fn stops_have_reasons() {
         let next = json!({"thread_id": run["thread_id"], "if_busy": "interrupt"});
         let next = start(&caller, "Answer.", next).await;
         assert_stopped(&caller, &run, "interrupted").await;
-        assert_eq!(caller.ended(&next).await["status"], "completed");
+        let next = caller.ended(&next).await;
+        assert_eq!(next["status"], "completed", "{next:#?}");
         server.gate.open();
     })
     .await;
