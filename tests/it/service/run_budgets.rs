@@ -12,14 +12,13 @@ fn endless(gate: &Gate) -> Script {
     Script::function(move |request| {
         let number = request.messages().len();
         let call = Call::new("remember", &json!({"text": format!("Fact {number}.")})).id(&format!("call_{number}"));
-        match request
-            .messages()
-            .last()
-            .and_then(|message| message["content"].as_str())
-        {
-            Some("Wait.") => Turn::text("Waited.").held_by(&gate),
-            Some("Answer.") => Turn::text("Yes.").usage(1_000, 10),
-            _ => Turn::calls([call]).usage(1_000, 10),
+        let said = json!(request.messages()).to_string();
+        if said.contains("Answer.") {
+            Turn::text("Yes.").usage(1_000, 10)
+        } else if said.contains("Wait.") {
+            Turn::text("Waited.").held_by(&gate)
+        } else {
+            Turn::calls([call]).usage(1_000, 10)
         }
     })
 }
