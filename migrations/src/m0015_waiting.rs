@@ -1,4 +1,4 @@
-//! Adds waiting runs: the column `runs.waiting_since`, the table `inputs`, and the column `runs.options` for settings that
+//! Adds approvals of agents, and waiting runs: the column `runs.waiting_since`, the table `inputs`, and the column `runs.options` for settings that
 //! few runs have.
 //!
 //! A waiting run keeps the status 1 (`running`), so that it still holds its slot and its place in the thread. The
@@ -51,8 +51,39 @@ impl MigrationTrait for Migration {
             .and_where(Expr::col("waiting_since").is_not_null())
             .take();
         manager.create_index(waiting).await?;
-        inputs(manager).await
+        let mut approvals = ColumnDef::new("approvals");
+        approvals.json_binary().not_null().default("{}");
+        manager
+            .alter_table(Table::alter().table("agent_versions").add_column(approvals).take())
+            .await?;
+        inputs(manager).await?;
+        allowances(manager).await
     }
+}
+
+/// Calls that run without asking, because their approval was given for the whole thread.
+async fn allowances(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
+    let mut of_thread = ForeignKey::create();
+    of_thread
+        .from("allowances", "thread_id")
+        .to("threads", "id")
+        .on_delete(ForeignKeyAction::Cascade);
+    manager
+        .create_table(
+            table("allowances")
+                .col(id())
+                .col(uuid("account_id"))
+                .col(uuid("thread_id"))
+                .col(string("tool"))
+                // The command of bash; empty for other tools.
+                .col(text("command"))
+                .foreign_key(&mut of_thread)
+                .take(),
+        )
+        .await?;
+    manager
+        .create_index(index("allowances_by_thread", "allowances", &["thread_id", "id"]).take())
+        .await
 }
 
 async fn inputs(manager: &SchemaManager<'_>) -> Result<(), DbErr> {

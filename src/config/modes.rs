@@ -47,7 +47,8 @@ impl Mode {
     }
 }
 
-fn matches(pattern: &str, name: &str) -> bool {
+/// True if `pattern` matches the whole name. A `*` in the pattern stands for any characters.
+pub(crate) fn matches(pattern: &str, name: &str) -> bool {
     let Some((start, rest)) = pattern.split_once('*') else {
         return pattern == name;
     };

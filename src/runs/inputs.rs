@@ -3,6 +3,7 @@
 //! The journal inserts the inputs of a run in the transaction in which the run begins to wait. An answer takes effect in
 //! one transaction with its event. When a run has no more pending inputs, the same transaction lets a worker claim it. The worker then reads the answers ([`answers::of_calls`]).
 
+pub mod allowances;
 pub mod answer;
 pub mod answers;
 pub mod expire;
@@ -16,11 +17,13 @@ use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, sea_query::Expr};
 use serde_json::Value;
 use uuid::Uuid;
 
+pub use allowances::Model as Allowance;
 pub use answer::{Answer, answer};
 pub use list::{list, load};
 pub use table::{Decision, Kind, Model as Input, insertion};
 
 use crate::{
+    agents::approvals::Approvals,
     clock::Clock,
     contract::structs,
     db::Tx,
@@ -32,11 +35,9 @@ use crate::{
 };
 use table::{Column, Entity};
 
-/// Time until an input expires.
-pub const EXPIRES_AFTER: Duration = Duration::from_hours(24);
-
 /// Creates the inputs of a run that begins to wait, in the order of its calls.
-pub fn requested(clock: &Clock, run: &Run, calls: Vec<WaitingCall>) -> Vec<Input> {
+pub fn requested(clock: &Clock, run: &Run, approvals: &Approvals, calls: Vec<WaitingCall>) -> Vec<Input> {
+    let expires_after = Duration::from_secs(approvals.expires_after_seconds().into());
     let inputs = calls.into_iter().map(|call| {
         let (id, now) = clock.stamp();
         Input {
@@ -50,9 +51,9 @@ pub fn requested(clock: &Clock, run: &Run, calls: Vec<WaitingCall>) -> Vec<Input
             arguments: call.arguments.to_string(),
             schema: call.ask.schema.map(|schema| schema.to_string()),
             message: structs::without_nul(&call.ask.message),
-            fails_run: false,
+            fails_run: approvals.fail_on_expiry,
             created_at: now,
-            expires_at: now + EXPIRES_AFTER,
+            expires_at: now + expires_after,
             decision: None,
             edited: None,
             text: String::new(),

@@ -82,6 +82,7 @@ fn answer(asked: v1::InputAnswer) -> Result<Answer> {
         edited: asked.arguments.as_ref().map(structs::to_json),
         text: asked.text,
         is_error: asked.is_error,
+        always: asked.always,
     })
 }
 

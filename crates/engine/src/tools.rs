@@ -28,7 +28,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{SandboxSource, error::Error, images::Image, inputs::Ask, llm::ToolSpec};
 
 use background::Background;
-pub use toolbox::{Toolbox, built_in, core, leader, none};
+pub use toolbox::{Guard, Toolbox, built_in, core, leader, none};
 
 /// Effect of a tool on the workspace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

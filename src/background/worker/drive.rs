@@ -13,6 +13,8 @@ use uuid::Uuid;
 
 use super::{Tokens, job, sink::JournalSink};
 use crate::{
+    accounts::Scope,
+    agents,
     app::App,
     engine::{self, Job, Outcome, inputs::WaitingCall},
     error::{Code, Error, Result},
@@ -112,7 +114,11 @@ async fn attempt(app: &App, claimed: &Claimed, tokens: &Tokens) -> Result<()> {
 
 /// Makes the run wait for inputs. The commit releases the lease.
 async fn wait(app: &App, run: &Run, log: &Arc<RunLog>, calls: Vec<WaitingCall>, tokens: &Tokens) -> Result<()> {
-    let waiting = log.wait(inputs::requested(&app.clock, run, calls)).await;
+    let scope = Scope::account(run.account_id);
+    let agent = agents::version::instructions(app.db.read(), scope, run.agent_version_id).await?;
+    let waiting = log
+        .wait(inputs::requested(&app.clock, run, &agent.approvals, calls))
+        .await;
     if waiting.is_err() {
         tokens.lost.cancel();
     } else {
@@ -174,12 +180,12 @@ async fn prepare(
 ) -> Result<(Job, Arc<JournalSink>)> {
     let run = &claimed.run;
     let model = app.models.load(&run.model_used)?;
-    announce(app, run, log);
+    announce(app, run, log).await?;
     let job = job::assemble(app, claimed, model, log, stop).await?;
     Ok((job, Arc::new(JournalSink::new(app, run, Arc::clone(log), model))))
 }
 
-fn announce(app: &App, run: &Run, log: &Arc<RunLog>) {
+async fn announce(app: &App, run: &Run, log: &Arc<RunLog>) -> Result<()> {
     let notice = |kind: NoticeKind, message: &str| {
         log.say(Event::Notice(Notice {
             kind: kind.into(),
@@ -187,14 +193,18 @@ fn announce(app: &App, run: &Run, log: &Arc<RunLog>) {
         }));
     };
     if run.lease_epoch > 1 {
-        notice(
-            NoticeKind::Resumed,
-            "The run was resumed after its previous worker stopped.",
-        );
+        let scope = Scope::account(run.account_id);
+        if !inputs::answers::are_new(app.db.read(), scope, run.id).await? {
+            notice(
+                NoticeKind::Resumed,
+                "The run was resumed after its previous worker stopped.",
+            );
+        }
     } else if app.llm.is_demo(&run.model_used) {
         notice(
             NoticeKind::DemoModel,
             "No model provider is configured for this model, so the built-in demo model answers. It follows fixed rules.",
         );
     }
+    Ok(())
 }

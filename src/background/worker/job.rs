@@ -21,11 +21,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     documents, images,
-    tools::{Extra, ask, client, mcp, memory, notify, skills, web},
+    tools::{Extra, approvals, ask, client, mcp, memory, notify, skills, web},
 };
 use crate::{
     accounts::Scope,
-    agents::{self, tools::Access},
+    agents::{self, approvals::Approvals, tools::Access},
     app::App,
     config::{Model, VisionSettings},
     egress::Egress,
@@ -33,7 +33,12 @@ use crate::{
     error::Result,
     llm::{Llm, ReasoningEffort},
     projects::OnDemand,
-    runs::{RunLog, budget, claim::Claimed, inputs::answers, options::RunOptions},
+    runs::{
+        RunLog, budget,
+        claim::Claimed,
+        inputs::{allowances, answers},
+        options::RunOptions,
+    },
     threads::history,
     tools::{self, Toolbox},
     uploads::place,
@@ -75,7 +80,12 @@ pub(super) async fn assemble(
         mcp::add(app, run, &agent, &workplace, log, &mut extra).await;
     }
     let options = RunOptions::of(run)?;
-    let tools = RunTools::of(app, access, extra, &options).await?;
+    let tools = RunTools::of(app, access, extra, &options, &agent.approvals).await?;
+    let allowances = if agent.approvals.rules.is_empty() {
+        Vec::new()
+    } else {
+        allowances::of_thread(db, scope, run.thread_id).await?
+    };
     let answers = if past.interrupted.is_empty() {
         Vec::new()
     } else {
@@ -95,7 +105,7 @@ pub(super) async fn assemble(
         reasoning_effort: run.reasoning_effort.as_deref().and_then(ReasoningEffort::find),
         system_prompt: prompt.assemble(),
         history: past.messages,
-        tools: tools.toolbox,
+        tools: approvals::guard(tools.toolbox, agent.approvals, allowances),
         workplace,
         budget,
         interrupted: past.interrupted,
@@ -141,7 +151,13 @@ struct RunTools {
 }
 
 impl RunTools {
-    async fn of(app: &App, access: Access<'_>, mut extra: Extra, options: &RunOptions) -> Result<Self> {
+    async fn of(
+        app: &App,
+        access: Access<'_>,
+        mut extra: Extra,
+        options: &RunOptions,
+        approvals: &Approvals,
+    ) -> Result<Self> {
         extra.sections.push(access.mode.prompt.clone());
         let sandbox = if access.allows_sandbox() {
             Some(app.sandboxes.describe_for_model().await)
@@ -151,7 +167,8 @@ impl RunTools {
         Ok(Self {
             // Every mode allows the tools of the client, because they need no sandbox and the request names them.
             toolbox: Toolbox::for_run(
-                Toolbox::for_run(tools::built_in(), extra.tools)?.only(|name| access.allows(name)),
+                Toolbox::for_run(tools::built_in(), extra.tools)?
+                    .only(|name| access.allows(name) && !approvals.removes(name)),
                 client::tools(options),
             )?,
             sandbox,

@@ -8,7 +8,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::{
-    Decision, Input, Kind,
+    Decision, Input, Kind, allowances,
     list::{not_found, of_run},
     table::Entity,
 };
@@ -38,6 +38,8 @@ pub struct Answer {
     pub edited: Option<Value>,
     pub text: String,
     pub is_error: bool,
+    /// For an approval: whether later calls like this one run without asking.
+    pub always: bool,
 }
 
 /// Answers inputs of a run. When no input is pending, a worker continues the run. An input that already has a
@@ -55,18 +57,25 @@ pub async fn answer(app: &App, caller: &Caller, run_id: Uuid, answers: Vec<Answe
     let mut inputs = of_run(&tx, caller.scope(), run_id).await?;
     let now = app.clock.now();
     let mut positions = Vec::with_capacity(answers.len());
-    let mut decided = Vec::new();
+    let (mut decided, mut allowed) = (Vec::new(), Vec::new());
     for answer in answers {
         let found = inputs.iter().position(|input| input.id == answer.input_id);
         let position = found.ok_or_else(not_found)?;
         positions.push(position);
         let input = &mut inputs[position];
         if input.decision.is_none() {
+            let always = answer.always;
             decide(input, answer, now)?;
             decided.push(position);
+            if always {
+                allowed.push(position);
+            }
         }
     }
     let events = settle(&tx, &run, &inputs, &decided, now).await?;
+    for position in allowed {
+        allowances::allow(&tx, &inputs[position]).await?;
+    }
     tx.commit().await?;
     publish(app, run_id, &events);
     let answered = positions.into_iter().map(|position| inputs[position].clone());
@@ -185,6 +194,9 @@ fn decide(input: &mut Input, answer: Answer, now: DateTime<Utc>) -> Result<()> {
             ));
         }
         input.edited = Some(edited.to_string());
+    }
+    if answer.always && answer.decision != Decision::Approve {
+        return wrong("always can only be set with the decision approve".to_owned());
     }
     input.decision = Some(answer.decision);
     input.text = answer.text;

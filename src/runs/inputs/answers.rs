@@ -21,6 +21,12 @@ pub fn consumption(run_id: Uuid) -> Bound {
     CONSUME.with([run_id.into()])
 }
 
+/// True if the run has answers with which no worker has continued yet: it was claimed because it no longer waits.
+pub async fn are_new(db: &impl ConnectionTrait, scope: Scope, run_id: Uuid) -> Result<bool> {
+    let rows = list::of_run(db, scope, run_id).await?;
+    Ok(rows.iter().any(|row| row.decision.is_some() && !row.consumed))
+}
+
 /// Loads the answers to the inputs of a run's calls. A call id may occur in several inputs, for example if the model
 /// repeats it in a later answer; the newest input counts.
 pub async fn of_calls(db: &impl ConnectionTrait, scope: Scope, run_id: Uuid) -> Result<Vec<CallAnswer>> {

@@ -95,11 +95,11 @@ fn result(input: &Value, text: &str) -> Value {
     json!({"input_id": input["input_id"], "decision": "result", "text": text})
 }
 
-async fn answer(caller: &Caller, run: &Value, answers: &[Value]) -> Value {
+pub async fn answer(caller: &Caller, run: &Value, answers: &[Value]) -> Value {
     caller.post(&answer_path(run), json!({"answers": answers})).await.ok()
 }
 
-fn last_message(events: &[SseEvent]) -> &str {
+pub fn last_message(events: &[SseEvent]) -> &str {
     let messages = events.iter().rev().find(|event| event.event == "message");
     messages.unwrap().data["message"]["text"].as_str().unwrap()
 }
@@ -204,6 +204,7 @@ async fn a_client_answers_over_grpc() {
                     text: "No network.".to_owned(),
                     is_error: true,
                     arguments: None,
+                    always: false,
                 }],
             };
             let answered = inputs.answer_input(caller.signed(request)).await.unwrap().into_inner();

@@ -76,7 +76,7 @@ impl CallRunner<'_> {
     }
 
     fn gate(&self, name: &str, arguments: &Value) -> Decision {
-        let gate = self.tools.find(name).map(|slot| slot.tool.gate(arguments));
+        let gate = self.tools.find(name).map(|slot| self.tools.gate(slot, arguments));
         match gate {
             None | Some(Gate::Open) => Decision::Run,
             Some(Gate::Ask(ask)) => Decision::Ask(ask),
