@@ -129,6 +129,108 @@ test("the page of pending inputs counts, lists and answers them by keyboard", LI
   assert.deepEqual(results, [["answer", "Green"], ["result", "Order 17 is paid."]]);
 });
 
+test("a command is approved with changes, denied with a reason, and always allowed in the thread", LIMIT, async () => {
+  const { token, client } = await account();
+  const rules = [{ tool: "bash", decision: "ask" }, { tool: "edit", decision: "ask" }];
+  const { agentId } = await client.agents.create({ name: "Careful", approvals: { rules } });
+  const script = ["write: a.txt | one\\ntwo\\n", "bash: rm a.txt", "bash: sudo reboot", "edit: a.txt | two | three", "bash: cat a.txt", "bash: cat a.txt", "say: Ready."];
+  const run = await waiting(client, { agentId, prompt: script.join("\n") });
+  await visit(async (visited, page) => {
+    await visited.signIn(token, `#/threads/${title(run)}`);
+    const card = visited.run("waiting").getByRole("group", { name: "Approval needed" }).last();
+    await card.getByRole("group", { name: "Command" }).getByText("rm a.txt").waitFor();
+    await visited.screenshot("approval");
+    await visited.audit("an approval");
+    await card.getByRole("button", { name: "Edit" }).click();
+    await card.getByRole("textbox", { name: "command" }).fill("wc -l a.txt");
+    await visited.screenshot("approval-edited");
+    await card.getByRole("button", { name: "Approve with changes" }).click();
+
+    await card.getByRole("group", { name: "Command" }).getByText("sudo reboot").waitFor();
+    const edited = page.getByRole("button", { name: /^bash wc -l a\.txt approved with changes/ });
+    await edited.waitFor();
+    await card.getByRole("button", { name: "Deny" }).click();
+    await card.getByRole("textbox", { name: "Reason" }).fill("Never reboot.");
+    await visited.screenshot("approval-denied");
+    await card.getByRole("button", { name: "Deny" }).click();
+
+    // A change of a file is shown as a diff.
+    const change = card.getByRole("group", { name: "Changes to a.txt" });
+    await change.locator(".diff-removed", { hasText: "two" }).waitFor();
+    await change.locator(".diff-added", { hasText: "three" }).waitFor();
+    await visited.screenshot("approval-diff");
+    await card.getByRole("button", { name: "Approve", exact: true }).click();
+
+    // The second call of the same command does not ask.
+    await card.getByRole("group", { name: "Command" }).getByText("cat a.txt").waitFor();
+    await card.getByRole("button", { name: "Always allow this command here" }).click();
+    await visited.run("completed").getByText("Ready.").waitFor();
+    await page.reload();
+    await visited.run("completed").getByText("Ready.").waitFor();
+    await page.getByRole("button", { name: /^bash sudo reboot denied/ }).waitFor();
+    await edited.click();
+    await page.getByRole("group", { name: "Approval" }).getByText("Approved with changes").waitFor();
+    await page.getByText("Denied: Never reboot.").waitFor();
+    await visited.screenshot("approved");
+    await visited.audit("decisions about approvals");
+  });
+  const results = [];
+  const answers = [];
+  for await (const event of run) {
+    if (event.type === "tool_result") {
+      results.push([event.name, event.isError, event.text]);
+    } else if (event.type === "input_answered") {
+      answers.push([event.decision, event.arguments ?? null, event.text]);
+    }
+  }
+  assert.deepEqual(answers, [
+    ["approve", { command: "wc -l a.txt" }, ""],
+    ["deny", null, "Never reboot."],
+    ["approve", null, ""],
+    ["approve", null, ""],
+  ]);
+  assert.match(results[1][2], /2 a\.txt/, "the edited command ran");
+  assert.ok(results[2][1] && results[2][2].includes("Never reboot."), "the model reads the reason");
+  assert.deepEqual(results.slice(4).map(([, , text]) => text.includes("three")), [true, true]);
+});
+
+test("the approvals of an agent are edited as rules", LIMIT, async () => {
+  const { token, client } = await account();
+  await visit(async (visited, page) => {
+    await visited.signIn(token, "#/agents/new");
+    await page.getByRole("textbox", { name: "Name", exact: true }).fill("Careful");
+    const add = page.getByRole("button", { name: "Add rule" });
+    await add.click();
+    await add.click();
+    const [first, second] = [1, 2].map((number) => page.getByRole("group", { name: `Rule ${number}` }));
+    await first.getByRole("combobox", { name: "Tool" }).fill("github__*");
+    assert.equal(await first.getByRole("textbox", { name: "Commands" }).count(), 0, "only bash has commands");
+    await second.getByRole("combobox", { name: "A call" }).selectOption({ label: "is refused" });
+    await second.getByRole("textbox", { name: "Commands" }).fill("rm *\n\nsudo *");
+    await second.getByRole("button", { name: "Move rule 2 up" }).click();
+    await page.getByRole("combobox", { name: "A request expires after" }).selectOption({ label: "A week" });
+    await page.getByRole("combobox", { name: "When a request expires" }).selectOption({ label: "The run fails" });
+    await visited.audit("rules");
+    await first.scrollIntoViewIfNeeded();
+    await visited.screenshot("approval-rules");
+    await page.setViewportSize(PHONE);
+    await checkLayout(page, "rules on a phone");
+    await first.scrollIntoViewIfNeeded();
+    await visited.screenshot("approval-rules-phone");
+    await page.getByRole("button", { name: "Create agent" }).click();
+    await page.getByRole("heading", { level: 1, name: "Careful" }).waitFor();
+  });
+  const agent = (await client.agents.list().all()).find(({ name }) => name === "Careful");
+  assert.deepEqual(agent.currentVersion.approvals, {
+    rules: [
+      { tool: "bash", decision: "deny", commands: ["rm *", "sudo *"] },
+      { tool: "github__*", decision: "ask", commands: [] },
+    ],
+    expiresAfterSeconds: 604_800,
+    failOnExpiry: true,
+  });
+});
+
 test("an input can be denied, another client's answer is shown, and a stop ends the wait", LIMIT, async () => {
   const { token, client, agentId } = await account();
   const denied = await waiting(client, { prompt: `${LOOKUP}\nsay: Without it.`, tools: [TOOL] });
@@ -138,7 +240,7 @@ test("an input can be denied, another client's answer is shown, and a stop ends 
     await visited.signIn(token, `#/threads/${title(denied)}`);
     await visited.run("waiting").getByRole("button", { name: "Deny" }).click();
     await visited.run("completed").getByText("Without it.").waitFor();
-    await page.getByRole("group", { name: "Result needed" }).getByText("Denied").waitFor();
+    await page.getByRole("group", { name: "Client tool" }).getByText("Denied").waitFor();
 
     await visited.go(`#/threads/${title(elsewhere)}`);
     await visited.run("waiting").getByRole("group", { name: "Question" }).waitFor();

@@ -8,6 +8,7 @@ import {
   type Agent as WireAgent,
   type AgentTool as WireTool,
   type AgentVersion as WireVersion,
+  type ApprovalSettings as WireApprovals,
   type CompareAgentVersionsResponse,
   type CreateAgentRequest,
   type CreateAgentVersionRequest,
@@ -33,6 +34,8 @@ import type { FileInput, UploadProgress, Uploads } from "./uploads.js";
 export interface Agent extends Plain<WireAgent> {}
 /** One version of an agent: all settings that affect its runs. */
 export interface AgentVersion extends Plain<WireVersion> {}
+/** Which tool calls run at once, and which ones wait for an approval. */
+export interface ApprovalSettings extends Plain<WireApprovals> {}
 /** A tool, and whether the agent may use it. */
 export interface AgentTool extends Plain<WireTool> {}
 /** The tools of an agent, and its MCP servers that cannot be used. */

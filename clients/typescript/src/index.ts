@@ -10,6 +10,7 @@ export {
   type AgentTool,
   type AgentTools,
   type AgentVersion,
+  type ApprovalSettings,
   type Mode,
   type McpServerTrial,
   type NewAgent,

@@ -4,7 +4,7 @@
 import { create, ScalarType, type DescEnum, type DescField, type DescMessage, type JsonObject, type Message, type MessageShape } from "@bufbuild/protobuf";
 import { timestampDate, timestampFromDate, type Timestamp } from "@bufbuild/protobuf/wkt";
 import type { ApiKeyScope } from "./generated/runyard/v1/accounts_pb.js";
-import type { McpTransport, MemoryScope } from "./generated/runyard/v1/agents_pb.js";
+import type { McpTransport, MemoryScope, ToolDecision } from "./generated/runyard/v1/agents_pb.js";
 import type { InputDecision, InputKind, NoticeKind, RunStatus } from "./generated/runyard/v1/events_pb.js";
 import type { IfBusy } from "./generated/runyard/v1/runs_pb.js";
 import type { MessageRole } from "./generated/runyard/v1/threads_pb.js";
@@ -28,7 +28,9 @@ type Word<T> = T extends RunStatus
                 ? Lowercase<keyof typeof InputKind>
                 : T extends InputDecision
                   ? Lowercase<keyof typeof InputDecision>
-                  : number;
+                  : T extends ToolDecision
+                    ? Lowercase<keyof typeof ToolDecision>
+                    : number;
 
 type Numeric<T extends number> = `${number}` extends `${T}` ? number : Word<T>;
 

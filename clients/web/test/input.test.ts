@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { RunEvent } from "@runyard/client";
-import { argsOf, choicesOf, decisionWords, fieldsOf, isPending } from "../src/view/input";
+import { argsOf, choicesOf, decisionWords, fieldsOf, isPending, shortDecision, titleOf } from "../src/view/input";
 import { type RunView, advance, emptyView, hasEnded } from "../src/view/run";
 
 const RUN = "01a20050-c1be-76d7-b592-ba985a8be29d";
@@ -45,6 +45,8 @@ test("an answer replaces the arguments of the call, in every batch of events", (
   const { input, args } = call(whole);
   assert.ok(input?.answer && !isPending(input));
   assert.equal(decisionWords(input.answer, input.kind), "Approved with changes");
+  assert.equal(shortDecision(input.answer, input.kind), "approved with changes");
+  assert.deepEqual([titleOf(input.kind, true), titleOf(input.kind, false)], ["Approval needed", "Approval"]);
   assert.deepEqual([args, input.args, whole.state], [{ command: "mv old new" }, { command: "rm -r old" }, "completed"]);
   for (let cut = 0; cut <= ASKED.length; cut += 1) {
     assert.deepEqual(advance(advance(emptyView(RUN), ASKED.slice(0, cut)), ASKED.slice(cut)), whole, `cut at ${cut}`);

@@ -134,6 +134,9 @@ class Door:
             return [uploaded(one) for one in value]
         if key in ENUMS:
             return name_of(value).removeprefix("if_busy_")
+        if key == "approvals":
+            rules = [{**rule, "decision": name_of(rule["decision"])} for rule in value.get("rules", [])]
+            return {**value, "rules": rules}
         if key == "answers":
             return [{**one, "decision": name_of(one["decision"])} for one in value]
         if key == "tools":

@@ -4,7 +4,7 @@ from typing_extensions import assert_type
 
 from runyard import AsyncRunyard, ClientTool, Run, Runyard
 from runyard.events import MessageDelta, RunEvent, StatusChanged
-from runyard.models import Agent, InputAnswer, InputKind, RunRecord
+from runyard.models import Agent, ApprovalSettings, InputAnswer, InputKind, RunRecord, ToolRule
 
 
 def weather(city: str) -> str:
@@ -14,7 +14,8 @@ def weather(city: str) -> str:
 def watch(client: Runyard) -> str:
     agent = client.agents.create(name="Analyst", agentpress_tools={"skills": True})
     assert_type(agent, Agent)
-    client.agents.update(agent.agent_id, description=None)
+    approvals = ApprovalSettings(rules=[ToolRule(tool="bash", decision="ask")])
+    client.agents.update(agent.agent_id, description=None, approvals=approvals)
     run = client.agents.run(prompt="x", files=["a.csv", ("b.csv", b"1"), open("c.csv", "rb")], if_busy="reject")
     assert_type(run, Run)
     said = ""

@@ -40,6 +40,7 @@ NoticeKind = Literal[
     "memories_used",
 ]
 MemoryScope = Literal["agent", "account"]
+ToolDecision = Literal["auto", "ask", "deny"]
 InputKind = Literal["approval", "client_tool", "question"]
 InputDecision = Literal["approve", "deny", "result", "answer", "expired", "cancelled"]
 IfBusy = Literal["enqueue", "reject", "interrupt"]
@@ -90,6 +91,25 @@ class AgentSkill:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ToolRule:
+    """What happens to the calls of a tool. In `tool` and `commands`, `*` stands for any characters."""
+
+    tool: str
+    decision: ToolDecision
+    commands: list[str] = field(default_factory=list)
+    """Only for the tool bash: the commands that the rule is about. Empty means all commands."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ApprovalSettings:
+    """Which tool calls of an agent run at once, and which ones wait for people. The first matching rule decides."""
+
+    rules: list[ToolRule] = field(default_factory=list)
+    expires_after_seconds: int | None = None
+    fail_on_expiry: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
 class AgentVersion:
     """One version of an agent: all settings that affect its runs."""
 
@@ -107,6 +127,7 @@ class AgentVersion:
     updated_at: datetime.datetime
     skills: list[AgentSkill]
     memory: MemorySettings
+    approvals: ApprovalSettings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -317,13 +338,17 @@ class RunInput:
 
 @dataclass(frozen=True, kw_only=True)
 class InputAnswer:
-    """An answer to an input: approve, deny, result or answer. `text` is the reason, the result or the answer."""
+    """An answer to an input: approve, deny, result or answer. `text` is the reason, the result or the answer.
+
+    `always` with an approval also allows later calls of the tool in the thread; for bash, only the same command.
+    """
 
     input_id: str
     decision: InputDecision
     arguments: dict[str, Any] | None = None
     text: str = ""
     is_error: bool = False
+    always: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,7 +7,7 @@ import { explainError } from "../errors";
 import { useNow } from "../stores/clock";
 import { answer as send } from "../stores/inputs";
 import { duration } from "../view/format";
-import { type ArgumentField, type InputKind, type InputView, TITLES, answered, argsOf, choicesOf, decisionWords, fieldsOf } from "../view/input";
+import { type ArgumentField, type InputKind, type InputView, answered, argsOf, choicesOf, decisionWords, fieldsOf, titleOf } from "../view/input";
 import type { Explained } from "../view/refusal";
 import { Arguments } from "./arguments";
 import { Field, RefusalNote } from "./basic";
@@ -48,7 +48,7 @@ export function InputCard({ input: asked, ended, args }: { input: InputView; end
     <div ref={card} class={isOpen ? "asks asks-open" : "asks"} tabIndex={-1} role="group" aria-labelledby={title}>
       <div class="asks-head">
         <Icon of={SIGNS[input.kind]} size={16} />
-        <strong id={title}>{TITLES[input.kind]}</strong>
+        <strong id={title}>{titleOf(input.kind, isOpen)}</strong>
         {isOpen && input.expiresAt !== null && <Expiry at={input.expiresAt} />}
       </div>
       <p class="asks-message">{input.message}</p>
@@ -115,6 +115,15 @@ function Approval({ input, sending, onAnswer }: { input: InputView; sending: boo
         <div class="asks-actions">
           <button type="button" class="button button-primary" disabled={sending} onClick={() => onAnswer({ decision: "approve" })}>
             Approve
+          </button>
+          <button
+            type="button"
+            class="button"
+            disabled={sending}
+            title={`Later calls of ${input.name} in this thread run without asking${input.name === "bash" ? ", if the command is the same" : ""}.`}
+            onClick={() => onAnswer({ decision: "approve", always: true })}
+          >
+            {input.name === "bash" ? "Always allow this command here" : `Always allow ${input.name} here`}
           </button>
           {Object.keys(input.args).length > 0 && (
             <button type="button" class="button" disabled={sending} onClick={() => setOpen("edit")}>

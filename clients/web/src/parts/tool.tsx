@@ -5,7 +5,7 @@ import { useState } from "preact/hooks";
 import { useNow } from "../stores/clock";
 import { unified } from "../view/diff";
 import { counted, duration, excerpt } from "../view/format";
-import { isPending } from "../view/input";
+import { isPending, shortDecision } from "../view/input";
 import type { ToolStep } from "../view/run";
 import { Arguments, Output, text, withoutEnd } from "./arguments";
 import { DiffView } from "./diff";
@@ -41,6 +41,8 @@ function Card({ step, ended }: { step: ToolStep; ended: boolean }) {
   const working = step.result === null && !ended && !asks;
   const open = asks || (chosen ?? (working || step.result?.isError === true || step.name === "edit" || (step.result?.attachments.length ?? 0) > 0));
   const status = step.result ? exitStatus(step.result.text) : null;
+  const decision = step.input?.answer ? shortDecision(step.input.answer, step.input.kind) : "";
+  const isRefused = step.input?.answer?.decision === "deny" || step.input?.answer?.decision === "expired";
   return (
     <div class={`tool${working ? " tool-working" : ""}${asks ? " tool-asks" : ""}${step.result?.isError ? " tool-failed" : ""}`}>
       <button type="button" class="tool-head" aria-expanded={open} disabled={asks} onClick={() => setChosen(!open)}>
@@ -53,7 +55,8 @@ function Card({ step, ended }: { step: ToolStep; ended: boolean }) {
           {working && <Elapsed since={step.startedAt} />}
           {step.result && (
             <>
-              {step.result.isError ? <span class="bad">failed</span> : status !== null && status !== 0 && <span class="bad">exit {status}</span>}
+              {isRefused ? <span class="bad">{decision}</span> : decision && <span>{decision}</span>}
+              {isRefused ? null : step.result.isError ? <span class="bad">failed</span> : status !== null && status !== 0 && <span class="bad">exit {status}</span>}
               <span>{duration(step.result.durationMs)}</span>
             </>
           )}

@@ -57,11 +57,34 @@ export function isPending(input: InputView | null): input is InputView & { answe
   return input !== null && input.answer === null;
 }
 
-export const TITLES: Record<InputKind, string> = {
-  approval: "Approval needed",
-  client_tool: "Result needed",
-  question: "Question",
+const TITLES: Record<InputKind, [pending: string, answered: string]> = {
+  approval: ["Approval needed", "Approval"],
+  client_tool: ["Result needed", "Client tool"],
+  question: ["Question", "Question"],
 };
+
+export function titleOf(kind: InputKind, isOpen: boolean): string {
+  return TITLES[kind][isOpen ? 0 : 1];
+}
+
+/** The decision in a word or two, for the head of a tool call. Empty for the result of a client tool. */
+export function shortDecision({ decision, isEdited }: AnswerView, kind: InputKind): string {
+  switch (decision) {
+    case "approve":
+      return isEdited ? "approved with changes" : "approved";
+    case "deny":
+      return kind === "question" ? "not answered" : "denied";
+    case "answer":
+      return "answered";
+    case "expired":
+      return "expired";
+    case "cancelled":
+      return "cancelled";
+    case "result":
+    case "unspecified":
+      return "";
+  }
+}
 
 /** The decision as a short sentence, without the text of the answer. */
 export function decisionWords({ decision, isEdited, isError }: AnswerView, kind: InputKind): string {

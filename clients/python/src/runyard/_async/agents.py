@@ -20,6 +20,7 @@ from runyard.models import (
     AgentTools,
     AgentVersion,
     AgentVersionComparison,
+    ApprovalSettings,
     IfBusy,
     McpServer,
     McpServerTrial,
@@ -38,6 +39,7 @@ Mcps = Sequence[McpServer | Mapping[str, Any]]
 Skills = Sequence[AgentSkill | Mapping[str, Any]]
 Tools = Mapping[str, bool | ToolSetting | Mapping[str, Any]]
 Remembering = MemorySettings | Mapping[str, Any]
+Approvals = ApprovalSettings | Mapping[str, Any]
 
 
 class AsyncAgents:
@@ -65,6 +67,7 @@ class AsyncAgents:
         tags: Sequence[str] = (),
         is_public: bool = False,
         memory: Remembering | None = None,
+        approvals: Approvals | None = None,
     ) -> Agent:
         """Creates an agent with its first version."""
         request = to_message(
@@ -84,6 +87,7 @@ class AsyncAgents:
             tags=tags,
             is_public=is_public,
             memory=memory,
+            approvals=approvals,
         )
         return await self._transport.load(methods.CREATE_AGENT, request, Agent)
 
@@ -149,6 +153,7 @@ class AsyncAgents:
         tags: Sequence[str] | Unset | None = UNSET,
         is_public: bool | Unset = UNSET,
         memory: Remembering | Unset | None = UNSET,
+        approvals: Approvals | Unset | None = UNSET,
         expected_version_id: str | None = None,
     ) -> Agent:
         """Changes the given fields. None and [] clear a field."""
@@ -169,6 +174,7 @@ class AsyncAgents:
             tags=tags,
             is_public=is_public,
             memory=memory,
+            approvals=approvals,
         )
         return await self._transport.load(methods.UPDATE_AGENT, request, Agent)
 
@@ -201,6 +207,7 @@ class AsyncAgents:
         agentpress_tools: Tools | None = None,
         skills: Skills | None = None,
         memory: Remembering | None = None,
+        approvals: Approvals | None = None,
     ) -> AgentVersion:
         """Creates a version and makes it the current version. Omitted fields are copied from the current version."""
         request = to_message(
@@ -213,6 +220,7 @@ class AsyncAgents:
             agentpress_tools=agentpress_tools,
             skills=skills,
             memory=memory,
+            approvals=approvals,
         )
         return await self._transport.load(methods.CREATE_VERSION, request, AgentVersion)
 

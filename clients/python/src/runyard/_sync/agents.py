@@ -21,6 +21,7 @@ from runyard.models import (
     AgentTools,
     AgentVersion,
     AgentVersionComparison,
+    ApprovalSettings,
     IfBusy,
     McpServer,
     McpServerTrial,
@@ -39,6 +40,7 @@ Mcps = Sequence[McpServer | Mapping[str, Any]]
 Skills = Sequence[AgentSkill | Mapping[str, Any]]
 Tools = Mapping[str, bool | ToolSetting | Mapping[str, Any]]
 Remembering = MemorySettings | Mapping[str, Any]
+Approvals = ApprovalSettings | Mapping[str, Any]
 
 
 class Agents:
@@ -66,6 +68,7 @@ class Agents:
         tags: Sequence[str] = (),
         is_public: bool = False,
         memory: Remembering | None = None,
+        approvals: Approvals | None = None,
     ) -> Agent:
         """Creates an agent with its first version."""
         request = to_message(
@@ -85,6 +88,7 @@ class Agents:
             tags=tags,
             is_public=is_public,
             memory=memory,
+            approvals=approvals,
         )
         return self._transport.load(methods.CREATE_AGENT, request, Agent)
 
@@ -150,6 +154,7 @@ class Agents:
         tags: Sequence[str] | Unset | None = UNSET,
         is_public: bool | Unset = UNSET,
         memory: Remembering | Unset | None = UNSET,
+        approvals: Approvals | Unset | None = UNSET,
         expected_version_id: str | None = None,
     ) -> Agent:
         """Changes the given fields. None and [] clear a field."""
@@ -170,6 +175,7 @@ class Agents:
             tags=tags,
             is_public=is_public,
             memory=memory,
+            approvals=approvals,
         )
         return self._transport.load(methods.UPDATE_AGENT, request, Agent)
 
@@ -202,6 +208,7 @@ class Agents:
         agentpress_tools: Tools | None = None,
         skills: Skills | None = None,
         memory: Remembering | None = None,
+        approvals: Approvals | None = None,
     ) -> AgentVersion:
         """Creates a version and makes it the current version. Omitted fields are copied from the current version."""
         request = to_message(
@@ -214,6 +221,7 @@ class Agents:
             agentpress_tools=agentpress_tools,
             skills=skills,
             memory=memory,
+            approvals=approvals,
         )
         return self._transport.load(methods.CREATE_VERSION, request, AgentVersion)
 
