@@ -109,3 +109,61 @@ fn the_test_says_when_the_built_in_model_answers_and_refuses_unknown_names() {
     let message = complaint(&runyard(folder.path(), &["models", "test", "no/model"], &[]), 1);
     assert!(message.contains("runyard models list"), "{message}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_image_is_shown_to_a_model_that_is_said_to_see() {
+    let config = "[[models]]\nname = \"my/model\"\nprovider = \"default\"\nupstream = \"m\"\ncontext_window = 20000\n\
+                  max_output_tokens = 1000\ninput_price = 1.0\noutput_price = 1.0\nvision = { images = SEES }\n";
+    let refusal = || Turn::status(400).body("{\"error\": {\"message\": \"this model does not support image input\"}}");
+    for (sees, turn, verdict) in [
+        (true, Turn::text("Red."), Some(("ok", "names the colour"))),
+        (true, Turn::text("A cat."), Some(("warn", "\"A cat.\""))),
+        (true, refusal(), Some(("bad", "refuses images"))),
+        (false, Turn::text("Red."), None),
+    ] {
+        let server = Upstream::start([
+            Turn::words(20),
+            Turn::calls([Call::new("lookup", &json!({"key": "colour"}))]),
+            Turn::text("The value is teal."),
+            turn,
+            Turn::text("I see no image."),
+        ])
+        .await;
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("c.toml"), config.replace("SEES", &sees.to_string())).unwrap();
+        let arguments = ["my/model", "--json", "--config", "c.toml"];
+        let checks = lines(&tested(folder.path(), &server.base_url(), &arguments));
+        match verdict {
+            Some((verdict, message)) => {
+                let found = check(&checks, "image");
+                assert!(found.0 == verdict && found.1.contains(message), "{checks:?}");
+                assert!(server.requests()[3].body.to_string().contains("data:image/png;base64,"));
+            }
+            None => {
+                assert!(checks.iter().all(|check| check["name"] != "image"), "{checks:?}");
+                assert_eq!(server.requests().len(), 3);
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_doctor_calls_the_models_if_it_is_told_to() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Upstream::start([Turn::words(20), Turn::text("Red.")]).await;
+    let config = "[[models]]\nname = \"my/model\"\nprovider = \"default\"\nupstream = \"m\"\ncontext_window = 20000\n\
+                  max_output_tokens = 1000\ninput_price = 1.0\noutput_price = 1.0\nvision = { images = true }\n";
+    std::fs::write(folder.path().join("c.toml"), config).unwrap();
+    let base_url = server.base_url();
+    let variables = [("RUNYARD_OPENAI_BASE_URL", base_url.as_str())];
+    let arguments = ["doctor", "--json", "--config", "c.toml"];
+    let checks = lines(&runyard(folder.path(), &arguments, &variables));
+    assert!(checks.iter().all(|check| check["name"] != "models"), "{checks:?}");
+    assert_eq!(server.requests().len(), 0);
+    let checks = lines(&runyard(
+        folder.path(),
+        &[&arguments[..], &["--models"]].concat(),
+        &variables,
+    ));
+    assert_eq!(check(&checks, "models"), ("ok", "my/model: answers, and sees images"));
+}
