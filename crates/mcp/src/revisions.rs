@@ -21,7 +21,7 @@ const MAX_BYTES: usize = 16 * 1024;
 /// Maximum age of an entry.
 const MAX_AGE: Duration = Duration::from_hours(1);
 
-/// What is known about a server.
+/// The handshake that a server needs.
 #[derive(Clone)]
 pub enum Revision {
     /// The server keeps no sessions. This is its answer to `server/discover`.

@@ -126,7 +126,7 @@ async fn store(app: &App, run: &Run, files: &UnreadFiles) -> Result<()> {
     tx.commit().await
 }
 
-/// What the model gets of a file.
+/// The part of a file that the model gets.
 enum Beginning {
     /// The beginning of the document, or the reason why it cannot be read, for the record.
     Text(String),
