@@ -2,7 +2,7 @@
 
 use std::{path::Path, process::Output};
 
-use runyard_upstream::{Call, Turn, Upstream};
+use runyard_upstream::{Call, Script, Turn, Upstream};
 use serde_json::{Value, json};
 
 use super::{complaint, runyard, stdout};
@@ -54,6 +54,7 @@ async fn a_working_model_passes_the_test() {
         Turn::words(20).usage(30, 20),
         Turn::calls([Call::new("lookup", &json!({"key": "colour"}))]),
         Turn::text("The value is Teal."),
+        Turn::text("Red."),
     ])
     .await;
     let folder = tempfile::tempdir().unwrap();
@@ -68,6 +69,7 @@ async fn a_working_model_passes_the_test() {
         "usage",
         "tool call",
         "tool result",
+        "image",
     ] {
         assert_eq!(check(&checks, name).0, "ok", "{name}: {checks:?}");
     }
@@ -112,14 +114,13 @@ fn the_test_says_when_the_built_in_model_answers_and_refuses_unknown_names() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_image_is_shown_to_a_model_that_is_said_to_see() {
-    let config = "[[models]]\nname = \"my/model\"\nprovider = \"default\"\nupstream = \"m\"\ncontext_window = 20000\n\
-                  max_output_tokens = 1000\ninput_price = 1.0\noutput_price = 1.0\nvision = { images = SEES }\n";
     let refusal = || Turn::status(400).body("{\"error\": {\"message\": \"this model does not support image input\"}}");
-    for (sees, turn, verdict) in [
-        (true, Turn::text("Red."), Some(("ok", "names the colour"))),
-        (true, Turn::text("A cat."), Some(("warn", "\"A cat.\""))),
-        (true, refusal(), Some(("bad", "refuses images"))),
-        (false, Turn::text("Red."), None),
+    // The first model is known to see images, and the second is known not to.
+    for (name, turn, verdict) in [
+        ("kortix/basic", Turn::text("Red."), Some(("ok", "names the colour"))),
+        ("kortix/basic", Turn::text("A cat."), Some(("warn", "\"A cat.\""))),
+        ("kortix/basic", refusal(), Some(("bad", "refuses images"))),
+        ("kortix/minimax", Turn::text("Red."), None),
     ] {
         let server = Upstream::start([
             Turn::words(20),
@@ -130,9 +131,7 @@ async fn an_image_is_shown_to_a_model_that_is_said_to_see() {
         ])
         .await;
         let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("c.toml"), config.replace("SEES", &sees.to_string())).unwrap();
-        let arguments = ["my/model", "--json", "--config", "c.toml"];
-        let checks = lines(&tested(folder.path(), &server.base_url(), &arguments));
+        let checks = lines(&tested(folder.path(), &server.base_url(), &[name, "--json"]));
         match verdict {
             Some((verdict, message)) => {
                 let found = check(&checks, "image");
@@ -150,13 +149,10 @@ async fn an_image_is_shown_to_a_model_that_is_said_to_see() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_doctor_calls_the_models_if_it_is_told_to() {
     let folder = tempfile::tempdir().unwrap();
-    let server = Upstream::start([Turn::words(20), Turn::text("Red.")]).await;
-    let config = "[[models]]\nname = \"my/model\"\nprovider = \"default\"\nupstream = \"m\"\ncontext_window = 20000\n\
-                  max_output_tokens = 1000\ninput_price = 1.0\noutput_price = 1.0\nvision = { images = true }\n";
-    std::fs::write(folder.path().join("c.toml"), config).unwrap();
+    let server = Upstream::start(Script::function(|_| Turn::text("Red."))).await;
     let base_url = server.base_url();
     let variables = [("RUNYARD_OPENAI_BASE_URL", base_url.as_str())];
-    let arguments = ["doctor", "--json", "--config", "c.toml"];
+    let arguments = ["doctor", "--json"];
     let checks = lines(&runyard(folder.path(), &arguments, &variables));
     assert!(checks.iter().all(|check| check["name"] != "models"), "{checks:?}");
     assert_eq!(server.requests().len(), 0);
@@ -165,5 +161,9 @@ async fn the_doctor_calls_the_models_if_it_is_told_to() {
         &[&arguments[..], &["--models"]].concat(),
         &variables,
     ));
-    assert_eq!(check(&checks, "models"), ("ok", "my/model: answers, and sees images"));
+    for expected in ["kortix/basic: answers, and sees images", "kortix/minimax: answers"] {
+        let is_expected = |check: &&Value| check["name"] == "models" && check["message"] == expected;
+        let found = checks.iter().find(is_expected);
+        assert!(found.is_some_and(|check| check["verdict"] == "ok"), "{checks:?}");
+    }
 }
