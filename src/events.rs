@@ -21,7 +21,14 @@ use chrono::{DateTime, Utc};
 use prost::Message;
 use uuid::Uuid;
 
-use crate::v1::{RunEvent, RunStatus, StatusChanged, run_event::Event};
+use crate::{
+    db::Rows,
+    error::Result,
+    v1::{Notice, RunEvent, RunStatus, StatusChanged, run_event::Event},
+};
+
+/// Maximum size in bytes of the first events of a run that [`starts_with`] reads.
+const START_BYTES: usize = 256 * 1024;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stored {
@@ -48,6 +55,16 @@ impl Stored {
             bytes: event.encode_to_vec().into(),
         }
     }
+}
+
+/// Returns whether a notice is among the first events of a run. The calling code must have checked access to the run.
+pub async fn starts_with(db: &impl Rows, run_id: Uuid, notice: &Notice) -> Result<bool> {
+    let events = table::page(db, run_id, 0, START_BYTES).await?;
+    let is_notice = |event: &Stored| {
+        let decoded = RunEvent::decode(event.bytes.clone()).ok();
+        matches!(decoded.and_then(|event| event.event), Some(Event::Notice(found)) if found == *notice)
+    };
+    Ok(events.iter().any(is_notice))
 }
 
 /// The change to a status that needs no explanation.

@@ -32,10 +32,14 @@ use crate::{
 
 pub(crate) const CONFIG: &str = "[mcp]\nallow_private_addresses = true\n";
 const WAIT: Duration = Duration::from_millis(50);
+/// Number of agents whose first run is measured.
+const AGENTS: usize = 3;
 
 pub(crate) struct Found {
-    /// Round trips that the first run of an agent version waits for.
+    /// Round trips that the first run waits for. It is the server's first contact with the MCP servers.
     pub(crate) first: f64,
+    /// Round trips that the first run of another agent with the same MCP servers waits for.
+    pub(crate) known: f64,
     /// Round trips that later runs wait for.
     pub(crate) later: f64,
     /// Median latency of `StartRun` without MCP servers, in milliseconds.
@@ -54,15 +58,20 @@ pub(crate) async fn measure(address: SocketAddr, account: &Account, runs: usize)
     // The first run opens the service's connection to the model.
     run(address, account, &without).await?;
     let first = run(address, account, &with).await?;
-    let (mut plain, mut delayed) = (Times::default(), Times::default());
+    let (mut plain, mut known, mut delayed) = (Times::default(), Times::default(), Times::default());
+    for number in 0..AGENTS {
+        let another = create(address, account, &format!("another {number}"), &servers.urls).await?;
+        known.add(&run(address, account, &another).await?);
+    }
     for _ in 0..runs {
         plain.add(&run(address, account, &without).await?);
         delayed.add(&run(address, account, &with).await?);
     }
-    let (plain, delayed) = (plain.medians(), delayed.medians());
+    let (plain, known, delayed) = (plain.medians(), known.medians(), delayed.medians());
     let trips = |time: f64| (time - plain.token) / millis(WAIT);
     Ok(Found {
         first: trips(first.token),
+        known: trips(known.token),
         later: trips(delayed.token),
         answer_without: plain.answer,
         answer_with: delayed.answer,

@@ -14,7 +14,7 @@ use crate::{
     report::{note, say},
     sandbox, soak, starts,
     subjects::{Limits, Measured, REST, Stage, Subject, config},
-    targets::{Compared, FULL, TRIPS, WITH_SERVERS, WITHOUT_SERVERS},
+    targets::{Compared, FULL, KNOWN, TRIPS, WITH_SERVERS, WITHOUT_SERVERS},
 };
 
 const QUIET: usize = 200;
@@ -207,6 +207,7 @@ async fn with_servers(round: &Round<'_>, measured: &mut Measured) -> Result<()> 
     server.stop().await?;
     let figures = &mut measured.figures;
     figures.add("two MCP servers: round trips of the first run", "trips", found.first);
+    figures.add(KNOWN, "trips", found.known);
     figures.add(TRIPS, "trips", found.later);
     figures.add(WITHOUT_SERVERS, "ms", found.answer_without);
     figures.add(WITH_SERVERS, "ms", found.answer_with);

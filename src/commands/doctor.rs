@@ -18,6 +18,7 @@ use rustix::process::Resource;
 use super::{
     Outcome,
     checks::{Check, Report, Verdict},
+    models,
     settings::{Settings, absolute},
 };
 use crate::{
@@ -46,13 +47,23 @@ pub(super) struct Doctor {
     /// Print a JSON object for each check.
     #[arg(long)]
     json: bool,
+    /// Also ask each configured model a question, and show an image to models that see images. The calls cost what the
+    /// provider charges.
+    #[arg(long)]
+    models: bool,
 }
 
 impl Doctor {
     pub(super) async fn execute(&self, settings: &Settings) -> Result<Outcome> {
         telemetry::start_logging(&settings.log_filter("off"))?;
         let checks = match settings.config() {
-            Ok(config) => examine(&config).await,
+            Ok(config) => {
+                let mut checks = examine(&config).await;
+                if self.models {
+                    checks.extend(models::brief(config).await);
+                }
+                checks
+            }
             Err(error) => vec![Check::bad("configuration", error.message())],
         };
         let mut report = Report::new(self.json);

@@ -1,5 +1,6 @@
 //! `runyard models`: lists or tests the configured models, without a running server.
 
+mod sight;
 mod trial;
 
 use clap::{Args, Subcommand};
@@ -7,6 +8,7 @@ use serde::Serialize;
 
 use super::{
     Outcome,
+    checks::Check,
     output::{Output, cut, one_line},
     settings::Settings,
 };
@@ -38,7 +40,7 @@ enum Action {
         #[arg(long)]
         json: bool,
     },
-    /// Ask a model a question, make it call a tool, and report what works.
+    /// Ask a model a question, make it call a tool, show it an image if it sees images, and report what works.
     ///
     /// Prints one line per check: ok, warn or bad, and the cause. Exits with status 1 if any check is bad. The calls
     /// cost what the provider charges for them; no account of the server is charged.
@@ -71,6 +73,35 @@ impl Models {
             }
         }
     }
+}
+
+/// Maximum number of models that [`brief`] calls.
+const MAX_MODELS: usize = 20;
+
+/// Asks each configured model one question, and shows an image to those that see images, for `runyard doctor`.
+pub(super) async fn brief(mut config: Config) -> Vec<Check> {
+    for provider in config.providers.values_mut() {
+        provider.retry_seconds.get_or_insert(RETRY_SECONDS);
+    }
+    let models = match llm::Models::new(&config.engine()) {
+        Ok(models) => models,
+        Err(error) => return vec![Check::bad("models", error.to_string())],
+    };
+    let mut checks = Vec::new();
+    for model in config.models.iter().filter(|model| !models.is_demo(&model.name)) {
+        if checks.len() >= MAX_MODELS {
+            checks.push(Check::warn("models", format!("only {MAX_MODELS} models are called")));
+            break;
+        }
+        checks.push(trial::brief(model, &models).await);
+    }
+    if checks.is_empty() {
+        checks.push(Check::warn(
+            "models",
+            "no provider is configured, so no model is called",
+        ));
+    }
+    checks
 }
 
 fn with_advice(error: &Error) -> Error {

@@ -69,8 +69,11 @@ impl Remote {
         {
             return Ok(list);
         }
-        let line = self.line().await?;
-        let list = line.connection.list_tools().await;
+        let mut list = self.line().await?.connection.list_tools().await;
+        // The server may have changed its revision since it was negotiated. Listing has no effect, so it is repeated.
+        if list.is_err() && self.forget_revision().await {
+            list = self.line().await?.connection.list_tools().await;
+        }
         let list = Arc::new(list.map_err(|error| format!("its tools cannot be listed: {error}"))?);
         if let Some(key) = &self.key {
             lists.keep(key, &list, self.app.clock.now()).await;
@@ -102,7 +105,20 @@ impl Remote {
         {
             self.app.mcp.lists.forget(key).await;
         }
+        if matches!(outcome, Outcome::NotStarted(_) | Outcome::Unknown(_)) {
+            line.connection.forget_revision();
+        }
         outcome
+    }
+
+    /// Closes the connection and forgets the revision of its server, if the connection relied on an earlier negotiation.
+    async fn forget_revision(&self) -> bool {
+        let mut slot = self.line.lock().await;
+        let has_relied = slot.as_ref().is_some_and(|line| line.connection.forget_revision());
+        if has_relied {
+            *slot = None;
+        }
+        has_relied
     }
 
     async fn line(&self) -> Result<Arc<Line>, String> {

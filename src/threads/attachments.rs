@@ -57,6 +57,9 @@ pub struct Details {
     /// Beginning of a document as text, or the sentence that says why it cannot be read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub text: Option<String>,
+    /// True if this server could not read the document, so that a later run tries again.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub is_unread: bool,
 }
 
 impl Attachment {
@@ -71,7 +74,7 @@ impl Attachment {
             details: Details {
                 width: Some(image.width()),
                 height: Some(image.height()),
-                text: None,
+                ..Details::default()
             },
         })
     }

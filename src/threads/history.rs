@@ -32,8 +32,18 @@ pub struct Past {
     pub interrupted: Vec<ToolRequest>,
     /// Images of the messages, oldest first. The worker reads them from the workspace.
     pub images: Vec<PastImage>,
-    /// Position and records of the run's own prompt, if it has files whose text is not recorded yet.
-    pub unread: Option<(usize, Vec<Attachment>)>,
+    /// The run's own prompt, if it has files whose text is not recorded yet, and earlier prompts whose documents could
+    /// not be read. Oldest first.
+    pub unread: Vec<UnreadFiles>,
+}
+
+/// The files of a prompt, of which some are not read yet.
+pub struct UnreadFiles {
+    /// Position of the prompt in [`Past::messages`].
+    pub message: usize,
+    /// The run of the prompt.
+    pub run_id: Uuid,
+    pub records: Vec<Attachment>,
 }
 
 /// An image of an earlier message.
@@ -48,7 +58,7 @@ pub fn of_prompt(prompt: &str) -> Past {
         messages: vec![ChatMessage::user(prompt)],
         interrupted: Vec::new(),
         images: Vec::new(),
-        unread: None,
+        unread: Vec::new(),
     }
 }
 
@@ -69,7 +79,7 @@ pub async fn load(
     let mut conversation = Vec::with_capacity(rows.len());
     let mut open: Vec<ToolRequest> = Vec::new();
     let mut images = Vec::new();
-    let mut unread = None;
+    let mut unread = Vec::new();
     for row in without_repeated(rows, run_id) {
         let records = attachments::of_message(&row)?;
         images.extend(
@@ -112,12 +122,18 @@ pub async fn load(
             }
             MessageRole::User | MessageRole::Unspecified => {
                 let is_read = |record: &Attachment| record.kind != Kind::File || record.details.text.is_some();
-                let is_unread = row.run_id == Some(run_id) && !records.iter().all(is_read);
+                let is_own = row.run_id == Some(run_id);
+                let awaits_retry = records.iter().any(|record| record.details.is_unread);
+                let is_unread = awaits_retry || (is_own && !records.iter().all(is_read));
+                let owner = row.run_id.filter(|_| is_unread);
                 let mut text = with_files(row)?;
-                if is_unread {
-                    unread = Some((conversation.len(), records));
-                } else {
-                    text.push_str(&texts(&records));
+                match owner {
+                    Some(run_id) => unread.push(UnreadFiles {
+                        message: conversation.len(),
+                        run_id,
+                        records,
+                    }),
+                    None => text.push_str(&texts(&records)),
                 }
                 conversation.push(ChatMessage::user(text));
             }

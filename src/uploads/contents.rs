@@ -70,6 +70,6 @@ fn dimensions(workspace: &Workspace, path: &str) -> Option<Details> {
     Some(Details {
         width: Some(image.width()),
         height: Some(image.height()),
-        text: None,
+        ..Details::default()
     })
 }

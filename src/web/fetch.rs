@@ -43,6 +43,8 @@ pub(super) struct Fetched {
 
 pub(super) enum Content {
     Page(Page),
+    /// The bytes of a PDF file.
+    Pdf(Vec<u8>),
     /// A file that is not text, and its size in bytes, if the server states the size.
     Other(Option<u64>),
 }
@@ -136,6 +138,7 @@ impl Fetcher {
                 return Err(about(&url, &why));
             }
         };
+        let base = url.clone();
         let converted = on_blocking_thread(&self.conversions, move || {
             if is_packed {
                 body = page::unpacked(&body, max_bytes);
@@ -143,18 +146,25 @@ impl Fetcher {
             if media.kind.is_none() {
                 media.guess(&body.bytes);
             }
-            let is_text = media.kind != Some(Kind::Other);
-            (is_text.then(|| page::convert(&body, &media)), media)
+            let content = match media.kind {
+                Some(Kind::Other) => Content::Other(length),
+                Some(Kind::Pdf) if body.is_cut => {
+                    return Err(format!(
+                        "the PDF file is incomplete, or has more than {max_bytes} bytes, which is the limit of this server"
+                    ));
+                }
+                Some(Kind::Pdf) => Content::Pdf(body.bytes),
+                _ => Content::Page(page::convert(&body, &media, &base)),
+            };
+            Ok((content, media))
         })
         .await;
-        match converted.map_err(|why| about(&url, &why))? {
-            (Some(page), media) => Ok(Fetched {
-                url,
-                media: media.name,
-                content: Content::Page(page),
-            }),
-            (None, media) => Ok(other(url, media, length)),
-        }
+        let (content, media) = converted.flatten().map_err(|why| about(&url, &why))?;
+        Ok(Fetched {
+            url,
+            media: media.name,
+            content,
+        })
     }
 }
 
@@ -258,7 +268,7 @@ mod tests {
             let url = format!("http://127.0.0.2:{port}/to?http://{target}:{port}/page");
             match fetcher.fetch(&url).await.map(|fetched| fetched.content) {
                 Ok(Content::Page(page)) => Ok(page.text),
-                Ok(Content::Other(_)) => Ok(String::new()),
+                Ok(Content::Pdf(_) | Content::Other(_)) => Ok(String::new()),
                 Err(why) => Err(why),
             }
         };

@@ -5,6 +5,7 @@ use std::io::Read;
 use encoding_rs::{Encoding, UTF_8, WINDOWS_1252};
 use flate2::read::MultiGzDecoder;
 use runyard_documents::html;
+use url::Url;
 
 use super::client::Body;
 
@@ -16,6 +17,8 @@ pub(super) enum Kind {
     Plain,
     /// XML, which is also returned as it is, and which may state its encoding.
     Xml,
+    /// A PDF file, which is read as a document.
+    Pdf,
     /// Any other file. It is not returned.
     Other,
 }
@@ -62,7 +65,9 @@ impl Media {
         };
         let is_cut = |error: std::str::Utf8Error| error.error_len().is_none();
         let is_text = !bytes.contains(&0) && std::str::from_utf8(bytes).err().is_none_or(is_cut);
-        let (name, kind) = if begins(b"<!doctype html") || begins(b"<html") {
+        let (name, kind) = if bytes.starts_with(b"%PDF-") {
+            ("application/pdf", Kind::Pdf)
+        } else if begins(b"<!doctype html") || begins(b"<html") {
             ("text/html", Kind::Html)
         } else if is_text {
             ("text/plain", Kind::Plain)
@@ -80,6 +85,7 @@ fn kind(media: &str) -> Kind {
     match (group, name) {
         ("text", "html") | ("application", "xhtml+xml") => Kind::Html,
         ("text" | "application", "xml") => Kind::Xml,
+        ("application", "pdf") => Kind::Pdf,
         ("image" | "audio" | "video" | "font", _) => Kind::Other,
         ("text", _)
         | (
@@ -105,15 +111,15 @@ pub(super) fn unpacked(body: &Body, max_bytes: usize) -> Body {
     Body { bytes, is_cut }
 }
 
-/// Converts a body to text. May take seconds, so it runs on a thread that may block.
-pub(super) fn convert(body: &Body, media: &Media) -> Page {
+/// Converts the body of the page at `url` to text. May take seconds, so it runs on a thread that may block.
+pub(super) fn convert(body: &Body, media: &Media, url: &Url) -> Page {
     let charset = media.charset.as_deref();
     if media.kind == Some(Kind::Html) {
         let html::Text {
             title,
             markdown,
             truncated,
-        } = html::to_markdown(&body.bytes, charset);
+        } = html::to_markdown(&body.bytes, charset, Some(url));
         return Page {
             title,
             text: markdown,
@@ -171,7 +177,8 @@ mod tests {
             ("application/xml", Some(Kind::Xml)),
             ("image/svg+xml", Some(Kind::Other)),
             ("image/png", Some(Kind::Other)),
-            ("application/pdf", Some(Kind::Other)),
+            ("application/pdf", Some(Kind::Pdf)),
+            ("application/zip", Some(Kind::Other)),
             ("application/octet-stream", Some(Kind::Other)),
             ("nonsense", Some(Kind::Other)),
             ("", None),
@@ -190,6 +197,7 @@ mod tests {
             (b"plain", Kind::Plain),
             (b"cut \xc3", Kind::Plain),
             (b"", Kind::Plain),
+            (b"%PDF-1.7\n\0", Kind::Pdf),
             (b"\x89PNG\r\n", Kind::Other),
             (b"a\0b", Kind::Other),
         ] {
@@ -201,6 +209,7 @@ mod tests {
 
     #[test]
     fn text_is_decoded_with_the_declared_or_the_guessed_encoding() {
+        let url = Url::parse("https://example.com/").unwrap();
         for (header, bytes, text) in [
             ("text/plain", &b"gr\xc3\xbcn"[..], "grün"),
             ("text/plain", b"gr\xfcn", "grün"),
@@ -223,7 +232,7 @@ mod tests {
                 bytes: bytes.to_vec(),
                 is_cut: false,
             };
-            assert_eq!(convert(&body, &Media::parse(header)).text, text, "{header}");
+            assert_eq!(convert(&body, &Media::parse(header), &url).text, text, "{header}");
         }
     }
 

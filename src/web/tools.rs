@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use serde::Deserialize;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
+use url::Url;
 use uuid::Uuid;
 
 use super::{
@@ -16,6 +17,7 @@ use super::{
 use crate::{
     agents::web::{self, FETCH, MAX_TEXT_BYTES, SEARCH},
     app::App,
+    documents,
     llm::ToolSpec,
     tools::{Effect, Tool, ToolAnswer, ToolContext, ToolFailure},
 };
@@ -70,6 +72,25 @@ struct RunWeb {
     spec: ToolSpec,
 }
 
+impl RunWeb {
+    /// Reads a PDF file in the sandbox for documents. The error is the reason for the model.
+    async fn pdf(&self, url: &Url, bytes: Vec<u8>) -> Result<Page, String> {
+        let read = documents::read_bytes(&self.app.sandboxes, "document.pdf", bytes).await;
+        let mut document = read.map_err(|unread| format!("{url}: {}", unread.why))?;
+        // The title has its own line.
+        let title = document.title.take();
+        let mut text = format!("[{}]", documents::described(&document));
+        for part in &document.parts {
+            let _ = write!(text, "\n\n## {}\n\n{}", part.name, part.text.trim_end());
+        }
+        Ok(Page {
+            title,
+            text,
+            is_cut: false,
+        })
+    }
+}
+
 struct FetchTool(RunWeb);
 
 #[derive(Deserialize)]
@@ -93,9 +114,15 @@ impl Tool for FetchTool {
         let FetchCall { url, start } = read(arguments)?;
         let work = self.0.app.web.fetch(self.0.account_id, &url);
         let fetched = unless_cancelled(work, &context.cancel).await?;
-        Ok(match &fetched.content {
-            Content::Page(page) => page_answer(&fetched, page, start, self.0.app.config.web.max_bytes),
-            Content::Other(length) => other_answer(&fetched, *length),
+        let max_bytes = self.0.app.config.web.max_bytes;
+        let Fetched { url, media, content } = fetched;
+        Ok(match content {
+            Content::Page(page) => page_answer((&url, &media), &page, start, max_bytes),
+            Content::Pdf(bytes) => {
+                let page = unless_cancelled(self.0.pdf(&url, bytes), &context.cancel).await?;
+                page_answer((&url, &media), &page, start, max_bytes)
+            }
+            Content::Other(length) => other_answer((&url, &media), length),
         })
     }
 }
@@ -143,11 +170,11 @@ async fn unless_cancelled<T>(
     }
 }
 
-fn page_answer(fetched: &Fetched, page: &Page, start: usize, max_bytes: u64) -> ToolAnswer {
+fn page_answer((url, media): (&Url, &str), page: &Page, start: usize, max_bytes: u64) -> ToolAnswer {
     let Page { title, text, is_cut } = page;
     let from = text.floor_char_boundary(start);
     let to = text.floor_char_boundary(from.saturating_add(MAX_TEXT_BYTES));
-    let mut answer = format!("URL: {}\nType: {}", fetched.url, one_line(&fetched.media));
+    let mut answer = format!("URL: {url}\nType: {}", one_line(media));
     if let Some(title) = title {
         let _ = write!(answer, "\nTitle: {}", one_line(title));
     }
@@ -172,11 +199,11 @@ fn page_answer(fetched: &Fetched, page: &Page, start: usize, max_bytes: u64) -> 
     }
 }
 
-fn other_answer(fetched: &Fetched, length: Option<u64>) -> ToolAnswer {
+fn other_answer((url, media): (&Url, &str), length: Option<u64>) -> ToolAnswer {
     let size = length.map_or_else(|| "unknown size".to_owned(), |length| format!("{length} bytes"));
-    let (url, media) = (&fetched.url, one_line(&fetched.media));
+    let media = one_line(media);
     ToolAnswer {
-        text: format!("{url} is a file ({media}, {size}). web_fetch returns only text."),
+        text: format!("{url} is a file ({media}, {size}). web_fetch returns only text and PDF files."),
         ..ToolAnswer::default()
     }
 }
@@ -214,14 +241,6 @@ fn one_line(text: &str) -> String {
 mod tests {
     use super::*;
 
-    fn fetched() -> Fetched {
-        Fetched {
-            url: "https://example.com/".parse().unwrap(),
-            media: "text/html".to_owned(),
-            content: Content::Other(None),
-        }
-    }
-
     #[test]
     fn a_long_text_is_returned_in_parts() {
         let page = Page {
@@ -229,8 +248,9 @@ mod tests {
             text: "ä".repeat(MAX_TEXT_BYTES),
             is_cut: false,
         };
+        let url = Url::parse("https://example.com/").unwrap();
         let parts = |start: usize| {
-            let answer = page_answer(&fetched(), &page, start, 10);
+            let answer = page_answer((&url, "text/html"), &page, start, 10);
             let (head, text) = answer.text.split_once(PAGE_MARK).unwrap();
             (head.to_owned(), text.trim_start().to_owned(), answer.truncated)
         };

@@ -5,6 +5,7 @@ mod broken;
 mod offers;
 mod old;
 mod raw;
+mod revisions;
 mod runs;
 mod secrets;
 mod server;

@@ -49,6 +49,7 @@ mod logs;
 mod mcps;
 mod memories;
 mod memories_in_runs;
+mod memories_resumed;
 mod memory;
 mod modes;
 mod network;

@@ -20,6 +20,7 @@ use std::{
 
 use runyard::{
     config::Config,
+    documents::RecentDocuments,
     sandbox::{Place, ProjectSandbox, Sandboxes},
     tools::{self, Effect, ToolAnswer, ToolContext, ToolFailure, background::Background},
 };
@@ -37,6 +38,7 @@ pub struct Shop {
     cancel: CancellationToken,
     output: Arc<Mutex<String>>,
     background: Arc<Background>,
+    documents: Arc<RecentDocuments>,
     /// Notices of the background processes.
     reports: Arc<Mutex<Vec<String>>>,
     _data: tempfile::TempDir,
@@ -71,6 +73,7 @@ impl Shop {
             cancel: CancellationToken::new(),
             output: Arc::default(),
             background: Arc::new(background),
+            documents: Arc::default(),
             reports,
             _data: data,
         }
@@ -86,6 +89,7 @@ impl Shop {
             workplace: self.sandbox.clone(),
             output: Arc::new(move |piece| output.lock().unwrap().push_str(&piece)),
             background: Arc::clone(&self.background),
+            documents: Arc::clone(&self.documents),
             cancel: self.cancel.clone(),
         };
         let call = slot.tool.call(arguments, &context);

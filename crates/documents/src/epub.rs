@@ -32,7 +32,7 @@ pub fn read(bytes: &[u8]) -> Result<Document, Unreadable> {
             lost += 1;
             continue;
         };
-        let page = html::to_markdown(&content, None);
+        let page = html::to_markdown(&content, None, None);
         if page.markdown.is_empty() {
             continue;
         }

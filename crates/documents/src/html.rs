@@ -13,6 +13,8 @@ use htmd::{
     options::{BrStyle, BulletListMarker, HrStyle, Options},
 };
 
+use url::Url;
+
 use crate::{
     Kind,
     document::{Builder, Document, Unit},
@@ -36,20 +38,20 @@ pub struct Text {
 
 /// Converts a page to Markdown. `charset` is the encoding that the source stated, such as the charset of the HTTP
 /// header Content-Type. If `charset` is missing or unknown, the encoding that the page declares is used. Any bytes
-/// are accepted.
+/// are accepted. Relative links become absolute if `url` is the address of the page.
 ///
 /// Takes up to a few seconds for 10 MB, so call it on a thread that may block.
-pub fn to_markdown(bytes: &[u8], charset: Option<&str>) -> Text {
+pub fn to_markdown(bytes: &[u8], charset: Option<&str>, url: Option<&Url>) -> Text {
     let truncated = bytes.len() > MAX_BYTES;
     let html = encoding::decode_markup(&bytes[..bytes.len().min(MAX_BYTES)], charset);
-    let mut text = convert(&html);
+    let mut text = convert(&html, url);
     text.truncated |= truncated;
     text
 }
 
 /// Reads a page as a document.
 pub(crate) fn read(bytes: &[u8]) -> Document {
-    let page = to_markdown(bytes, None);
+    let page = to_markdown(bytes, None, None);
     let mut builder = Builder::new(Kind::Html, Unit::Part);
     builder.title(page.title);
     builder.push_divided(&page.markdown);
@@ -61,7 +63,7 @@ pub(crate) fn read(bytes: &[u8]) -> Document {
 }
 
 /// Converts decoded HTML or XHTML.
-fn convert(html: &str) -> Text {
+fn convert(html: &str, url: Option<&Url>) -> Text {
     let converter = HtmlToMarkdown::builder()
         .options(Options {
             hr_style: HrStyle::Dashes,
@@ -75,6 +77,9 @@ fn convert(html: &str) -> Text {
         .build();
     let (document, truncated) = tree::parse(html);
     let title = page::title(&document);
+    if let Some(url) = url {
+        page::resolve(&document, url);
+    }
     page::clean(&document);
     Text {
         title,
@@ -88,14 +93,14 @@ mod tests {
     use super::*;
 
     fn markdown(html: &str) -> String {
-        to_markdown(html.as_bytes(), None).markdown
+        to_markdown(html.as_bytes(), None, None).markdown
     }
 
     #[test]
     fn title_headings_lists_links_and_code_are_kept() {
         let page = "<!doctype html><html><head><title> A \n page </title></head><body><h1>Head</h1><p>One <b>two</b> \
                     <a href='https://example.com/x'>link</a></p><ul><li>a<li>b</ul><ol><li>c</ol><pre><code>x = 1\n  y</code></pre>";
-        let text = to_markdown(page.as_bytes(), None);
+        let text = to_markdown(page.as_bytes(), None, None);
         assert_eq!(text.title.as_deref(), Some("A page"));
         assert_eq!(
             text.markdown,
@@ -111,7 +116,22 @@ mod tests {
                     <p aria-hidden=false>yes<img alt=chart src='data:image/png;base64,AAAA'><img src='data:image/png;base64,AAAA'>\
                     <a href='data:text/html,no'>link</a></p>";
         assert_eq!(markdown(page), "yes![chart]()link");
-        assert_eq!(to_markdown(page.as_bytes(), None).title, None);
+        assert_eq!(to_markdown(page.as_bytes(), None, None).title, None);
+    }
+
+    #[test]
+    fn relative_links_become_absolute() {
+        let links = "<a href='/a'>a</a> <a href='b?c#d'>b</a> <a href='#e'>e</a> <a href='//other.org/f'>f</a> \
+                     <a href='mailto:g@h'>g</a> <img src='i.png' alt='i'> <a href='http://['>j</a>";
+        let url = Url::parse("https://example.com/dir/page").unwrap();
+        let page = |html: &str| to_markdown(html.as_bytes(), None, Some(&url)).markdown;
+        assert_eq!(
+            page(links),
+            "[a](https://example.com/a) [b](https://example.com/dir/b?c#d) [e](#e) [f](https://other.org/f) \
+             [g](mailto:g@h) ![i](https://example.com/dir/i.png) [j](http://[)"
+        );
+        let based = page(&format!("<head><base href='/base/'></head>{links}"));
+        assert!(based.contains("[b](https://example.com/base/b?c#d)"), "{based}");
     }
 
     #[test]
@@ -146,26 +166,29 @@ mod tests {
         assert!(text.len() < 1_000_000, "{}", text.len());
         for tag in ["div", "b", "table><tr><td", "ul><li", "blockquote", "span"] {
             let nested = |depth: usize| format!("<p>start</p>{}deep</p>", format!("<{tag}>").repeat(depth));
-            let text = to_markdown(nested(120).as_bytes(), None);
+            let text = to_markdown(nested(120).as_bytes(), None, None);
             assert!(text.markdown.contains("deep") && !text.truncated, "{tag}");
-            let text = to_markdown(nested(100_000).as_bytes(), None);
+            let text = to_markdown(nested(100_000).as_bytes(), None, None);
             assert!(text.markdown.starts_with("start") && text.truncated, "{tag}");
         }
         // The parser opens all 400 font elements again in each paragraph.
         let fonts: Vec<_> = (0..400).map(|number| format!("<font size={number}>")).collect();
         let page = format!("<p>start{}</p>{}", fonts.concat(), "<p>x".repeat(100_000));
-        let text = to_markdown(page.as_bytes(), None);
+        let text = to_markdown(page.as_bytes(), None, None);
         assert!(text.markdown.starts_with("start") && text.truncated);
     }
 
     #[test]
     fn the_charset_of_the_source_and_of_the_page_count() {
-        assert_eq!(to_markdown(b"<p>\xcf\xf0\xe8", Some("windows-1251")).markdown, "При");
         assert_eq!(
-            to_markdown(b"<meta charset=windows-1251><p>\xcf\xf0\xe8", None).markdown,
+            to_markdown(b"<p>\xcf\xf0\xe8", Some("windows-1251"), None).markdown,
             "При"
         );
-        assert_eq!(to_markdown(b"\xff\xfe<\0p\0>\0a\0", None).markdown, "a");
+        assert_eq!(
+            to_markdown(b"<meta charset=windows-1251><p>\xcf\xf0\xe8", None, None).markdown,
+            "При"
+        );
+        assert_eq!(to_markdown(b"\xff\xfe<\0p\0>\0a\0", None, None).markdown, "a");
         assert_eq!(markdown(""), "");
     }
 }

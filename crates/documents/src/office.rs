@@ -1,6 +1,8 @@
 //! Word and PowerPoint documents.
 
-use std::collections::HashMap;
+mod prepared;
+
+use std::{borrow::Cow, collections::HashMap};
 
 use undoc::{
     ErrorKind, FormatType, SectionMarkerStyle,
@@ -15,9 +17,14 @@ use crate::{
 
 pub fn read(kind: Kind, bytes: &[u8]) -> Result<Document, Unreadable> {
     let is_package = matches!(kind, Kind::Docx | Kind::Pptx);
+    let mut prepared = Cow::Borrowed(bytes);
     if is_package {
         package::open(bytes)?;
     }
+    if kind == Kind::Docx {
+        prepared = prepared::prepared(bytes);
+    }
+    let bytes = &*prepared;
     let parsed = std::panic::catch_unwind(|| undoc::parse_bytes(bytes));
     let parsed = match parsed {
         Ok(Ok(parsed)) if kind_of(parsed.format) == Some(kind) => parsed,
@@ -111,7 +118,8 @@ fn note_left_out(kind: Kind, bytes: &[u8], builder: &mut Builder) -> Result<(), 
             1 => builder.note("1 equation is left out"),
             _ => builder.note(format!("{equations} equations are left out")),
         }
-        if count(&content, b"<w:del ") + count(&content, b"<w:ins ") > 0 {
+        let marks: [&[u8]; 3] = [b"<w:del ", b"<w:ins ", b"<w:moveTo "];
+        if marks.iter().any(|mark| count(&content, mark) > 0) {
             builder.note("the document has tracked changes; the text is shown as if all were accepted");
         }
         return Ok(());

@@ -1,8 +1,8 @@
 //! Documents in containers: ZIP archives and OLE compound files. Finds the format, and refuses bombs and encryption.
 
-use std::io::{Cursor, Read as _};
+use std::io::{Cursor, Read as _, Write as _};
 
-use zip::ZipArchive;
+use zip::{CompressionMethod, ZipArchive, ZipWriter, write::SimpleFileOptions};
 
 use crate::{Kind, Unreadable};
 
@@ -10,6 +10,8 @@ const MAX_ENTRIES: usize = 10_000;
 const MAX_UNPACKED_BYTES: u64 = 512 << 20;
 /// Maximum size in bytes of a member that this crate itself reads.
 const MAX_MEMBER_BYTES: u64 = 64 << 20;
+/// Maximum size in bytes of the members of an archive that are rewritten.
+const MAX_REWRITTEN_BYTES: usize = 128 << 20;
 
 pub type Archive<'a> = ZipArchive<Cursor<&'a [u8]>>;
 
@@ -94,6 +96,48 @@ pub fn member(archive: &mut Archive<'_>, name: &str) -> Option<Vec<u8>> {
     let mut content = Vec::new();
     entry.take(MAX_MEMBER_BYTES + 1).read_to_end(&mut content).ok()?;
     (content.len() as u64 <= MAX_MEMBER_BYTES).then_some(content)
+}
+
+/// Rewrites an archive. `rewrite` gets the name and the text of each member that is UTF-8, and returns its new text, or
+/// `None` to keep the member. Returns `None` if all members are kept, or if the archive cannot be rewritten.
+pub fn rewritten(bytes: &[u8], mut rewrite: impl FnMut(&str, &str) -> Option<String>) -> Option<Vec<u8>> {
+    let mut archive = open(bytes).ok()?;
+    let mut changed = Vec::new();
+    let mut total = 0;
+    for name in names(&archive) {
+        // Members without text cannot have names that matter here, and can be large.
+        let Some(text) = member(&mut archive, &name).and_then(|content| String::from_utf8(content).ok()) else {
+            continue;
+        };
+        if let Some(text) = rewrite(&name, text.trim_start_matches('\u{feff}')) {
+            total += text.len();
+            if total > MAX_REWRITTEN_BYTES {
+                return None;
+            }
+            changed.push((name, text));
+        }
+    }
+    if changed.is_empty() {
+        return None;
+    }
+    let mut writer = ZipWriter::new(Cursor::new(Vec::new()));
+    for number in 0..archive.len() {
+        let Ok(entry) = archive.by_index_raw(number) else {
+            continue;
+        };
+        let is_changed = entry
+            .name()
+            .is_ok_and(|entry| changed.iter().any(|(name, _)| *name == entry));
+        if !is_changed {
+            writer.raw_copy_file(entry).ok()?;
+        }
+    }
+    let options = SimpleFileOptions::default().compression_method(CompressionMethod::Stored);
+    for (name, text) in changed {
+        writer.start_file(name, options).ok()?;
+        writer.write_all(text.as_bytes()).ok()?;
+    }
+    Some(writer.finish().ok()?.into_inner())
 }
 
 /// Finds the format of an OLE compound file by the names of its streams.

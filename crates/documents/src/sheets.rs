@@ -3,10 +3,11 @@
 //! Only cells with content are stored, so a sheet that uses distant cells needs little memory.
 
 mod cell;
+mod opendocument;
 
 use std::{collections::BTreeMap, fmt::Write as _, io::Cursor};
 
-use calamine::{DataRef, Ods, Range, Reader, SheetType, SheetVisible, Xls, Xlsb, Xlsx};
+use calamine::{DataRef, Dimensions, Ods, Range, Reader, SheetType, SheetVisible, Xls, Xlsb, Xlsx};
 
 use crate::{
     Kind, Unreadable,
@@ -20,6 +21,8 @@ const MAX_ROWS: usize = 2000;
 const MAX_COLUMNS: usize = 200;
 /// Maximum number of cells that are read per workbook.
 const MAX_CELLS: usize = 5_000_000;
+/// Maximum number of merged regions shown per sheet.
+const MAX_MERGED: usize = 100;
 /// Maximum size in bytes of a cell's text.
 const MAX_CELL_BYTES: usize = 4 << 10;
 
@@ -42,15 +45,24 @@ pub fn read(kind: Kind, bytes: &[u8]) -> Result<Document, Unreadable> {
         }
         Kind::Ods => {
             package::open(bytes)?;
-            let mut book = Ods::new(source).map_err(|_| damaged())?;
-            add_sheets(&mut book, &mut builder, dense_sheet);
+            let prepared = opendocument::prepared(bytes);
+            let mut book = Ods::new(Cursor::new(&*prepared.bytes)).map_err(|_| damaged())?;
+            add_sheets(&mut book, &mut builder, |book, name, left| {
+                let mut cells = dense_sheet(book, name, left)?;
+                cells.merged = prepared.merged.get(name).cloned().unwrap_or_default();
+                Some(cells)
+            });
         }
         _ => {
             let mut book = Xls::new(source).map_err(|error| match error {
                 calamine::XlsError::Password => Unreadable::encrypted(),
                 _ => damaged(),
             })?;
-            add_sheets(&mut book, &mut builder, dense_sheet);
+            add_sheets(&mut book, &mut builder, |book, name, left| {
+                let mut cells = dense_sheet(book, name, left)?;
+                cells.merged = book.merge_cells_by_sheet_name(name).unwrap_or_default();
+                Some(cells)
+            });
         }
     }
     Ok(builder.finish())
@@ -82,6 +94,7 @@ struct Cells {
     last_row: Option<u32>,
     is_cut: bool,
     left: usize,
+    merged: Vec<Dimensions>,
 }
 
 impl Cells {
@@ -185,6 +198,7 @@ fn xlsx_sheet(book: &mut Xlsx<Source<'_>>, name: &str, left: usize) -> Option<Ce
     if has_formulas {
         add_formulas(book, name, &mut cells);
     }
+    cells.merged = book.merge_cells_by_sheet_name(name).unwrap_or_default();
     Some(cells)
 }
 
@@ -233,6 +247,19 @@ fn dense_sheet<'a, R: Reader<Source<'a>>>(book: &mut R, name: &str, left: usize)
     Some(cells)
 }
 
+/// Lists the merged regions. A region's content is in its first cell.
+fn write_merged(merged: &[Dimensions], text: &mut String) {
+    let shown = merged.iter().take(MAX_MERGED).map(|region| {
+        let corner = |(row, column): (u32, u32)| format!("{}{}", cell::letters(column), u64::from(row) + 1);
+        format!("{}:{}", corner(region.start), corner(region.end))
+    });
+    let shown: Vec<_> = shown.collect();
+    if !shown.is_empty() {
+        let more = if merged.len() > MAX_MERGED { ", …" } else { "" };
+        let _ = writeln!(text, "\n[merged cells: {}{more}]", shown.join(", "));
+    }
+}
+
 /// Writes the table. Empty rows and columns are left out; the numbers and letters show the gaps.
 fn written(cells: &Cells) -> String {
     let mut columns: Vec<u32> = cells.rows.values().flatten().map(|(column, _)| *column).collect();
@@ -256,6 +283,7 @@ fn written(cells: &Cells) -> String {
         table.push(line);
     }
     let mut text = crate::markdown::table(&table);
+    write_merged(&cells.merged, &mut text);
     let more = cells.row_count.saturating_sub(cells.rows.len());
     if more > 0 {
         let _ = writeln!(text, "\n[… {more} more rows]");

@@ -2,9 +2,14 @@
 
 #![expect(clippy::unwrap_used, reason = "a panic fails the test")]
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    io::{Cursor, Read as _, Write as _},
+    path::Path,
+};
 
 use runyard_documents::{Document, Kind, Unit, read};
+use zip::{ZipArchive, ZipWriter, write::SimpleFileOptions};
 
 fn bytes(name: &str) -> Vec<u8> {
     fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/files").join(name)).unwrap()
@@ -69,6 +74,75 @@ fn word_documents_keep_structure() {
     assert!(!text.contains("onetwo"), "{text}");
 }
 
+/// Copies an archive and changes one member, or all of them.
+fn changed(name: &str, member: &str, change: impl Fn(String) -> String) -> Vec<u8> {
+    let source = bytes(name);
+    let mut archive = ZipArchive::new(Cursor::new(&source[..])).unwrap();
+    let mut copy = ZipWriter::new(Cursor::new(Vec::new()));
+    for number in 0..archive.len() {
+        let mut entry = archive.by_index(number).unwrap();
+        let name = entry.name().unwrap().into_owned();
+        let mut content = Vec::new();
+        entry.read_to_end(&mut content).unwrap();
+        if member.is_empty() || name == member {
+            content = match String::from_utf8(content) {
+                Ok(text) => change(text).into_bytes(),
+                Err(binary) => binary.into_bytes(),
+            };
+        }
+        copy.start_file(name, SimpleFileOptions::default()).unwrap();
+        copy.write_all(&content).unwrap();
+    }
+    copy.finish().unwrap().into_inner()
+}
+
+#[test]
+fn text_that_a_tracked_change_moved_appears_once() {
+    let moved = changed("plan.docx", "word/document.xml", |xml| {
+        let run = "<w:r><w:t>A moved sentence.</w:t></w:r>";
+        let places = format!(
+            "<w:p><w:pPr><w:rPr><w:moveFrom w:id=\"1\" w:author=\"a\"/></w:rPr></w:pPr><w:moveFromRangeStart w:id=\"2\" \
+             w:name=\"m\"/><w:moveFrom w:id=\"3\" w:author=\"a\">{run}</w:moveFrom><w:moveFromRangeEnd w:id=\"2\"/></w:p>\
+             <w:p><w:moveToRangeStart w:id=\"4\" w:name=\"m\"/><w:moveTo w:id=\"5\" w:author=\"a\">{run}</w:moveTo>\
+             <w:moveToRangeEnd w:id=\"4\"/></w:p>"
+        );
+        xml.replacen("<w:body>", &format!("<w:body>{places}"), 1)
+    });
+    let moved = read(&moved, "moved.docx").unwrap();
+    let text = text(&moved);
+    assert_eq!(text.matches("A moved sentence.").count(), 1, "{text}");
+    assert!(text.contains("# Plan for 2027"), "{text}");
+    assert!(
+        moved.notes.iter().any(|note| note.contains("tracked changes")),
+        "{moved:?}"
+    );
+}
+
+#[test]
+fn documents_in_the_strict_format_and_with_another_prefix_are_read_like_others() {
+    let strict = |xml: String| {
+        let families = ["wordprocessingml", "drawingml", "officeDocument"];
+        families.iter().fold(xml, |xml, family| {
+            xml.replace(
+                &format!("http://schemas.openxmlformats.org/{family}/2006/"),
+                &format!("http://purl.oclc.org/ooxml/{family}/"),
+            )
+        })
+    };
+    let prefixed = |xml: String| {
+        let xml = xml.replace("<w:", "<ns0:").replace("</w:", "</ns0:");
+        xml.replace(" w:", " ns0:").replace("xmlns:w=", "xmlns:ns0=")
+    };
+    let plan = text(&document("plan.docx"));
+    for (what, file) in [
+        ("strict", changed("plan.docx", "", strict)),
+        ("prefix", changed("plan.docx", "word/document.xml", prefixed)),
+        ("both", changed("plan.docx", "", |xml| prefixed(strict(xml)))),
+    ] {
+        assert_eq!(text(&read(&file, "plan.docx").unwrap()), plan, "{what}");
+    }
+}
+
 #[test]
 fn a_long_table_of_equal_cells_is_read() {
     let list = document("checklist.docx");
@@ -101,6 +175,40 @@ fn workbooks_keep_coordinates_formats_and_formulas() {
             document(name)
         );
     }
+}
+
+#[test]
+fn open_document_sheets_can_have_layout_and_merged_cells() {
+    let plain = document("sales.ods");
+    let indented = changed("sales.ods", "content.xml", |xml| xml.replace("><", ">\n  <"));
+    assert_eq!(text(&read(&indented, "sales.ods").unwrap()), text(&plain));
+    let merged = changed("sales.ods", "content.xml", |xml| {
+        let cell = "<table:table-cell table:number-columns-spanned=\"2\" table:number-rows-spanned=\"1\"";
+        let row = format!(
+            "<table:table-row>{cell} office:value-type=\"string\"><text:p>Sales<text:s text:c=\"2\"/>of <text:tab/>2027</text:p>\
+             </table:table-cell><table:covered-table-cell/></table:table-row><table:table-row "
+        );
+        let xml = xml.replace("<table:table-row>", "<table:table-row >");
+        xml.replacen("<table:table-row ", &row, 1)
+    });
+    let merged = text(&read(&merged, "sales.ods").unwrap());
+    assert!(merged.contains("| 1 | Sales  of \t2027 |  |"), "{merged}");
+    assert!(merged.contains("| 3 | North | 12 |"), "{merged}");
+    assert!(merged.ends_with("\n[merged cells: A1:B1]\n"), "{merged}");
+}
+
+#[test]
+fn workbooks_list_merged_cells() {
+    let merged = changed("sales.xlsx", "xl/worksheets/sheet1.xml", |xml| {
+        let cells = "<mergeCells count=\"1\"><mergeCell ref=\"A1:B1\"/></mergeCells>";
+        xml.replacen("</sheetData>", &format!("</sheetData>{cells}"), 1)
+    });
+    let merged = read(&merged, "sales.xlsx").unwrap();
+    assert!(
+        merged.parts[0].text.ends_with("\n[merged cells: A1:B1]\n"),
+        "{merged:?}"
+    );
+    assert!(!merged.parts[1].text.contains("merged"), "{merged:?}");
 }
 
 #[test]

@@ -27,6 +27,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Outcome, Recorded, SandboxSource, Sink, record};
 use crate::{
+    documents::RecentDocuments,
     error::Error,
     inputs::WaitingCall,
     llm::{ChatMessage, ToolRequest},
@@ -80,6 +81,7 @@ pub(super) struct CallRunner<'a> {
     pub(super) workplace: Arc<dyn SandboxSource>,
     pub(super) sink: Arc<dyn Sink>,
     pub(super) background: Arc<Background>,
+    pub(super) documents: Arc<RecentDocuments>,
     pub(super) cancel: &'a CancellationToken,
     pub(super) deadline: Instant,
     pub(super) max_parallel_calls: usize,
@@ -227,6 +229,7 @@ impl CallRunner<'_> {
             workplace: Arc::clone(&self.workplace),
             output: self.output(&call.request.id),
             background: Arc::clone(&self.background),
+            documents: Arc::clone(&self.documents),
             cancel,
         };
         let work = async { slot.tool.call(call.arguments.clone(), &context).await };

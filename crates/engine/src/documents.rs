@@ -3,14 +3,18 @@
 //! The `read` tool and the service's prompts call [`read`]. The parser runs in its own sandboxed process. If a
 //! document cannot be read, even because it crashes the parser, the error is one sentence.
 
+mod recent;
+
 use std::{
     fmt::Write as _,
     io::{Cursor, Read as _},
 };
 
+pub use recent::RecentDocuments;
+
 pub use runyard_documents::{Document, Kind, Part, Unit};
 use runyard_documents::{HEAD_BYTES, detect};
-use runyard_sandbox::{CommandEnd, Conversion, ErrorKind, OpenFile, Sandbox};
+use runyard_sandbox::{CommandEnd, Conversion, Converted, ErrorKind, OpenFile, Sandbox, Sandboxes};
 use tokio::task::spawn_blocking;
 
 /// Maximum size in bytes of a document.
@@ -67,26 +71,74 @@ pub async fn find(sandbox: &dyn Sandbox, path: &str) -> runyard_sandbox::Result<
     found.await.unwrap_or(Ok(None))
 }
 
+/// Why a document has no text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unread {
+    /// One sentence for the model or the user.
+    pub why: String,
+    /// True if the reason is the server, not the document, so that the document may be read later.
+    pub is_of_server: bool,
+}
+
+impl Unread {
+    fn of_document(why: String) -> Self {
+        Self {
+            why,
+            is_of_server: false,
+        }
+    }
+
+    fn of_server(why: String) -> Self {
+        Self {
+            why,
+            is_of_server: true,
+        }
+    }
+}
+
 /// Converts a document to text.
 ///
 /// # Errors
-/// One sentence for the model or the user, which says why the document cannot be read.
-pub async fn read(sandbox: &dyn Sandbox, path: &str, found: Found) -> Result<Document, String> {
+/// The reason why the document cannot be read.
+pub async fn read(sandbox: &dyn Sandbox, path: &str, found: Found) -> Result<Document, Unread> {
     if found.size > MAX_BYTES {
-        return Err(format!(
+        return Err(Unread::of_document(format!(
             "the file has {} bytes; documents can have up to {MAX_BYTES} bytes",
             found.size
-        ));
+        )));
     }
-    let name = path.rsplit('/').next().unwrap_or(path).to_owned();
-    let conversion = Conversion::Own(vec!["read-document".to_owned(), "--".to_owned(), name]);
-    let converted = sandbox.convert(conversion, found.file, MAX_ANSWER_BYTES).await;
+    let conversion = conversion(path.rsplit('/').next().unwrap_or(path));
+    document_of(sandbox.convert(conversion, found.file, MAX_ANSWER_BYTES).await)
+}
+
+/// Converts the bytes of a document that is not in a workspace, such as a download, to text. `name` decides between
+/// formats that look alike.
+///
+/// # Errors
+/// The reason why the document cannot be read.
+pub async fn read_bytes(sandboxes: &Sandboxes, name: &str, bytes: Vec<u8>) -> Result<Document, Unread> {
+    let size = bytes.len() as u64;
+    let content = Box::new(Cursor::new(bytes));
+    let file = OpenFile { content, size };
+    document_of(
+        sandboxes
+            .convert_without_project(conversion(name), file, MAX_ANSWER_BYTES)
+            .await,
+    )
+}
+
+fn conversion(name: &str) -> Conversion {
+    Conversion::Own(vec!["read-document".to_owned(), "--".to_owned(), name.to_owned()])
+}
+
+fn document_of(converted: runyard_sandbox::Result<Converted>) -> Result<Document, Unread> {
     let converted = converted.map_err(|error| {
         if error.kind() == ErrorKind::Unavailable {
-            return format!("documents cannot be read on this server: {}", error.message());
+            let why = format!("documents cannot be read on this server: {}", error.message());
+            return Unread::of_server(why);
         }
         tracing::warn!(%error, "a document could not be converted");
-        "the document cannot be read because of an internal error".to_owned()
+        Unread::of_server("the document cannot be read because of an internal error".to_owned())
     })?;
     let failed = match converted.ending {
         CommandEnd::TimedOut => "the document cannot be read within the time limit of 30 s",
@@ -94,11 +146,11 @@ pub async fn read(sandbox: &dyn Sandbox, path: &str, found: Found) -> Result<Doc
         _ => "the document cannot be read: its parser failed, so the file is probably damaged",
     };
     if !converted.ending.is_success() || converted.is_cut {
-        return Err(failed.to_owned());
+        return Err(Unread::of_document(failed.to_owned()));
     }
     let answer: Result<Document, runyard_documents::Unreadable> =
-        serde_json::from_slice(&converted.output).map_err(|_| failed.to_owned())?;
-    answer.map_err(|unreadable| unreadable.message)
+        serde_json::from_slice(&converted.output).map_err(|_| Unread::of_document(failed.to_owned()))?;
+    answer.map_err(|unreadable| Unread::of_document(unreadable.message))
 }
 
 /// Renders a page of a PDF file to a JPEG image, for a page without text. The program pdftoppm renders it in a sandbox.

@@ -170,7 +170,7 @@ impl Image {
     /// # Errors
     /// Fails if the image cannot be decoded, or if a provider refused it earlier.
     pub async fn fitted(&self, vision: &Vision) -> Result<Self, ImageFault> {
-        if self.inner.is_refused.load(Ordering::Relaxed) {
+        if self.is_refused() {
             return Err(ImageFault("the model provider refused it".to_owned()));
         }
         let known = || self.inner.fitted.lock().unwrap_or_else(PoisonError::into_inner);
@@ -200,6 +200,11 @@ impl Image {
             Ok(Err(_panic)) => Err(ImageFault("it cannot be decoded".to_owned())),
             Err(_elapsed) => Err(ImageFault("decoding it takes too long".to_owned())),
         }
+    }
+
+    /// Returns whether a provider refused a request with this image.
+    pub fn is_refused(&self) -> bool {
+        self.inner.is_refused.load(Ordering::Relaxed)
     }
 
     /// Notes that a provider refused a request with this image. The image is not sent again.

@@ -25,7 +25,9 @@ use runyard_sandbox::Sandbox;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
-use crate::{SandboxSource, error::Error, images::Image, inputs::Ask, llm::ToolSpec};
+use crate::{
+    SandboxSource, documents::RecentDocuments, error::Error, images::Image, inputs::Ask, llm::ToolSpec,
+};
 
 use background::Background;
 pub use toolbox::{Guard, Toolbox, built_in, core, leader, none};
@@ -50,6 +52,8 @@ pub struct ToolContext {
     pub output: OutputSink,
     /// Background processes of the run.
     pub background: Arc<Background>,
+    /// Documents that the run has read last.
+    pub documents: Arc<RecentDocuments>,
     /// Cancels the call and everything that the call started.
     pub cancel: CancellationToken,
 }

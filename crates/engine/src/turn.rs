@@ -88,6 +88,7 @@ impl<'a> RunLoop<'a> {
             workplace: job.workplace,
             sink: Arc::clone(&sink),
             background: Arc::new(background),
+            documents: Arc::default(),
             cancel,
             deadline: meter.deadline(),
             max_parallel_calls: job.budget.max_parallel_calls,

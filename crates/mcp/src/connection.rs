@@ -1,6 +1,9 @@
 //! A connection to one server. The protocol revision is negotiated.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
 
 use rmcp::{
     RoleClient,
@@ -21,6 +24,7 @@ use crate::{
     error::{Error, Result},
     http::{Address, Http, Target},
     listener::Listener,
+    revisions::Revision,
     sse::SseTransport,
     tools::{self, ToolList},
 };
@@ -31,6 +35,15 @@ pub struct Connection {
     listener: Listener,
     limits: Limits,
     is_broken: AtomicBool,
+    /// Set if the handshake was shortened because the revision of the server was known.
+    assumption: Option<Assumption>,
+    /// True for the transport of 2024.
+    is_sse: bool,
+}
+
+struct Assumption {
+    http: Http,
+    url: Arc<str>,
 }
 
 impl Connection {
@@ -41,17 +54,46 @@ impl Connection {
     pub async fn http(http: &Http, address: &Address, limits: &Limits) -> Result<Self> {
         let target = http.target(address)?;
         let start = Instant::now();
+        if let Some(revision) = http.revisions.find(&target.url) {
+            let (mode, known) = match revision {
+                Revision::Modern(answer) => (automatic(), Some(answer)),
+                Revision::Legacy => (ClientLifecycleMode::Initialize, None),
+            };
+            let transport = http.transport(&target, limits, known);
+            if let Ok(mut connection) = Self::serve(transport, mode, start + limits.connect / 2, limits).await {
+                connection.assumption = Some(Assumption {
+                    http: http.clone(),
+                    url: target.url,
+                });
+                return Ok(connection);
+            }
+            http.revisions.forget(&target.url);
+        }
+        let connection = Self::negotiate(http, address, &target, start, limits).await?;
+        if let Some(server) = connection.service.peer().peer_info().filter(|_| !connection.is_sse) {
+            http.revisions.keep(&target.url, &server);
+        }
+        Ok(connection)
+    }
+
+    async fn negotiate(
+        http: &Http,
+        address: &Address,
+        target: &Target,
+        start: Instant,
+        limits: &Limits,
+    ) -> Result<Self> {
         let part = |tenths: u32| start + limits.connect * tenths / 10;
         let last = if address.may_be_sse { part(8) } else { part(10) };
-        let mut result = Self::serve(http.transport(&target, limits), automatic(), part(6), limits).await;
+        let mut result = Self::serve(http.transport(target, limits, None), automatic(), part(6), limits).await;
         if result.as_ref().is_err_and(|refusal| refusal.may_be_old) {
             // Some old servers do not answer an unknown request, or send an empty result.
-            let transport = http.transport(&target, limits);
+            let transport = http.transport(target, limits, None);
             result = Self::serve(transport, ClientLifecycleMode::Initialize, last, limits).await;
         }
         match result {
             Ok(connection) => Ok(connection),
-            Err(first) if address.may_be_sse => Self::sse(http, &target, part(10), limits).await.map_err(|second| {
+            Err(first) if address.may_be_sse => Self::sse(http, target, part(10), limits).await.map_err(|second| {
                 Error::Failed(format!("{}; over the older HTTP+SSE transport: {second}", first.error))
             }),
             Err(refusal) => Err(refusal.error),
@@ -79,7 +121,9 @@ impl Connection {
         let late = Error::TimedOut(limits.connect);
         let transport = timeout_at(deadline, opened).await.map_err(|_| late)??;
         let served = Self::serve(transport, ClientLifecycleMode::Initialize, deadline, limits).await;
-        served.map_err(|refusal| refusal.error)
+        let mut connection = served.map_err(|refusal| refusal.error)?;
+        connection.is_sse = true;
+        Ok(connection)
     }
 
     async fn serve<T, E, A>(
@@ -109,6 +153,8 @@ impl Connection {
             listener,
             limits: limits.clone(),
             is_broken: AtomicBool::new(false),
+            assumption: None,
+            is_sse: false,
         })
     }
 
@@ -150,6 +196,16 @@ impl Connection {
     /// Returns whether the connection still has its session. If not, the caller opens a new connection.
     pub fn is_usable(&self) -> bool {
         !self.is_broken.load(Ordering::Relaxed) && !self.service.is_transport_closed()
+    }
+
+    /// Forgets the revision of the server if the handshake relied on an earlier negotiation. Returns whether it did; the
+    /// caller may then connect again, and the revision is negotiated again.
+    pub fn forget_revision(&self) -> bool {
+        let Some(assumption) = &self.assumption else {
+            return false;
+        };
+        assumption.http.revisions.forget(&assumption.url);
+        true
     }
 
     /// Returns whether the server keeps state for this connection. Since revision 2026-07-28 of the protocol, servers

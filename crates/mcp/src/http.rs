@@ -10,7 +10,7 @@ use futures::stream::BoxStream;
 use http::{HeaderName, HeaderValue};
 use reqwest::{Client, Url, redirect::Policy};
 use rmcp::{
-    model::{ClientJsonRpcMessage, ServerJsonRpcMessage},
+    model::{ClientJsonRpcMessage, DiscoverResult, ServerJsonRpcMessage},
     transport::{
         StreamableHttpClientTransport,
         common::client_side_sse::ExponentialBackoff,
@@ -27,6 +27,7 @@ use crate::{
     Limits,
     error::{Error, Result},
     resolver::{AddressRule, PermittedHosts},
+    revisions::{self, Revisions},
 };
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -64,6 +65,7 @@ pub fn is_reserved_header(name: &str) -> bool {
 pub struct Http {
     pub(crate) client: Client,
     permits: AddressRule,
+    pub(crate) revisions: Arc<Revisions>,
 }
 
 /// A server's URL, and the headers of each request.
@@ -104,7 +106,11 @@ impl Http {
             .user_agent(concat!("runyard/", env!("CARGO_PKG_VERSION")))
             .build()
             .map_err(Error::Client)?;
-        Ok(Self { client, permits })
+        Ok(Self {
+            client,
+            permits,
+            revisions: Arc::default(),
+        })
     }
 
     pub(crate) fn target(&self, address: &Address) -> Result<Target> {
@@ -135,7 +141,13 @@ impl Http {
         })
     }
 
-    pub(crate) fn transport(&self, target: &Target, limits: &Limits) -> StreamableHttpClientTransport<Checked> {
+    /// With `known`, the answer of the server to `server/discover`, the server is not asked again.
+    pub(crate) fn transport(
+        &self,
+        target: &Target,
+        limits: &Limits,
+        known: Option<Arc<DiscoverResult>>,
+    ) -> StreamableHttpClientTransport<Checked> {
         let mut retries = ExponentialBackoff::default();
         retries.max_times = Some(RESUMPTIONS);
         let mut config = StreamableHttpClientTransportConfig::with_uri(Arc::clone(&target.url))
@@ -147,7 +159,11 @@ impl Http {
             // By default, the library repeats a call after its session has ended, although the tool may have run.
             .reinit_on_expired_session(false);
         config.retry_config = Arc::new(retries);
-        StreamableHttpClientTransport::with_client(Checked(self.client.clone()), config)
+        let client = Checked {
+            client: self.client.clone(),
+            known,
+        };
+        StreamableHttpClientTransport::with_client(client, config)
     }
 }
 
@@ -169,7 +185,10 @@ const NOT_PERMITTED: &str =
 /// An HTTP client that rejects responses after which a request would wait forever: an acceptance without an answer,
 /// and an error that names no request.
 #[derive(Clone)]
-pub(crate) struct Checked(Client);
+pub(crate) struct Checked {
+    client: Client,
+    known: Option<Arc<DiscoverResult>>,
+}
 
 type Failure = StreamableHttpError<reqwest::Error>;
 
@@ -213,9 +232,12 @@ impl StreamableHttpClient for Checked {
         custom_headers: HashMap<HeaderName, HeaderValue>,
         limits: StreamableHttpResponseLimits,
     ) -> Result<StreamableHttpPostResponse, Failure> {
+        if let Some(answer) = self.known.as_ref().and_then(|known| revisions::answer(known, &message)) {
+            return Ok(StreamableHttpPostResponse::Json(answer, None));
+        }
         let is_request = matches!(message, ClientJsonRpcMessage::Request(_));
         let response = self
-            .0
+            .client
             .post_message_with_response_limits(uri, message, session_id, auth_header, custom_headers, limits)
             .await?;
         Self::check(is_request, response)
@@ -228,7 +250,7 @@ impl StreamableHttpClient for Checked {
         auth_header: Option<String>,
         custom_headers: HashMap<HeaderName, HeaderValue>,
     ) -> Result<(), Failure> {
-        self.0
+        self.client
             .delete_session(uri, session_id, auth_header, custom_headers)
             .await
     }
@@ -241,7 +263,7 @@ impl StreamableHttpClient for Checked {
         auth_header: Option<String>,
         custom_headers: HashMap<HeaderName, HeaderValue>,
     ) -> Result<BoxStream<'static, Result<Sse, SseError>>, Failure> {
-        self.0
+        self.client
             .get_stream(uri, session_id, last_event_id, auth_header, custom_headers)
             .await
     }
@@ -255,7 +277,7 @@ impl StreamableHttpClient for Checked {
         custom_headers: HashMap<HeaderName, HeaderValue>,
         max_sse_event_size: usize,
     ) -> Result<BoxStream<'static, Result<Sse, SseError>>, Failure> {
-        self.0
+        self.client
             .get_stream_with_max_sse_event_size(
                 uri,
                 session_id,

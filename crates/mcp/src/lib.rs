@@ -15,6 +15,7 @@ mod names;
 mod outcome;
 mod rendering;
 mod resolver;
+mod revisions;
 mod schema;
 mod sse;
 mod tools;

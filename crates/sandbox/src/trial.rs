@@ -1,11 +1,11 @@
-//! Long-lived processes without a project, in which the service tests tool servers.
+//! Processes without a project: long-lived ones, in which the service tests tool servers, and conversions of downloads.
 //!
-//! They have the confinement and the limits of a command, and an empty workspace in memory. Together they count as
+//! The long-lived processes have the confinement and the limits of a command, and an empty workspace in memory. Together they count as
 //! one sandbox.
 
 use std::sync::Arc;
 
-use super::{Command, Sandboxes, Spawned, spawned, start::Cell};
+use super::{Command, Conversion, Converted, OpenFile, Sandboxes, Spawned, convert, spawned, start::Cell};
 use crate::error::Result;
 
 impl Sandboxes {
@@ -25,5 +25,19 @@ impl Sandboxes {
             converter: None,
         };
         spawned::spawn(cell, command, &self.trials).await
+    }
+
+    /// Converts a file that belongs to no project, such as a download, like [`Sandbox::convert`](super::Sandbox::convert).
+    ///
+    /// # Errors
+    /// UNAVAILABLE when this host cannot run commands.
+    pub async fn convert_without_project(
+        &self,
+        conversion: Conversion,
+        input: OpenFile,
+        max_output_bytes: usize,
+    ) -> Result<Converted> {
+        let owner = self.host.owner(0);
+        convert::convert(Arc::clone(&self.host), owner, conversion, input, max_output_bytes).await
     }
 }

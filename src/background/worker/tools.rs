@@ -27,10 +27,15 @@ pub(super) struct Extra {
     pub(super) folders: Vec<ReadOnlyFolder>,
 }
 
-/// Shows a message about the tools to the user. A message may quote a server, and the database cannot store NUL.
+/// Shows a message about the tools to the user.
 pub(super) fn notify(log: &Arc<RunLog>, kind: NoticeKind, message: &str) {
-    log.say(Event::Notice(Notice {
+    log.say(Event::Notice(notice(kind, message)));
+}
+
+/// A message may quote a server, and the database cannot store NUL.
+fn notice(kind: NoticeKind, message: &str) -> Notice {
+    Notice {
         kind: kind.into(),
         message: without_nul(message),
-    }));
+    }
 }

@@ -1,4 +1,4 @@
-//! `runyard models test`: tests whether a model answers a question and calls a tool.
+//! `runyard models test`: tests whether a model answers a question, calls a tool and sees an image.
 
 use std::time::Duration;
 
@@ -6,10 +6,13 @@ use futures::StreamExt;
 use serde_json::{Map, Value, json};
 use tokio::time::Instant;
 
-use super::super::{
-    Outcome,
-    checks::{Check, Report},
-    output::{cut, one_line, remark},
+use super::{
+    super::{
+        Outcome,
+        checks::{Check, Report, Verdict},
+        output::{cut, one_line, remark},
+    },
+    sight,
 };
 use crate::{
     config::{Model, VisionSettings},
@@ -39,8 +42,40 @@ pub(super) async fn test(model: &Model, models: &Models, is_json: bool) -> Resul
         for check in trial.tool_checks().await {
             report.print(&check)?;
         }
+        if let Some(check) = sight::check(&trial).await {
+            report.print(&check)?;
+        }
     }
     Ok(report.outcome())
+}
+
+/// Asks the model one question, and shows it an image if it sees images. Returns one check for both.
+pub(super) async fn brief(model: &Model, models: &Models) -> Check {
+    let trial = Trial { model, models };
+    let heard = trial.ask(question(), false).await;
+    let failure = heard.failure();
+    let failure = failure.or_else(|| {
+        heard
+            .text
+            .trim()
+            .is_empty()
+            .then(|| "the answer has no text".to_owned())
+    });
+    let check = match failure {
+        Some(failure) => Check::bad("models", failure),
+        None => match sight::check(&trial).await {
+            Some(image) if image.verdict == Verdict::Ok => Check::ok("models", "answers, and sees images"),
+            Some(image) => Check {
+                name: "models",
+                ..image
+            },
+            None => Check::ok("models", "answers"),
+        },
+    };
+    Check {
+        message: format!("{}: {}", model.name, check.message),
+        ..check
+    }
 }
 
 fn provider(model: &Model, models: &Models) -> Check {
@@ -66,8 +101,8 @@ fn question() -> Vec<ChatMessage> {
 
 /// One answer of the model.
 #[derive(Default)]
-struct Heard {
-    text: String,
+pub(super) struct Heard {
+    pub(super) text: String,
     chunks: usize,
     reasoning_bytes: usize,
     calls: Vec<ToolRequest>,
@@ -102,7 +137,7 @@ impl Heard {
     }
 
     /// `None` if the answer ended normally or at the token limit.
-    fn failure(&self) -> Option<String> {
+    pub(super) fn failure(&self) -> Option<String> {
         match (&self.error, self.end) {
             (Some(error), _) => Some(error.to_string()),
             (None, None) => Some("the stream ended before the answer was complete".to_owned()),
@@ -111,18 +146,18 @@ impl Heard {
         }
     }
 
-    fn quoted(&self) -> String {
+    pub(super) fn quoted(&self) -> String {
         cut(&one_line(&self.text), QUOTED)
     }
 }
 
-struct Trial<'a> {
-    model: &'a Model,
-    models: &'a Models,
+pub(super) struct Trial<'a> {
+    pub(super) model: &'a Model,
+    pub(super) models: &'a Models,
 }
 
 impl Trial<'_> {
-    async fn ask(&self, messages: Vec<ChatMessage>, with_tool: bool) -> Heard {
+    pub(super) async fn ask(&self, messages: Vec<ChatMessage>, with_tool: bool) -> Heard {
         let request = ModelRequest {
             model: self.model.name.clone(),
             system: "You are being tested. Follow the instructions exactly.".to_owned(),

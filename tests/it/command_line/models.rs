@@ -2,7 +2,7 @@
 
 use std::{path::Path, process::Output};
 
-use runyard_upstream::{Call, Turn, Upstream};
+use runyard_upstream::{Call, Script, Turn, Upstream};
 use serde_json::{Value, json};
 
 use super::{complaint, runyard, stdout};
@@ -54,6 +54,7 @@ async fn a_working_model_passes_the_test() {
         Turn::words(20).usage(30, 20),
         Turn::calls([Call::new("lookup", &json!({"key": "colour"}))]),
         Turn::text("The value is Teal."),
+        Turn::text("Red."),
     ])
     .await;
     let folder = tempfile::tempdir().unwrap();
@@ -68,6 +69,7 @@ async fn a_working_model_passes_the_test() {
         "usage",
         "tool call",
         "tool result",
+        "image",
     ] {
         assert_eq!(check(&checks, name).0, "ok", "{name}: {checks:?}");
     }
@@ -108,4 +110,60 @@ fn the_test_says_when_the_built_in_model_answers_and_refuses_unknown_names() {
     assert_eq!(check(&checks, "provider").0, "warn");
     let message = complaint(&runyard(folder.path(), &["models", "test", "no/model"], &[]), 1);
     assert!(message.contains("runyard models list"), "{message}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_image_is_shown_to_a_model_that_is_said_to_see() {
+    let refusal = || Turn::status(400).body("{\"error\": {\"message\": \"this model does not support image input\"}}");
+    // The first model is known to see images, and the second is known not to.
+    for (name, turn, verdict) in [
+        ("kortix/basic", Turn::text("Red."), Some(("ok", "names the colour"))),
+        ("kortix/basic", Turn::text("A cat."), Some(("warn", "\"A cat.\""))),
+        ("kortix/basic", refusal(), Some(("bad", "refuses images"))),
+        ("kortix/minimax", Turn::text("Red."), None),
+    ] {
+        let server = Upstream::start([
+            Turn::words(20),
+            Turn::calls([Call::new("lookup", &json!({"key": "colour"}))]),
+            Turn::text("The value is teal."),
+            turn,
+            Turn::text("I see no image."),
+        ])
+        .await;
+        let folder = tempfile::tempdir().unwrap();
+        let checks = lines(&tested(folder.path(), &server.base_url(), &[name, "--json"]));
+        match verdict {
+            Some((verdict, message)) => {
+                let found = check(&checks, "image");
+                assert!(found.0 == verdict && found.1.contains(message), "{checks:?}");
+                assert!(server.requests()[3].body.to_string().contains("data:image/png;base64,"));
+            }
+            None => {
+                assert!(checks.iter().all(|check| check["name"] != "image"), "{checks:?}");
+                assert_eq!(server.requests().len(), 3);
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_doctor_calls_the_models_if_it_is_told_to() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Upstream::start(Script::function(|_| Turn::text("Red."))).await;
+    let base_url = server.base_url();
+    let variables = [("RUNYARD_OPENAI_BASE_URL", base_url.as_str())];
+    let arguments = ["doctor", "--json"];
+    let checks = lines(&runyard(folder.path(), &arguments, &variables));
+    assert!(checks.iter().all(|check| check["name"] != "models"), "{checks:?}");
+    assert_eq!(server.requests().len(), 0);
+    let checks = lines(&runyard(
+        folder.path(),
+        &[&arguments[..], &["--models"]].concat(),
+        &variables,
+    ));
+    for expected in ["kortix/basic: answers, and sees images", "kortix/minimax: answers"] {
+        let is_expected = |check: &&Value| check["name"] == "models" && check["message"] == expected;
+        let found = checks.iter().find(is_expected);
+        assert!(found.is_some_and(|check| check["verdict"] == "ok"), "{checks:?}");
+    }
 }

@@ -5,7 +5,7 @@ use runyard::v1;
 use runyard_upstream::{Script, Turn};
 use serde_json::{Value, json};
 
-use super::requests::{each, patch, put, text};
+use super::requests::{BUILT_IN, each, patch, put, text};
 use crate::{
     difference::assert_same_list,
     test_server::{Caller, on_every_database, on_every_database_with},
@@ -179,22 +179,12 @@ async fn core_tools_are_always_on_and_chat_has_none() {
             let caller = server.caller("ann");
             let off = json!({"bash": {"enabled": false}, "skills": {"enabled": true}});
             let (agent, path) = made(&caller, json!({"name": "Agent", "agentpress_tools": off})).await;
-            let core = [
-                "bash",
-                "read",
-                "write",
-                "edit",
-                "glob",
-                "grep",
-                "bash_output",
-                "bash_kill",
-            ];
             let tools = caller.get(&format!("{path}/tools")).await.ok();
             let others = ["ask_user", "remember", "recall", "forget", "skill"];
-            assert_eq!(each(&tools, "tools", "name"), [&core[..], &others].concat());
+            assert_eq!(each(&tools, "tools", "name"), [&BUILT_IN[..], &others].concat());
             for tool in tools["tools"].as_array().unwrap() {
                 // The agent has no memory and no skills, and questions are off, so their tools are listed but not enabled.
-                let is_core = json!(core.contains(&text(tool, "name")));
+                let is_core = json!(BUILT_IN.contains(&text(tool, "name")));
                 assert_eq!((&tool["is_core"], &tool["enabled"]), (&is_core, &is_core));
                 assert!(!text(tool, "description").is_empty());
                 let schema: Value = serde_json::from_str(text(tool, "parameters_schema")).unwrap();
@@ -212,7 +202,7 @@ async fn core_tools_are_always_on_and_chat_has_none() {
                     .map(|tool| text(&tool["function"], "name").to_owned())
                     .collect()
             };
-            assert_eq!(names(&sent[0].body), core);
+            assert_eq!(names(&sent[0].body), BUILT_IN);
             assert!(names(&sent[1].body).is_empty());
         },
     )

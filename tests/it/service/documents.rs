@@ -6,7 +6,7 @@ use reqwest::multipart::{Form, Part};
 use runyard_upstream::{Received, Script, Turn};
 use serde_json::json;
 
-use crate::test_server::on_every_database;
+use crate::test_server::{on_every_database, on_every_database_with};
 
 fn file(name: &str) -> Part {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("crates/documents/tests/files");
@@ -57,6 +57,45 @@ async fn a_prompt_contains_the_beginning_of_its_documents_once_parsed() {
             let next = caller.post("/agent/start", more).await.ok();
             assert_eq!(caller.ended(&next).await["status"], "completed");
             assert_eq!(first_prompt(&server.upstream.requests()[1]), prompt);
+        },
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_document_that_the_server_could_not_read_is_read_by_a_later_run() {
+    on_every_database_with(
+        |_| Script::function(|_| Turn::text("ok")),
+        |config| config.sandbox.bwrap = "/nowhere/bwrap".into(),
+        async |server| {
+            let caller = server.caller("ann");
+            let form = Form::new()
+                .text("prompt", "Summarise.")
+                .part("files", file("report.pdf"))
+                .part("files", file("locked.pdf"));
+            let run = caller.form("/agent/start", form).await.ok();
+            assert_eq!(caller.ended(&run).await["status"], "completed");
+            let prompt = first_prompt(&server.upstream.requests()[0]);
+            let refusals = prompt.matches("documents cannot be read on this server: ").count();
+            assert_eq!(refusals, 2, "{prompt}");
+
+            // The operator repairs the server.
+            server.config.sandbox.bwrap = "bwrap".into();
+            server.restart().await;
+            let caller = server.caller("ann");
+            for (number, question) in [(1, "And now?"), (2, "And again?")] {
+                let more = json!({"prompt": question, "thread_id": run["thread_id"]});
+                let next = caller.post("/agent/start", more).await.ok();
+                assert_eq!(caller.ended(&next).await["status"], "completed");
+                let prompt = first_prompt(&server.upstream.requests()[number]);
+                for part in [
+                    "## Page 3\n\nHeading of page 3",
+                    "locked.pdf, 3683 bytes: the file is protected with a password",
+                ] {
+                    assert!(prompt.contains(part), "{part} is missing in {prompt}");
+                }
+                assert!(!prompt.contains("on this server"), "{prompt}");
+            }
         },
     )
     .await;

@@ -100,11 +100,12 @@ async fn ten_concurrent_starts_with_one_file_name_store_ten_files() {
             let first = caller.start("Begin.").await;
             caller.ended(&first).await;
             let starts = (0..10).map(|number| {
-                // Each request uses its own thread, so no request waits for another.
+                // Each request uses its own thread, so no request waits for another. The files are no documents, so no
+                // run waits for a parser.
                 let form = Form::new()
                     .text("prompt", "Look.")
                     .text("project_id", text(&first, "project_id").to_owned())
-                    .part("files", part("data.csv", &number.to_string()));
+                    .part("files", part("data.log", &number.to_string()));
                 caller.form("/agent/start", form)
             });
             let (mut given, mut contents) = (Vec::new(), Vec::new());
@@ -118,8 +119,8 @@ async fn ten_concurrent_starts_with_one_file_name_store_ten_files() {
                 contents.push(content(&caller, &run, name).await);
                 given.push(name.clone());
             }
-            let numbers = (2..=10).map(|number| format!("data-{number}.csv"));
-            let expected: Vec<String> = numbers.chain(["data.csv".to_owned()]).collect();
+            let numbers = (2..=10).map(|number| format!("data-{number}.log"));
+            let expected: Vec<String> = numbers.chain(["data.log".to_owned()]).collect();
             assert_same_set(&given, &expected, "names of the files");
             let whose: Vec<String> = (0..10).map(|number| number.to_string()).collect();
             assert_same_list(&contents, &whose, "each name should lead to the file of its own start");

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::{
     memories::{agent, remember, texts},
-    requests::{delete, each, text},
+    requests::{BUILT_IN, delete, each, text},
 };
 use crate::{
     difference::assert_same_set,
@@ -19,7 +19,7 @@ const TOOLS: [&str; 3] = ["remember", "recall", "forget"];
 
 /// Returns a script for prompts that name a tool call, such as `recall {"query": "blue"}`. The model makes this call
 /// and answers with its result.
-fn obedient() -> Script {
+pub fn obedient() -> Script {
     Script::function(|request| {
         let last = request.messages().last().cloned().unwrap_or_default();
         if last["role"] == "tool" {
@@ -48,7 +48,7 @@ async fn run(caller: &Caller, prompt: &str, with: Value) -> Vec<SseEvent> {
     events
 }
 
-fn results(events: &[SseEvent]) -> Vec<&str> {
+pub fn results(events: &[SseEvent]) -> Vec<&str> {
     let results = events.iter().filter(|event| event.event == "tool_result");
     results
         .filter_map(|event| event.data["tool_result"]["text"].as_str())
@@ -56,7 +56,7 @@ fn results(events: &[SseEvent]) -> Vec<&str> {
 }
 
 /// Returns the notices that list the memories that the model received.
-fn used(events: &[SseEvent]) -> Vec<&str> {
+pub fn used(events: &[SseEvent]) -> Vec<&str> {
     let notices = events.iter().map(|event| &event.data["notice"]);
     notices
         .filter(|notice| notice["kind"] == "memories_used")
@@ -166,18 +166,8 @@ async fn a_run_without_memory_neither_reads_nor_writes() {
                 let refused = results(&events)[0];
                 assert!(!refused.starts_with("Remembered"), "{refused}");
             }
-            let core = [
-                "bash",
-                "bash_kill",
-                "bash_output",
-                "edit",
-                "glob",
-                "grep",
-                "read",
-                "write",
-            ];
             for request in server.upstream.requests() {
-                assert_same_set(&request.tool_names(), &core, "tools of a run without memory");
+                assert_same_set(&request.tool_names(), &BUILT_IN, "tools of a run without memory");
                 let body = request.body.to_string();
                 assert!(
                     !body.contains("likes") && !system(&request).contains("Memory:"),

@@ -4,6 +4,18 @@ use serde_json::Value;
 
 use crate::test_server::{Answer, Caller};
 
+/// The tools of a run of the default mode without an agent, in the order of the API.
+pub const BUILT_IN: [&str; 8] = [
+    "bash",
+    "read",
+    "write",
+    "edit",
+    "glob",
+    "grep",
+    "bash_output",
+    "bash_kill",
+];
+
 pub async fn send(caller: &Caller, method: &str, path: &str, body: Value) -> Answer {
     Answer::of(caller.request(method, path).json(&body).send().await.unwrap()).await
 }

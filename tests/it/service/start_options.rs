@@ -9,6 +9,7 @@ use runyard_upstream::{Call, Script, Turn};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use super::requests::BUILT_IN;
 use crate::{
     difference::assert_same_set,
     test_server::{Answer, Caller, TestServer, assert_no_gaps, on_every_database, on_every_database_with},
@@ -55,18 +56,8 @@ async fn every_parameter_has_its_documented_default() {
                 assert_eq!(run["model_name"], "kortix/minimax");
                 assert_eq!(run["status"], "completed");
             }
-            let tools = [
-                "bash",
-                "bash_kill",
-                "bash_output",
-                "edit",
-                "glob",
-                "grep",
-                "read",
-                "write",
-            ];
             for request in server.upstream.requests() {
-                assert_same_set(&request.tool_names(), &tools, "tools of a run");
+                assert_same_set(&request.tool_names(), &BUILT_IN, "tools of a run");
             }
         },
     )

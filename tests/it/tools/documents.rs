@@ -124,6 +124,24 @@ async fn an_unreadable_document_costs_one_sentence() {
     );
 }
 
+#[tokio::test]
+async fn a_document_is_parsed_once_until_it_changes() {
+    let first = shop(&["report.pdf"]);
+    let page = first.text("read", json!({"path": "report.pdf", "pages": "1"})).await;
+    assert!(page.contains("Heading of page 1"), "{page}");
+    // Here, no document can be parsed. The documents that the run has read are the same.
+    let mut second = Shop::with("sandbox.bwrap = \"/nowhere/bwrap\"");
+    second.documents = Arc::clone(&first.documents);
+    second.put("report.pdf", bytes("report.pdf"));
+    let page = second.text("read", json!({"path": "report.pdf", "pages": "3"})).await;
+    assert!(page.contains("Heading of page 3"), "{page}");
+    let mut changed = bytes("report.pdf");
+    *changed.last_mut().unwrap() = b' ';
+    second.put("report.pdf", changed);
+    let error = second.error("read", json!({"path": "report.pdf"})).await;
+    assert!(error.contains("documents cannot be read on this server"), "{error}");
+}
+
 /// Runs a script as a conversion. Returns its output, and whether it succeeded.
 async fn script(shop: &Shop, script: &str, input: &[u8]) -> (String, bool) {
     let input = OpenFile {
@@ -154,7 +172,7 @@ async fn a_conversion_has_no_workspace_and_little_memory() {
 struct Read {
     name: String,
     time: Duration,
-    result: Result<documents::Document, String>,
+    result: Result<documents::Document, documents::Unread>,
 }
 
 async fn read(sandbox: Arc<dyn Sandbox>, name: String) -> Option<Read> {
@@ -164,8 +182,8 @@ async fn read(sandbox: Arc<dyn Sandbox>, name: String) -> Option<Read> {
     let time = start.elapsed();
     if let Err(sentence) = &result {
         assert!(
-            !sentence.is_empty() && sentence.len() < 300 && !sentence.contains('\n'),
-            "{sentence}"
+            !sentence.why.is_empty() && sentence.why.len() < 300 && !sentence.why.contains('\n'),
+            "{sentence:?}"
         );
     }
     Some(Read { name, time, result })
@@ -270,7 +288,7 @@ async fn a_folder_of_documents() {
                 let size: usize = document.parts.iter().map(|part| part.text.len()).sum();
                 (document.total_parts, size, document.notes.join("; "))
             }
-            Err(sentence) => (0, 0, format!("unreadable: {sentence}")),
+            Err(sentence) => (0, 0, format!("unreadable: {}", sentence.why)),
         };
         println!(
             "{:<60} {:>7} {parts:>6} {size:>9}  {said}",

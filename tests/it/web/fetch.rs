@@ -77,7 +77,7 @@ async fn text_is_decoded_and_other_files_are_only_named() {
             "/meta" => of_type("text/html", b"<meta charset=windows-1251><p>\xcf\xf0\xe8".to_vec()),
             "/gzip" => ([("content-encoding", "gzip")], of_type("text/plain", packed("packed"))).into_response(),
             "/none" => Response::new("<!DOCTYPE html><h2>Guessed</h2>".into()),
-            "/pdf" => of_type("application/pdf", vec![b'%'; 1234]),
+            "/zip" => of_type("application/zip", vec![b'%'; 1234]),
             "/image" => of_type("image/png", vec![0x89; 10]),
             "/binary" => Response::new(vec![0, 1, 2].into()),
             other => panic!("{other}"),
@@ -93,16 +93,16 @@ async fn text_is_decoded_and_other_files_are_only_named() {
         ("/gzip", "packed"),
         ("/none", "## Guessed"),
         (
-            "/pdf",
-            " is a file (application/pdf, 1234 bytes). web_fetch returns only text.",
+            "/zip",
+            " is a file (application/zip, 1234 bytes). web_fetch returns only text and PDF files.",
         ),
         (
             "/image",
-            " is a file (image/png, 10 bytes). web_fetch returns only text.",
+            " is a file (image/png, 10 bytes). web_fetch returns only text and PDF files.",
         ),
         (
             "/binary",
-            " is a file (application/octet-stream, 3 bytes). web_fetch returns only text.",
+            " is a file (application/octet-stream, 3 bytes). web_fetch returns only text and PDF files.",
         ),
     ] {
         on_every_database_with(
@@ -119,6 +119,70 @@ async fn text_is_decoded_and_other_files_are_only_named() {
         )
         .await;
     }
+}
+
+#[tokio::test]
+async fn a_pdf_file_becomes_text_page_by_page() {
+    let pdf = include_bytes!("../../../crates/documents/tests/files/report.pdf");
+    let locked = include_bytes!("../../../crates/documents/tests/files/locked.pdf");
+    let site = Site::start(move |seen| match seen.path() {
+        "/report.pdf" => of_type("application/pdf", pdf.to_vec()),
+        "/untyped" => Response::new(pdf.to_vec().into()),
+        _ => of_type("application/pdf", locked.to_vec()),
+    })
+    .await;
+    for (path, max_bytes, expected) in [
+        ("/report.pdf", 100_000, Ok("application/pdf")),
+        ("/untyped", 100_000, Ok("application/pdf")),
+        ("/locked.pdf", 100_000, Err("the file is protected with a password")),
+        (
+            "/report.pdf",
+            1000,
+            Err("has more than 1000 bytes, which is the limit of this server"),
+        ),
+    ] {
+        on_every_database_with(
+            |_| fetches(&site.url(path)),
+            |config| {
+                permit_loopback(config);
+                config.web.max_bytes = max_bytes;
+            },
+            async |server| {
+                let result = result(&server.caller("ann")).await;
+                match expected {
+                    Ok(media) => {
+                        let (head, body) = text(&result).split_once(MARK).unwrap();
+                        let url = site.url(path);
+                        assert_eq!(head, format!("URL: {url}\nType: {media}\nTitle: Quarterly report\n"));
+                        assert!(
+                            body.starts_with("[PDF, 3 pages]\n\n## Page 1\n\nHeading of page 1"),
+                            "{body}"
+                        );
+                        assert!(body.contains("## Page 3\n\nHeading of page 3"), "{body}");
+                    }
+                    Err(why) => assert!(error(&result).contains(why), "{result}"),
+                }
+            },
+        )
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn relative_links_of_a_page_become_absolute() {
+    let page = "<p><a href='../next?page=2'>next</a> <a href='#top'>top</a> <img src='/chart.png' alt='A chart'>";
+    let site = Site::start(move |_| html(page)).await;
+    on_every_database_with(
+        |_| fetches(&site.url("/news/today")),
+        permit_loopback,
+        async |server| {
+            let result = result(&server.caller("ann")).await;
+            let (_, body) = text(&result).split_once(MARK).unwrap();
+            let (next, chart) = (site.url("/next?page=2"), site.url("/chart.png"));
+            assert_eq!(body, format!("[next]({next}) [top](#top) ![A chart]({chart})"));
+        },
+    )
+    .await;
 }
 
 #[tokio::test]

@@ -82,7 +82,7 @@ export function McpEditor({
               </Field>
             </>
           )}
-          <Field label="Enabled tools" hint="One per line. Leave empty to allow all tools.">
+          <Field label="Enabled tools" hint="One per line. Leave empty to enable all tools.">
             <textarea
               class="code"
               rows={2}

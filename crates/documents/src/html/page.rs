@@ -6,6 +6,7 @@ use std::rc::Rc;
 
 use html5ever::{Attribute, ns};
 use markup5ever_rcdom::{Node, NodeData};
+use url::Url;
 
 /// Maximum depth of elements, because the Markdown writer is recursive. Deeper elements are replaced by their text.
 const MAX_DEPTH: usize = 100;
@@ -16,12 +17,38 @@ const UNSEEN: &[&str] = &[
 
 /// Returns the content of the first title element, on one line.
 pub fn title(document: &Rc<Node>) -> Option<String> {
+    let title = text_of(&[find(document, "title")?]);
+    let title = title.split_whitespace().collect::<Vec<_>>().join(" ");
+    (!title.is_empty()).then_some(title)
+}
+
+/// Makes relative links absolute. A page can state another base than its own address. Links within the page stay.
+pub fn resolve(document: &Rc<Node>, url: &Url) {
+    let stated = find(document, "base").and_then(|base| url.join(&attribute(&base, "href")?).ok());
+    let base = stated.as_ref().unwrap_or(url);
     let mut stack = vec![Rc::clone(document)];
     while let Some(node) = stack.pop() {
-        if name_of(&node) == Some("title") {
-            let text = text_of(std::slice::from_ref(&node));
-            let title = text.split_whitespace().collect::<Vec<_>>().join(" ");
-            return (!title.is_empty()).then_some(title);
+        if let NodeData::Element { attrs, .. } = &node.data {
+            let mut attrs = attrs.borrow_mut();
+            let links = attrs
+                .iter_mut()
+                .filter(|attribute| matches!(&*attribute.name.local, "src" | "href"));
+            for link in links.filter(|link| !link.value.starts_with('#')) {
+                if let Ok(absolute) = base.join(&link.value) {
+                    link.value = String::from(absolute).into();
+                }
+            }
+        }
+        stack.extend(node.children.borrow().iter().cloned());
+    }
+}
+
+/// Returns the first element with this name.
+fn find(document: &Rc<Node>, name: &str) -> Option<Rc<Node>> {
+    let mut stack = vec![Rc::clone(document)];
+    while let Some(node) = stack.pop() {
+        if name_of(&node) == Some(name) {
+            return Some(node);
         }
         stack.extend(node.children.borrow().iter().rev().cloned());
     }

@@ -51,7 +51,8 @@ impl Tool for Bash {
                     "background": {
                         "type": "boolean",
                         "description": "Start the command and return at once with its id, for bash_output and bash_kill. The process shares \
-                                        /workspace with other commands, but not the loopback network."
+                                        /workspace with other commands, but not the loopback network: other commands cannot connect to a \
+                                        server in it, so start a server and its client in the same command."
                     }
                 },
                 "required": ["command"],

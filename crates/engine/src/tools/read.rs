@@ -118,11 +118,11 @@ async fn document(arguments: &Arguments, context: &ToolContext) -> Result<Option
             "{path} is not a document with pages or sheets; omit pages and sheet to read it as text"
         )));
     };
-    let read = documents::read(&*sandbox, path, found);
+    let read = context.documents.read(&*sandbox, path, found);
     let document = tokio::select! {
         biased;
         () = context.cancel.cancelled() => return Err(files::stopped()),
-        read = read => read.map_err(|why| ToolFailure::Reported(format!("{path}: {why}")))?,
+        read = read => read.map_err(|unread| ToolFailure::Reported(format!("{path}: {}", unread.why)))?,
     };
     let mut answer = pages::shown(&document, &selection, arguments.offset, arguments.limit)?;
     let scans = selection.scans(&document);

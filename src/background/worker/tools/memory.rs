@@ -2,19 +2,20 @@
 
 use std::sync::Arc;
 
-use super::{Extra, notify};
+use super::{Extra, notice};
 use crate::{
     agents::{memory::NAMES, tools::Access, version::Instructions},
     app::App,
     error::Result,
+    events,
     llm::ChatMessage,
     memories::{self, RunMemory, section::section},
     runs::{Run, RunLog},
-    v1::NoticeKind,
+    v1::{NoticeKind, run_event::Event},
 };
 
 /// Adds the memory tools. Also adds the memories that the model receives with the last user message of `history`, and
-/// a notice that lists them. A run that may use none of the tools has no memory.
+/// a notice that lists them; a resumed run does not repeat the notice. A run that may use none of the tools has no memory.
 pub(in super::super) async fn add(
     app: &App,
     run: &Run,
@@ -35,7 +36,11 @@ pub(in super::super) async fn add(
     let found = memory.for_prompt(last.unwrap_or_default()).await?;
     let facts: Vec<String> = found.into_iter().map(|memory| memory.text).collect();
     if !facts.is_empty() {
-        notify(log, NoticeKind::MemoriesUsed, &listed(&facts));
+        let notice = notice(NoticeKind::MemoriesUsed, &listed(&facts));
+        // An earlier worker of the run may have shown the same memories.
+        if run.lease_epoch <= 1 || !events::starts_with(app.db.read(), run.id, &notice).await? {
+            log.say(Event::Notice(notice));
+        }
     }
     extra.tools.extend(memories::tools::of_run(&memory));
     extra.sections.push(section(&facts, |name| access.allows(name)));
