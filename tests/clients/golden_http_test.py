@@ -19,6 +19,7 @@ from runyard.v1 import (
     sandboxes_pb2,
     skills_pb2,
     threads_pb2,
+    webhooks_pb2,
 )
 
 from golden import Player, Refused, exchanges
@@ -35,6 +36,7 @@ FILES = (
     sandboxes_pb2,
     skills_pb2,
     threads_pb2,
+    webhooks_pb2,
 )
 METHODS = {
     f"{service.name}.{method.name}": method

@@ -79,5 +79,6 @@ mod tenancy;
 mod threads;
 mod transport;
 mod units_of_work;
+mod webhooks;
 mod worker_slots;
 mod workspace_limits;

@@ -47,3 +47,4 @@ export { Sandboxes, type FileEntry, type FileStream, type ListFilesOptions, type
 export { Skills, type Skill } from "./skills.js";
 export { Threads, type Thread, type ThreadMessage } from "./threads.js";
 export { Uploads, type FileContent, type FileInput, type Upload, type UploadOptions, type UploadProgress } from "./uploads.js";
+export { Webhooks, type Webhook, type WebhookChanges, type WebhookDelivery } from "./webhooks.js";

@@ -8,6 +8,7 @@ import type { McpTransport, MemoryScope } from "./generated/runyard/v1/agents_pb
 import type { NoticeKind, RunStatus } from "./generated/runyard/v1/events_pb.js";
 import type { IfBusy } from "./generated/runyard/v1/runs_pb.js";
 import type { MessageRole } from "./generated/runyard/v1/threads_pb.js";
+import type { WebhookDeliveryStatus } from "./generated/runyard/v1/webhooks_pb.js";
 import { invalid } from "./error.js";
 
 type Word<T> = T extends RunStatus
@@ -24,7 +25,9 @@ type Word<T> = T extends RunStatus
             ? Lowercase<keyof typeof ApiKeyScope>
             : T extends IfBusy
               ? Lowercase<keyof typeof IfBusy>
-              : number;
+              : T extends WebhookDeliveryStatus
+                ? Lowercase<keyof typeof WebhookDeliveryStatus>
+                : number;
 
 type Numeric<T extends number> = `${number}` extends `${T}` ? number : Word<T>;
 

@@ -416,6 +416,7 @@ fn short_name(text: &str) -> String {
         "notice_kind_",
         "api_key_scope_",
         "memory_scope_",
+        "webhook_delivery_status_",
     ];
     let short = prefixes
         .iter()

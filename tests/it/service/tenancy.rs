@@ -25,6 +25,7 @@ async fn everything(owner: &Caller, has: &Belongings) -> Vec<(String, String)> {
         "/api-keys",
         "/skills",
         "/memories",
+        "/webhooks",
     ]
     .map(str::to_owned)
     .to_vec();
