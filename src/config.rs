@@ -66,7 +66,8 @@ pub struct Config {
     pub database_url: Option<SecretString>,
     pub database_connections: u32,
     pub limits: Limits,
-    /// Key of 32 or more bytes that encrypts stored secrets, such as the headers of MCP servers. If it is `None`, the
+    /// Key of 32 or more bytes that encrypts stored secrets, such as the headers of MCP servers and the signing
+    /// secrets of webhooks. If it is `None`, the
     /// server generates a key in the data folder.
     pub secrets_key: Option<SecretString>,
     pub auth: Auth,
