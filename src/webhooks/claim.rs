@@ -74,7 +74,7 @@ pub(super) async fn queue_new(app: &App) -> Result<bool> {
     Ok(i64::try_from(moved.len()).is_ok_and(|moved| moved >= MOVED_AT_ONCE))
 }
 
-/// Claims due webhooks for the process `owner`, most overdue first.
+/// Claims due webhooks, most overdue first. `owner` identifies the claim.
 pub(super) async fn claim(app: &App, owner: Uuid, limit: usize) -> Result<Vec<webhook::Model>> {
     let now = app.clock.now();
     let due = of::<webhook::Entity>(Scope::system("due webhooks of all accounts"))

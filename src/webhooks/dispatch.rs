@@ -23,7 +23,6 @@ const WIND_UP: Duration = Duration::from_secs(2);
 
 /// Sends deliveries until the app is stopping.
 pub async fn dispatch(app: App) {
-    let owner = id::new();
     let (places, tasks) = (Arc::new(Semaphore::new(MAX_WEBHOOKS)), TaskTracker::new());
     if app.db.is_private()
         && let Err(fault) = claim::release_all(&app).await
@@ -31,7 +30,7 @@ pub async fn dispatch(app: App) {
         warn!(error = %fault, "could not release the leases of webhooks; they will expire");
     }
     while !app.stopping.is_cancelled() {
-        let pause = match step(&app, owner, &places, &tasks).await {
+        let pause = match step(&app, &places, &tasks).await {
             Ok(true) => continue,
             Ok(false) => POLL,
             Err(fault) => {
@@ -49,8 +48,10 @@ pub async fn dispatch(app: App) {
 }
 
 /// Queues new deliveries and starts the tasks of due webhooks. Returns true if more work may be waiting.
-async fn step(app: &App, owner: uuid::Uuid, places: &Arc<Semaphore>, tasks: &TaskTracker) -> Result<bool> {
+async fn step(app: &App, places: &Arc<Semaphore>, tasks: &TaskTracker) -> Result<bool> {
     let more = claim::queue_new(app).await?;
+    // Each claim has its own owner, so a task whose lease has expired cannot release a later claim.
+    let owner = id::new();
     let claimed = claim::claim(app, owner, places.available_permits()).await?;
     for webhook in claimed {
         let place = Arc::clone(places).acquire_owned().await;

@@ -97,8 +97,8 @@ fn pause((first, longest): (Duration, Duration), failures: i32) -> Duration {
 }
 
 /// Records a round of attempts. Returns the webhook with a renewed lease if more of its deliveries are due. Otherwise
-/// releases the webhook until its next delivery is due, and returns `None`. Does not change the webhook if this process
-/// has lost the lease.
+/// releases the webhook until its next delivery is due, and returns `None`. Does not change the webhook if this task has
+/// lost the lease.
 pub(super) async fn record(
     app: &App,
     owner: Uuid,

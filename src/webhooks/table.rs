@@ -27,7 +27,7 @@ pub mod webhook {
         pub failures: i32,
         /// Earliest time at which a server should send deliveries; `None` if no delivery is queued.
         pub due_at: Option<DateTime<Utc>>,
-        /// The server process that sends the deliveries; `None` if no process holds the lease.
+        /// The claim whose task sends the deliveries; `None` if no task holds the lease.
         pub lease_owner: Option<Uuid>,
         pub lease_until: Option<DateTime<Utc>>,
         pub created_at: DateTime<Utc>,

@@ -6,6 +6,7 @@ mod retries;
 
 use std::time::Duration;
 
+use chrono::{DateTime, TimeDelta, Utc};
 use runyard::config::Config;
 use runyard_client::v1::{self, webhook_service_client::WebhookServiceClient};
 use runyard_upstream::{Script, Turn};
@@ -86,7 +87,9 @@ async fn the_end_of_a_run_is_sent_with_a_valid_signature() {
                 }
                 assert_eq!(data["status"], event.strip_prefix("run.").unwrap());
                 assert_eq!(data["sequence"], events.last().unwrap().data["sequence"]);
-                assert_eq!(body["timestamp"], events.last().unwrap().data["created_at"]);
+                let [sent, made] = [&body["timestamp"], &events.last().unwrap().data["created_at"]]
+                    .map(|time| time.as_str().unwrap().parse::<DateTime<Utc>>().unwrap());
+                assert!((sent - made).abs() < TimeDelta::seconds(5), "{body}");
                 let delivery = newest_delivery(&ann, &webhook, |found| found["status"] == "succeeded").await;
                 assert_eq!(text(&delivery, "delivery_id"), received.id);
                 assert_eq!((&delivery["event"], &delivery["attempts"]), (&json!(event), &json!(1)));

@@ -103,6 +103,10 @@ impl Receiver {
         self.shared.most_open.load(Ordering::SeqCst)
     }
 
+    pub fn forget_most_open(&self) {
+        self.shared.most_open.store(0, Ordering::SeqCst);
+    }
+
     pub fn all(&self) -> Vec<Received> {
         self.shared.received.lock().unwrap().clone()
     }
