@@ -37,7 +37,7 @@ pub struct Sender {
     timeout: Duration,
 }
 
-/// What an attempt showed about the delivery and its receiver.
+/// The state of the delivery and of its receiver, as an attempt showed it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
     Succeeded,
