@@ -26,6 +26,7 @@ async fn everything(owner: &Caller, has: &Belongings) -> Vec<(String, String)> {
         "/skills",
         "/memories",
         "/inputs",
+        "/webhooks",
     ]
     .map(str::to_owned)
     .to_vec();
