@@ -50,12 +50,13 @@ impl Stored {
     }
 }
 
-/// `error` is an error code and its message.
-pub fn status(status: RunStatus, error: Option<(&str, &str)>) -> Event {
+/// The change to a status that needs no explanation.
+pub fn status(status: RunStatus) -> Event {
     Event::Status(StatusChanged {
         status: status.into(),
-        error_code: error.map(|(code, _)| code.to_owned()),
-        message: error.map(|(_, message)| message.to_owned()),
+        error_code: None,
+        message: None,
+        stop_reason: None,
     })
 }
 

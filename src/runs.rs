@@ -23,7 +23,7 @@ pub mod worker_slots;
 
 pub use journal::{Journal, RunLog};
 pub use start::{IfBusy, NewRun, Started, start};
-pub use table::{Model as Run, Status};
+pub use table::{Model as Run, Status, StopReason};
 pub use wake::Wake;
 pub use worker_slots::WorkerSlots;
 

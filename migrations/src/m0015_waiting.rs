@@ -1,5 +1,5 @@
-//! Adds approvals of agents, and waiting runs: the column `runs.waiting_since`, the table `inputs`, and the column `runs.options` for settings that
-//! few runs have.
+//! Adds approvals of agents, waiting runs with their inputs, the reasons of stops, and the column `runs.options` for
+//! settings that few runs have.
 //!
 //! A waiting run keeps the status 1 (`running`), so that it still holds its slot and its place in the thread. The
 //! indexes of runs that a worker may claim leave waiting runs out; otherwise each claim would read all of them.
@@ -28,11 +28,13 @@ impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         let mut waited = ColumnDef::new("waited_ms");
         waited.big_integer().not_null().default(0);
-        for column in [
+        let columns = [
             timestamp_with_time_zone_null("waiting_since"),
             waited,
             text_null("options"),
-        ] {
+            small_integer_null("stop_reason"),
+        ];
+        for column in columns {
             manager
                 .alter_table(Table::alter().table("runs").add_column(column).take())
                 .await?;

@@ -36,8 +36,7 @@ pub(super) async fn finish(tx: &Tx, run: &Run, ending: &RunEnd, now: DateTime<Ut
     }
     let sequence = events::last_sequence(tx, run.id).await? + 1;
     let error = ending.error.as_ref();
-    let shown = error.map(|(code, message)| (code.as_str(), message.as_str()));
-    let event = Stored::new(run.id, sequence, now, events::status(ending.status.into(), shown));
+    let event = Stored::new(run.id, sequence, now, ending.event());
     events::insert(tx, &[(run.id, &event)]).await?;
     inputs::cancel(tx, run.id, now).await?;
     Entity::update_many()
@@ -47,6 +46,7 @@ pub(super) async fn finish(tx: &Tx, run: &Run, ending: &RunEnd, now: DateTime<Ut
             Column::ErrorMessage,
             Expr::value(error.map(|(_, message)| message.clone())),
         )
+        .col_expr(Column::StopReason, Expr::value(ending.stop_reason))
         .col_expr(Column::WaitingSince, Expr::value(None::<DateTime<Utc>>))
         .col_expr(Column::StopRequested, Expr::value(true))
         .col_expr(Column::LastSequence, Expr::value(sequence))

@@ -3,7 +3,7 @@
 //! The journal inserts the inputs of a run in the transaction in which the run begins to wait. An answer takes effect in
 //! one transaction with its event. When a run has no more pending inputs, the same transaction lets a worker claim it. The worker then reads the answers ([`answers::of_calls`]).
 
-pub mod allowances;
+mod allowances;
 pub mod answer;
 pub mod answers;
 pub mod expire;
@@ -17,7 +17,7 @@ use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, sea_query::Expr};
 use serde_json::Value;
 use uuid::Uuid;
 
-pub use allowances::Model as Allowance;
+pub use allowances::{Model as Allowance, of_thread as allowances};
 pub use answer::{Answer, answer};
 pub use list::{list, load};
 pub use table::{Decision, Kind, Model as Input, insertion};

@@ -27,6 +27,25 @@ const FIELD: &str = "tools";
 pub struct RunOptions {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub tools: Vec<ClientTool>,
+    #[serde(skip_serializing_if = "is_default")]
+    pub budget: RunBudget,
+}
+
+/// The budget that a request gives its run. `None` means that only the limits of the server, the mode and the plan apply.
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[serde(default)]
+pub struct RunBudget {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_steps: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_seconds: Option<u32>,
+    /// In millionths of a credit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_microcredits: Option<i64>,
+}
+
+fn is_default(budget: &RunBudget) -> bool {
+    *budget == RunBudget::default()
 }
 
 /// A tool that the caller of `StartRun` runs.

@@ -4,7 +4,7 @@ use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, sea_query::Expr};
 use uuid::Uuid;
 
 use super::{
-    Run, Status, finish,
+    Run, Status, StopReason, finish,
     journal::{RunEnd, Spent},
     list::load,
     report,
@@ -40,7 +40,7 @@ pub async fn stop(app: &App, caller: &Caller, run_id: Uuid) -> Result<Run> {
     }
     let now = app.clock.now();
     if run.lease_owner.is_none() {
-        let event = finish::finish(&tx, &run, &RunEnd::stopped(), now).await?;
+        let event = finish::finish(&tx, &run, &RunEnd::stopped(StopReason::Requested), now).await?;
         tx.commit().await?;
         if let Some(event) = event {
             app.hub.publish(run_id, &[event]);

@@ -1,5 +1,7 @@
 //! Implements the gRPC service `RunService`. Stored events are sent unchanged.
 
+mod start;
+
 use std::{
     collections::{BTreeSet, HashMap},
     pin::Pin,
@@ -24,16 +26,12 @@ use crate::{
     accounts::{Caller, Role},
     app::App,
     config::{Mode, modes::DEFAULT_MODE},
-    contract::structs,
     error::{Code, Error, Result},
     events::{self, EncodedEvent, Stored, timestamp},
-    id,
-    llm::ReasoningEffort,
-    projects,
+    id, projects,
     runs::{
-        self, IfBusy, NewRun, Run, Started,
+        self, Run, Started,
         list::{Listing, State},
-        options::{ClientTool, RunOptions},
     },
     v1,
 };
@@ -55,7 +53,7 @@ impl RunService for Runs {
     async fn start_run(&self, request: Request<v1::StartRunRequest>) -> Result<Response<v1::StartRunResponse>, Status> {
         let (caller, asked) = caller::open(request)?;
         let timed = asked.emit_timing && caller.role == Role::SuperAdmin;
-        let new = new_run(asked)?;
+        let new = start::new_run(asked)?;
         let started = write(&self.app, caller, move |app, caller| {
             runs::start(app, caller, new).boxed()
         });
@@ -244,55 +242,6 @@ impl Runs {
     }
 }
 
-fn new_run(asked: v1::StartRunRequest) -> Result<NewRun> {
-    // The API documentation defines the error for missing ids, so this check comes before the ids are parsed.
-    if asked.optimistic && (asked.thread_id.is_empty() || asked.project_id.is_empty()) {
-        return Err(Error::invalid("thread_id and project_id required for optimistic mode"));
-    }
-    let if_busy = match asked.if_busy() {
-        v1::IfBusy::Unspecified | v1::IfBusy::Enqueue => IfBusy::Enqueue,
-        v1::IfBusy::Reject => IfBusy::Reject,
-        v1::IfBusy::Interrupt => IfBusy::Interrupt,
-    };
-    let reasoning_effort = match asked.reasoning_effort.as_str() {
-        "" => None,
-        name => Some(ReasoningEffort::find(name).ok_or_else(|| {
-            let names = ReasoningEffort::ALL.map(ReasoningEffort::as_str).join(", ");
-            Error::invalid_field("reasoning_effort", format!("reasoning_effort must be one of {names}"))
-        })?),
-    };
-    let present = |text: String| if text.is_empty() { None } else { Some(text) };
-    Ok(NewRun {
-        prompt: asked.prompt,
-        thread_id: id::parse_optional("thread_id", &asked.thread_id)?,
-        project_id: id::parse_optional("project_id", &asked.project_id)?,
-        optimistic: asked.optimistic,
-        agent_id: id::parse_optional("agent_id", &asked.agent_id)?,
-        model: present(asked.model_name),
-        mode: asked.mode,
-        memory_enabled: asked.memory_enabled,
-        reasoning_effort,
-        files: asked
-            .files
-            .iter()
-            .map(|file| id::parse("files", file))
-            .collect::<Result<_>>()?,
-        request_key: present(asked.request_id),
-        if_busy,
-        options: RunOptions {
-            tools: asked.tools.into_iter().map(client_tool).collect(),
-        },
-    })
-}
-
-fn client_tool(asked: v1::ClientTool) -> ClientTool {
-    ClientTool {
-        name: asked.name,
-        description: asked.description,
-        parameters: asked.parameters.as_ref().map(structs::to_json),
-    }
-}
-
 fn shown_mode(mode: &Mode) -> v1::Mode {
     let long = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
     v1::Mode {
@@ -346,6 +295,7 @@ fn shown_run(run: Run, sandbox_id: Option<Uuid>) -> v1::Run {
         mode: run.mode,
         memory_enabled: run.memory_enabled,
         reasoning_effort: run.reasoning_effort,
+        stop_reason: run.stop_reason.map(|reason| v1::StopReason::from(reason).into()),
         stop_requested: run.stop_requested,
         error: run.error_code.map(|error_code| v1::RunError {
             error_code,

@@ -167,8 +167,8 @@ fn the_page_of_events_is_up_to_date() {
     let mut page = format!(
         "# Events\n\n{}\n\n\
          A stream opened with a cursor (`after_sequence`, `Last-Event-ID`, `?last_id=` or `?lastEventId=`) returns exactly the\n\
-         events after it. An event is sent only after it is stored durably. The last event of every run is a `status` other than\n\
-         `running`. Over SSE, `id` is the sequence, `event` the name below and `data` the event as JSON. Heartbeats are comments. A\n\
+         events after it. An event is sent only after it is stored durably. The last event of every run is a `status` with\n\
+         `completed`, `failed` or `stopped`. Over SSE, `id` is the sequence, `event` the name below and `data` the event as JSON. Heartbeats are comments. A\n\
          failure during a stream is `event: fault`.\n\n",
         comment(event.parent_file().file_descriptor_proto(), event.path())
     );

@@ -65,6 +65,7 @@ mod registration;
 mod relay;
 pub mod requests;
 mod restart;
+mod run_budgets;
 mod silence;
 mod skills;
 mod skills_archives;

@@ -12,14 +12,14 @@ use crate::{
     tools::ToolAnswer,
 };
 
-/// What a tool call asks before it runs.
+/// A request for an input of a tool call.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Ask {
     /// Kind of the input.
     pub kind: InputKind,
     /// JSON schema of the call's arguments; `None` if they cannot be edited.
     pub schema: Option<Value>,
-    /// Sentence for people that says what is asked.
+    /// Sentence for people that says what the call needs.
     pub message: String,
 }
 
@@ -32,7 +32,7 @@ pub struct WaitingCall {
     pub name: String,
     /// Arguments of the call: a JSON object.
     pub arguments: Value,
-    /// What the call asks.
+    /// The request for the input.
     pub ask: Ask,
 }
 
@@ -47,7 +47,7 @@ pub struct CallAnswer {
     pub decision: CallDecision,
 }
 
-/// The decision about a call that waited for an input.
+/// The decision about a call that needed an input.
 #[derive(Clone, Debug, PartialEq)]
 pub enum CallDecision {
     /// Run the call, with other arguments if they were edited.

@@ -82,7 +82,7 @@ pub const RUN_TIMEOUT: &str = "RUN_TIMEOUT";
 /// The run used [`Budget::max_tokens`] tokens or more and needed another model call.
 pub const TOKEN_BUDGET_EXHAUSTED: &str = "TOKEN_BUDGET_EXHAUSTED";
 
-/// An input that the run waited for expired, and the agent's settings say that the run then fails. The service sets this
+/// An input of the run expired, and the agent's settings say that the run then fails. The service sets this
 /// code.
 pub const INPUT_EXPIRED: &str = "INPUT_EXPIRED";
 
@@ -152,7 +152,7 @@ pub struct Job {
     pub budget: Budget,
     /// Tool calls of the last assistant message. The previous worker stopped before it finished these calls.
     pub interrupted: Vec<ToolRequest>,
-    /// Answers to inputs that calls in `interrupted` waited for.
+    /// Answers to the inputs that calls in `interrupted` needed.
     pub answers: Vec<CallAnswer>,
     /// Number of model calls that earlier workers made for this run; 0 for a new run.
     pub steps_done: u32,
@@ -183,6 +183,10 @@ pub struct Budget {
     pub max_tokens: u64,
     /// Maximum number of read-only tool calls that run in parallel.
     pub max_parallel_calls: usize,
+    /// Maximum number of model calls that the request allows. The run then ends with [`Outcome::BudgetSpent`].
+    pub own_steps: Option<u32>,
+    /// True if the request set `max_duration`. The run then ends with [`Outcome::BudgetSpent`], and does not fail.
+    pub is_own_time: bool,
 }
 
 /// Receives and stores the events of a run.
@@ -212,11 +216,11 @@ pub trait Sink: Send + Sync {
     async fn consume_answers(&self) -> Result<()>;
 
     /// Reserves credits for a model call with about `input_tokens` input tokens. Returns the allowed output tokens,
-    /// up to `max_output_tokens`.
+    /// up to `max_output_tokens`, or `None` if the budget of the request does not cover the call.
     ///
     /// # Errors
     /// `INSUFFICIENT_CREDITS` fails the run. After any other error, the engine returns [`Outcome::Abandoned`].
-    async fn reserve(&self, input_tokens: u64, max_output_tokens: u32) -> Result<u32>;
+    async fn reserve(&self, input_tokens: u64, max_output_tokens: u32) -> Result<Option<u32>>;
 }
 
 /// An event to record, and the thread message to store with it.
@@ -253,6 +257,8 @@ pub enum Outcome {
     },
     /// Tool calls need inputs. The caller stores the requests, and calls [`run`] again when all are answered.
     Waiting(Vec<WaitingCall>),
+    /// The run has used up the budget of its request: [`Budget::own_steps`], its time, or its credits.
+    BudgetSpent,
     /// The caller of [`run`] cancelled the token.
     Stopped,
     /// The sink failed. This worker must not write anything more about the run.

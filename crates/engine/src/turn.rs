@@ -187,6 +187,11 @@ impl<'a> RunLoop<'a> {
         if self.cancel.is_cancelled() {
             return Err(Outcome::Stopped);
         }
+        if self.meter.has_spent_own_steps() {
+            return Err(self
+                .budget_is_spent("The run has made all model calls of its budget.")
+                .await?);
+        }
         if self.meter.tokens_left() == 0 {
             self.record(vec![record::notice(
                 NoticeKind::BudgetExhausted,
@@ -263,13 +268,23 @@ impl<'a> RunLoop<'a> {
     /// `max_output_tokens`.
     async fn reserve(&self, max_output_tokens: u32) -> Result<u32, Outcome> {
         let input_tokens = self.fixed_tokens().saturating_add(estimate_all(&self.messages));
-        self.sink
-            .reserve(input_tokens, max_output_tokens)
-            .await
-            .map_err(|error| match error.code() {
-                Code::InsufficientCredits => failed(error.code().as_str(), error.message()),
-                _ => Outcome::Abandoned(error),
-            })
+        let reserved = self.sink.reserve(input_tokens, max_output_tokens).await;
+        match reserved {
+            Ok(Some(allowed)) => Ok(allowed),
+            Ok(None) => Err(self
+                .budget_is_spent("The run has used the credits of its budget.")
+                .await?),
+            Err(error) if error.code() == Code::InsufficientCredits => {
+                Err(failed(error.code().as_str(), error.message()))
+            }
+            Err(error) => Err(Outcome::Abandoned(error)),
+        }
+    }
+
+    async fn budget_is_spent(&self, message: &str) -> Result<Outcome, Outcome> {
+        self.record(vec![record::notice(NoticeKind::BudgetExhausted, message)])
+            .await?;
+        Ok(Outcome::BudgetSpent)
     }
 
     async fn work(&mut self, calls: Vec<Planned>) -> Result<(), Outcome> {
@@ -298,6 +313,9 @@ impl<'a> RunLoop<'a> {
             "The run's time limit was reached.",
         ));
         self.record(events).await?;
+        if self.meter.is_own_time() {
+            return Ok(Outcome::BudgetSpent);
+        }
         Ok(failed(
             RUN_TIMEOUT,
             "the run exceeded its time limit; start another run in this thread to continue",

@@ -19,7 +19,7 @@ use crate::{
     engine::{self, Job, Outcome, inputs::WaitingCall},
     error::{Code, Error, Result},
     runs::{
-        Run, RunLog, Status,
+        Run, RunLog, StopReason,
         claim::{self, Claimed},
         inputs,
         journal::RunEnd,
@@ -68,7 +68,7 @@ async fn attempt(app: &App, claimed: &Claimed, tokens: &Tokens) -> Result<()> {
         (tokens.stop.clone(), tokens.lost.clone()),
     );
     if run.stop_requested {
-        return finish(app, run, &log, RunEnd::stopped()).await;
+        return finish(app, run, &log, RunEnd::stopped(StopReason::Requested)).await;
     }
     let work = AssertUnwindSafe(execute(app, claimed, &log, tokens)).catch_unwind();
     let outcome = work.await.unwrap_or_else(|_| {
@@ -82,27 +82,18 @@ async fn attempt(app: &App, claimed: &Claimed, tokens: &Tokens) -> Result<()> {
         return Err(Error::new(Code::Contended, "another worker owns the run"));
     }
     let ending = match outcome {
-        Ok(Outcome::Completed) => RunEnd {
-            status: Status::Completed,
-            error: None,
-        },
-        Ok(Outcome::Stopped) => RunEnd::stopped(),
+        Ok(Outcome::Completed) => RunEnd::completed(),
+        Ok(Outcome::Stopped) => RunEnd::stopped(StopReason::Requested),
+        Ok(Outcome::BudgetSpent) => RunEnd::stopped(StopReason::Budget),
         Ok(Outcome::Waiting(calls)) => return wait(app, run, &log, calls, tokens).await,
-        Ok(Outcome::Failed { code, message }) => RunEnd {
-            status: Status::Failed,
-            error: Some((code, message)),
-        },
+        Ok(Outcome::Failed { code, message }) => RunEnd::failed(code, message),
         Ok(Outcome::Abandoned(fault)) => {
             tokens.lost.cancel();
             return Err(fault.into());
         }
         Err(fault) => {
             error!(error = %fault, "could not run the engine");
-            let error = (fault.code().as_str().to_owned(), fault.message().to_owned());
-            RunEnd {
-                status: Status::Failed,
-                error: Some(error),
-            }
+            RunEnd::failed(fault.code().as_str().to_owned(), fault.message().to_owned())
         }
     };
     let finished = finish(app, run, &log, ending).await;
@@ -182,7 +173,7 @@ async fn prepare(
     let model = app.models.load(&run.model_used)?;
     announce(app, run, log).await?;
     let job = job::assemble(app, claimed, model, log, stop).await?;
-    Ok((job, Arc::new(JournalSink::new(app, run, Arc::clone(log), model))))
+    Ok((job, Arc::new(JournalSink::new(app, run, Arc::clone(log), model)?)))
 }
 
 async fn announce(app: &App, run: &Run, log: &Arc<RunLog>) -> Result<()> {

@@ -36,7 +36,7 @@ use crate::{
     runs::{
         RunLog, budget,
         claim::Claimed,
-        inputs::{allowances, answers},
+        inputs::{self, answers},
         options::RunOptions,
     },
     threads::history,
@@ -84,7 +84,7 @@ pub(super) async fn assemble(
     let allowances = if agent.approvals.rules.is_empty() {
         Vec::new()
     } else {
-        allowances::of_thread(db, scope, run.thread_id).await?
+        inputs::allowances(db, scope, run.thread_id).await?
     };
     let answers = if past.interrupted.is_empty() {
         Vec::new()

@@ -112,7 +112,7 @@ pub(super) async fn settle(
     }
     if inputs.iter().all(|input| input.decision.is_some()) {
         resume::resume(tx, run, now).await?;
-        events.push(events::status(RunStatus::Running, None));
+        events.push(events::status(RunStatus::Running));
     }
     let mut sequence = events::last_sequence(tx, run.id).await?;
     let mut stored = Vec::with_capacity(events.len());
@@ -231,14 +231,8 @@ pub(super) async fn expire(app: &App, account_id: Uuid, run_id: Uuid) -> Result<
     }
     let mut events = settle(&tx, &run, &inputs, &decided, now).await?;
     if fails {
-        let error = (
-            INPUT_EXPIRED.to_owned(),
-            "an input that the run waited for expired".to_owned(),
-        );
-        let end = RunEnd {
-            status: Status::Failed,
-            error: Some(error),
-        };
+        let message = "an input of the run expired without an answer".to_owned();
+        let end = RunEnd::failed(INPUT_EXPIRED.to_owned(), message);
         events.extend(finish::finish(&tx, &run, &end, now).await?);
     }
     tx.commit().await?;

@@ -17,9 +17,9 @@ use crate::{
     error::{Code, Error, Result},
     events::Ring,
     ledger::Charge,
-    runs::{Run, Status, inputs::Input},
+    runs::{Run, Status, StopReason, inputs::Input},
     threads::{NewMessage, messages::Belongs},
-    v1::run_event::Event,
+    v1::{self, RunStatus, StatusChanged, run_event::Event},
 };
 
 /// Maximum size of a merged chunk.
@@ -41,6 +41,8 @@ pub struct RunEnd {
     pub status: Status,
     /// Error code and text.
     pub error: Option<(String, String)>,
+    /// `None` unless the run was stopped.
+    pub stop_reason: Option<StopReason>,
 }
 
 /// Output that is written in one transaction.
@@ -57,11 +59,39 @@ pub struct Entry {
 }
 
 impl RunEnd {
-    pub fn stopped() -> Self {
+    pub fn completed() -> Self {
+        Self {
+            status: Status::Completed,
+            error: None,
+            stop_reason: None,
+        }
+    }
+
+    pub fn failed(code: String, message: String) -> Self {
+        Self {
+            status: Status::Failed,
+            error: Some((code, message)),
+            stop_reason: None,
+        }
+    }
+
+    pub fn stopped(reason: StopReason) -> Self {
         Self {
             status: Status::Stopped,
             error: None,
+            stop_reason: Some(reason),
         }
+    }
+
+    /// The terminal event.
+    pub fn event(&self) -> Event {
+        let (error_code, message) = self.error.clone().unzip();
+        Event::Status(StatusChanged {
+            status: RunStatus::from(self.status).into(),
+            error_code,
+            message,
+            stop_reason: self.stop_reason.map(|reason| v1::StopReason::from(reason).into()),
+        })
     }
 }
 

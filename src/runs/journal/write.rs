@@ -146,16 +146,10 @@ fn take(log: &Arc<RunLog>, clock: &Clock) -> Option<Arc<Taken>> {
         consumes_inputs,
     } = entry;
     let now = clock.now();
-    let terminal = ending.as_ref().map(|ending| {
-        let error = ending
-            .error
-            .as_ref()
-            .map(|(code, message)| (code.as_str(), message.as_str()));
-        events::status(ending.status.into(), error)
-    });
+    let terminal = ending.as_ref().map(RunEnd::event);
     let mut asked: Vec<Event> = waits.iter().map(Input::requested_event).collect();
     if !asked.is_empty() {
-        asked.push(events::status(RunStatus::Waiting, None));
+        asked.push(events::status(RunStatus::Waiting));
     }
     let mut stored = Vec::with_capacity(events.len() + asked.len() + 1);
     for event in events.into_iter().chain(asked).chain(terminal) {

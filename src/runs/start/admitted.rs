@@ -103,6 +103,7 @@ impl Admitted<'_> {
             finished_at: None,
             waiting_since: None,
             waited_ms: 0,
+            stop_reason: None,
             options: new.options.stored(),
         }
     }
@@ -118,7 +119,7 @@ impl Admitted<'_> {
     }
 
     fn first_events(&self, run: &Run) -> Vec<Stored> {
-        let status = events::status(RunStatus::Running, None);
+        let status = events::status(RunStatus::Running);
         let mut first = vec![Stored::new(run.id, 1, run.created_at, status)];
         if let Some(asked) = self.admission.downgraded_from() {
             let message = format!(

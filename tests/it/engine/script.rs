@@ -226,9 +226,9 @@ impl Sink for Log {
         self.add(format!("leave {}", shown.join(" + ")));
     }
 
-    async fn reserve(&self, _input_tokens: u64, max_output_tokens: u32) -> Result<u32> {
+    async fn reserve(&self, _input_tokens: u64, max_output_tokens: u32) -> Result<Option<u32>> {
         let affordable = self.affordable.lock().unwrap().pop_front().unwrap_or(Ok(u32::MAX));
-        affordable.map(|affordable| affordable.min(max_output_tokens))
+        affordable.map(|affordable| Some(affordable.min(max_output_tokens)))
     }
 
     async fn consume_answers(&self) -> Result<()> {
@@ -376,6 +376,8 @@ impl Stage {
                     max_duration: Duration::from_mins(1),
                     max_tokens: 1_000_000,
                     max_parallel_calls: 4,
+                    own_steps: None,
+                    is_own_time: false,
                 },
                 interrupted: Vec::new(),
                 answers: Vec::new(),

@@ -190,10 +190,10 @@ async fn core_tools_are_always_on_and_chat_has_none() {
                 "bash_kill",
             ];
             let tools = caller.get(&format!("{path}/tools")).await.ok();
-            let others = ["remember", "recall", "forget", "skill"];
+            let others = ["ask_user", "remember", "recall", "forget", "skill"];
             assert_eq!(each(&tools, "tools", "name"), [&core[..], &others].concat());
             for tool in tools["tools"].as_array().unwrap() {
-                // The agent has no memory and no skills, so the tools for them are listed but not enabled.
+                // The agent has no memory and no skills, and questions are off, so their tools are listed but not enabled.
                 let is_core = json!(core.contains(&text(tool, "name")));
                 assert_eq!((&tool["is_core"], &tool["enabled"]), (&is_core, &is_core));
                 assert!(!text(tool, "description").is_empty());

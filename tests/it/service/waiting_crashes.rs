@@ -15,7 +15,7 @@ use crate::test_server::{TEST_TIMEOUT, assert_no_gaps, kinds, parse_sse};
 
 const REMEMBER: &str = r#"remember {"text": "Ann likes blue."}"#;
 
-/// What a run waits for.
+/// Kind of the input that a run waits for.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Kind {
     Approval,
