@@ -107,7 +107,11 @@ fn indexes() -> Vec<IndexCreateStatement> {
         index("webhooks_due", webhooks, &["due_at"])
             .and_where(Expr::col("due_at").is_not_null())
             .take(),
-        index("webhook_deliveries_by_webhook", deliveries, &["webhook_id", "number"]),
+        index(
+            "webhook_deliveries_by_webhook",
+            deliveries,
+            &["webhook_id", "account_id", "number"],
+        ),
         index("webhook_deliveries_new", deliveries, &["number"])
             .and_where(in_state(0))
             .take(),

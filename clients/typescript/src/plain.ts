@@ -5,7 +5,7 @@ import { create, ScalarType, type DescEnum, type DescField, type DescMessage, ty
 import { timestampDate, timestampFromDate, type Timestamp } from "@bufbuild/protobuf/wkt";
 import type { ApiKeyScope } from "./generated/runyard/v1/accounts_pb.js";
 import type { McpTransport, MemoryScope, ToolDecision } from "./generated/runyard/v1/agents_pb.js";
-import type { InputDecision, InputKind, NoticeKind, RunStatus } from "./generated/runyard/v1/events_pb.js";
+import type { InputDecision, InputKind, NoticeKind, RunStatus, StopReason } from "./generated/runyard/v1/events_pb.js";
 import type { IfBusy } from "./generated/runyard/v1/runs_pb.js";
 import type { MessageRole } from "./generated/runyard/v1/threads_pb.js";
 import type { WebhookDeliveryStatus } from "./generated/runyard/v1/webhooks_pb.js";
@@ -33,7 +33,9 @@ type Word<T> = T extends RunStatus
                     ? Lowercase<keyof typeof ToolDecision>
                     : T extends WebhookDeliveryStatus
                       ? Lowercase<keyof typeof WebhookDeliveryStatus>
-                      : number;
+                      : T extends StopReason
+                        ? Lowercase<keyof typeof StopReason>
+                        : number;
 
 type Numeric<T extends number> = `${number}` extends `${T}` ? number : Word<T>;
 

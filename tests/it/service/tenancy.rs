@@ -44,8 +44,16 @@ async fn everything(owner: &Caller, has: &Belongings) -> Vec<(String, String)> {
     ]);
     let mut read = Vec::new();
     for path in paths {
-        let answer = owner.get(&path).await;
-        read.push((path, answer.text));
+        let mut answer = owner.get(&path).await.text;
+        if path == "/webhooks" {
+            // The server retries the delivery of the fixtures in the meantime.
+            let mut webhooks: Value = serde_json::from_str(&answer).unwrap_or_default();
+            for webhook in webhooks["webhooks"].as_array_mut().into_iter().flatten() {
+                webhook["consecutive_failures"] = Value::Null;
+            }
+            answer = webhooks.to_string();
+        }
+        read.push((path, answer));
     }
     // The API has no method that reads an upload, but the answer to a repeated chunk shows the state of the upload.
     for field in ["upload_id", "files"] {

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from runyard._proto import events_pb2
-from runyard.models import ENDED, Attachment, InputDecision, InputKind, NoticeKind, RunStatus, value_of
+from runyard.models import ENDED, Attachment, InputDecision, InputKind, NoticeKind, RunStatus, StopReason, value_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +32,7 @@ class StatusChanged(RunEvent):
     status: RunStatus
     error_code: str | None
     message: str | None
+    stop_reason: StopReason | None
 
     @property
     def is_terminal(self) -> bool:

@@ -40,6 +40,7 @@ NoticeKind = Literal[
     "memories_used",
 ]
 MemoryScope = Literal["agent", "account"]
+StopReason = Literal["requested", "interrupted", "budget"]
 ToolDecision = Literal["auto", "ask", "deny"]
 InputKind = Literal["approval", "client_tool", "question"]
 InputDecision = Literal["approve", "deny", "result", "answer", "expired", "cancelled"]
@@ -313,6 +314,7 @@ class RunRecord:
     started_at: datetime.datetime | None
     finished_at: datetime.datetime | None
     reasoning_effort: str | None
+    stop_reason: StopReason | None
 
 
 @dataclass(frozen=True, kw_only=True)

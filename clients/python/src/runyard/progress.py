@@ -84,7 +84,9 @@ class Progress:
                 self.notices.append(message)
             case StatusChanged():
                 self.status = event.status
-                self.reason = event.message or event.error_code or ""
+                self.reason = (
+                    event.message or event.error_code or ("budget used" if event.stop_reason == "budget" else "")
+                )
 
     def ending(self) -> str:
         calls = f"{self.model_calls} model call{'' if self.model_calls == 1 else 's'}"

@@ -51,7 +51,7 @@ export function InputCard({ input: asked, ended, args }: { input: InputView; end
         <strong id={title}>{titleOf(input.kind, isOpen)}</strong>
         {isOpen && input.expiresAt !== null && <Expiry at={input.expiresAt} />}
       </div>
-      <p class="asks-message">{input.message}</p>
+      <p class="asks-message">{isOpen && input.kind === "approval" && input.name === "bash" ? "The agent wants to run this command:" : input.message}</p>
       {input.kind !== "question" && !(isOpen && input.kind === "approval") && <Shown name={input.name} args={args} />}
       {refused && <RefusalNote explained={refused} onClose={() => setRefused(null)} />}
       {isOpen ? <Controls input={input} sending={sending} onAnswer={answer} /> : <Decision input={input} />}

@@ -191,6 +191,11 @@ function Ticking({ since }: { since: number }) {
   return <>{duration(Math.max(100, now - since))}</>;
 }
 
+const STOP_WORDS: Partial<Record<NonNullable<RunView["stopReason"]>, string>> = {
+  interrupted: "A later run in this thread interrupted it.",
+  budget: "The run used its budget. Its work is kept.",
+};
+
 /** The error of a failed run, or the final message of another ended run. */
 export function Failure({ view }: { view: RunView }) {
   if (view.state === "failed") {
@@ -208,5 +213,6 @@ export function Failure({ view }: { view: RunView }) {
       </div>
     );
   }
-  return hasEnded(view) && view.message ? <p class="small dim">{view.message}</p> : null;
+  const reason = view.message ?? (view.stopReason && STOP_WORDS[view.stopReason]);
+  return hasEnded(view) && reason ? <p class="small dim">{reason}</p> : null;
 }

@@ -70,6 +70,7 @@ export interface RunView {
   state: RunState;
   errorCode: string | null;
   message: string | null;
+  stopReason: StatusEvent["stopReason"] | null;
   steps: readonly Step[];
   usage: Usage;
   startedAt: number | null;
@@ -86,6 +87,7 @@ export function emptyView(runId: string): RunView {
     state: "queued",
     errorCode: null,
     message: null,
+    stopReason: null,
     steps: [],
     usage: { calls: 0, inputTokens: 0, outputTokens: 0, credits: 0, estimated: false, modelName: null },
     startedAt: null,
@@ -141,6 +143,7 @@ function apply(draft: Draft, event: RunEvent): void {
       status(draft, event.status, at);
       draft.errorCode = event.errorCode ?? null;
       draft.message = event.message ?? null;
+      draft.stopReason = event.stopReason ?? null;
       break;
     case "message_delta":
       markStarted(draft, at);

@@ -277,6 +277,9 @@ class Agents:
         reasoning_effort: str = "",
         if_busy: IfBusy | None = None,
         tools: Iterable[client_tools.Tool] = (),
+        max_steps: int | None = None,
+        max_seconds: int | None = None,
+        max_credits: float | None = None,
         request_id: str | None = None,
         progress: bool = False,
     ) -> Run:
@@ -285,6 +288,8 @@ class Agents:
         Files are paths, open binary files, (name, bytes) tuples or uploads. `request_id` is the idempotency key: a
         retry with the same key does not start a second run. If it is omitted, the client generates a key; in optimistic
         mode, the thread id is the key. With `progress`, the method shows the run and returns when it has ended.
+
+        `max_steps`, `max_seconds` and `max_credits` are the run's budget. A run that has used it ends as stopped.
 
         `tools` are functions, or instances of `ClientTool`, that the model can call. Their type hints and docstrings
         describe them. While the program iterates over the run, or waits for it, the handle runs them and answers the
@@ -309,6 +314,9 @@ class Agents:
             request_id=request_id,
             if_busy=if_busy,
             tools=client_tools.in_request(provided),
+            max_steps=max_steps,
+            max_seconds=max_seconds,
+            max_credits=max_credits,
         )
         started = self._transport.call(methods.START_RUN, request)
         run = Run(
