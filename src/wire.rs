@@ -43,6 +43,7 @@ mod threads;
 pub mod throttle;
 mod unread;
 mod unread_body;
+mod webhooks;
 mod write;
 
 use tonic::{codec::CompressionEncoding, service::Routes};
@@ -68,7 +69,7 @@ pub fn services(app: &App) -> Routes {
         input_service_server::InputServiceServer, memory_service_server::MemoryServiceServer,
         project_service_server::ProjectServiceServer, run_service_server::RunServiceServer,
         sandbox_service_server::SandboxServiceServer, skill_service_server::SkillServiceServer,
-        thread_service_server::ThreadServiceServer,
+        thread_service_server::ThreadServiceServer, webhook_service_server::WebhookServiceServer,
     };
     let limit = app.config.http.max_message_bytes;
     // The size limit applies after decompression. Responses are compressed by `wire/compression.rs`.
@@ -92,4 +93,5 @@ pub fn services(app: &App) -> Routes {
         .add_service(limited!(AdminServiceServer::new(admin::Admin { app: app() })))
         .add_service(limited!(InputServiceServer::new(inputs::Inputs { app: app() })))
         .add_service(limited!(MemoryServiceServer::new(memories::Memories { app: app() })))
+        .add_service(limited!(WebhookServiceServer::new(webhooks::Webhooks { app: app() })))
 }

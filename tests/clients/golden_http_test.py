@@ -20,6 +20,7 @@ from runyard.v1 import (
     sandboxes_pb2,
     skills_pb2,
     threads_pb2,
+    webhooks_pb2,
 )
 
 from golden import Player, Refused, exchanges
@@ -37,6 +38,7 @@ FILES = (
     sandboxes_pb2,
     skills_pb2,
     threads_pb2,
+    webhooks_pb2,
 )
 METHODS = {
     f"{service.name}.{method.name}": method

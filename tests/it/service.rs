@@ -84,5 +84,6 @@ mod transport;
 mod units_of_work;
 mod waiting;
 mod waiting_crashes;
+mod webhooks;
 mod worker_slots;
 mod workspace_limits;

@@ -15,6 +15,7 @@ import { Sandboxes } from "./sandboxes.js";
 import { Skills } from "./skills.js";
 import { Threads } from "./threads.js";
 import { Uploads } from "./uploads.js";
+import { Webhooks } from "./webhooks.js";
 
 export interface RunyardOptions {
   /** URL of the server. In a browser, the page's origin by default. */
@@ -45,6 +46,7 @@ export class Runyard {
   readonly sandboxes: Sandboxes;
   readonly uploads: Uploads;
   readonly skills: Skills;
+  readonly webhooks: Webhooks;
   readonly account: Account;
   readonly apiKeys: ApiKeys;
   readonly #channel: Channel;
@@ -75,6 +77,7 @@ export class Runyard {
     this.skills = new Skills(this.#channel, this.uploads);
     this.threads = new Threads(this.#channel);
     this.memories = new Memories(this.#channel);
+    this.webhooks = new Webhooks(this.#channel);
     this.projects = new Projects(this.#channel);
     this.account = new Account(this.#channel);
     this.apiKeys = new ApiKeys(this.#channel);

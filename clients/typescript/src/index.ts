@@ -52,3 +52,4 @@ export { Skills, type Skill } from "./skills.js";
 export { Threads, type Thread, type ThreadMessage } from "./threads.js";
 export type { ClientTool, ClientToolCall } from "./tools.js";
 export { Uploads, type FileContent, type FileInput, type Upload, type UploadOptions, type UploadProgress } from "./uploads.js";
+export { Webhooks, type Webhook, type WebhookChanges, type WebhookDelivery } from "./webhooks.js";

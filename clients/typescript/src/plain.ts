@@ -8,6 +8,7 @@ import type { McpTransport, MemoryScope, ToolDecision } from "./generated/runyar
 import type { InputDecision, InputKind, NoticeKind, RunStatus } from "./generated/runyard/v1/events_pb.js";
 import type { IfBusy } from "./generated/runyard/v1/runs_pb.js";
 import type { MessageRole } from "./generated/runyard/v1/threads_pb.js";
+import type { WebhookDeliveryStatus } from "./generated/runyard/v1/webhooks_pb.js";
 import { invalid } from "./error.js";
 
 type Word<T> = T extends RunStatus
@@ -30,7 +31,9 @@ type Word<T> = T extends RunStatus
                   ? Lowercase<keyof typeof InputDecision>
                   : T extends ToolDecision
                     ? Lowercase<keyof typeof ToolDecision>
-                    : number;
+                    : T extends WebhookDeliveryStatus
+                      ? Lowercase<keyof typeof WebhookDeliveryStatus>
+                      : number;
 
 type Numeric<T extends number> = `${number}` extends `${T}` ? number : Word<T>;
 

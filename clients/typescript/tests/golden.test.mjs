@@ -61,6 +61,16 @@ const CALLS = {
   "MemoryService.ListMemories": (client, asked) => page("memories", client.memories.list(asked)),
   "MemoryService.UpdateMemory": (client, { memoryId, ...changes }) => client.memories.update(memoryId, changes),
   "MemoryService.DeleteMemory": (client, { memoryId }) => client.memories.delete(memoryId),
+  "WebhookService.CreateWebhook": (client, asked) => client.webhooks.create(asked),
+  "WebhookService.GetWebhook": (client, { webhookId }) => client.webhooks.get(webhookId),
+  "WebhookService.ListWebhooks": (client, asked) => page("webhooks", client.webhooks.list(asked)),
+  "WebhookService.UpdateWebhook": (client, { webhookId, ...changes }) => client.webhooks.update(webhookId, changes),
+  "WebhookService.DeleteWebhook": (client, { webhookId }) => client.webhooks.delete(webhookId),
+  "WebhookService.RotateWebhookSecret": (client, { webhookId }) => client.webhooks.rotateSecret(webhookId),
+  "WebhookService.TestWebhook": (client, { webhookId }) => client.webhooks.test(webhookId),
+  "WebhookService.ListWebhookDeliveries": (client, { webhookId, ...asked }) =>
+    page("deliveries", client.webhooks.deliveries(webhookId, asked)),
+  "WebhookService.RedeliverWebhookDelivery": (client, { webhookId, deliveryId }) => client.webhooks.redeliver(webhookId, deliveryId),
   "ProjectService.GetProject": (client, { projectId }) => client.projects.get(projectId),
   "ProjectService.ListProjects": (client, asked) => page("projects", client.projects.list(asked)),
   "ProjectService.DeleteProject": (client, { projectId }) => client.projects.delete(projectId),
@@ -129,8 +139,8 @@ const snake = (key) => key.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase(
 const word = (value) =>
   String(value)
     .toLowerCase()
-    .replace(/^(run_status|message_role|mcp_transport|notice_kind|api_key_scope|memory_scope|if_busy|input_kind|input_decision|tool_decision)_/, "");
-const isEnum = (value) => /^(RUN_STATUS|MESSAGE_ROLE|MCP_TRANSPORT|API_KEY_SCOPE|MEMORY_SCOPE|IF_BUSY|INPUT_KIND|INPUT_DECISION|TOOL_DECISION)_/.test(value);
+    .replace(/^(run_status|message_role|mcp_transport|notice_kind|api_key_scope|memory_scope|if_busy|input_kind|input_decision|tool_decision|webhook_delivery_status)_/, "");
+const isEnum = (value) => /^(RUN_STATUS|MESSAGE_ROLE|MCP_TRANSPORT|API_KEY_SCOPE|MEMORY_SCOPE|IF_BUSY|INPUT_KIND|INPUT_DECISION|TOOL_DECISION|WEBHOOK_DELIVERY_STATUS)_/.test(value);
 
 class Player {
   kept = {};

@@ -1,5 +1,5 @@
 // The frame around every screen.
-import { BookOpen, Bot, Brain, Command, Hand, LogOut, MessagesSquare, Monitor, Moon, Package, Plus, Rows3, Sun, UserRound } from "lucide";
+import { BookOpen, Bot, Brain, Command, Hand, LogOut, MessagesSquare, Monitor, Moon, Package, Plus, Rows3, Sun, UserRound, Webhook } from "lucide";
 import type { IconNode } from "lucide";
 import { lazy, Suspense } from "./parts/lazy";
 import { useComputed, useSignal } from "@preact/signals";
@@ -32,6 +32,7 @@ const Skills = lazy(() => import("./screens/skills").then((module) => module.Ski
 const Board = lazy(() => import("./screens/board").then((module) => module.Board));
 const Waiting = lazy(() => import("./screens/waiting").then((module) => module.Waiting));
 const MemoryScreen = lazy(() => import("./screens/memory").then((module) => module.MemoryScreen));
+const Webhooks = lazy(() => import("./screens/webhooks").then((module) => module.Webhooks));
 const Account = lazy(() => import("./screens/account").then((module) => module.Account));
 
 /** The sign-in form, or the frame with the current screen. */
@@ -120,6 +121,8 @@ function Screen({ where }: { where: Place }) {
       return <Suspense of={Skills} fallback={waiting} properties={{}} />;
     case "memory":
       return <Suspense of={MemoryScreen} fallback={waiting} properties={{}} />;
+    case "webhooks":
+      return <Suspense of={Webhooks} fallback={waiting} properties={{}} />;
     case "account":
       return <Suspense of={Account} fallback={waiting} properties={{}} />;
     case "missing":
@@ -149,6 +152,7 @@ const ENTRIES: Entry[] = [
   { to: "/agents", label: "Agents", icon: Bot, screens: ["agents", "agent"] },
   { to: "/skills", label: "Skills", icon: Package, screens: ["skills"] },
   { to: "/memory", label: "Memory", icon: Brain, screens: ["memory"] },
+  { to: "/webhooks", label: "Webhooks", icon: Webhook, screens: ["webhooks"] },
   { to: "/account", label: "Account", icon: UserRound, screens: ["account"] },
 ];
 

@@ -11,6 +11,7 @@ export type Place =
   | { screen: "agent"; agentId: string | null; tab: "settings" | "versions" }
   | { screen: "skills" }
   | { screen: "memory" }
+  | { screen: "webhooks" }
   | { screen: "account" }
   | { screen: "missing" };
 
@@ -47,6 +48,9 @@ export function parse(text: string): Place {
     case "memory":
       if (second !== undefined) break;
       return { screen: "memory" };
+    case "webhooks":
+      if (second !== undefined) break;
+      return { screen: "webhooks" };
     case "account":
       if (second !== undefined) break;
       return { screen: "account" };

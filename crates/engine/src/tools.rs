@@ -25,9 +25,7 @@ use runyard_sandbox::Sandbox;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
-use crate::{
-    SandboxSource, documents::RecentDocuments, error::Error, images::Image, inputs::Ask, llm::ToolSpec,
-};
+use crate::{SandboxSource, documents::RecentDocuments, error::Error, images::Image, inputs::Ask, llm::ToolSpec};
 
 use background::Background;
 pub use toolbox::{Guard, Toolbox, built_in, core, leader, none};

@@ -52,6 +52,15 @@ FACE = {
     "MemoryService.GetMemory": ("memories", "get", ("memory_id",)),
     "MemoryService.UpdateMemory": ("memories", "update", ("memory_id",)),
     "MemoryService.DeleteMemory": ("memories", "delete", ("memory_id",)),
+    "WebhookService.CreateWebhook": ("webhooks", "create", ("url",)),
+    "WebhookService.ListWebhooks": ("webhooks", "list", ()),
+    "WebhookService.GetWebhook": ("webhooks", "get", ("webhook_id",)),
+    "WebhookService.UpdateWebhook": ("webhooks", "update", ("webhook_id",)),
+    "WebhookService.DeleteWebhook": ("webhooks", "delete", ("webhook_id",)),
+    "WebhookService.RotateWebhookSecret": ("webhooks", "rotate_secret", ("webhook_id",)),
+    "WebhookService.TestWebhook": ("webhooks", "test", ("webhook_id",)),
+    "WebhookService.ListWebhookDeliveries": ("webhooks", "deliveries", ("webhook_id",)),
+    "WebhookService.RedeliverWebhookDelivery": ("webhooks", "redeliver", ("webhook_id", "delivery_id")),
     "ProjectService.ListProjects": ("projects", "list", ()),
     "ProjectService.GetProject": ("projects", "get", ("project_id",)),
     "ProjectService.DeleteProject": ("projects", "delete", ("project_id",)),
@@ -73,7 +82,7 @@ FACE = {
 # field.
 LISTS = {
     "versions": "versions", "tools": "tools", "messages": "messages", "files": "files", "usage": "entries",
-    "list_active": "active_runs", "modes": "modes", "list_pending": "inputs",
+    "list_active": "active_runs", "modes": "modes", "list_pending": "inputs", "deliveries": "deliveries",
 }
 # LISTED maps an attribute of the client to the list field that its method `list` reads.
 LISTED = {
@@ -84,6 +93,7 @@ LISTED = {
     "api_keys": "api_keys",
     "memories": "memories",
     "skills": "skills",
+    "webhooks": "webhooks",
 }
 ENUMS = ("status", "if_busy", "role", "type")
 

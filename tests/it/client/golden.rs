@@ -421,6 +421,7 @@ fn short_name(text: &str) -> String {
         "input_kind_",
         "input_decision_",
         "tool_decision_",
+        "webhook_delivery_status_",
     ];
     let short = prefixes
         .iter()

@@ -70,10 +70,17 @@ impl Belongings {
             200 => text(&memory.json()["memory_id"]),
             _ => Uuid::now_v7().to_string(),
         };
+<<<<<<< HEAD
         let (waiting_run_id, input_id) = waiting(caller).await;
         let ids = BTreeMap::from([
             ("waiting_run_id", waiting_run_id),
             ("input_id", input_id),
+=======
+        let (webhook_id, delivery_id) = webhook(caller).await;
+        let ids = BTreeMap::from([
+            ("webhook_id", webhook_id),
+            ("delivery_id", delivery_id),
+>>>>>>> web
             ("memory_id", memory_id),
             ("agent_id", agent_id),
             ("version_id", version_id),
@@ -156,13 +163,22 @@ impl Belongings {
             "CreateMemory" => json!({"agent_id": id("agent_id"), "text": "Another fact."}),
             "UpdateMemory" => json!({"memory_id": id("memory_id"), "text": "A changed fact."}),
             "GetMemory" | "DeleteMemory" => json!({"memory_id": id("memory_id")}),
-            "ListAgents" | "ListModes" | "ListSkills" | "ListActiveRuns" | "ListProjects" | "GetAccountState"
-            | "ListApiKeys" => json!({}),
+            "CreateWebhook" => json!({"url": "https://example.com/hook", "events": ["run.completed"]}),
+            "UpdateWebhook" => json!({"webhook_id": id("webhook_id"), "enabled": false}),
+            "GetWebhook" | "DeleteWebhook" | "RotateWebhookSecret" | "TestWebhook" | "ListWebhookDeliveries" => {
+                json!({"webhook_id": id("webhook_id")})
+            }
+            "RedeliverWebhookDelivery" => json!({
+                "webhook_id": id("webhook_id"), "delivery_id": id("delivery_id"),
+            }),
+            "ListWebhooks" | "ListAgents" | "ListModes" | "ListSkills" | "ListActiveRuns" | "ListProjects"
+            | "GetAccountState" | "ListApiKeys" => json!({}),
             name => panic!("{name} has no request in the table; add one, so that its ids are tested"),
         }
     }
 }
 
+<<<<<<< HEAD
 /// Returns a model that calls the client tool `look_up` if a run has it, and otherwise answers with `turn`.
 pub fn looks_up(turn: impl Fn(&Received) -> Turn + Send + Sync + 'static) -> Script {
     Script::function(move |request| {
@@ -196,6 +212,22 @@ pub async fn waiting(caller: &Caller) -> (String, String) {
         }
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
+=======
+/// Creates a webhook that no request can reach, and a delivery. Returns their ids; random ids if the caller may not
+/// create a webhook.
+async fn webhook(caller: &Caller) -> (String, String) {
+    let body = json!({"url": "https://localhost:1/hook"});
+    let made = caller.post("/webhooks", body).await;
+    if made.status != 200 {
+        return (Uuid::now_v7().to_string(), Uuid::now_v7().to_string());
+    }
+    let webhook_id = made.json()["webhook_id"].as_str().unwrap().to_owned();
+    let sent = caller
+        .post(&format!("/webhooks/{webhook_id}/test"), json!({}))
+        .await
+        .ok();
+    (webhook_id, sent["delivery_id"].as_str().unwrap().to_owned())
+>>>>>>> web
 }
 
 async fn upload(caller: &Caller) -> String {

@@ -36,6 +36,7 @@ fn first_page(method: &MethodDescriptor, has: &Belongings) -> Value {
         "ListAgentVersions" => &["agent_id"],
         "ListMessages" => &["thread_id"],
         "ListFiles" => &["sandbox_id"],
+        "ListWebhookDeliveries" => &["webhook_id"],
         _ => &[],
     };
     for field in required {
@@ -65,7 +66,16 @@ async fn two_of_each(caller: &Caller) -> Belongings {
     let skill = BASE64.encode(archives::skill("second", "A second skill."));
     caller.post("/skills", json!({"archive": skill})).await.ok();
     caller.post("/memories", json!({"text": "Second"})).await.ok();
+<<<<<<< HEAD
     waiting(caller).await;
+=======
+    caller
+        .post("/webhooks", json!({"url": "https://localhost:1/hook"}))
+        .await
+        .ok();
+    let test = format!("/webhooks/{}/test", has.id("webhook_id"));
+    caller.post(&test, json!({})).await.ok();
+>>>>>>> web
     for prompt in ["end", "hold", "hold"] {
         let run = caller.start(prompt).await;
         if prompt == "end" {

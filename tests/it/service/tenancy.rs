@@ -25,7 +25,11 @@ async fn everything(owner: &Caller, has: &Belongings) -> Vec<(String, String)> {
         "/api-keys",
         "/skills",
         "/memories",
+<<<<<<< HEAD
         "/inputs",
+=======
+        "/webhooks",
+>>>>>>> web
     ]
     .map(str::to_owned)
     .to_vec();

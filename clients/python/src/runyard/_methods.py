@@ -45,6 +45,9 @@ from runyard._proto import (
 from runyard._proto import (
     threads_pb2 as threads,
 )
+from runyard._proto import (
+    webhooks_pb2 as webhooks,
+)
 
 Req = TypeVar("Req", bound=Message)
 Res = TypeVar("Res", bound=Message)
@@ -144,6 +147,24 @@ CREATE_SKILL = _again("SkillService.CreateSkill", skills.CreateSkillRequest, ski
 LIST_SKILLS = _again("SkillService.ListSkills", skills.ListSkillsRequest, skills.ListSkillsResponse)
 GET_SKILL = _again("SkillService.GetSkill", skills.GetSkillRequest, skills.Skill)
 DELETE_SKILL = _once("SkillService.DeleteSkill", skills.DeleteSkillRequest, empty_pb2.Empty)
+
+CREATE_WEBHOOK = _once("WebhookService.CreateWebhook", webhooks.CreateWebhookRequest, webhooks.Webhook)
+LIST_WEBHOOKS = _again("WebhookService.ListWebhooks", webhooks.ListWebhooksRequest, webhooks.ListWebhooksResponse)
+GET_WEBHOOK = _again("WebhookService.GetWebhook", webhooks.GetWebhookRequest, webhooks.Webhook)
+UPDATE_WEBHOOK = _once("WebhookService.UpdateWebhook", webhooks.UpdateWebhookRequest, webhooks.Webhook)
+DELETE_WEBHOOK = _once("WebhookService.DeleteWebhook", webhooks.DeleteWebhookRequest, empty_pb2.Empty)
+ROTATE_WEBHOOK_SECRET = _once(
+    "WebhookService.RotateWebhookSecret", webhooks.RotateWebhookSecretRequest, webhooks.Webhook
+)
+TEST_WEBHOOK = _once("WebhookService.TestWebhook", webhooks.TestWebhookRequest, webhooks.WebhookDelivery)
+LIST_WEBHOOK_DELIVERIES = _again(
+    "WebhookService.ListWebhookDeliveries",
+    webhooks.ListWebhookDeliveriesRequest,
+    webhooks.ListWebhookDeliveriesResponse,
+)
+REDELIVER_WEBHOOK_DELIVERY = _once(
+    "WebhookService.RedeliverWebhookDelivery", webhooks.RedeliverWebhookDeliveryRequest, webhooks.WebhookDelivery
+)
 
 GET_ACCOUNT_STATE = _again("AccountService.GetAccountState", accounts.GetAccountStateRequest, accounts.AccountState)
 LIST_USAGE = _again("AccountService.ListUsage", accounts.ListUsageRequest, accounts.ListUsageResponse)

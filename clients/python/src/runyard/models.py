@@ -44,6 +44,7 @@ ToolDecision = Literal["auto", "ask", "deny"]
 InputKind = Literal["approval", "client_tool", "question"]
 InputDecision = Literal["approve", "deny", "result", "answer", "expired", "cancelled"]
 IfBusy = Literal["enqueue", "reject", "interrupt"]
+WebhookDeliveryStatus = Literal["pending", "succeeded", "failed"]
 
 
 class Page(list[T], Generic[T]):
@@ -420,6 +421,42 @@ class Memory:
     agent_run_id: str | None
     created_at: datetime.datetime
     updated_at: datetime.datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Webhook:
+    """A URL that receives events. `secret` is set only after its creation and after a rotation."""
+
+    webhook_id: str
+    url: str
+    events: list[str]
+    enabled: bool
+    disabled_reason: str | None
+    secret: str | None = field(repr=False)
+    earlier_secret_expires_at: datetime.datetime | None
+    consecutive_failures: int
+    created_at: datetime.datetime
+    updated_at: datetime.datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class WebhookDelivery:
+    """The delivery of one event to one webhook."""
+
+    delivery_id: str
+    webhook_id: str
+    event: str
+    status: WebhookDeliveryStatus
+    agent_run_id: str | None
+    sequence: int
+    attempts: int
+    created_at: datetime.datetime
+    attempted_at: datetime.datetime | None
+    next_attempt_at: datetime.datetime | None
+    response_status: int | None
+    duration_ms: int | None
+    response: str
+    error: str
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,6 +12,7 @@ from runyard._async.runs import AsyncRuns
 from runyard._async.skills import AsyncSkills
 from runyard._async.threads import AsyncThreads
 from runyard._async.transport import AsyncTransport
+from runyard._async.webhooks import AsyncWebhooks
 from runyard._options import Token, read_options
 
 
@@ -48,6 +49,7 @@ class AsyncRunyard:
         self.sandboxes = AsyncSandboxes(self)
         self.files = AsyncFiles(self)
         self.skills = AsyncSkills(self)
+        self.webhooks = AsyncWebhooks(self)
         self.account = AsyncOwnAccount(self)
         self.api_keys = AsyncApiKeys(self)
         self.admin = AsyncAdmin(self)

@@ -13,6 +13,7 @@ from runyard._sync.runs import Runs
 from runyard._sync.skills import Skills
 from runyard._sync.threads import Threads
 from runyard._sync.transport import Transport
+from runyard._sync.webhooks import Webhooks
 from runyard._options import Token, read_options
 
 
@@ -49,6 +50,7 @@ class Runyard:
         self.sandboxes = Sandboxes(self)
         self.files = Files(self)
         self.skills = Skills(self)
+        self.webhooks = Webhooks(self)
         self.account = OwnAccount(self)
         self.api_keys = ApiKeys(self)
         self.admin = Admin(self)
