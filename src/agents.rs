@@ -1,5 +1,7 @@
 //! Agents and their versions. A run is pinned to the version that is current when the run starts.
 
+pub mod approvals;
+pub mod ask;
 pub mod create;
 pub mod default;
 pub mod delete;

@@ -23,6 +23,7 @@ use crate::{
     secrets::Secrets,
     uploads::Arriving,
     web::Web,
+    webhooks,
 };
 
 /// Maximum number of operations that wait in a queue of `placement_queues`.
@@ -68,6 +69,8 @@ pub struct Handles {
     pub mcp: Mcp,
     /// The HTTP clients of the tools `web_fetch` and `web_search`.
     pub web: Web,
+    /// The HTTP client of webhooks.
+    pub webhooks: webhooks::Sender,
     pub secrets: Secrets,
     /// Cancelled at shutdown. Streams then end, and the worker claims no more runs.
     pub stopping: CancellationToken,
@@ -107,6 +110,7 @@ impl App {
             llm: Models::new(&config.engine())?,
             mcp: Mcp::new(&config.mcp)?,
             web: Web::new(&config.web)?,
+            webhooks: webhooks::Sender::new(&config.webhooks)?,
             secrets: Secrets::open(&config)?,
             wake: Wake::default(),
             worker_slots: WorkerSlots::default(),

@@ -4,11 +4,13 @@
 //! |---|---|
 //! | `worker` | executes runs |
 //! | `sweeper` | removes unused data |
+//! | `webhooks::dispatch` | sends the deliveries of webhooks |
 //! | `telemetry::add_up_samples` | aggregates metric samples, so that metrics use little memory |
+//! | `expire_inputs` | decides about inputs without an answer in time |
 //! | `events::relay` | on PostgreSQL, fetches events that other processes write |
 //! | `installation::keep` | on PostgreSQL, reports that the data folder is in use |
 //!
-//! The worker and the sweeper start their work only when this process is not on standby (see `installation`).
+//! The worker, the sweeper and the webhooks start their work only when this process is not on standby (see `installation`).
 
 pub mod sweeper;
 mod worker;
@@ -17,18 +19,22 @@ use std::time::Duration;
 
 use tokio::{
     task::{JoinHandle, JoinSet},
-    time::timeout,
+    time::{sleep, timeout},
 };
 use tracing::warn;
 
-use crate::{app::App, error::Result, events, installation, telemetry};
+use crate::{app::App, error::Result, events, installation, runs::inputs, telemetry, webhooks};
 
 /// Maximum wait for the worker at shutdown. If the database does not respond, the worker may never stop.
 const WORKER_END: Duration = Duration::from_secs(5);
 
-/// The running loops. Dropping the value ends all loops except the worker.
+/// Interval at which expired inputs are looked for.
+const EXPIRE_EVERY: Duration = Duration::from_secs(2);
+
+/// The running loops. Dropping the value ends all loops except the worker and the webhooks.
 pub struct Background {
     worker: JoinHandle<Result<()>>,
+    webhooks: JoinHandle<()>,
     others: JoinSet<()>,
 }
 
@@ -36,6 +42,7 @@ impl Background {
     pub fn start(app: &App) -> Self {
         let mut others = JoinSet::new();
         others.spawn(sweep(app.clone()));
+        others.spawn(expire_inputs(app.clone()));
         others.spawn(telemetry::add_up_samples());
         if !app.db.is_private() {
             others.spawn(events::relay::relay(app.clone()));
@@ -43,17 +50,22 @@ impl Background {
         }
         Self {
             worker: tokio::spawn(work(app.clone())),
+            webhooks: tokio::spawn(dispatch(app.clone())),
             others,
         }
     }
 
-    /// Waits up to `WORKER_END` until the worker has handed over its runs, then ends the other loops. Call this only
+    /// Waits up to `WORKER_END` until the worker has handed over its runs and the webhooks have stopped, then ends the other loops. Call this only
     /// after cancelling `stopping` of the app.
     ///
     /// # Errors
     /// The error with which the worker ended.
     pub async fn stop(self) -> Result<()> {
-        match timeout(WORKER_END, self.worker).await {
+        let (worker, webhooks) = tokio::join!(timeout(WORKER_END, self.worker), timeout(WORKER_END, self.webhooks));
+        if !matches!(webhooks, Ok(Ok(()))) {
+            warn!("the webhooks did not stop; their deliveries continue after the lease has expired");
+        }
+        match worker {
             Ok(Ok(outcome)) => outcome?,
             Ok(Err(fault)) => warn!(error = %fault, "the worker failed"),
             Err(_) => warn!("the worker did not stop before the shutdown deadline"),
@@ -69,6 +81,27 @@ async fn work(app: App) -> Result<()> {
         () = app.installation.member() => {}
     }
     worker::work(app).await
+}
+
+async fn expire_inputs(app: App) {
+    app.installation.member().await;
+    loop {
+        if let Err(fault) = inputs::expire::expire(&app).await {
+            warn!(error = %fault, "could not decide about expired inputs; the server will retry");
+        }
+        tokio::select! {
+            () = app.stopping.cancelled() => return,
+            () = sleep(EXPIRE_EVERY) => {}
+        }
+    }
+}
+
+async fn dispatch(app: App) {
+    tokio::select! {
+        () = app.stopping.cancelled() => return,
+        () = app.installation.member() => {}
+    }
+    webhooks::dispatch(app).await;
 }
 
 async fn sweep(app: App) {

@@ -9,6 +9,7 @@ mod place;
 pub mod rates;
 pub mod tiers;
 mod web;
+mod webhooks;
 
 use std::{net::SocketAddr, path::PathBuf};
 
@@ -31,6 +32,7 @@ use rates::{Network, SlowRateLimit};
 pub use rates::{Rate, RateLimit};
 pub use tiers::{Tier, TierTable};
 pub use web::{HostPattern, SearchProvider, Web, WebSearch};
+pub use webhooks::Webhooks;
 
 /// Maximum heartbeat interval in seconds. The API promises that heartbeats are never further apart.
 const MAX_HEARTBEAT: u64 = 10;
@@ -42,6 +44,12 @@ const MAX_MCP_TIMEOUT: u64 = 86_400;
 /// Largest configurable `max_per_agent`, `max_per_account` and `max_bytes`. They bound the cost of a search, because
 /// PostgreSQL then reads all memories of an agent or account.
 const MAX_MEMORY: [u64; 3] = [10_000, 100_000, 16_384];
+
+/// Largest configurable number of webhooks per account, and of concurrent requests per webhook.
+const MAX_WEBHOOKS: u64 = 1_000;
+/// In seconds. A server holds the lease on a webhook for longer than the longest request.
+const MAX_WEBHOOK_TIMEOUT: u64 = 60;
+const MAX_KEEP_DAYS: u64 = 3_650;
 
 /// The limit exists only to catch mistakes.
 const MAX_DATABASE_CONNECTIONS: u32 = 10_000;
@@ -58,7 +66,8 @@ pub struct Config {
     pub database_url: Option<SecretString>,
     pub database_connections: u32,
     pub limits: Limits,
-    /// Key of 32 or more bytes that encrypts stored secrets, such as the headers of MCP servers. If it is `None`, the
+    /// Key of 32 or more bytes that encrypts stored secrets, such as the headers of MCP servers and the signing
+    /// secrets of webhooks. If it is `None`, the
     /// server generates a key in the data folder.
     pub secrets_key: Option<SecretString>,
     pub auth: Auth,
@@ -68,6 +77,7 @@ pub struct Config {
     pub memory: Memory,
     pub mcp: Mcp,
     pub web: Web,
+    pub webhooks: Webhooks,
     #[serde(default)]
     pub providers: std::collections::BTreeMap<String, Provider>,
     pub models: Vec<Model>,
@@ -253,7 +263,7 @@ impl Config {
     }
 
     fn check_numbers(&self) -> std::result::Result<(), Mistake<'_>> {
-        let (http, worker, memory, mcp) = (&self.http, &self.worker, &self.memory, &self.mcp);
+        let (http, worker, memory, mcp, webhooks) = (&self.http, &self.worker, &self.memory, &self.mcp, &self.webhooks);
         let [most_per_agent, most_per_account, largest] = MAX_MEMORY;
         let count = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
         for (path, number, most) in [
@@ -291,6 +301,19 @@ impl Config {
             (["memory", "max_per_agent"], memory.max_per_agent, most_per_agent),
             (["memory", "max_per_account"], memory.max_per_account, most_per_account),
             (["memory", "max_bytes"], count(memory.max_bytes), largest),
+            (["webhooks", "max_per_account"], webhooks.max_per_account, MAX_WEBHOOKS),
+            (
+                ["webhooks", "timeout_seconds"],
+                webhooks.timeout_seconds,
+                MAX_WEBHOOK_TIMEOUT,
+            ),
+            (
+                ["webhooks", "max_concurrent"],
+                count(webhooks.max_concurrent),
+                MAX_WEBHOOKS,
+            ),
+            (["webhooks", "max_per_second"], webhooks.max_per_second, u64::MAX),
+            (["webhooks", "keep_days"], webhooks.keep_days, MAX_KEEP_DAYS),
         ] {
             if number == 0 {
                 return Err(Mistake::at(path, "must be 1 or more"));

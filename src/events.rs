@@ -40,9 +40,9 @@ pub struct Stored {
 }
 
 impl Stored {
-    /// An event is terminal if it changes the run's status to any status except `Running`.
+    /// An event is terminal if it changes the run's status to `Completed`, `Failed` or `Stopped`.
     pub fn new(run_id: Uuid, sequence: i64, at: DateTime<Utc>, event: Event) -> Self {
-        let terminal = matches!(&event, Event::Status(status) if status.status() != RunStatus::Running);
+        let terminal = matches!(&event, Event::Status(status) if !matches!(status.status(), RunStatus::Running | RunStatus::Waiting));
         let event = RunEvent {
             agent_run_id: run_id.to_string(),
             sequence,
@@ -67,12 +67,13 @@ pub async fn starts_with(db: &impl Rows, run_id: Uuid, notice: &Notice) -> Resul
     Ok(events.iter().any(is_notice))
 }
 
-/// `error` is an error code and its message.
-pub fn status(status: RunStatus, error: Option<(&str, &str)>) -> Event {
+/// The change to a status that needs no explanation.
+pub fn status(status: RunStatus) -> Event {
     Event::Status(StatusChanged {
         status: status.into(),
-        error_code: error.map(|(code, _)| code.to_owned()),
-        message: error.map(|(_, message)| message.to_owned()),
+        error_code: None,
+        message: None,
+        stop_reason: None,
     })
 }
 

@@ -16,6 +16,7 @@ pub mod error;
 pub mod id;
 pub mod secret_file;
 pub mod secrets;
+pub mod signatures;
 pub mod telemetry;
 
 // The noun layer: the domain. The list in tests/it/tidy.rs determines which other nouns each noun may use.
@@ -37,6 +38,7 @@ pub mod skills;
 pub mod threads;
 pub mod uploads;
 pub mod web;
+pub mod webhooks;
 
 // The wire layer: the protocols.
 pub mod wire;

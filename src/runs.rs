@@ -7,11 +7,14 @@
 pub mod budget;
 pub mod claim;
 pub mod finish;
+pub mod inputs;
 pub mod journal;
 pub mod list;
+pub mod options;
 pub mod remove;
 pub mod report;
 pub mod reserve;
+pub mod resume;
 pub mod start;
 pub mod stop;
 mod table;
@@ -20,7 +23,7 @@ pub mod worker_slots;
 
 pub use journal::{Journal, RunLog};
 pub use start::{IfBusy, NewRun, Started, start};
-pub use table::{Model as Run, Status};
+pub use table::{Model as Run, Status, StopReason};
 pub use wake::Wake;
 pub use worker_slots::WorkerSlots;
 

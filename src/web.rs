@@ -4,7 +4,7 @@
 //! address that was checked, also after a redirect; its size and its time are limited; the result marks the text of a
 //! page as data. A search contacts only the configured provider.
 
-mod client;
+pub(crate) mod client;
 mod fetch;
 mod page;
 mod search;

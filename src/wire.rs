@@ -18,6 +18,7 @@ mod deadline;
 pub mod fault;
 pub mod files;
 mod forwarded;
+mod inputs;
 pub mod jwt;
 pub mod link;
 mod memories;
@@ -42,6 +43,7 @@ mod threads;
 pub mod throttle;
 mod unread;
 mod unread_body;
+mod webhooks;
 mod write;
 
 use tonic::{codec::CompressionEncoding, service::Routes};
@@ -64,9 +66,10 @@ pub fn services(app: &App) -> Routes {
     use traits::runyard::v1::{
         account_service_server::AccountServiceServer, admin_service_server::AdminServiceServer,
         agent_service_server::AgentServiceServer, file_service_server::FileServiceServer,
-        memory_service_server::MemoryServiceServer, project_service_server::ProjectServiceServer,
-        run_service_server::RunServiceServer, sandbox_service_server::SandboxServiceServer,
-        skill_service_server::SkillServiceServer, thread_service_server::ThreadServiceServer,
+        input_service_server::InputServiceServer, memory_service_server::MemoryServiceServer,
+        project_service_server::ProjectServiceServer, run_service_server::RunServiceServer,
+        sandbox_service_server::SandboxServiceServer, skill_service_server::SkillServiceServer,
+        thread_service_server::ThreadServiceServer, webhook_service_server::WebhookServiceServer,
     };
     let limit = app.config.http.max_message_bytes;
     // The size limit applies after decompression. Responses are compressed by `wire/compression.rs`.
@@ -88,5 +91,7 @@ pub fn services(app: &App) -> Routes {
         .add_service(limited!(SkillServiceServer::new(skills::Skills { app: app() })))
         .add_service(limited!(AccountServiceServer::new(accounts::Accounts { app: app() })))
         .add_service(limited!(AdminServiceServer::new(admin::Admin { app: app() })))
+        .add_service(limited!(InputServiceServer::new(inputs::Inputs { app: app() })))
         .add_service(limited!(MemoryServiceServer::new(memories::Memories { app: app() })))
+        .add_service(limited!(WebhookServiceServer::new(webhooks::Webhooks { app: app() })))
 }

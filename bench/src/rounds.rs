@@ -14,7 +14,8 @@ use crate::{
     report::{note, say},
     sandbox, soak, starts,
     subjects::{Limits, Measured, REST, Stage, Subject, config},
-    targets::{Compared, FULL, KNOWN, TRIPS, WITH_SERVERS, WITHOUT_SERVERS},
+    targets::{Compared, DELIVERIES, FULL, KNOWN, TRIPS, WITH_SERVERS, WITHOUT_SERVERS, WRONG_DELIVERIES},
+    webhooks,
 };
 
 const QUIET: usize = 200;
@@ -128,6 +129,10 @@ async fn finish(round: &Round<'_>, all: Vec<Measured>) -> Result<Vec<Measured>> 
         if options.wants("mcp") && has_limits && finished.is_empty() {
             with_servers(round, &mut measured).await?;
         }
+        // An earlier build may not have webhooks.
+        if options.wants("webhooks") && has_limits && finished.is_empty() {
+            with_webhooks(round, &mut measured).await?;
+        }
         finished.push(measured);
     }
     Ok(finished)
@@ -211,5 +216,20 @@ async fn with_servers(round: &Round<'_>, measured: &mut Measured) -> Result<()> 
     figures.add(TRIPS, "trips", found.later);
     figures.add(WITHOUT_SERVERS, "ms", found.answer_without);
     figures.add(WITH_SERVERS, "ms", found.answer_with);
+    Ok(())
+}
+
+/// Uses a separate server that may send to a receiver on this machine.
+async fn with_webhooks(round: &Round<'_>, measured: &mut Measured) -> Result<()> {
+    note("deliveries to webhooks");
+    let Some(server) = measured.subject.start_beside("webhooks", webhooks::CONFIG).await? else {
+        return Ok(());
+    };
+    let runs = 500 / round.options.divisor;
+    let found = webhooks::measure(server.address, &round.stage.watcher, runs).await?;
+    server.stop().await?;
+    let figures = &mut measured.figures;
+    figures.add(DELIVERIES, "deliveries/s", found.rate);
+    figures.add(WRONG_DELIVERIES, "deliveries", found.wrong);
     Ok(())
 }

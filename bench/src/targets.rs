@@ -26,6 +26,8 @@ pub(crate) const KNOWN: &str = "two MCP servers: round trips of the first run of
 pub(crate) const TRIPS: &str = "two MCP servers: round trips of a later run";
 pub(crate) const WITHOUT_SERVERS: &str = "StartRun without MCP servers: p50";
 pub(crate) const WITH_SERVERS: &str = "StartRun with two MCP servers: p50";
+pub(crate) const DELIVERIES: &str = "webhooks: deliveries to a local receiver";
+pub(crate) const WRONG_DELIVERIES: &str = "webhooks: missing or repeated deliveries";
 pub(crate) const ROWS_ALONE: &str = "PostgreSQL, rows of a start, 16 clients";
 
 #[derive(Clone, Copy, Debug)]
@@ -95,6 +97,8 @@ const ROWS: &[Row] = &[
     Row("two MCP servers, round trips added to the first run of an agent", "trips", Of(KNOWN), Some(AtMost(1.2)), Some(AtMost(1.1)), Nothing),
     Row("two MCP servers, round trips added to a run", "trips", Of(TRIPS), Some(AtMost(1.2)), Some(AtMost(1.1)), Nothing),
     Row("two MCP servers, StartRun p50 to that without", "×", Ratio(WITH_SERVERS, WITHOUT_SERVERS), Some(AtMost(1.1)), None, Nothing),
+    Row("webhook deliveries/s to a local receiver", "/s", Of(DELIVERIES), Some(AtLeast(1_000.0)), None, Nothing),
+    Row("webhook deliveries, missing or repeated", "", Of(WRONG_DELIVERIES), Some(Zero), None, Nothing),
     Row("StartRun/s to PostgreSQL alone, 16 clients", "×", Ratio("StartRun 16 gRPC: answered", ROWS_ALONE), Some(AtLeast(0.6)), Some(AtLeast(0.8)), Database),
 ];
 

@@ -16,6 +16,12 @@ RULES = [
     (r"asyncio\.sleep", "time.sleep"),
     (r"^import asyncio\n(?=(?:.*\n)*?import time\n)", ""),
     (r"^import asyncio\n", ""),
+    # The synchronous client refuses async functions.
+    (r"^ *if inspect\.isawaitable\(value\):\n *value = await value\n", ""),
+    (r"^import inspect\n", ""),
+    (r"may_await=True", "may_await=False"),
+    (r"import together\b", "import one_by_one"),
+    (r"await together\(", "one_by_one("),
     (r"^import grpc\.aio\n", ""),
     (r"grpc\.aio\.", "grpc."),
     (r"runyard\._async", "runyard._sync"),

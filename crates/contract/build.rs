@@ -18,6 +18,7 @@ const FILES: &[&str] = &[
     "runyard/v1/agents.proto",
     "runyard/v1/memories.proto",
     "runyard/v1/runs.proto",
+    "runyard/v1/inputs.proto",
     "runyard/v1/files.proto",
     "runyard/v1/skills.proto",
     "runyard/v1/threads.proto",
@@ -25,6 +26,7 @@ const FILES: &[&str] = &[
     "runyard/v1/sandboxes.proto",
     "runyard/v1/accounts.proto",
     "runyard/v1/admin.proto",
+    "runyard/v1/webhooks.proto",
 ];
 
 /// Proto files of the gRPC error model. Their descriptors are written to a separate file.

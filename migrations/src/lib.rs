@@ -15,6 +15,8 @@ mod m0011_models;
 mod m0012_memories;
 mod m0013_skills;
 mod m0014_attachments;
+mod m0015_waiting;
+mod m0016_webhooks;
 mod parts;
 
 pub use sea_orm_migration::MigratorTrait;
@@ -40,6 +42,8 @@ impl MigratorTrait for Migrator {
             Box::new(m0012_memories::Migration),
             Box::new(m0013_skills::Migration),
             Box::new(m0014_attachments::Migration),
+            Box::new(m0015_waiting::Migration),
+            Box::new(m0016_webhooks::Migration),
         ]
     }
 }

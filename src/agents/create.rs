@@ -3,7 +3,9 @@
 use sea_orm::{EntityTrait, IntoActiveModel};
 
 use super::{
-    Agent, default,
+    Agent,
+    approvals::Approvals,
+    default,
     list::folded,
     mcp::{self, Server, headers},
     memory::MemorySettings,
@@ -43,6 +45,7 @@ pub struct NewAgent {
     pub tools: Settings,
     pub skills: Vec<Attached>,
     pub memory: MemorySettings,
+    pub approvals: Approvals,
     pub tags: Vec<String>,
 }
 
@@ -101,6 +104,7 @@ pub async fn create(app: &App, caller: &Caller, mut new: NewAgent) -> Result<Age
         tools: json(&settings)?,
         skills: json(&new.skills)?,
         memory: json(&new.memory)?,
+        approvals: json(&new.approvals)?,
         created_at: now,
         updated_at: now,
     };
@@ -130,5 +134,6 @@ fn check(app: &App, new: &NewAgent) -> Result<Settings> {
     mcp::check(app, "custom_mcps", &new.custom_mcps)?;
     mcp::check_together(&new.configured_mcps, &new.custom_mcps)?;
     attached::check(&new.skills)?;
+    new.approvals.check()?;
     tools::merged(new.tools.clone())
 }

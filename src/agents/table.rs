@@ -73,6 +73,8 @@ pub mod version {
         pub skills: Json,
         /// JSON object, see `MemorySettings`.
         pub memory: Json,
+        /// JSON object, see `Approvals`.
+        pub approvals: Json,
         pub created_at: DateTime<Utc>,
         /// Time of creation or of the last activation.
         pub updated_at: DateTime<Utc>,

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{memory, version::Content, web};
+use super::{ask, memory, version::Content, web};
 use crate::{
     app::App,
     config::Mode,
@@ -27,10 +27,12 @@ pub struct Setting {
 /// Settings by the name of a core tool or a group.
 pub type Settings = BTreeMap<String, Setting>;
 
-/// A group of tools that an agent can switch on and off. The default is on.
+/// A group of tools that an agent can switch on and off.
 struct Group {
     name: &'static str,
     tools: &'static [&'static str],
+    /// Whether an agent without a setting for the group has these tools.
+    default: bool,
     /// If the list is empty, this server does not offer the group.
     specs: fn(&App) -> Vec<ToolSpec>,
     /// Whether the other settings of the version permit these tools. Memory tools, for example, need memory to be
@@ -40,26 +42,38 @@ struct Group {
 
 const GROUPS: &[Group] = &[
     Group {
+        name: "ask_user",
+        tools: &[ask::NAME],
+        // Off, because a program that starts runs usually cannot answer questions.
+        default: false,
+        specs: |_| vec![ask::spec()],
+        applies: |_| true,
+    },
+    Group {
         name: "memory",
         tools: &memory::NAMES,
+        default: true,
         specs: |_| memory::specs().into(),
         applies: |content| content.memory.enabled,
     },
     Group {
         name: "skills",
         tools: &[skills::tool::NAME],
+        default: true,
         specs: |_| vec![skills::tool::spec()],
         applies: |content| !content.skills.is_empty(),
     },
     Group {
         name: "web_fetch",
         tools: &[web::FETCH],
+        default: true,
         specs: |app| web::fetch(&app.config.web).into_iter().collect(),
         applies: |_| true,
     },
     Group {
         name: "web_search",
         tools: &[web::SEARCH],
+        default: true,
         specs: |app| web::search(&app.config.web).into_iter().collect(),
         applies: |_| true,
     },
@@ -70,8 +84,10 @@ fn offered_groups(app: &App) -> impl Iterator<Item = (&'static Group, Vec<ToolSp
     groups.filter(|(_, specs)| !specs.is_empty())
 }
 
-fn is_on(settings: &Settings, group: &str) -> bool {
-    settings.get(group).is_none_or(|setting| setting.enabled)
+fn is_on(settings: &Settings, group: &Group) -> bool {
+    settings
+        .get(group.name)
+        .map_or(group.default, |setting| setting.enabled)
 }
 
 /// Adds the core tools to the requested settings.
@@ -110,7 +126,7 @@ impl Access<'_> {
     pub fn allows(self, tool: &str) -> bool {
         let tool = tools::leader(tool);
         let group = GROUPS.iter().find(|group| group.tools.contains(&tool));
-        let is_on = group.is_none_or(|group| is_on(self.settings, group.name));
+        let is_on = group.is_none_or(|group| is_on(self.settings, group));
         is_on && self.mode.allows(tool)
     }
 
@@ -144,7 +160,7 @@ pub fn offered(app: &App, agent: &super::Agent) -> Result<Vec<Offered>> {
         })
         .collect();
     for (group, specs) in offered_groups(app) {
-        let enabled = is_on(&content.tools, group.name) && (group.applies)(&content);
+        let enabled = is_on(&content.tools, group) && (group.applies)(&content);
         offered.extend(specs.into_iter().map(|spec| Offered {
             spec,
             is_core: false,

@@ -1,4 +1,4 @@
-//! Changing an agent. A change of the prompt, model, MCP servers, tools, skills or memory settings creates a new
+//! Changing an agent. A change of the prompt, model, MCP servers, tools, skills, memory or approvals creates a new
 //! version; a change of any other field, such as the name or icon, does not.
 
 use chrono::{DateTime, Utc};
@@ -6,7 +6,9 @@ use sea_orm::{ActiveModelTrait, EntityTrait, IntoActiveModel};
 use uuid::Uuid;
 
 use super::{
-    Agent, create, default,
+    Agent,
+    approvals::Approvals,
+    create, default,
     list::{folded, load},
     mcp::{self, Server, headers},
     memory::MemorySettings,
@@ -75,6 +77,7 @@ pub struct ContentChange {
     pub tools: Change<Settings>,
     pub skills: Change<Vec<Attached>>,
     pub memory: Change<MemorySettings>,
+    pub approvals: Change<Approvals>,
 }
 
 /// If all new values equal the current values, nothing is written.
@@ -192,6 +195,7 @@ impl ContentChange {
         self.custom_mcps
             .check(|servers| mcp::check(app, "custom_mcps", servers))?;
         self.skills.check(|skills| attached::check(skills))?;
+        self.approvals.check(Approvals::check)?;
         self.tools.check(|settings| tools::merged(settings.clone()).map(drop))
     }
 
@@ -213,6 +217,7 @@ impl ContentChange {
             },
             skills: self.skills.value(Vec::new).unwrap_or(old.skills),
             memory: self.memory.value(MemorySettings::default).unwrap_or(old.memory),
+            approvals: self.approvals.value(Approvals::default).unwrap_or(old.approvals),
         };
         if changes_servers {
             mcp::check_together(&new.configured_mcps, &new.custom_mcps)?;

@@ -10,6 +10,7 @@ use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, QueryF
 use uuid::Uuid;
 
 use super::{
+    approvals::Approvals,
     mcp::Server,
     memory::MemorySettings,
     rules::{json, read},
@@ -42,6 +43,7 @@ pub(super) struct Content {
     pub(super) tools: Settings,
     pub(super) skills: Vec<Attached>,
     pub(super) memory: MemorySettings,
+    pub(super) approvals: Approvals,
 }
 
 impl Content {
@@ -55,6 +57,7 @@ impl Content {
             tools: read(&row.tools)?,
             skills: read(&row.skills)?,
             memory: read(&row.memory)?,
+            approvals: read(&row.approvals)?,
         })
     }
 }
@@ -99,6 +102,7 @@ pub struct Instructions {
     pub tools: Settings,
     pub skills: Vec<Attached>,
     pub memory: MemorySettings,
+    pub approvals: Approvals,
     pub servers: Vec<Server>,
 }
 
@@ -121,6 +125,7 @@ pub async fn instructions(db: &impl ConnectionTrait, scope: Scope, version_id: O
         tools: read(&version.tools)?,
         skills: read(&version.skills)?,
         memory: read(&version.memory)?,
+        approvals: read(&version.approvals)?,
         servers: servers(&version)?,
         system_prompt: Some(version.system_prompt),
     })
@@ -187,6 +192,7 @@ pub(super) async fn add(
         tools: json(&content.tools)?,
         skills: json(&content.skills)?,
         memory: json(&content.memory)?,
+        approvals: json(&content.approvals)?,
         created_at: now,
         updated_at: now,
     };

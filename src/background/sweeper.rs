@@ -1,5 +1,5 @@
 //! The sweeper removes unused data: expired uploads, files without an upload row, deleted agents whose last run has
-//! ended, workspaces of deleted projects, and unpacked files of deleted skills.
+//! ended, workspaces of deleted projects, unpacked files of deleted skills, and old deliveries of webhooks.
 
 use std::time::{Duration, SystemTime};
 
@@ -10,7 +10,7 @@ use tokio::{
 use tracing::{info, warn};
 use uuid::Uuid;
 
-use crate::{accounts::Scope, agents, app::App, error::Result, projects, skills, uploads};
+use crate::{accounts::Scope, agents, app::App, error::Result, projects, skills, uploads, webhooks};
 
 const EVERY: Duration = Duration::from_mins(10);
 /// Pause after the first failed sweep. Each further failure adds this pause again, up to [`EVERY`].
@@ -52,7 +52,8 @@ pub async fn sweep_once(app: &App, began: SystemTime) -> Result<()> {
     let workspaces = workspaces(app).await;
     let uploads = old_uploads(app, began).await;
     let skills = old_skills(app).await;
-    agents.and(workspaces).and(uploads).and(skills)
+    let deliveries = webhooks::purge(app).await;
+    agents.and(workspaces).and(uploads).and(skills).and(deliveries)
 }
 
 // Removes workspaces without a project row. A project's row is created before its workspace, so such a workspace

@@ -87,7 +87,7 @@ impl Run {
         Ok(match status {
             RunStatus::Completed => Outcome::Success,
             RunStatus::Stopped => Outcome::Interrupted,
-            RunStatus::Failed | RunStatus::Running | RunStatus::Unspecified => Outcome::Failure,
+            RunStatus::Failed | RunStatus::Running | RunStatus::Waiting | RunStatus::Unspecified => Outcome::Failure,
         })
     }
 

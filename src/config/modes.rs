@@ -47,7 +47,8 @@ impl Mode {
     }
 }
 
-fn matches(pattern: &str, name: &str) -> bool {
+/// True if `pattern` matches the whole name. A `*` in the pattern stands for any characters.
+pub(crate) fn matches(pattern: &str, name: &str) -> bool {
     let Some((start, rest)) = pattern.split_once('*') else {
         return pattern == name;
     };
@@ -111,13 +112,30 @@ fn built_in() -> [Mode; 3] {
         mode(
             "chat",
             "The agent answers without a sandbox. It may use its memory, its skills and the web.",
-            &["remember", "recall", "forget", "skill", "web_fetch", "web_search"],
+            &[
+                "remember",
+                "recall",
+                "forget",
+                "skill",
+                "web_fetch",
+                "web_search",
+                "ask_user",
+            ],
             "",
         ),
         mode(
             "plan",
             "The agent reads, changes nothing, and ends with a plan.",
-            &["read", "glob", "grep", "recall", "skill", "web_fetch", "web_search"],
+            &[
+                "read",
+                "glob",
+                "grep",
+                "recall",
+                "skill",
+                "web_fetch",
+                "web_search",
+                "ask_user",
+            ],
             PLAN,
         ),
     ]

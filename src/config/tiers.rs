@@ -12,6 +12,9 @@ use super::{Model, place::Mistake};
 pub struct Tier {
     pub name: String,
     pub concurrent_runs: Option<i32>,
+    /// Whether waiting runs count towards `concurrent_runs`.
+    #[serde(default = "yes")]
+    pub count_waiting_runs: bool,
     pub agents: Option<i32>,
     pub threads: Option<i32>,
     pub projects: Option<i32>,
@@ -29,6 +32,10 @@ pub struct Tier {
     /// Credits per calendar month; 100 credits are worth one US dollar. The grant is booked when the account first
     /// uses its balance in the month.
     pub credits_granted: u64,
+}
+
+fn yes() -> bool {
+    true
 }
 
 impl Tier {

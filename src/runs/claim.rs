@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use super::{
     Run,
-    table::{Column, Entity, is_over, is_unfinished},
+    table::{Column, Entity, is_over, is_unfinished_and_not_waiting},
 };
 use crate::{
     accounts::{Scope, of},
@@ -29,7 +29,7 @@ use crate::{
 // literals, so that the database can use a partial index.
 const CLAIM: &str = "UPDATE runs SET lease_owner = $1, lease_epoch = lease_epoch + 1, lease_expires_at = $2, \
     started_at = COALESCE(started_at, $3) WHERE id IN (SELECT r.id FROM runs r WHERE r.status = 1 \
-    AND (r.lease_expires_at IS NULL OR r.lease_expires_at < $3) \
+    AND r.waiting_since IS NULL AND (r.lease_expires_at IS NULL OR r.lease_expires_at < $3) \
     AND NOT EXISTS (SELECT 1 FROM runs e WHERE e.thread_id = r.thread_id AND e.status = 1 AND e.id < r.id) \
     AND NOT EXISTS (SELECT 1 FROM runs e WHERE e.account_id = r.account_id AND e.thread_id = r.thread_id \
     AND e.status <> 1 AND e.lease_expires_at > $3) \
@@ -98,7 +98,7 @@ pub async fn has_waiting(app: &App) -> Result<bool> {
     let waiting = of::<Entity>(Scope::system("a worker looks for work"))
         .select_only()
         .column(Column::Id)
-        .filter(is_unfinished())
+        .filter(is_unfinished_and_not_waiting())
         .filter(Column::LeaseExpiresAt.is_null())
         .limit(1)
         .into_tuple::<Uuid>()
@@ -169,7 +169,7 @@ pub async fn release(app: &App, worker_id: Uuid, run_id: Uuid) -> Result<()> {
 pub async fn release_all(app: &App) -> Result<()> {
     let tx = app.db.begin("runs.release_all").await?;
     // One statement for each partial index.
-    for state in [is_unfinished(), is_over()] {
+    for state in [is_unfinished_and_not_waiting(), is_over()] {
         Entity::update_many()
             .col_expr(Column::LeaseOwner, Expr::value(None::<Uuid>))
             .col_expr(Column::LeaseExpiresAt, Expr::value(None::<DateTime<Utc>>))

@@ -1,4 +1,4 @@
-//! Ends a run on request, without waiting for its worker.
+//! Ends a run without waiting for its worker: on request, or because an input expired.
 
 use chrono::{DateTime, Utc};
 use sea_orm::{
@@ -7,7 +7,8 @@ use sea_orm::{
 };
 
 use super::{
-    Run, Status,
+    Run, Status, inputs,
+    journal::RunEnd,
     table::{Column, Entity},
 };
 use crate::{
@@ -21,7 +22,7 @@ use crate::{
 ///
 /// Returns the terminal event, which the calling function publishes after the commit. `None` means that the run had
 /// already ended.
-pub(super) async fn finish(tx: &Tx, run: &Run, status: Status, now: DateTime<Utc>) -> Result<Option<Stored>> {
+pub(super) async fn finish(tx: &Tx, run: &Run, ending: &RunEnd, now: DateTime<Utc>) -> Result<Option<Stored>> {
     // This update locks the row, so that the journal cannot write events before the terminal event is committed.
     let moved = Entity::update_many()
         .col_expr(Column::LeaseEpoch, Expr::col(Column::LeaseEpoch).add(1))
@@ -34,10 +35,19 @@ pub(super) async fn finish(tx: &Tx, run: &Run, status: Status, now: DateTime<Utc
         return Ok(None);
     }
     let sequence = events::last_sequence(tx, run.id).await? + 1;
-    let event = Stored::new(run.id, sequence, now, events::status(status.into(), None));
+    let error = ending.error.as_ref();
+    let event = Stored::new(run.id, sequence, now, ending.event());
     events::insert(tx, &[(run.id, &event)]).await?;
+    inputs::cancel(tx, run.id, now).await?;
     Entity::update_many()
-        .col_expr(Column::Status, Expr::value(status))
+        .col_expr(Column::Status, Expr::value(ending.status))
+        .col_expr(Column::ErrorCode, Expr::value(error.map(|(code, _)| code.clone())))
+        .col_expr(
+            Column::ErrorMessage,
+            Expr::value(error.map(|(_, message)| message.clone())),
+        )
+        .col_expr(Column::StopReason, Expr::value(ending.stop_reason))
+        .col_expr(Column::WaitingSince, Expr::value(None::<DateTime<Utc>>))
         .col_expr(Column::StopRequested, Expr::value(true))
         .col_expr(Column::LastSequence, Expr::value(sequence))
         .col_expr(Column::FinishedAt, Expr::value(now))

@@ -18,10 +18,30 @@ use crate::{
     id::IdRange,
 };
 
+/// A state by which runs are listed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// Running or waiting.
+    Unfinished,
+    /// Unfinished, and not waiting.
+    Running,
+    Waiting,
+    Ended(Status),
+}
+
+impl State {
+    fn status(self) -> Status {
+        match self {
+            Self::Unfinished | Self::Running | Self::Waiting => Status::Running,
+            Self::Ended(status) => status,
+        }
+    }
+}
+
 #[derive(Clone, Debug, Default)]
 pub struct Listing {
     pub thread_id: Option<Uuid>,
-    pub status: Option<Status>,
+    pub state: Option<State>,
     pub created_after: Option<DateTime<Utc>>,
     pub created_before: Option<DateTime<Utc>>,
     /// Page cursor: the last run of the previous page.
@@ -34,7 +54,12 @@ pub async fn list(db: &impl ConnectionTrait, scope: Scope, listing: &Listing) ->
     if let Some(thread_id) = listing.thread_id {
         query = query.filter(Column::ThreadId.eq(thread_id));
     }
-    if let Some(status) = listing.status {
+    match listing.state {
+        Some(State::Running) => query = query.filter(Column::WaitingSince.is_null()),
+        Some(State::Waiting) => query = query.filter(Column::WaitingSince.is_not_null()),
+        Some(State::Unfinished | State::Ended(_)) | None => {}
+    }
+    if let Some(status) = listing.state.map(State::status) {
         // The partial indexes of an account's runs need a literal status. The index of a thread's runs does not.
         query = query.filter(match listing.thread_id {
             Some(_) => Column::Status.eq(status),

@@ -24,6 +24,11 @@ pub(super) fn started(run: &Run) {
     );
 }
 
+/// Logs that a run waits for inputs.
+pub fn waits(run: &Run) {
+    info!(run_id = %run.id, account_id = %run.account_id, thread_id = %run.thread_id, "run waits for inputs");
+}
+
 /// Logs the end of a run. The line is a warning if the provider, the sandbox or this server caused a failure.
 pub fn ended(run: &Run, status: Status, error_code: Option<&str>, used: Spent, now: DateTime<Utc>) {
     let millis = |from: DateTime<Utc>, until: DateTime<Utc>| (until - from).num_milliseconds();

@@ -109,12 +109,18 @@ async fn sum_held(db: &impl ConnectionTrait, account_id: Uuid, except: Option<Uu
     Ok(held.iter().sum())
 }
 
+/// Returns the output tokens that an amount in millionths of a credit covers, up to `max_output_tokens`; `None` if the
+/// amount does not cover even a short answer.
+pub fn affordable(available: i64, price: Price, input_tokens: u64, max_output_tokens: u32) -> Option<u32> {
+    let affordable = price.affordable_output(available, input_tokens);
+    let allowed = u32::try_from(affordable).unwrap_or(u32::MAX).min(max_output_tokens);
+    let is_enough = allowed >= max_output_tokens.min(MIN_OUTPUT_TOKENS) && available > 0;
+    is_enough.then_some(allowed)
+}
+
 fn decide(available: i64, price: Price, ask: CallEstimate) -> Result<Reservation> {
-    let affordable = price.affordable_output(available, ask.input_tokens);
-    let max_output_tokens = u32::try_from(affordable).unwrap_or(u32::MAX).min(ask.max_output_tokens);
-    if max_output_tokens < ask.max_output_tokens.min(MIN_OUTPUT_TOKENS) || available <= 0 {
-        return Err(Error::new(Code::InsufficientCredits, INSUFFICIENT_CREDITS));
-    }
+    let max_output_tokens = affordable(available, price, ask.input_tokens, ask.max_output_tokens)
+        .ok_or_else(|| Error::new(Code::InsufficientCredits, INSUFFICIENT_CREDITS))?;
     let microcredits = if max_output_tokens < ask.max_output_tokens {
         // The balance limits the answer. Reserve everything that is available: a remainder from rounding would let
         // another run start.

@@ -4,8 +4,8 @@ use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, sea_query::Expr};
 use uuid::Uuid;
 
 use super::{
-    Run, Status, finish,
-    journal::Spent,
+    Run, Status, StopReason, finish,
+    journal::{RunEnd, Spent},
     list::load,
     report,
     table::{Column, Entity},
@@ -26,13 +26,21 @@ pub async fn stop(app: &App, caller: &Caller, run_id: Uuid) -> Result<Run> {
     load(app.db.read(), caller.scope(), run_id).await?;
     let tx = queue::begin(app, caller.account_id, "runs.stop").await?;
     ensure::lock(&tx, caller.account_id).await?;
+    // The update locks the row: a worker that makes the run wait releases the lease before or after, not in between.
+    Entity::update_many()
+        .col_expr(Column::StopRequested, Expr::value(true))
+        .filter(Column::AccountId.eq(caller.account_id))
+        .filter(Column::Id.eq(run_id))
+        .filter(Column::Status.eq(Status::Running))
+        .exec(&tx)
+        .await?;
     let run = load(&tx, caller.scope(), run_id).await?;
     if run.status != Status::Running {
         return Ok(run);
     }
     let now = app.clock.now();
     if run.lease_owner.is_none() {
-        let event = finish::finish(&tx, &run, Status::Stopped, now).await?;
+        let event = finish::finish(&tx, &run, &RunEnd::stopped(StopReason::Requested), now).await?;
         tx.commit().await?;
         if let Some(event) = event {
             app.hub.publish(run_id, &[event]);
@@ -40,12 +48,6 @@ pub async fn stop(app: &App, caller: &Caller, run_id: Uuid) -> Result<Run> {
         }
         app.wake.run_queued();
     } else {
-        Entity::update_many()
-            .col_expr(Column::StopRequested, Expr::value(true))
-            .filter(Column::AccountId.eq(caller.account_id))
-            .filter(Column::Id.eq(run_id))
-            .exec(&tx)
-            .await?;
         tx.commit().await?;
         app.wake.stop(run_id);
     }

@@ -6,7 +6,7 @@ use sea_orm::{entity::prelude::*, sea_query::ExprTrait};
 use crate::{
     accounts::{Owned, Scope},
     db::{Bound, Row, Sql},
-    v1::RunStatus,
+    v1::{self, RunStatus},
 };
 
 /// The numbers are those of the contract's `RunStatus`.
@@ -19,6 +19,28 @@ pub enum Status {
     Failed = 3,
     /// Ended on request.
     Stopped = 4,
+}
+
+/// The numbers are those of the contract's `StopReason`.
+#[derive(Clone, Copy, Debug, DeriveActiveEnum, EnumIter, PartialEq, Eq)]
+#[sea_orm(rs_type = "i16", db_type = "SmallInteger")]
+pub enum StopReason {
+    /// A caller of `StopRun`.
+    Requested = 1,
+    /// A later start with `if_busy: interrupt`.
+    Interrupted = 2,
+    /// The budget of the request.
+    Budget = 3,
+}
+
+impl From<StopReason> for v1::StopReason {
+    fn from(reason: StopReason) -> Self {
+        match reason {
+            StopReason::Requested => Self::Requested,
+            StopReason::Interrupted => Self::Interrupted,
+            StopReason::Budget => Self::Budget,
+        }
+    }
 }
 
 impl Status {
@@ -39,6 +61,17 @@ impl From<Status> for RunStatus {
             Status::Completed => Self::Completed,
             Status::Failed => Self::Failed,
             Status::Stopped => Self::Stopped,
+        }
+    }
+}
+
+impl Model {
+    /// The state that clients see. A waiting run is unfinished, and its row has the status `Running`.
+    pub fn state(&self) -> RunStatus {
+        if self.status == Status::Running && self.waiting_since.is_some() {
+            RunStatus::Waiting
+        } else {
+            self.status.into()
         }
     }
 }
@@ -94,6 +127,14 @@ pub struct Model {
     /// Time of the first claim by a worker.
     pub started_at: Option<DateTime<Utc>>,
     pub finished_at: Option<DateTime<Utc>>,
+    /// `None` unless the run waits for an input. A waiting run has the status `Running` and no lease.
+    pub waiting_since: Option<DateTime<Utc>>,
+    /// Time in milliseconds during which the run was waiting for inputs. It does not count towards the run's time limit.
+    pub waited_ms: i64,
+    /// `None` unless the run was stopped.
+    pub stop_reason: Option<StopReason>,
+    /// Settings that few runs have, as JSON (`runs/options.rs`).
+    pub options: Option<String>,
 }
 
 /// `SeaORM` requires this type. Joins are written by hand.
@@ -117,6 +158,11 @@ pub fn is_unfinished() -> Expr {
     has_status(Status::Running)
 }
 
+/// True for runs that a worker executes or may claim.
+pub fn is_unfinished_and_not_waiting() -> Expr {
+    is_unfinished().and(Expr::col((Entity, Column::WaitingSince)).is_null())
+}
+
 /// The status is a literal, as in [`has_status`].
 pub fn is_over() -> Expr {
     Expr::col((Entity, Column::Status)).ne(Expr::cust("1"))
@@ -128,7 +174,8 @@ macro_rules! columns {
         "id, account_id, thread_id, project_id, agent_id, agent_version_id, status, mode, model_requested, \
          model_used, memory_enabled, reasoning_effort, request_key, request_hash, lease_owner, lease_epoch, \
          lease_expires_at, stop_requested, error_code, error_message, steps, input_tokens, output_tokens, \
-         microcredits, held_microcredits, last_sequence, created_at, started_at, finished_at"
+         microcredits, held_microcredits, last_sequence, created_at, started_at, finished_at, waiting_since, \
+         waited_ms, stop_reason, options"
     };
 }
 
@@ -136,7 +183,7 @@ const INSERT: Sql = Sql::new(concat!(
     "INSERT INTO runs (",
     columns!(),
     ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, \
-     $23, $24, $25, $26, $27, $28, $29)",
+     $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33)",
 ));
 
 const FIND: Sql = Sql::new(concat!(
@@ -181,6 +228,13 @@ pub fn read(row: &mut Row<'_>) -> Result<Model, DbErr> {
         created_at: row.take()?,
         started_at: row.take()?,
         finished_at: row.take()?,
+        waiting_since: row.take()?,
+        waited_ms: row.take()?,
+        stop_reason: row
+            .take::<Option<i16>>()?
+            .map(|reason| StopReason::try_from_value(&reason))
+            .transpose()?,
+        options: row.take()?,
     })
 }
 
@@ -215,5 +269,9 @@ pub fn insertion(run: &Model) -> Bound {
         run.created_at.into(),
         run.started_at.into(),
         run.finished_at.into(),
+        run.waiting_since.into(),
+        run.waited_ms.into(),
+        run.stop_reason.into(),
+        run.options.clone().into(),
     ])
 }

@@ -1,4 +1,4 @@
-//! The HTTP clients of fetches and searches, and the reading of bounded responses.
+//! The HTTP clients of fetches and searches, and the reading of bounded responses. Webhooks use parts of it too.
 
 use std::{error::Error as StdError, time::Duration};
 
@@ -15,7 +15,7 @@ pub(super) const NOT_PERMITTED: &str =
     "the host has no public address; only the operator can permit private addresses (web.allow_private_addresses)";
 
 /// Returns a client that follows no redirects. The caller checks each target itself.
-pub(super) fn client() -> ClientBuilder {
+pub(crate) fn client() -> ClientBuilder {
     Client::builder()
         .redirect(Policy::none())
         .connect_timeout(CONNECT_TIMEOUT)
@@ -38,22 +38,22 @@ pub(super) fn checking(permits: AddressRule) -> ClientBuilder {
 ///
 /// # Errors
 /// The reason, without the URL.
-pub(super) async fn send(request: RequestBuilder, idle: Duration) -> Result<Response, String> {
+pub(crate) async fn send(request: RequestBuilder, idle: Duration) -> Result<Response, String> {
     let sent = timeout(idle, request.send()).await.map_err(|_| silent(idle))?;
     sent.map_err(|error| reason(&error))
 }
 
 /// A body, or the beginning of a body that is larger than the limit.
-pub(super) struct Body {
-    pub(super) bytes: Vec<u8>,
-    pub(super) is_cut: bool,
+pub(crate) struct Body {
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) is_cut: bool,
 }
 
 /// Reads up to `max_bytes` of the body of a response.
 ///
 /// # Errors
 /// The reason, without the URL.
-pub(super) async fn read(mut response: Response, max_bytes: usize, idle: Duration) -> Result<Body, String> {
+pub(crate) async fn read(mut response: Response, max_bytes: usize, idle: Duration) -> Result<Body, String> {
     let mut bytes = Vec::new();
     loop {
         let chunk = timeout(idle, response.chunk()).await.map_err(|_| silent(idle))?;

@@ -44,11 +44,14 @@ list_requests!(
     ListFilesRequest,
     ListMemoriesRequest,
     ListMessagesRequest,
+    ListPendingInputsRequest,
     ListProjectsRequest,
     ListRunsRequest,
     ListSkillsRequest,
     ListThreadsRequest,
     ListUsageRequest,
+    ListWebhookDeliveriesRequest,
+    ListWebhooksRequest,
 );
 
 pub trait Cursor: Sized {
@@ -190,6 +193,17 @@ impl Cursor for u32 {
 
 /// The cursor of a list that is sorted by a number, such as the version number of an agent.
 impl Cursor for i32 {
+    fn to_bytes(&self) -> Vec<u8> {
+        self.to_be_bytes().to_vec()
+    }
+
+    fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        bytes.try_into().ok().map(Self::from_be_bytes)
+    }
+}
+
+/// The cursor of a list that is sorted by a row number, such as the deliveries of a webhook.
+impl Cursor for i64 {
     fn to_bytes(&self) -> Vec<u8> {
         self.to_be_bytes().to_vec()
     }

@@ -1,5 +1,7 @@
 //! Implements the gRPC service `RunService`. Stored events are sent unchanged.
 
+mod start;
+
 use std::{
     collections::{BTreeSet, HashMap},
     pin::Pin,
@@ -26,10 +28,11 @@ use crate::{
     config::{Mode, modes::DEFAULT_MODE},
     error::{Code, Error, Result},
     events::{self, EncodedEvent, Stored, timestamp},
-    id,
-    llm::ReasoningEffort,
-    projects,
-    runs::{self, IfBusy, NewRun, Run, Started, list::Listing},
+    id, projects,
+    runs::{
+        self, Run, Started,
+        list::{Listing, State},
+    },
     v1,
 };
 
@@ -50,7 +53,7 @@ impl RunService for Runs {
     async fn start_run(&self, request: Request<v1::StartRunRequest>) -> Result<Response<v1::StartRunResponse>, Status> {
         let (caller, asked) = caller::open(request)?;
         let timed = asked.emit_timing && caller.role == Role::SuperAdmin;
-        let new = new_run(asked)?;
+        let new = start::new_run(asked)?;
         let started = write(&self.app, caller, move |app, caller| {
             runs::start(app, caller, new).boxed()
         });
@@ -136,7 +139,7 @@ impl RunService for Runs {
         let (caller, mut asked) = caller::open(request)?;
         let page = Page::read(&caller, &mut asked)?;
         let listing = Listing {
-            status: Some(runs::Status::Running),
+            state: Some(State::Unfinished),
             ..Listing::default()
         };
         let (active_runs, next_page_token) = self.page(&caller, &page, listing).await?;
@@ -155,7 +158,7 @@ impl RunService for Runs {
         }
         let listing = Listing {
             thread_id,
-            status: status(asked.status()),
+            state: state(asked.status()),
             created_after: time("created_after", asked.created_after)?,
             created_before: time("created_before", asked.created_before)?,
             ..Listing::default()
@@ -239,44 +242,6 @@ impl Runs {
     }
 }
 
-fn new_run(asked: v1::StartRunRequest) -> Result<NewRun> {
-    // The API documentation defines the error for missing ids, so this check comes before the ids are parsed.
-    if asked.optimistic && (asked.thread_id.is_empty() || asked.project_id.is_empty()) {
-        return Err(Error::invalid("thread_id and project_id required for optimistic mode"));
-    }
-    let if_busy = match asked.if_busy() {
-        v1::IfBusy::Unspecified | v1::IfBusy::Enqueue => IfBusy::Enqueue,
-        v1::IfBusy::Reject => IfBusy::Reject,
-        v1::IfBusy::Interrupt => IfBusy::Interrupt,
-    };
-    let reasoning_effort = match asked.reasoning_effort.as_str() {
-        "" => None,
-        name => Some(ReasoningEffort::find(name).ok_or_else(|| {
-            let names = ReasoningEffort::ALL.map(ReasoningEffort::as_str).join(", ");
-            Error::invalid_field("reasoning_effort", format!("reasoning_effort must be one of {names}"))
-        })?),
-    };
-    let present = |text: String| if text.is_empty() { None } else { Some(text) };
-    Ok(NewRun {
-        prompt: asked.prompt,
-        thread_id: id::parse_optional("thread_id", &asked.thread_id)?,
-        project_id: id::parse_optional("project_id", &asked.project_id)?,
-        optimistic: asked.optimistic,
-        agent_id: id::parse_optional("agent_id", &asked.agent_id)?,
-        model: present(asked.model_name),
-        mode: asked.mode,
-        memory_enabled: asked.memory_enabled,
-        reasoning_effort,
-        files: asked
-            .files
-            .iter()
-            .map(|file| id::parse("files", file))
-            .collect::<Result<_>>()?,
-        request_key: present(asked.request_id),
-        if_busy,
-    })
-}
-
 fn shown_mode(mode: &Mode) -> v1::Mode {
     let long = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
     v1::Mode {
@@ -324,12 +289,13 @@ fn shown_run(run: Run, sandbox_id: Option<Uuid>) -> v1::Run {
         agent_id: text(run.agent_id),
         agent_version_id: text(run.agent_version_id),
         sandbox_id: text(sandbox_id),
-        status: v1::RunStatus::from(run.status).into(),
+        status: run.state().into(),
         model_requested: run.model_requested,
         model_name: run.model_used,
         mode: run.mode,
         memory_enabled: run.memory_enabled,
         reasoning_effort: run.reasoning_effort,
+        stop_reason: run.stop_reason.map(|reason| v1::StopReason::from(reason).into()),
         stop_requested: run.stop_requested,
         error: run.error_code.map(|error_code| v1::RunError {
             error_code,
@@ -347,13 +313,14 @@ fn shown_run(run: Run, sandbox_id: Option<Uuid>) -> v1::Run {
     }
 }
 
-fn status(asked: v1::RunStatus) -> Option<runs::Status> {
+fn state(asked: v1::RunStatus) -> Option<State> {
     match asked {
         v1::RunStatus::Unspecified => None,
-        v1::RunStatus::Running => Some(runs::Status::Running),
-        v1::RunStatus::Completed => Some(runs::Status::Completed),
-        v1::RunStatus::Failed => Some(runs::Status::Failed),
-        v1::RunStatus::Stopped => Some(runs::Status::Stopped),
+        v1::RunStatus::Running => Some(State::Running),
+        v1::RunStatus::Waiting => Some(State::Waiting),
+        v1::RunStatus::Completed => Some(State::Ended(runs::Status::Completed)),
+        v1::RunStatus::Failed => Some(State::Ended(runs::Status::Failed)),
+        v1::RunStatus::Stopped => Some(State::Ended(runs::Status::Stopped)),
     }
 }
 

@@ -13,6 +13,7 @@ import uuid
 TERMINAL = ("completed", "failed", "stopped")
 KINDS = (
     "status", "message_delta", "reasoning_delta", "message", "tool_call", "tool_output", "tool_result", "usage", "notice",
+    "input_requested", "input_answered",
 )
 UUID = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|\+00:00)")
@@ -183,6 +184,9 @@ class Player:
 
 def name_of(value):
     """Returns the short name of an enum value. For example, RUN_STATUS_RUNNING and running both become running."""
-    prefixes = ("run_status_", "message_role_", "mcp_transport_", "notice_kind_", "api_key_scope_", "memory_scope_")
+    prefixes = (
+        "run_status_", "message_role_", "mcp_transport_", "notice_kind_", "api_key_scope_", "memory_scope_", "input_kind_",
+        "input_decision_", "tool_decision_", "webhook_delivery_status_",
+    )
     name = str(value).lower()
     return next((name[len(prefix) :] for prefix in prefixes if name.startswith(prefix)), name)

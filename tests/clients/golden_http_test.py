@@ -13,12 +13,14 @@ from runyard.v1 import (
     accounts_pb2,
     agents_pb2,
     files_pb2,
+    inputs_pb2,
     memories_pb2,
     projects_pb2,
     runs_pb2,
     sandboxes_pb2,
     skills_pb2,
     threads_pb2,
+    webhooks_pb2,
 )
 
 from golden import Player, Refused, exchanges
@@ -29,12 +31,14 @@ FILES = (
     accounts_pb2,
     agents_pb2,
     files_pb2,
+    inputs_pb2,
     memories_pb2,
     projects_pb2,
     runs_pb2,
     sandboxes_pb2,
     skills_pb2,
     threads_pb2,
+    webhooks_pb2,
 )
 METHODS = {
     f"{service.name}.{method.name}": method

@@ -94,7 +94,8 @@ fn the_page_of_the_configuration_is_up_to_date() {
          console), `http.rate_per_account`, `http.rate_per_address`, `sandbox.rootfs`, the table\n\
          `web.search`.\n\n\
          [Authentication](authentication.md) describes the settings of `auth`, and how to configure Runyard for your identity provider.\n\
-         [Memory](agents/memory.md) describes the settings of `memory`, and [Web](agents/web.md) the settings of `web`.\n\n\
+         [Memory](agents/memory.md) describes the settings of `memory`, [Web](agents/web.md) the settings of `web`, and\n\
+         [Webhooks](webhooks.md) the settings of `webhooks`.\n\n\
          ## The database\n\n\
          Without `database_url`, Runyard uses SQLite in the data folder. `database_url` names a PostgreSQL server, version 15 or newer:\n\
          `postgres://user:password@host:5432/runyard`. It accepts the parameters of PostgreSQL's own clients, such as\n\
@@ -131,8 +132,9 @@ fn the_page_of_the_configuration_is_up_to_date() {
          and link-local addresses; set it only if every account may reach the network of the server. The timeouts of `mcp` apply to\n\
          each server: `connect_timeout_seconds` to starting a server, connecting to it and listing its tools,\n\
          `idle_timeout_seconds` to a tool call without progress, and `call_timeout_seconds` to a whole tool call.\n\n\
-         `secrets_key` encrypts the header values of MCP servers in the database. Without it, the server generates the file\n\
-         `secrets.key` in the data folder. Back up that file together with the database: without the key, header values are lost.\n\n\
+         `secrets_key` encrypts the header values of MCP servers and the signing secrets of webhooks in the database. Without it,\n\
+         the server generates the file `secrets.key` in the data folder. Back up that file together with the database: without the\n\
+         key, these values are lost.\n\n\
          ## The defaults\n\n```toml\n{DEFAULTS}```\n",
         variables()
     );
@@ -167,8 +169,8 @@ fn the_page_of_events_is_up_to_date() {
     let mut page = format!(
         "# Events\n\n{}\n\n\
          A stream opened with a cursor (`after_sequence`, `Last-Event-ID`, `?last_id=` or `?lastEventId=`) returns exactly the\n\
-         events after it. An event is sent only after it is stored durably. The last event of every run is a `status` other than\n\
-         `running`. Over SSE, `id` is the sequence, `event` the name below and `data` the event as JSON. Heartbeats are comments. A\n\
+         events after it. An event is sent only after it is stored durably. The last event of every run is a `status` with\n\
+         `completed`, `failed` or `stopped`. Over SSE, `id` is the sequence, `event` the name below and `data` the event as JSON. Heartbeats are comments. A\n\
          failure during a stream is `event: fault`.\n\n",
         comment(event.parent_file().file_descriptor_proto(), event.path())
     );

@@ -25,11 +25,17 @@ const SMALL: &[(&str, &str)] = &[
     ("runs_running", "unfinished runs"),
     ("runs_claimable", "unfinished runs"),
     ("runs_held", "recently interrupted runs"),
+    ("runs_waiting", "waiting runs"),
+    ("inputs_pending", "inputs of waiting runs"),
+    ("inputs_expiring", "inputs of waiting runs"),
     ("uploads_waiting", "up to 300 per account"),
     ("uploads_coming", "files of starts in progress"),
     ("api_keys_in_use", "up to 100 per account"),
     ("agents_deleted", "the sweeper removes them"),
     ("agents_one_default", "one per account"),
+    ("webhooks_by_account", "up to 20 webhooks per account"),
+    ("webhooks_due", "webhooks with queued deliveries"),
+    ("webhook_deliveries_new", "deliveries of the last moments"),
 ];
 
 /// Partial indexes that are read page by page. Each entry is the index and the SQL condition of its rows.
@@ -140,6 +146,18 @@ async fn ask_for_all_lists(server: &TestServer) {
             caller.post("/memories", memory).await.ok();
         }
     }
+    let mut webhook_id = String::new();
+    for path in ["/one", "/other"] {
+        let webhook = json!({"url": format!("https://localhost:1{path}")});
+        let webhook = caller.post("/webhooks", webhook).await.ok();
+        webhook_id = webhook["webhook_id"].as_str().unwrap().to_owned();
+    }
+    for _ in 0..2 {
+        caller
+            .post(&format!("/webhooks/{webhook_id}/test"), json!({}))
+            .await
+            .ok();
+    }
     let time = "2026-01-01T00:00:00Z";
     let times = [
         String::new(),
@@ -153,7 +171,12 @@ async fn ask_for_all_lists(server: &TestServer) {
         "/projects".to_owned(),
         "/skills".to_owned(),
         "/agent-runs/active".to_owned(),
+        "/agent-runs?status=waiting".to_owned(),
+        "/inputs".to_owned(),
+        format!("/inputs?agent_run_id={run_id}"),
         "/memories".to_owned(),
+        "/webhooks".to_owned(),
+        format!("/webhooks/{webhook_id}/deliveries"),
         "/memories?account_only=true".to_owned(),
         "/memories?search=fact".to_owned(),
         "/memories?search=fact&account_only=true".to_owned(),

@@ -349,7 +349,9 @@ pub fn assert_no_gaps(events: &[SseEvent], first: i64) {
         assert_eq!(event.data["sequence"], sequence, "{events:#?}");
         assert_eq!(event.id, sequence.to_string());
     }
-    let is_terminal = |event: &SseEvent| event.event == "status" && event.data["status"]["status"] != "running";
+    let is_terminal = |event: &SseEvent| {
+        event.event == "status" && !["running", "waiting"].contains(&event.data["status"]["status"].as_str().unwrap())
+    };
     assert_eq!(
         events.iter().filter(|event| is_terminal(event)).count(),
         1,

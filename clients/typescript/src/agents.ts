@@ -8,6 +8,7 @@ import {
   type Agent as WireAgent,
   type AgentTool as WireTool,
   type AgentVersion as WireVersion,
+  type ApprovalSettings as WireApprovals,
   type CompareAgentVersionsResponse,
   type CreateAgentRequest,
   type CreateAgentVersionRequest,
@@ -26,12 +27,15 @@ import type { Input, Plain } from "./plain.js";
 import { Run } from "./run.js";
 import type { RunRecord } from "./runs.js";
 import type { Sandboxes } from "./sandboxes.js";
+import { declarations, type ClientTool } from "./tools.js";
 import type { FileInput, UploadProgress, Uploads } from "./uploads.js";
 
 /** An agent with its current version. */
 export interface Agent extends Plain<WireAgent> {}
 /** One version of an agent: all settings that affect its runs. */
 export interface AgentVersion extends Plain<WireVersion> {}
+/** Which tool calls run at once, and which ones wait for an approval. */
+export interface ApprovalSettings extends Plain<WireApprovals> {}
 /** A tool, and whether the agent may use it. */
 export interface AgentTool extends Plain<WireTool> {}
 /** The tools of an agent, and its MCP servers that cannot be used. */
@@ -56,9 +60,14 @@ export type AgentChanges = Changes<Omit<Input<UpdateAgentRequest>, "agentId" | "
 /** The fields of a new version. An omitted field is copied from the current version. */
 export type NewAgentVersion = Omit<Input<CreateAgentVersionRequest>, "agentId">;
 
-export interface RunOptions extends Omit<Input<StartRunRequest>, "files" | "requestId" | "emitTiming"> {
+export interface RunOptions extends Omit<Input<StartRunRequest>, "files" | "requestId" | "emitTiming" | "tools"> {
   /** Files that the server puts into /workspace: files to upload, or ids of complete uploads. */
   files?: readonly (FileInput | { uploadId: string })[] | undefined;
+  /**
+   * Tools that the caller runs, up to 64. While the run's stream is read, the client runs the functions of the tools and
+   * answers their calls.
+   */
+  tools?: readonly ClientTool[] | undefined;
   /**
    * The idempotency key. A retry with the same key within 24 hours returns the same run. By default, a new UUID; with
    * `optimistic`, the thread's UUID.
@@ -179,7 +188,7 @@ export class Agents {
 
   /** Uploads the files and starts a run. The run continues in the background, even if no client reads its events. */
   async run(options: RunOptions): Promise<Run> {
-    const { files = [], idempotencyKey, signal, timeoutMs, onUploadProgress, onConnection, ...request } = options;
+    const { files = [], tools = [], idempotencyKey, signal, timeoutMs, onUploadProgress, onConnection, ...request } = options;
     const call = { signal, timeoutMs };
     // Parallel uploads over one connection would not be faster.
     const sent: string[] = [];
@@ -188,8 +197,9 @@ export class Agents {
       sent.push(upload.uploadId);
     }
     const requestId = idempotencyKey ?? (request.optimistic ? undefined : newId());
-    const started = await this.#channel.callSafely(RunService.method.startRun, { ...request, files: sent, requestId }, call);
-    return new Run(this.#channel, this.#feed, this.#sandboxes, { ...started, onConnection });
+    const start = { ...request, files: sent, tools: declarations(tools), requestId };
+    const started = await this.#channel.callSafely(RunService.method.startRun, start, call);
+    return new Run(this.#channel, this.#feed, this.#sandboxes, { ...started, onConnection, tools });
   }
 
   /** Lists the caller's active runs, newest first. */

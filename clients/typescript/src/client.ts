@@ -7,6 +7,7 @@ import { Agents } from "./agents.js";
 import { Channel, type CallOptions, type Token } from "./channel.js";
 import { invalid } from "./error.js";
 import { Feed, type OnConnection } from "./follow.js";
+import { Inputs } from "./inputs.js";
 import { Memories } from "./memories.js";
 import { Projects } from "./projects.js";
 import { Runs } from "./runs.js";
@@ -14,6 +15,7 @@ import { Sandboxes } from "./sandboxes.js";
 import { Skills } from "./skills.js";
 import { Threads } from "./threads.js";
 import { Uploads } from "./uploads.js";
+import { Webhooks } from "./webhooks.js";
 
 export interface RunyardOptions {
   /** URL of the server. In a browser, the page's origin by default. */
@@ -36,6 +38,7 @@ export interface RunyardOptions {
 
 export class Runyard {
   readonly agents: Agents;
+  readonly inputs: Inputs;
   readonly threads: Threads;
   readonly memories: Memories;
   readonly projects: Projects;
@@ -43,6 +46,7 @@ export class Runyard {
   readonly sandboxes: Sandboxes;
   readonly uploads: Uploads;
   readonly skills: Skills;
+  readonly webhooks: Webhooks;
   readonly account: Account;
   readonly apiKeys: ApiKeys;
   readonly #channel: Channel;
@@ -69,9 +73,11 @@ export class Runyard {
     this.sandboxes = new Sandboxes(this.#channel, this.uploads);
     this.runs = new Runs(this.#channel, this.#feed, this.sandboxes);
     this.agents = new Agents(this.#channel, this.#feed, this.uploads, this.sandboxes);
+    this.inputs = new Inputs(this.#channel);
     this.skills = new Skills(this.#channel, this.uploads);
     this.threads = new Threads(this.#channel);
     this.memories = new Memories(this.#channel);
+    this.webhooks = new Webhooks(this.#channel);
     this.projects = new Projects(this.#channel);
     this.account = new Account(this.#channel);
     this.apiKeys = new ApiKeys(this.#channel);

@@ -3,6 +3,8 @@
 import type { DescMessage } from "@bufbuild/protobuf";
 import { timestampDate } from "@bufbuild/protobuf/wkt";
 import {
+  InputAnsweredSchema,
+  InputRequestedSchema,
   MessageDeltaSchema,
   MessageFinishedSchema,
   ModelUsageSchema,
@@ -12,6 +14,8 @@ import {
   ToolCallSchema,
   ToolOutputSchema,
   ToolResultSchema,
+  type InputAnswered,
+  type InputRequested,
   type MessageDelta,
   type MessageFinished,
   type ModelUsage,
@@ -33,7 +37,7 @@ export interface EventBase {
   createdAt: Date;
 }
 
-/** The run's status changed. The last event of every run is a status event with a status other than "running". */
+/** The run's status changed. The last event of every run is a status event; see `isTerminal`. */
 export type StatusEvent = EventBase & { type: "status" } & Plain<StatusChanged>;
 /** A chunk of the model's text. */
 export type MessageDeltaEvent = EventBase & { type: "message_delta" } & Plain<MessageDelta>;
@@ -53,6 +57,10 @@ export interface Attachment extends Plain<WireAttachment> {}
 export type UsageEvent = EventBase & { type: "usage" } & Plain<ModelUsage>;
 /** A notice for the user, for example that another worker resumed the run. */
 export type NoticeEvent = EventBase & { type: "notice" } & Plain<Notice>;
+/** The run waits for an input: a permission, the result of a client tool, or the answer to a question. */
+export type InputRequestedEvent = EventBase & { type: "input_requested" } & Plain<InputRequested>;
+/** An input was answered, or it expired. */
+export type InputAnsweredEvent = EventBase & { type: "input_answered" } & Plain<InputAnswered>;
 /** An event of a kind that this version of the package does not know. */
 export type UnknownEvent = EventBase & { type: "unknown" };
 
@@ -66,6 +74,8 @@ export type RunEvent =
   | ToolResultEvent
   | UsageEvent
   | NoticeEvent
+  | InputRequestedEvent
+  | InputAnsweredEvent
   | UnknownEvent;
 
 const KINDS: Record<NonNullable<WireEvent["event"]["case"]>, [RunEvent["type"], DescMessage]> = {
@@ -78,6 +88,8 @@ const KINDS: Record<NonNullable<WireEvent["event"]["case"]>, [RunEvent["type"], 
   toolResult: ["tool_result", ToolResultSchema],
   usage: ["usage", ModelUsageSchema],
   notice: ["notice", NoticeSchema],
+  inputRequested: ["input_requested", InputRequestedSchema],
+  inputAnswered: ["input_answered", InputAnsweredSchema],
 };
 
 export function fromWire(wire: WireEvent): RunEvent {
@@ -93,6 +105,12 @@ export function fromWire(wire: WireEvent): RunEvent {
   return { ...base, type, ...(toPlain(schema, wire.event.value) as object) } as RunEvent;
 }
 
+/** Whether the event ends its run. */
 export function isTerminal(event: RunEvent): event is StatusEvent {
-  return event.type === "status" && event.status !== "running" && event.status !== "unspecified";
+  return event.type === "status" && hasEnded(event.status);
+}
+
+/** Whether a run with this status has ended. A waiting run has not. */
+export function hasEnded(status: StatusEvent["status"]): boolean {
+  return status !== "running" && status !== "waiting" && status !== "unspecified";
 }

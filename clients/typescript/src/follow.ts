@@ -134,6 +134,11 @@ export class Feed {
     }
   }
 
+  /** Milliseconds for which a stream tries to reconnect. */
+  get reconnectForMs(): number {
+    return this.#options.reconnectForMs;
+  }
+
   #add(follower: Follower): void {
     for (const group of this.#groups) {
       if (group.hasRoomFor(follower)) {

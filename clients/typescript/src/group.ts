@@ -11,12 +11,11 @@
 import { backoffMs, onOnline, sleep } from "./backoff.js";
 import type { Channel } from "./channel.js";
 import { CONNECTION_LOST, isPassing, isRunyardError, RunyardError } from "./error.js";
-import { fromWire, isTerminal, type RunEvent } from "./events.js";
+import { fromWire, hasEnded, isTerminal, type RunEvent } from "./events.js";
 import type { ConnectionState, FeedOptions, OnConnection } from "./follow.js";
-import { RunStatus } from "./generated/runyard/v1/events_pb.js";
-import { GetRunRequestSchema, RunService, StreamRunsRequestSchema } from "./generated/runyard/v1/runs_pb.js";
+import { GetRunRequestSchema, RunSchema, RunService, StreamRunsRequestSchema } from "./generated/runyard/v1/runs_pb.js";
 import { roomIn, type Inbox } from "./inbox.js";
-import { fromPlain } from "./plain.js";
+import { fromPlain, toPlain } from "./plain.js";
 
 const RUNS_PER_STREAM = 100;
 // Delay before a stream is reopened to add runs, so that several new runs cause one reopening.
@@ -256,7 +255,7 @@ export class Group {
       }
       const request = fromPlain(GetRunRequestSchema, { agentRunId: member.runId });
       const run = await this.#channel.ask(RunService.method.getRun, request);
-      if (run.status !== RunStatus.RUNNING && this.#members.has(member)) {
+      if (hasEnded(toPlain(RunSchema, run).status) && this.#members.has(member)) {
         this.#leaveEnded(member);
       } else {
         throw new RunyardError({ errorCode: CONNECTION_LOST, kind: "unavailable", message: "the stream ended before the run did" });

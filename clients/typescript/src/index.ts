@@ -10,6 +10,7 @@ export {
   type AgentTool,
   type AgentTools,
   type AgentVersion,
+  type ApprovalSettings,
   type Mode,
   type McpServerTrial,
   type NewAgent,
@@ -23,6 +24,8 @@ export {
   isTerminal,
   type Attachment,
   type EventBase,
+  type InputAnsweredEvent,
+  type InputRequestedEvent,
   type MessageDeltaEvent,
   type MessageEvent,
   type NoticeEvent,
@@ -37,6 +40,7 @@ export {
 } from "./events.js";
 export type { ConnectionState, FollowOptions, OnConnection, RunCursor } from "./follow.js";
 export { newId } from "./ids.js";
+export { Inputs, type AnsweredInputs, type InputAnswer, type RunInput } from "./inputs.js";
 export { Memories, type Memory } from "./memories.js";
 export { Listing, type Page } from "./pages.js";
 export type { Input, Plain } from "./plain.js";
@@ -46,4 +50,6 @@ export { Runs, type RunRecord } from "./runs.js";
 export { Sandboxes, type FileEntry, type FileStream, type ListFilesOptions, type Sandbox } from "./sandboxes.js";
 export { Skills, type Skill } from "./skills.js";
 export { Threads, type Thread, type ThreadMessage } from "./threads.js";
+export type { ClientTool, ClientToolCall } from "./tools.js";
 export { Uploads, type FileContent, type FileInput, type Upload, type UploadOptions, type UploadProgress } from "./uploads.js";
+export { Webhooks, type Webhook, type WebhookChanges, type WebhookDelivery } from "./webhooks.js";

@@ -4,10 +4,11 @@
 import { create, ScalarType, type DescEnum, type DescField, type DescMessage, type JsonObject, type Message, type MessageShape } from "@bufbuild/protobuf";
 import { timestampDate, timestampFromDate, type Timestamp } from "@bufbuild/protobuf/wkt";
 import type { ApiKeyScope } from "./generated/runyard/v1/accounts_pb.js";
-import type { McpTransport, MemoryScope } from "./generated/runyard/v1/agents_pb.js";
-import type { NoticeKind, RunStatus } from "./generated/runyard/v1/events_pb.js";
+import type { McpTransport, MemoryScope, ToolDecision } from "./generated/runyard/v1/agents_pb.js";
+import type { InputDecision, InputKind, NoticeKind, RunStatus } from "./generated/runyard/v1/events_pb.js";
 import type { IfBusy } from "./generated/runyard/v1/runs_pb.js";
 import type { MessageRole } from "./generated/runyard/v1/threads_pb.js";
+import type { WebhookDeliveryStatus } from "./generated/runyard/v1/webhooks_pb.js";
 import { invalid } from "./error.js";
 
 type Word<T> = T extends RunStatus
@@ -24,7 +25,15 @@ type Word<T> = T extends RunStatus
             ? Lowercase<keyof typeof ApiKeyScope>
             : T extends IfBusy
               ? Lowercase<keyof typeof IfBusy>
-              : number;
+              : T extends InputKind
+                ? Lowercase<keyof typeof InputKind>
+                : T extends InputDecision
+                  ? Lowercase<keyof typeof InputDecision>
+                  : T extends ToolDecision
+                    ? Lowercase<keyof typeof ToolDecision>
+                    : T extends WebhookDeliveryStatus
+                      ? Lowercase<keyof typeof WebhookDeliveryStatus>
+                      : number;
 
 type Numeric<T extends number> = `${number}` extends `${T}` ? number : Word<T>;
 

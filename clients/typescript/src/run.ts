@@ -2,11 +2,12 @@
 
 import type { CallOptions, Channel } from "./channel.js";
 import { RunyardError } from "./error.js";
-import { isTerminal, type RunEvent, type StatusEvent } from "./events.js";
+import { hasEnded, isTerminal, type RunEvent, type StatusEvent } from "./events.js";
 import type { Feed, FollowOptions, OnConnection } from "./follow.js";
 import { RunService } from "./generated/runyard/v1/runs_pb.js";
 import type { RunRecord } from "./runs.js";
 import type { FileEntry, Sandboxes } from "./sandboxes.js";
+import { ToolRunner, type ClientTool } from "./tools.js";
 
 export interface RunInfo {
   agentRunId: string;
@@ -14,6 +15,7 @@ export interface RunInfo {
   projectId: string;
   sandboxId?: string | undefined;
   onConnection?: OnConnection | undefined;
+  tools?: readonly ClientTool[] | undefined;
 }
 
 /** A file in the run's workspace. */
@@ -33,6 +35,7 @@ export class Run implements AsyncIterable<RunEvent> {
   readonly #feed: Feed;
   readonly #sandboxes: Sandboxes;
   readonly #onConnection: OnConnection | undefined;
+  readonly #tools: ToolRunner | undefined;
   #sandboxId: string | undefined;
   #cursor = 0;
 
@@ -45,6 +48,9 @@ export class Run implements AsyncIterable<RunEvent> {
     this.projectId = info.projectId;
     this.#sandboxId = info.sandboxId;
     this.#onConnection = info.onConnection;
+    if (info.tools?.some((tool) => tool.run)) {
+      this.#tools = new ToolRunner(channel, feed.reconnectForMs, info.tools);
+    }
   }
 
   /** The name of `id` in the API. */
@@ -67,15 +73,22 @@ export class Run implements AsyncIterable<RunEvent> {
     return this.events();
   }
 
-  /** Streams the events after a cursor until the run ends. Resumes after a broken connection. */
+  /**
+   * Streams the events after a cursor until the run ends. Resumes after a broken connection. Runs the functions of the
+   * run's client tools and answers their calls. Throws if an answer cannot be sent.
+   */
   events(options: FollowOptions = {}): AsyncIterableIterator<RunEvent> {
     const onConnection = options.onConnection ?? this.#onConnection;
     const cursors = [{ agentRunId: this.id, afterSequence: options.afterSequence }];
     const events = this.#feed.follow(cursors, { ...options, onConnection });
+    if ((options.afterSequence ?? 0) > 0) {
+      void this.#tools?.takePending(this.id, options.signal);
+    }
     const next = async () => {
-      const step = await events.next();
+      const step = await (this.#tools ? this.#tools.during(events) : events.next());
       if (!step.done) {
         this.#cursor = Math.max(this.#cursor, step.value.sequence);
+        this.#tools?.take(step.value);
       }
       return step;
     };
@@ -96,7 +109,7 @@ export class Run implements AsyncIterable<RunEvent> {
     const signal = within(options);
     for (;;) {
       const record = await this.get({ signal });
-      if (record.status !== "running") {
+      if (hasEnded(record.status)) {
         return record;
       }
       // The events do not matter here.

@@ -8,6 +8,7 @@ import { Listing } from "./pages.js";
 import type { Input, Plain } from "./plain.js";
 import { Run } from "./run.js";
 import type { Sandboxes } from "./sandboxes.js";
+import type { ClientTool } from "./tools.js";
 
 /** The server's record of a run. */
 export interface RunRecord extends Plain<WireRun> {}
@@ -37,10 +38,14 @@ export class Runs {
     });
   }
 
-  /** Returns a handle on an existing run. */
-  async open(agentRunId: string, options: CallOptions & { onConnection?: OnConnection | undefined } = {}): Promise<Run> {
-    const { onConnection, ...call } = options;
-    return new Run(this.#channel, this.#feed, this.#sandboxes, { ...(await this.get(agentRunId, call)), onConnection });
+  /** Returns a handle on an existing run. While its stream is read, it answers calls of the given tools. */
+  async open(
+    agentRunId: string,
+    options: CallOptions & { onConnection?: OnConnection | undefined; tools?: readonly ClientTool[] | undefined } = {},
+  ): Promise<Run> {
+    const { onConnection, tools, ...call } = options;
+    const record = await this.get(agentRunId, call);
+    return new Run(this.#channel, this.#feed, this.#sandboxes, { ...record, onConnection, tools });
   }
 
   /** Streams the events of a run after a cursor until the run ends. Resumes after a broken connection. */

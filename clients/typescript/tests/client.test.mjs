@@ -91,6 +91,61 @@ test("a stream resumes from its cursor after the server was killed", LIMIT, asyn
   assert.deepEqual(events, await all(client.runs.stream(run.id)), "the streamed events equal the stored ones");
 });
 
+test("a client tool is answered across a crash of the server, and runs once", LIMIT, async () => {
+  const client = await server.client();
+  const calls = [];
+  const weather = async (args) => {
+    calls.push(args);
+    await server.ask({ do: "kill" });
+    await server.ask({ do: "start" });
+    return { sky: "clear" };
+  };
+  const run = await client.agents.run({
+    prompt: 'call: weather | {"city": "Rome", "days": 2}\nsay: Clear.',
+    tools: [{ name: "weather", description: "Returns the weather.", run: weather }],
+  });
+  const events = await all(run);
+  assertWhole(events);
+  assert.deepEqual(calls, [{ city: "Rome", days: 2 }]);
+  assert.equal(events.at(-1).status, "completed", inspect(events.at(-1)));
+  assert.deepEqual(events.filter(({ type }) => type === "status").map(({ status }) => status), ["running", "waiting", "running", "completed"]);
+  const [result] = events.filter(({ type }) => type === "tool_result");
+  assert.deepEqual([result.name, result.text, result.isError], ["weather", '{"sky":"clear"}', false]);
+  const [asked] = events.filter(({ type }) => type === "input_requested");
+  const input = await client.inputs.get(asked.inputId);
+  assert.equal(input.decision, "result");
+  assert.ok(input.answeredAt instanceof Date);
+  const again = await client.inputs.answer(run.id, { inputId: asked.inputId, decision: "result", text: "other" });
+  assert.equal(again.inputs[0].text, '{"sky":"clear"}', "the first answer counts");
+  assert.deepEqual(await all(run), events);
+  assert.equal(calls.length, 1);
+});
+
+test("a question waits for its answer, and a stop ends the wait", LIMIT, async () => {
+  const client = await server.client();
+  const agent = await client.agents.create({ name: "Asks", agentpressTools: { ask_user: { enabled: true } } });
+  const prompt = 'call: ask_user | {"question": "Which colour?", "choices": ["red", "blue"]}\nsay: Thanks.';
+  const run = await client.agents.run({ agentId: agent.agentId, prompt });
+  for await (const event of run) {
+    if (event.type === "input_requested") {
+      assert.deepEqual([event.kind, event.message, event.arguments.choices], ["question", "Which colour?", ["red", "blue"]]);
+      const { items } = await client.inputs.listPending();
+      assert.deepEqual(items.map(({ inputId, threadId }) => [inputId, threadId]), [[event.inputId, run.threadId]]);
+      assert.deepEqual((await client.agents.listActive()).items.map(({ status }) => status), ["waiting"]);
+      await client.inputs.answer(run.id, { inputId: event.inputId, decision: "answer", text: "blue" });
+    }
+  }
+  assert.equal(await run.text(), "Thanks.");
+  const stopped = await client.agents.run({ agentId: agent.agentId, prompt });
+  for await (const event of stopped) {
+    if (event.type === "status" && event.status === "waiting") {
+      await stopped.stop();
+    }
+  }
+  assert.equal((await stopped.wait()).status, "stopped");
+  assert.deepEqual((await client.inputs.listPending()).items, []);
+});
+
 test("a stream resumes after a restart of the server", LIMIT, async () => {
   const client = await server.client();
   const run = await client.agents.run({ prompt: "slow: 60 40\nsay: After." });

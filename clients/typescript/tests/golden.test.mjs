@@ -45,6 +45,9 @@ const CALLS = {
   "RunService.StopRun": (client, { agentRunId }) => client.runs.stop(agentRunId),
   "RunService.ListRuns": (client, asked) => page("agentRuns", client.runs.list(asked)),
   "RunService.ListActiveRuns": (client, asked) => page("activeRuns", client.agents.listActive(asked)),
+  "InputService.AnswerInput": (client, { agentRunId, answers }) => client.inputs.answer(agentRunId, answers),
+  "InputService.ListPendingInputs": (client, asked) => page("inputs", client.inputs.listPending(asked)),
+  "InputService.GetInput": (client, { inputId }) => client.inputs.get(inputId),
   "ThreadService.CreateThread": (client, asked) => client.threads.create(asked),
   "ThreadService.GetThread": (client, { threadId }) => client.threads.get(threadId),
   "ThreadService.ListThreads": (client, asked) => page("threads", client.threads.list(asked)),
@@ -58,6 +61,16 @@ const CALLS = {
   "MemoryService.ListMemories": (client, asked) => page("memories", client.memories.list(asked)),
   "MemoryService.UpdateMemory": (client, { memoryId, ...changes }) => client.memories.update(memoryId, changes),
   "MemoryService.DeleteMemory": (client, { memoryId }) => client.memories.delete(memoryId),
+  "WebhookService.CreateWebhook": (client, asked) => client.webhooks.create(asked),
+  "WebhookService.GetWebhook": (client, { webhookId }) => client.webhooks.get(webhookId),
+  "WebhookService.ListWebhooks": (client, asked) => page("webhooks", client.webhooks.list(asked)),
+  "WebhookService.UpdateWebhook": (client, { webhookId, ...changes }) => client.webhooks.update(webhookId, changes),
+  "WebhookService.DeleteWebhook": (client, { webhookId }) => client.webhooks.delete(webhookId),
+  "WebhookService.RotateWebhookSecret": (client, { webhookId }) => client.webhooks.rotateSecret(webhookId),
+  "WebhookService.TestWebhook": (client, { webhookId }) => client.webhooks.test(webhookId),
+  "WebhookService.ListWebhookDeliveries": (client, { webhookId, ...asked }) =>
+    page("deliveries", client.webhooks.deliveries(webhookId, asked)),
+  "WebhookService.RedeliverWebhookDelivery": (client, { webhookId, deliveryId }) => client.webhooks.redeliver(webhookId, deliveryId),
   "ProjectService.GetProject": (client, { projectId }) => client.projects.get(projectId),
   "ProjectService.ListProjects": (client, asked) => page("projects", client.projects.list(asked)),
   "ProjectService.DeleteProject": (client, { projectId }) => client.projects.delete(projectId),
@@ -102,7 +115,7 @@ const CODES = {
 };
 
 /** Maps whose keys come from the caller and are not renamed. */
-const MAPS = new Set(["agentpress_tools", "agentpressTools", "headers", "arguments", "metadata"]);
+const MAPS = new Set(["agentpress_tools", "agentpressTools", "headers", "arguments", "edited_arguments", "editedArguments", "parameters", "schema", "metadata"]);
 
 function renamed(value, rename) {
   if (Array.isArray(value)) {
@@ -126,8 +139,8 @@ const snake = (key) => key.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase(
 const word = (value) =>
   String(value)
     .toLowerCase()
-    .replace(/^(run_status|message_role|mcp_transport|notice_kind|api_key_scope|memory_scope|if_busy)_/, "");
-const isEnum = (value) => /^(RUN_STATUS|MESSAGE_ROLE|MCP_TRANSPORT|API_KEY_SCOPE|MEMORY_SCOPE|IF_BUSY)_/.test(value);
+    .replace(/^(run_status|message_role|mcp_transport|notice_kind|api_key_scope|memory_scope|if_busy|input_kind|input_decision|tool_decision|webhook_delivery_status)_/, "");
+const isEnum = (value) => /^(RUN_STATUS|MESSAGE_ROLE|MCP_TRANSPORT|API_KEY_SCOPE|MEMORY_SCOPE|IF_BUSY|INPUT_KIND|INPUT_DECISION|TOOL_DECISION|WEBHOOK_DELIVERY_STATUS)_/.test(value);
 
 class Player {
   kept = {};
@@ -225,7 +238,7 @@ class Player {
       events.map((event) => event.sequence),
       events.map((_, position) => from + position + 1),
     );
-    const ends = events.filter((event) => event.type === "status" && event.status !== "running");
+    const ends = events.filter((event) => event.type === "status" && !["running", "waiting"].includes(event.status));
     assert.deepEqual(ends, events.slice(-1), "one terminal event, at the end");
     const kinds = events.map((event) => event.type);
     const seen = {

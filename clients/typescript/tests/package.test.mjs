@@ -45,7 +45,7 @@ for await (const event of run) {
       break;
     }
     case "status": {
-      const status: "unspecified" | "running" | "completed" | "failed" | "stopped" = each.status;
+      const status: "unspecified" | "running" | "waiting" | "completed" | "failed" | "stopped" = each.status;
       names.push(status);
       break;
     }
@@ -62,6 +62,8 @@ console.log(JSON.stringify({
 `;
 
 const WRONG = [
+  'client.agents.run({ prompt: "x", tools: [{ name: "x", run: "y" }] });',
+  'client.inputs.answer("x", { inputId: "y", decision: "maybe" });',
   'client.agents.create({ nmae: "x" });',
   'client.agents.create({ name: 1 });',
   'client.agents.run({ prompt: "x", ifBusy: "wait" });',
@@ -154,20 +156,36 @@ test("wrong types do not compile", LIMIT, async () => {
 test("the snippets of the README run", LIMIT, async () => {
   const readme = await readFile(join(folder, "node_modules/@runyard/client/README.md"), "utf8");
   const snippets = snippetsOf(readme, "js");
-  assert.equal(snippets.length, 2);
+  assert.equal(snippets.length, 4);
   await writeFile(join(folder, "first.mjs"), snippets[0].replace("Analyze data.csv and create visualizations", "bash: mkdir -p output; cp data.csv output/\\nsay: Here."));
   const { stdout } = await run(process.execPath, ["first.mjs"], { cwd: folder, env: await environment() });
   assert.match(stdout, /▸ bash\n/);
   assert.match(stdout, /Here\./);
   assert.match(stdout, /output\/data\.csv 27 27/);
 
-  // The second snippet handles an exceeded run limit. The plan allows one concurrent run: `busy`.
   const { token } = await server.ask({ do: "token" });
   const { Runyard } = await import(join(folder, "node_modules/@runyard/client/dist/index.js"));
   const client = new Runyard({ baseUrl: server.url, token });
-  const busy = await client.agents.run({ prompt: "sleep: 60" });
+
+  // The second snippet runs a client tool, and the third one denies the pending inputs.
+  const imports = 'import { Runyard } from "@runyard/client";\n';
   const setup = `const client = new Runyard({ baseUrl: ${JSON.stringify(server.url)}, token: ${JSON.stringify(token)} });\n`;
-  await writeFile(join(folder, "second.mjs"), snippets[1].replace("\ntry {", `\n${setup}try {`));
+  const call = 'call: weather | {\\"city\\": \\"Rome\\"}\\nsay: Sunny, I read.';
+  await writeFile(join(folder, "tools.mjs"), imports + setup + snippets[1].replace("What is the weather in Rome?", call));
+  assert.equal((await run(process.execPath, ["tools.mjs"], { cwd: folder })).stdout, "Sunny, I read.\n");
+  const asking = await client.agents.run({ prompt: 'call: weather | {"city": "Rome"}\nsay: Denied.', tools: [{ name: "weather" }] });
+  for await (const event of asking) {
+    if (event.type === "input_requested") {
+      await writeFile(join(folder, "inputs.mjs"), imports + setup + snippets[2]);
+      const { stdout: listed } = await run(process.execPath, ["inputs.mjs"], { cwd: folder });
+      assert.equal(listed, "client_tool weather { city: 'Rome' }\n");
+    }
+  }
+  assert.equal((await asking.wait()).status, "completed");
+
+  // The last snippet handles an exceeded run limit. The plan allows one concurrent run: `busy`.
+  const busy = await client.agents.run({ prompt: "sleep: 60" });
+  await writeFile(join(folder, "second.mjs"), snippets[3].replace("\ntry {", `\n${setup}try {`));
   const caught = await run(process.execPath, ["second.mjs"], { cwd: folder });
   assert.equal(caught.stdout, `1 of 1 runs: [ '${busy.threadId}' ]\n`);
   await busy.stop();

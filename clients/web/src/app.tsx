@@ -1,5 +1,5 @@
 // The frame around every screen.
-import { BookOpen, Bot, Brain, Command, LogOut, MessagesSquare, Monitor, Moon, Package, Plus, Rows3, Sun, UserRound } from "lucide";
+import { BookOpen, Bot, Brain, Command, Hand, LogOut, MessagesSquare, Monitor, Moon, Package, Plus, Rows3, Sun, UserRound, Webhook } from "lucide";
 import type { IconNode } from "lucide";
 import { lazy, Suspense } from "./parts/lazy";
 import { useComputed, useSignal } from "@preact/signals";
@@ -17,8 +17,9 @@ import { ThreadScreen } from "./screens/thread";
 import { Threads } from "./screens/threads";
 import { signOut, token } from "./session";
 import { account, isUnlimited } from "./stores/account";
-import { active, runningThreads, useActive } from "./stores/active";
+import { active, runningThreads, useActive, waitingThreads } from "./stores/active";
 import { announcement } from "./stores/announce";
+import { pendingCount } from "./stores/inputs";
 import { forgetRuns } from "./stores/live";
 import { forgetLoaded } from "./stores/loaded";
 import { type Theme, choose, theme } from "./stores/theme";
@@ -29,7 +30,9 @@ const Agents = lazy(() => import("./screens/agents").then((module) => module.Age
 const AgentScreen = lazy(() => import("./screens/agent").then((module) => module.AgentScreen));
 const Skills = lazy(() => import("./screens/skills").then((module) => module.Skills));
 const Board = lazy(() => import("./screens/board").then((module) => module.Board));
+const Waiting = lazy(() => import("./screens/waiting").then((module) => module.Waiting));
 const MemoryScreen = lazy(() => import("./screens/memory").then((module) => module.MemoryScreen));
+const Webhooks = lazy(() => import("./screens/webhooks").then((module) => module.Webhooks));
 const Account = lazy(() => import("./screens/account").then((module) => module.Account));
 
 /** The sign-in form, or the frame with the current screen. */
@@ -106,6 +109,8 @@ function Screen({ where }: { where: Place }) {
       return <ThreadScreen key={where.threadId} threadId={where.threadId} />;
     case "runs":
       return <Suspense of={Board} fallback={waiting} properties={{}} />;
+    case "waiting":
+      return <Suspense of={Waiting} fallback={waiting} properties={{}} />;
     case "agents":
       return <Suspense of={Agents} fallback={waiting} properties={{}} />;
     case "agent":
@@ -116,6 +121,8 @@ function Screen({ where }: { where: Place }) {
       return <Suspense of={Skills} fallback={waiting} properties={{}} />;
     case "memory":
       return <Suspense of={MemoryScreen} fallback={waiting} properties={{}} />;
+    case "webhooks":
+      return <Suspense of={Webhooks} fallback={waiting} properties={{}} />;
     case "account":
       return <Suspense of={Account} fallback={waiting} properties={{}} />;
     case "missing":
@@ -141,17 +148,21 @@ const ENTRIES: Entry[] = [
   { to: "/", label: "New run", icon: Plus, screens: ["home"] },
   { to: "/threads", label: "Threads", icon: MessagesSquare, screens: ["threads", "thread"] },
   { to: "/runs", label: "Runs", icon: Rows3, screens: ["runs"] },
+  { to: "/waiting", label: "Waiting for you", icon: Hand, screens: ["waiting"] },
   { to: "/agents", label: "Agents", icon: Bot, screens: ["agents", "agent"] },
   { to: "/skills", label: "Skills", icon: Package, screens: ["skills"] },
   { to: "/memory", label: "Memory", icon: Brain, screens: ["memory"] },
+  { to: "/webhooks", label: "Webhooks", icon: Webhook, screens: ["webhooks"] },
   { to: "/account", label: "Account", icon: UserRound, screens: ["account"] },
 ];
 
-function Links({ where }: { where: Place }) {
+/** The bottom bar of a phone has no room for the pending inputs, so the header links to them. */
+function Links({ where, isBar = false }: { where: Place; isBar?: boolean }) {
   const running = active.value?.length ?? 0;
+  const inputs = pendingCount.value;
   return (
     <ul>
-      {ENTRIES.map((entry) => (
+      {ENTRIES.filter((entry) => !isBar || entry.to !== "/waiting").map((entry) => (
         <li key={entry.to}>
           <a href={`#${entry.to}`} class="nav-link" aria-current={entry.screens.includes(where.screen) ? "page" : undefined}>
             <Icon of={entry.icon} size={19} />
@@ -160,6 +171,12 @@ function Links({ where }: { where: Place }) {
               <span class="badge badge-live">
                 {running}
                 <span class="unseen"> running</span>
+              </span>
+            )}
+            {entry.to === "/waiting" && inputs > 0 && (
+              <span class="badge badge-asks">
+                {inputs}
+                <span class="unseen"> pending</span>
               </span>
             )}
           </a>
@@ -192,6 +209,11 @@ function Side({ where, onPalette }: { where: Place; onPalette: () => void }) {
             {recent.value.map((thread) => (
               <li key={thread.threadId}>
                 <a href={`#/threads/${thread.threadId}`} class="side-thread" aria-current={thread.threadId === here ? "page" : undefined}>
+                  {waitingThreads.value.has(thread.threadId) && (
+                    <span class="side-asks" role="img" aria-label="Waiting for you:">
+                      <Icon of={Hand} size={14} />
+                    </span>
+                  )}
                   {runningThreads.value.has(thread.threadId) && <span class="pulse" role="img" aria-label="Running:" />}
                   <span>{thread.name || "Untitled"}</span>
                 </a>
@@ -215,6 +237,12 @@ function Side({ where, onPalette }: { where: Place; onPalette: () => void }) {
           </a>
         )}
         <div class="side-tools">
+          {pendingCount.value > 0 && (
+            <a class="side-waiting" href="#/waiting" aria-label={`Waiting for you, ${pendingCount.value} pending`}>
+              <Icon of={Hand} size={17} />
+              <span class="badge badge-asks">{pendingCount.value}</span>
+            </a>
+          )}
           <ThemeSwitch />
           <a class="button-icon side-docs" href="/docs" aria-label="API reference" title="API reference">
             <Icon of={BookOpen} size={17} />
@@ -254,7 +282,7 @@ function ThemeSwitch() {
 function Tabs({ where }: { where: Place }) {
   return (
     <nav class="tabs" aria-label="Main (bottom bar)">
-      <Links where={where} />
+      <Links where={where} isBar />
     </nav>
   );
 }

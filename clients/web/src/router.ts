@@ -6,10 +6,12 @@ export type Place =
   | { screen: "threads" }
   | { screen: "thread"; threadId: string }
   | { screen: "runs" }
+  | { screen: "waiting" }
   | { screen: "agents" }
   | { screen: "agent"; agentId: string | null; tab: "settings" | "versions" }
   | { screen: "skills" }
   | { screen: "memory" }
+  | { screen: "webhooks" }
   | { screen: "account" }
   | { screen: "missing" };
 
@@ -29,6 +31,9 @@ export function parse(text: string): Place {
     case "runs":
       if (second !== undefined) break;
       return { screen: "runs" };
+    case "waiting":
+      if (second !== undefined) break;
+      return { screen: "waiting" };
     case "agents":
       if (second === undefined) return { screen: "agents" };
       if (third !== undefined && third !== "versions") break;
@@ -43,6 +48,9 @@ export function parse(text: string): Place {
     case "memory":
       if (second !== undefined) break;
       return { screen: "memory" };
+    case "webhooks":
+      if (second !== undefined) break;
+      return { screen: "webhooks" };
     case "account":
       if (second !== undefined) break;
       return { screen: "account" };

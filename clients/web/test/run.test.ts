@@ -101,10 +101,10 @@ test("unchanged steps stay the same objects", () => {
   assert.equal(after.steps[4], before.steps[4]);
 });
 
-test("a run is waiting until its first output, and running again after a lost worker", () => {
-  const waiting = advance(emptyView(RUN), WHOLE.slice(0, 1));
-  assert.equal(waiting.state, "waiting");
-  assert.equal(advance(waiting, WHOLE.slice(1, 3)).state, "running");
+test("a run is queued until its first output, and running again after a lost worker", () => {
+  const queued = advance(emptyView(RUN), WHOLE.slice(0, 1));
+  assert.equal(queued.state, "queued");
+  assert.equal(advance(queued, WHOLE.slice(1, 3)).state, "running");
   const list = events(
     { type: "status", status: "running" },
     { type: "message_delta", messageId: "m1", text: "x" },

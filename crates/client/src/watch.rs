@@ -100,7 +100,7 @@ pub fn is_terminal(event: &RunEvent) -> bool {
     match &event.event {
         Some(Event::Status(changed)) => match changed.status() {
             RunStatus::Completed | RunStatus::Failed | RunStatus::Stopped => true,
-            RunStatus::Running | RunStatus::Unspecified => false,
+            RunStatus::Running | RunStatus::Waiting | RunStatus::Unspecified => false,
         },
         _ => false,
     }

@@ -96,6 +96,12 @@ codes! {
     AccountNotFound = "ACCOUNT_NOT_FOUND" => Missing,
     /// The memory does not exist.
     MemoryNotFound = "MEMORY_NOT_FOUND" => Missing,
+    /// The input does not exist, or belongs to another account or run.
+    InputNotFound = "INPUT_NOT_FOUND" => Missing,
+    /// The webhook does not exist.
+    WebhookNotFound = "WEBHOOK_NOT_FOUND" => Missing,
+    /// The webhook does not have this delivery.
+    WebhookDeliveryNotFound = "WEBHOOK_DELIVERY_NOT_FOUND" => Missing,
     /// The API key does not exist.
     ApiKeyNotFound = "API_KEY_NOT_FOUND" => Missing,
     /// No method has this path.
@@ -108,6 +114,8 @@ codes! {
     UploadIncomplete = "UPLOAD_INCOMPLETE" => Conflicting,
     /// The agent or the account has the maximum number of memories; delete memories before you create others.
     MemoryLimitExceeded = "MEMORY_LIMIT_EXCEEDED" => Conflicting,
+    /// The account has the maximum number of webhooks; delete webhooks before you create others.
+    WebhookLimitExceeded = "WEBHOOK_LIMIT_EXCEEDED" => Conflicting,
     /// The resource is in use, or its state does not allow the operation.
     Conflict = "CONFLICT" => Conflicting,
     /// Another request changed the same data first; retry.

@@ -21,6 +21,41 @@ pub fn parse_object(text: &str) -> Option<Struct> {
     object(&serde_json::from_str(text).ok()?)
 }
 
+/// Converts a Struct to a JSON object. A Struct stores every number as a double; whole numbers become JSON integers.
+pub fn to_json(object: &Struct) -> Json {
+    let fields = object.fields.iter();
+    Json::Object(
+        fields
+            .map(|(name, value)| (name.clone(), value_to_json(value)))
+            .collect(),
+    )
+}
+
+fn value_to_json(value: &Value) -> Json {
+    match &value.kind {
+        None | Some(Kind::NullValue(_)) => Json::Null,
+        Some(Kind::BoolValue(truth)) => Json::Bool(*truth),
+        Some(Kind::NumberValue(number)) => number_to_json(*number),
+        Some(Kind::StringValue(text)) => Json::String(text.clone()),
+        Some(Kind::ListValue(list)) => Json::Array(list.values.iter().map(value_to_json).collect()),
+        Some(Kind::StructValue(object)) => to_json(object),
+    }
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "the number is whole and within the range"
+)]
+fn number_to_json(number: f64) -> Json {
+    /// 2^53: up to this number, a double represents every whole number.
+    const LARGEST: f64 = 9_007_199_254_740_992.0;
+    if number.fract() == 0.0 && number.abs() <= LARGEST {
+        Json::from(number as i64)
+    } else {
+        Json::from(number)
+    }
+}
+
 /// Replaces NUL characters with U+FFFD.
 pub fn without_nul(text: &str) -> String {
     text.replace('\0', "\u{fffd}")

@@ -14,6 +14,8 @@ pub(super) struct Meter {
     max_steps: u32,
     max_tokens: u64,
     deadline: Instant,
+    own_steps: Option<u32>,
+    is_own_time: bool,
     steps: u32,
     tokens: u64,
 }
@@ -30,6 +32,8 @@ impl Meter {
             max_steps: budget.max_steps,
             max_tokens: budget.max_tokens,
             deadline,
+            own_steps: budget.own_steps,
+            is_own_time: budget.is_own_time,
             steps: steps_done,
             tokens: tokens_used,
         }
@@ -37,6 +41,16 @@ impl Meter {
 
     pub(super) fn deadline(&self) -> Instant {
         self.deadline
+    }
+
+    /// True if the request set the time limit.
+    pub(super) fn is_own_time(&self) -> bool {
+        self.is_own_time
+    }
+
+    /// True if the run has made all model calls that its request allows.
+    pub(super) fn has_spent_own_steps(&self) -> bool {
+        self.own_steps.is_some_and(|own| self.steps >= own)
     }
 
     pub(super) fn has_steps(&self) -> bool {

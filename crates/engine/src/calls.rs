@@ -22,7 +22,6 @@ use runyard_contract::{
     structs::without_nul,
     v1::{NoticeKind, ToolOutput, run_event::Event},
 };
-use serde_json::Value;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -30,6 +29,7 @@ use super::{Outcome, Recorded, SandboxSource, Sink, record};
 use crate::{
     documents::RecentDocuments,
     error::Error,
+    inputs::WaitingCall,
     llm::{ChatMessage, ToolRequest},
     tools::{OutputSink, ToolAnswer, ToolContext, ToolFailure, Toolbox, background::Background, excerpt::excerpt},
 };
@@ -61,6 +61,8 @@ pub(super) enum WorkEnd {
     ToolsEnded(String),
     /// A tool failed with an error that ends the run.
     Fatal(Error),
+    /// Calls need inputs. These calls and all later ones have no results yet.
+    Waits(Vec<WaitingCall>),
     /// The run reached its time limit.
     TimedOut,
     Stopped,
@@ -95,6 +97,10 @@ impl CallRunner<'_> {
         let mut rest = VecDeque::from(calls);
         let mut worked = Worked::default();
         while worked.end.is_none() && !rest.is_empty() {
+            if rest.front().is_some_and(Planned::asks) {
+                worked.end = Some(WorkEnd::Waits(rest.into_iter().filter_map(waiting).collect()));
+                return Ok(worked);
+            }
             let group = self.next_group(&mut rest);
             self.run_group(group, failures, &mut worked).await?;
         }
@@ -107,6 +113,7 @@ impl CallRunner<'_> {
                 );
                 ("not run: you can no longer call tools", Some(notice))
             }
+            WorkEnd::Waits(_) => return Ok(worked),
             WorkEnd::Fatal(_) => ("not run: an earlier call ended the run", None),
             WorkEnd::TimedOut => ("not run: the run's time limit was reached", None),
             WorkEnd::Stopped => ("not run: the run was stopped", None),
@@ -118,7 +125,10 @@ impl CallRunner<'_> {
 
     /// Removes the next group of calls from `rest`: the leading read-only calls or, if there are none, one call.
     fn next_group(&self, rest: &mut VecDeque<Planned>) -> Vec<Planned> {
-        let looking = rest.iter().take_while(|call| !self.may_change(call)).count();
+        let looking = rest
+            .iter()
+            .take_while(|call| !self.may_change(call) && !call.asks())
+            .count();
         rest.drain(..looking.max(1)).collect()
     }
 
@@ -160,13 +170,8 @@ impl CallRunner<'_> {
             }
         }
         let lost = waiting.into_iter().map(|request| {
-            let call = Planned {
-                request,
-                arguments: Value::Null,
-                plan: Decision::Refused(String::new()),
-            };
             Done::told(
-                call,
+                Planned::told(request, String::new()),
                 "stopped: the tool did not end in time, so its outcome is unknown".to_owned(),
             )
         });
@@ -198,6 +203,16 @@ impl CallRunner<'_> {
     async fn perform(&self, mut call: Planned, cancel: CancellationToken) -> Done {
         match &mut call.plan {
             Decision::Run => {}
+            Decision::Answered(answer) => {
+                let answer = bounded(answer);
+                return Done {
+                    call,
+                    answer,
+                    took: Duration::ZERO,
+                    fatal: None,
+                };
+            }
+            Decision::Ask(_) => return Done::told(call, "not run: the call needs an input".to_owned()),
             Decision::Invalid(told) | Decision::Refused(told) => {
                 let told = told.clone();
                 return Done::told(call, told);
@@ -232,9 +247,13 @@ impl CallRunner<'_> {
                 )
             }
         };
+        let mut answer = bounded(&answer);
+        if let Some(remark) = &call.remark {
+            answer.text = format!("{remark}\n\n{}", answer.text);
+        }
         Done {
             call,
-            answer: bounded(&answer),
+            answer,
             took: started.elapsed(),
             fatal,
         }
@@ -302,6 +321,16 @@ impl Done {
             fatal: None,
         }
     }
+}
+
+fn waiting(call: Planned) -> Option<WaitingCall> {
+    let Decision::Ask(ask) = call.plan else { return None };
+    Some(WaitingCall {
+        tool_call_id: call.request.id,
+        name: call.request.name,
+        arguments: call.arguments,
+        ask,
+    })
 }
 
 fn bounded(answer: &ToolAnswer) -> ToolAnswer {

@@ -20,6 +20,7 @@ mod error;
 pub mod history;
 mod id;
 pub mod images;
+pub mod inputs;
 pub mod llm;
 pub mod prompt;
 mod record;
@@ -36,6 +37,7 @@ use uuid::Uuid;
 
 pub use config::Config;
 pub use error::{Error, Result};
+use inputs::{CallAnswer, WaitingCall};
 use llm::{ChatMessage, ReasoningEffort, ToolRequest};
 use tools::Toolbox;
 pub use turn::run;
@@ -80,7 +82,11 @@ pub const RUN_TIMEOUT: &str = "RUN_TIMEOUT";
 /// The run used [`Budget::max_tokens`] tokens or more and needed another model call.
 pub const TOKEN_BUDGET_EXHAUSTED: &str = "TOKEN_BUDGET_EXHAUSTED";
 
-/// Error codes that the engine sets on failed runs, each with its description for the documentation.
+/// An input of the run expired, and the agent's settings say that the run then fails. The service sets this
+/// code.
+pub const INPUT_EXPIRED: &str = "INPUT_EXPIRED";
+
+/// Error codes of failed runs that are not error codes of the API, each with its description for the documentation.
 pub const CODES: &[(&str, &str)] = &[
     (
         MODEL_CREDENTIALS_REFUSED,
@@ -120,6 +126,10 @@ pub const CODES: &[(&str, &str)] = &[
     ),
     (RUN_TIMEOUT, "The run exceeded its time limit."),
     (TOKEN_BUDGET_EXHAUSTED, "The run exceeded its token budget."),
+    (
+        INPUT_EXPIRED,
+        "No answer to an input arrived in time, and the agent's settings say that the run then fails.",
+    ),
 ];
 
 /// Input of [`run`].
@@ -142,6 +152,8 @@ pub struct Job {
     pub budget: Budget,
     /// Tool calls of the last assistant message. The previous worker stopped before it finished these calls.
     pub interrupted: Vec<ToolRequest>,
+    /// Answers to the inputs that calls in `interrupted` needed.
+    pub answers: Vec<CallAnswer>,
     /// Number of model calls that earlier workers made for this run; 0 for a new run.
     pub steps_done: u32,
     /// Tokens used by the model calls in `steps_done`.
@@ -171,6 +183,10 @@ pub struct Budget {
     pub max_tokens: u64,
     /// Maximum number of read-only tool calls that run in parallel.
     pub max_parallel_calls: usize,
+    /// Maximum number of model calls that the request allows. The run then ends with [`Outcome::BudgetSpent`].
+    pub own_steps: Option<u32>,
+    /// True if the request set `max_duration`. The run then ends with [`Outcome::BudgetSpent`], and does not fail.
+    pub is_own_time: bool,
 }
 
 /// Receives and stores the events of a run.
@@ -192,12 +208,19 @@ pub trait Sink: Send + Sync {
     /// run commits the events. `leave` and `record` keep the order of events.
     fn leave(&self, events: Vec<Recorded>);
 
+    /// Records that the run continues with the answers in [`Job::answers`], and returns after the commit. If this worker
+    /// stops later, the next worker knows that an approved call may have started.
+    ///
+    /// # Errors
+    /// As for [`Sink::record`].
+    async fn consume_answers(&self) -> Result<()>;
+
     /// Reserves credits for a model call with about `input_tokens` input tokens. Returns the allowed output tokens,
-    /// up to `max_output_tokens`.
+    /// up to `max_output_tokens`, or `None` if the budget of the request does not cover the call.
     ///
     /// # Errors
     /// `INSUFFICIENT_CREDITS` fails the run. After any other error, the engine returns [`Outcome::Abandoned`].
-    async fn reserve(&self, input_tokens: u64, max_output_tokens: u32) -> Result<u32>;
+    async fn reserve(&self, input_tokens: u64, max_output_tokens: u32) -> Result<Option<u32>>;
 }
 
 /// An event to record, and the thread message to store with it.
@@ -232,6 +255,10 @@ pub enum Outcome {
         /// Error text for the user.
         message: String,
     },
+    /// Tool calls need inputs. The caller stores the requests, and calls [`run`] again when all are answered.
+    Waiting(Vec<WaitingCall>),
+    /// The run has used up the budget of its request: [`Budget::own_steps`], its time, or its credits.
+    BudgetSpent,
     /// The caller of [`run`] cancelled the token.
     Stopped,
     /// The sink failed. This worker must not write anything more about the run.

@@ -25,10 +25,10 @@ use runyard_sandbox::Sandbox;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
-use crate::{SandboxSource, documents::RecentDocuments, error::Error, images::Image, llm::ToolSpec};
+use crate::{SandboxSource, documents::RecentDocuments, error::Error, images::Image, inputs::Ask, llm::ToolSpec};
 
 use background::Background;
-pub use toolbox::{Toolbox, built_in, core, leader, none};
+pub use toolbox::{Guard, Toolbox, built_in, core, leader, none};
 
 /// Effect of a tool on the workspace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,6 +107,17 @@ pub enum ToolFailure {
     Fatal(Error),
 }
 
+/// Whether a call may run at once.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Gate {
+    /// The call runs at once.
+    Open,
+    /// The run first waits for an input.
+    Ask(Ask),
+    /// The call is refused. The text tells the model why.
+    Closed(String),
+}
+
 /// A tool that the model can call.
 #[async_trait]
 pub trait Tool: Send + Sync {
@@ -115,6 +126,11 @@ pub trait Tool: Send + Sync {
 
     /// Returns the tool's effect, which does not depend on the arguments.
     fn effect(&self) -> Effect;
+
+    /// Decides whether a call may run. The arguments match the schema.
+    fn gate(&self, _arguments: &Value) -> Gate {
+        Gate::Open
+    }
 
     /// Runs the tool. The arguments match the schema.
     async fn call(&self, arguments: Value, context: &ToolContext) -> Result<ToolAnswer, ToolFailure>;

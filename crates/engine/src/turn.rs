@@ -20,6 +20,7 @@ use super::{
     calls::{CallRunner, Decision, Failures, Planned, WorkEnd},
     compact::estimate_all,
     history::{INTERRUPTED, is_note, mend, note},
+    inputs::CallAnswer,
     record,
 };
 use crate::{
@@ -53,6 +54,7 @@ struct RunLoop<'a> {
     specs: Vec<ToolSpec>,
     messages: Vec<ChatMessage>,
     interrupted: Vec<ToolRequest>,
+    answers: Vec<CallAnswer>,
     ids: HashSet<String>,
     meter: Meter,
     failures: Failures,
@@ -103,6 +105,7 @@ impl<'a> RunLoop<'a> {
             ids: call_ids(&job.history),
             messages: job.history,
             interrupted: job.interrupted,
+            answers: job.answers,
             meter,
             failures: Failures::default(),
             note,
@@ -138,8 +141,9 @@ impl<'a> RunLoop<'a> {
         }
     }
 
-    /// Handles the calls that the previous worker did not finish. Read-only calls run again. Other calls get a result
-    /// that explains the interruption.
+    /// Handles the calls that the previous worker did not finish. Calls whose inputs were answered continue. Of the
+    /// others, read-only calls run again, and calls that may have changed something get a result that explains the
+    /// interruption.
     async fn settle_interrupted(&mut self) -> Result<(), Outcome> {
         let answered: HashSet<&str> = self
             .messages
@@ -155,15 +159,27 @@ impl<'a> RunLoop<'a> {
             .filter(|call| !answered.contains(call.id.as_str()))
             .cloned()
             .collect();
-        let planned = open.into_iter().map(|request| {
-            let mut call = self.bench.plan(ReceivedCall { request, refusal: None });
-            if self.bench.may_change(&call) {
-                call.plan = Decision::Refused(INTERRUPTED.to_owned());
-            }
-            call
-        });
-        let planned = planned.collect();
-        self.work(planned).await
+        if self.answers.iter().any(|answer| !answer.is_consumed) {
+            self.sink.consume_answers().await.map_err(Outcome::Abandoned)?;
+        }
+        let planned = open.into_iter().enumerate();
+        let planned = planned.map(|(position, request)| self.resume(request, position == 0));
+        self.work(planned.collect()).await
+    }
+
+    /// Plans a call without a result. Calls that may change something run one at a time, so a call after the first
+    /// call without a result has not started.
+    fn resume(&self, request: ToolRequest, is_first: bool) -> Planned {
+        let answer = self.answers.iter().find(|answer| answer.tool_call_id == request.id);
+        let mut call = self.bench.plan(ReceivedCall { request, refusal: None });
+        if let Some(answer) = answer {
+            return answer.apply(call, is_first, |call| self.bench.may_change(call));
+        }
+        let may_have_started = is_first || self.answers.is_empty();
+        if may_have_started && self.bench.may_change(&call) {
+            call.plan = Decision::Refused(INTERRUPTED.to_owned());
+        }
+        call
     }
 
     /// Ends the run if it was cancelled or has used its tokens. If no steps are left, makes the next answer the last
@@ -171,6 +187,11 @@ impl<'a> RunLoop<'a> {
     async fn check_budget(&mut self) -> Result<(), Outcome> {
         if self.cancel.is_cancelled() {
             return Err(Outcome::Stopped);
+        }
+        if self.meter.has_spent_own_steps() {
+            return Err(self
+                .budget_is_spent("The run has made all model calls of its budget.")
+                .await?);
         }
         if self.meter.tokens_left() == 0 {
             self.record(vec![record::notice(
@@ -248,13 +269,23 @@ impl<'a> RunLoop<'a> {
     /// `max_output_tokens`.
     async fn reserve(&self, max_output_tokens: u32) -> Result<u32, Outcome> {
         let input_tokens = self.fixed_tokens().saturating_add(estimate_all(&self.messages));
-        self.sink
-            .reserve(input_tokens, max_output_tokens)
-            .await
-            .map_err(|error| match error.code() {
-                Code::InsufficientCredits => failed(error.code().as_str(), error.message()),
-                _ => Outcome::Abandoned(error),
-            })
+        let reserved = self.sink.reserve(input_tokens, max_output_tokens).await;
+        match reserved {
+            Ok(Some(allowed)) => Ok(allowed),
+            Ok(None) => Err(self
+                .budget_is_spent("The run has used the credits of its budget.")
+                .await?),
+            Err(error) if error.code() == Code::InsufficientCredits => {
+                Err(failed(error.code().as_str(), error.message()))
+            }
+            Err(error) => Err(Outcome::Abandoned(error)),
+        }
+    }
+
+    async fn budget_is_spent(&self, message: &str) -> Result<Outcome, Outcome> {
+        self.record(vec![record::notice(NoticeKind::BudgetExhausted, message)])
+            .await?;
+        Ok(Outcome::BudgetSpent)
     }
 
     async fn work(&mut self, calls: Vec<Planned>) -> Result<(), Outcome> {
@@ -271,6 +302,7 @@ impl<'a> RunLoop<'a> {
                 tracing::warn!(%error, "a fatal tool error ended the run");
                 Err(failed(error.code().as_str(), error.message()))
             }
+            Some(WorkEnd::Waits(calls)) => Err(Outcome::Waiting(calls)),
             Some(WorkEnd::Stopped) => Err(Outcome::Stopped),
             Some(WorkEnd::TimedOut) => Err(self.time_is_up(Vec::new()).await?),
         }
@@ -282,6 +314,9 @@ impl<'a> RunLoop<'a> {
             "The run's time limit was reached.",
         ));
         self.record(events).await?;
+        if self.meter.is_own_time() {
+            return Ok(Outcome::BudgetSpent);
+        }
         Ok(failed(
             RUN_TIMEOUT,
             "the run exceeded its time limit; start another run in this thread to continue",

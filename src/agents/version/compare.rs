@@ -42,7 +42,7 @@ fn masked(mut content: Content) -> Content {
     content
 }
 
-fn fields(content: &Content) -> Result<[(&'static str, Value); 7]> {
+fn fields(content: &Content) -> Result<[(&'static str, Value); 8]> {
     Ok([
         ("system_prompt", json(&content.system_prompt)?),
         ("model", json(&content.model)?),
@@ -51,5 +51,6 @@ fn fields(content: &Content) -> Result<[(&'static str, Value); 7]> {
         ("agentpress_tools", json(&content.tools)?),
         ("skills", json(&content.skills)?),
         ("memory", json(&content.memory)?),
+        ("approvals", json(&content.approvals)?),
     ])
 }

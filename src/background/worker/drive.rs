@@ -13,12 +13,15 @@ use uuid::Uuid;
 
 use super::{Tokens, job, sink::JournalSink};
 use crate::{
+    accounts::Scope,
+    agents,
     app::App,
-    engine::{self, Job, Outcome},
+    engine::{self, Job, Outcome, inputs::WaitingCall},
     error::{Code, Error, Result},
     runs::{
-        Run, RunLog, Status,
+        Run, RunLog, StopReason,
         claim::{self, Claimed},
+        inputs,
         journal::RunEnd,
         report,
     },
@@ -65,11 +68,7 @@ async fn attempt(app: &App, claimed: &Claimed, tokens: &Tokens) -> Result<()> {
         (tokens.stop.clone(), tokens.lost.clone()),
     );
     if run.stop_requested {
-        let ending = RunEnd {
-            status: Status::Stopped,
-            error: None,
-        };
-        return finish(app, run, &log, ending).await;
+        return finish(app, run, &log, RunEnd::stopped(StopReason::Requested)).await;
     }
     let work = AssertUnwindSafe(execute(app, claimed, &log, tokens)).catch_unwind();
     let outcome = work.await.unwrap_or_else(|_| {
@@ -83,29 +82,18 @@ async fn attempt(app: &App, claimed: &Claimed, tokens: &Tokens) -> Result<()> {
         return Err(Error::new(Code::Contended, "another worker owns the run"));
     }
     let ending = match outcome {
-        Ok(Outcome::Completed) => RunEnd {
-            status: Status::Completed,
-            error: None,
-        },
-        Ok(Outcome::Stopped) => RunEnd {
-            status: Status::Stopped,
-            error: None,
-        },
-        Ok(Outcome::Failed { code, message }) => RunEnd {
-            status: Status::Failed,
-            error: Some((code, message)),
-        },
+        Ok(Outcome::Completed) => RunEnd::completed(),
+        Ok(Outcome::Stopped) => RunEnd::stopped(StopReason::Requested),
+        Ok(Outcome::BudgetSpent) => RunEnd::stopped(StopReason::Budget),
+        Ok(Outcome::Waiting(calls)) => return wait(app, run, &log, calls, tokens).await,
+        Ok(Outcome::Failed { code, message }) => RunEnd::failed(code, message),
         Ok(Outcome::Abandoned(fault)) => {
             tokens.lost.cancel();
             return Err(fault.into());
         }
         Err(fault) => {
             error!(error = %fault, "could not run the engine");
-            let error = (fault.code().as_str().to_owned(), fault.message().to_owned());
-            RunEnd {
-                status: Status::Failed,
-                error: Some(error),
-            }
+            RunEnd::failed(fault.code().as_str().to_owned(), fault.message().to_owned())
         }
     };
     let finished = finish(app, run, &log, ending).await;
@@ -113,6 +101,25 @@ async fn attempt(app: &App, claimed: &Claimed, tokens: &Tokens) -> Result<()> {
         tokens.lost.cancel();
     }
     finished
+}
+
+/// Makes the run wait for inputs. The commit releases the lease.
+async fn wait(app: &App, run: &Run, log: &Arc<RunLog>, calls: Vec<WaitingCall>, tokens: &Tokens) -> Result<()> {
+    let scope = Scope::account(run.account_id);
+    let agent = agents::version::instructions(app.db.read(), scope, run.agent_version_id).await?;
+    let waiting = log
+        .wait(inputs::requested(&app.clock, run, &agent.approvals, calls))
+        .await;
+    if waiting.is_err() {
+        tokens.lost.cancel();
+    } else {
+        report::waits(run);
+    }
+    // If a stop was requested in the meantime, the run does not wait, and a worker must claim it to end it.
+    if tokens.stop.is_cancelled() {
+        app.wake.run_queued();
+    }
+    waiting
 }
 
 async fn finish(app: &App, run: &Run, log: &Arc<RunLog>, ending: RunEnd) -> Result<()> {
@@ -164,12 +171,12 @@ async fn prepare(
 ) -> Result<(Job, Arc<JournalSink>)> {
     let run = &claimed.run;
     let model = app.models.load(&run.model_used)?;
-    announce(app, run, log);
+    announce(app, run, log).await?;
     let job = job::assemble(app, claimed, model, log, stop).await?;
-    Ok((job, Arc::new(JournalSink::new(app, run, Arc::clone(log), model))))
+    Ok((job, Arc::new(JournalSink::new(app, run, Arc::clone(log), model)?)))
 }
 
-fn announce(app: &App, run: &Run, log: &Arc<RunLog>) {
+async fn announce(app: &App, run: &Run, log: &Arc<RunLog>) -> Result<()> {
     let notice = |kind: NoticeKind, message: &str| {
         log.say(Event::Notice(Notice {
             kind: kind.into(),
@@ -177,14 +184,18 @@ fn announce(app: &App, run: &Run, log: &Arc<RunLog>) {
         }));
     };
     if run.lease_epoch > 1 {
-        notice(
-            NoticeKind::Resumed,
-            "The run was resumed after its previous worker stopped.",
-        );
+        let scope = Scope::account(run.account_id);
+        if !inputs::answers::are_new(app.db.read(), scope, run.id).await? {
+            notice(
+                NoticeKind::Resumed,
+                "The run was resumed after its previous worker stopped.",
+            );
+        }
     } else if app.llm.is_demo(&run.model_used) {
         notice(
             NoticeKind::DemoModel,
             "No model provider is configured for this model, so the built-in demo model answers. It follows fixed rules.",
         );
     }
+    Ok(())
 }

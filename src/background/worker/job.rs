@@ -21,11 +21,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     documents, images,
-    tools::{Extra, mcp, memory, notify, skills, web},
+    tools::{Extra, approvals, ask, client, mcp, memory, notify, skills, web},
 };
 use crate::{
     accounts::Scope,
-    agents::{self, tools::Access},
+    agents::{self, approvals::Approvals, tools::Access},
     app::App,
     config::{Model, VisionSettings},
     egress::Egress,
@@ -33,7 +33,12 @@ use crate::{
     error::Result,
     llm::{Llm, ReasoningEffort},
     projects::OnDemand,
-    runs::{RunLog, budget, claim::Claimed},
+    runs::{
+        RunLog, budget,
+        claim::Claimed,
+        inputs::{self, answers},
+        options::RunOptions,
+    },
     threads::history,
     tools::{self, Toolbox},
     uploads::place,
@@ -70,10 +75,22 @@ pub(super) async fn assemble(
     images::show(&workplace, &mut past, vision).await;
     memory::add(app, run, &agent, access, &past.messages, log, &mut extra).await?;
     web::add(app, run, access, &mut extra);
+    ask::add(access, &mut extra);
     if mode.allows_servers() {
         mcp::add(app, run, &agent, &workplace, log, &mut extra).await;
     }
-    let tools = RunTools::of(app, access, extra).await?;
+    let options = RunOptions::of(run)?;
+    let tools = RunTools::of(app, access, extra, &options, &agent.approvals).await?;
+    let allowances = if agent.approvals.rules.is_empty() {
+        Vec::new()
+    } else {
+        inputs::allowances(db, scope, run.thread_id).await?
+    };
+    let answers = if past.interrupted.is_empty() {
+        Vec::new()
+    } else {
+        answers::of_calls(db, scope, run.id).await?
+    };
     let budget = budget::of(app, run, mode, claimed.fresh.as_ref()).await?;
     let prompt = Prompt {
         agent: agent.system_prompt.as_deref(),
@@ -88,10 +105,11 @@ pub(super) async fn assemble(
         reasoning_effort: run.reasoning_effort.as_deref().and_then(ReasoningEffort::find),
         system_prompt: prompt.assemble(),
         history: past.messages,
-        tools: tools.toolbox,
+        tools: approvals::guard(tools.toolbox, agent.approvals, allowances),
         workplace,
         budget,
         interrupted: past.interrupted,
+        answers,
         steps_done: u32::try_from(run.steps).unwrap_or_default(),
         tokens_used: (run.input_tokens + run.output_tokens).unsigned_abs(),
     })
@@ -133,7 +151,13 @@ struct RunTools {
 }
 
 impl RunTools {
-    async fn of(app: &App, access: Access<'_>, mut extra: Extra) -> Result<Self> {
+    async fn of(
+        app: &App,
+        access: Access<'_>,
+        mut extra: Extra,
+        options: &RunOptions,
+        approvals: &Approvals,
+    ) -> Result<Self> {
         extra.sections.push(access.mode.prompt.clone());
         let sandbox = if access.allows_sandbox() {
             Some(app.sandboxes.describe_for_model().await)
@@ -141,7 +165,12 @@ impl RunTools {
             None
         };
         Ok(Self {
-            toolbox: Toolbox::for_run(tools::built_in(), extra.tools)?.only(|name| access.allows(name)),
+            // Every mode allows the tools of the client, because they need no sandbox and the request names them.
+            toolbox: Toolbox::for_run(
+                Toolbox::for_run(tools::built_in(), extra.tools)?
+                    .only(|name| access.allows(name) && !approvals.removes(name)),
+                client::tools(options),
+            )?,
             sandbox,
             sections: extra.sections,
         })

@@ -13,13 +13,14 @@ use crate::{
     app::App,
     config::Model,
     engine::{self, Recorded, Sink, StoredMessage},
-    error::{Code, Error},
+    error::{Code, Error, Result},
     ledger::{self, Billing, Charge},
     llm::{ChatMessage, TokenUsage},
     runs::{
         Run, RunLog,
         journal::{Entry, Spent},
-        reserve::{CallEstimate, reserve},
+        options::RunOptions,
+        reserve::{CallEstimate, affordable, reserve},
     },
     telemetry,
     threads::{Attachment, NewMessage, messages::StoredCall},
@@ -37,6 +38,8 @@ pub(super) struct JournalSink {
     provider: String,
     /// Number of the run's model calls, including those of earlier workers.
     steps: AtomicI32,
+    /// Budget of the request, in millionths of a credit.
+    max_microcredits: Option<i64>,
     /// Millionths of a credit reserved for the next model call.
     held: AtomicI64,
     /// Number of tool calls that this sink has recorded and whose results it has not recorded yet.
@@ -44,8 +47,9 @@ pub(super) struct JournalSink {
 }
 
 impl JournalSink {
-    pub(super) fn new(app: &App, run: &Run, log: Arc<RunLog>, model: &Model) -> Self {
-        Self {
+    pub(super) fn new(app: &App, run: &Run, log: Arc<RunLog>, model: &Model) -> Result<Self> {
+        let options = RunOptions::of(run)?;
+        Ok(Self {
             app: app.clone(),
             log,
             billing: Billing::of(app, model),
@@ -53,8 +57,9 @@ impl JournalSink {
             steps: AtomicI32::new(run.steps),
             held: AtomicI64::new(run.held_microcredits),
             open_calls: watch::Sender::new(0),
+            max_microcredits: options.budget.max_microcredits,
             run: run.clone(),
-        }
+        })
     }
 
     /// Waits until this sink has recorded a result for each tool call that it recorded.
@@ -75,6 +80,16 @@ impl JournalSink {
             entry.messages.extend(message.map(stored));
         }
         entry
+    }
+
+    /// Returns the output tokens that the budget of the request allows, up to `max_output_tokens`; `None` if it does not
+    /// cover a short answer.
+    fn within_budget(&self, input_tokens: u64, max_output_tokens: u32) -> Option<u32> {
+        let (Some(budget), Some(price)) = (self.max_microcredits, self.billing.recorded()) else {
+            return Some(max_output_tokens);
+        };
+        let left = budget.saturating_sub(self.log.used().microcredits);
+        affordable(left, price, input_tokens, max_output_tokens)
     }
 
     fn count(&self, event: &Event) {
@@ -143,16 +158,28 @@ impl Sink for JournalSink {
         self.log.leave(self.entry(recorded));
     }
 
-    async fn reserve(&self, input_tokens: u64, max_output_tokens: u32) -> engine::Result<u32> {
+    async fn consume_answers(&self) -> engine::Result<()> {
+        let entry = Entry {
+            consumes_inputs: true,
+            ..Entry::default()
+        };
+        Ok(self.log.record(entry).await?)
+    }
+
+    async fn reserve(&self, input_tokens: u64, max_output_tokens: u32) -> engine::Result<Option<u32>> {
         if self.app.stopping.is_cancelled() {
             return Err(Error::new(Code::Contended, "this worker is handing over the run").into());
         }
+        let max_output_tokens = match self.within_budget(input_tokens, max_output_tokens) {
+            Some(allowed) => allowed,
+            None => return Ok(None),
+        };
         let Some(price) = self.billing.charged() else {
-            return Ok(max_output_tokens);
+            return Ok(Some(max_output_tokens));
         };
         // The credits reserved at the start of the run usually cover the first call.
         if price.cost(input_tokens, max_output_tokens.into()) <= self.held.load(Ordering::Relaxed) {
-            return Ok(max_output_tokens);
+            return Ok(Some(max_output_tokens));
         }
         let ask = CallEstimate {
             input_tokens,
@@ -160,7 +187,7 @@ impl Sink for JournalSink {
         };
         let hold = reserve(&self.app, &self.run, price, ask).await?;
         self.held.store(hold.microcredits, Ordering::Relaxed);
-        Ok(hold.max_output_tokens)
+        Ok(Some(hold.max_output_tokens))
     }
 }
 

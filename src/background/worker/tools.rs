@@ -1,5 +1,8 @@
 //! The sources of tools beyond the core tools, one file per source.
 
+pub(super) mod approvals;
+pub(super) mod ask;
+pub(super) mod client;
 pub(super) mod mcp;
 pub(super) mod memory;
 pub(super) mod skills;

@@ -17,9 +17,9 @@ use crate::{
     error::{Code, Error, Result},
     events::Ring,
     ledger::Charge,
-    runs::{Run, Status},
+    runs::{Run, Status, StopReason, inputs::Input},
     threads::{NewMessage, messages::Belongs},
-    v1::run_event::Event,
+    v1::{self, RunStatus, StatusChanged, run_event::Event},
 };
 
 /// Maximum size of a merged chunk.
@@ -41,6 +41,8 @@ pub struct RunEnd {
     pub status: Status,
     /// Error code and text.
     pub error: Option<(String, String)>,
+    /// `None` unless the run was stopped.
+    pub stop_reason: Option<StopReason>,
 }
 
 /// Output that is written in one transaction.
@@ -52,6 +54,45 @@ pub struct Entry {
     pub spent: Spent,
     /// Charges for the usage; empty for the built-in model, which has no cost.
     pub charges: Vec<Charge>,
+    /// True if the run continues with the answers to its inputs.
+    pub consumes_inputs: bool,
+}
+
+impl RunEnd {
+    pub fn completed() -> Self {
+        Self {
+            status: Status::Completed,
+            error: None,
+            stop_reason: None,
+        }
+    }
+
+    pub fn failed(code: String, message: String) -> Self {
+        Self {
+            status: Status::Failed,
+            error: Some((code, message)),
+            stop_reason: None,
+        }
+    }
+
+    pub fn stopped(reason: StopReason) -> Self {
+        Self {
+            status: Status::Stopped,
+            error: None,
+            stop_reason: Some(reason),
+        }
+    }
+
+    /// The terminal event.
+    pub fn event(&self) -> Event {
+        let (error_code, message) = self.error.clone().unzip();
+        Event::Status(StatusChanged {
+            status: RunStatus::from(self.status).into(),
+            error_code,
+            message,
+            stop_reason: self.stop_reason.map(|reason| v1::StopReason::from(reason).into()),
+        })
+    }
 }
 
 impl Entry {
@@ -60,6 +101,7 @@ impl Entry {
         self.messages.extend(more.messages);
         self.spent.add(more.spent);
         self.charges.extend(more.charges);
+        self.consumes_inputs |= more.consumes_inputs;
     }
 }
 
@@ -68,6 +110,8 @@ impl Entry {
 pub(super) struct Gathered {
     pub(super) entry: Entry,
     pub(super) ending: Option<RunEnd>,
+    /// Inputs that the run waits for from now on.
+    pub(super) waits: Vec<Input>,
     pub(super) waiting: Vec<oneshot::Sender<Result<()>>>,
 }
 
@@ -174,6 +218,11 @@ impl RunLog {
     /// Ends the run with its terminal event, and waits for the commit.
     pub async fn finish(self: &Arc<Self>, ending: RunEnd) -> Result<()> {
         self.write(|gathered| gathered.ending = Some(ending)).await
+    }
+
+    /// Makes the run wait for inputs, releases its lease, and waits for the commit.
+    pub async fn wait(self: &Arc<Self>, inputs: Vec<Input>) -> Result<()> {
+        self.write(|gathered| gathered.waits = inputs).await
     }
 
     async fn write(self: &Arc<Self>, add: impl FnOnce(&mut Gathered)) -> Result<()> {

@@ -25,7 +25,15 @@ const SPEND: Sql = Sql::new(
 const END: Sql = Sql::new(
     "UPDATE runs SET steps = steps + $1, input_tokens = input_tokens + $2, output_tokens = output_tokens + $3, \
      microcredits = microcredits + $4, held_microcredits = 0, status = $5, error_code = $6, error_message = $7, \
-     last_sequence = $8, finished_at = $9, lease_owner = NULL, lease_expires_at = NULL WHERE id = $10",
+     last_sequence = $8, finished_at = $9, stop_reason = $10, lease_owner = NULL, lease_expires_at = NULL WHERE id = $11",
+);
+
+/// Makes a run wait and releases its lease. A run whose stop was requested does not wait: the next worker ends it.
+const WAIT: Sql = Sql::new(
+    "UPDATE runs SET steps = steps + $1, input_tokens = input_tokens + $2, output_tokens = output_tokens + $3, \
+     microcredits = microcredits + $4, held_microcredits = 0, \
+     waiting_since = CASE WHEN stop_requested THEN waiting_since ELSE $5 END, lease_owner = NULL, lease_expires_at = NULL \
+     WHERE id = $6",
 );
 
 #[derive(Clone, Copy)]
@@ -48,6 +56,12 @@ pub(super) fn spend(Spending { run_id, spent }: Spending) -> Bound {
     SPEND.with(values)
 }
 
+pub(super) fn wait(Spending { run_id, spent }: Spending, now: DateTime<Utc>) -> Bound {
+    let mut values = usage(spent);
+    values.extend([now.into(), run_id.into()]);
+    WAIT.with(values)
+}
+
 pub(super) fn end(last: Last<'_>) -> Bound {
     let (code, message) = last.ending.error.clone().unzip();
     let mut values = usage(last.spending.spent);
@@ -57,6 +71,7 @@ pub(super) fn end(last: Last<'_>) -> Bound {
         message.into(),
         last.sequence.into(),
         last.at.into(),
+        last.ending.stop_reason.into(),
         last.spending.run_id.into(),
     ]);
     END.with(values)

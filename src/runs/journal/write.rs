@@ -21,9 +21,13 @@ use crate::{
     error::{Code, Error, Result},
     events::{self, Stored},
     ledger::{self, Charge},
-    runs::Status,
+    runs::{
+        Status,
+        inputs::{self, Input},
+    },
     telemetry,
     threads::{Message, messages},
+    v1::{RunStatus, run_event::Event},
 };
 
 /// Number of attempts to write a batch before its runs are released for another worker.
@@ -43,7 +47,10 @@ struct Taken {
     messages: Vec<Message>,
     spent: Spent,
     charges: Vec<Charge>,
+    consumes_inputs: bool,
     ending: Option<RunEnd>,
+    /// Inputs that the run waits for from now on.
+    waits: Vec<Input>,
     waiting: Waiting,
 }
 
@@ -125,23 +132,27 @@ fn give_up(taken: &[Arc<Taken>], why: &'static str) {
 
 fn take(log: &Arc<RunLog>, clock: &Clock) -> Option<Arc<Taken>> {
     let (gathered, mut sequence) = log.take();
-    let Gathered { entry, ending, waiting } = gathered;
+    let Gathered {
+        entry,
+        ending,
+        waits,
+        waiting,
+    } = gathered;
     let Entry {
         events,
         messages,
         spent,
         charges,
+        consumes_inputs,
     } = entry;
     let now = clock.now();
-    let terminal = ending.as_ref().map(|ending| {
-        let error = ending
-            .error
-            .as_ref()
-            .map(|(code, message)| (code.as_str(), message.as_str()));
-        events::status(ending.status.into(), error)
-    });
-    let mut stored = Vec::with_capacity(events.len() + 1);
-    for event in events.into_iter().chain(terminal) {
+    let terminal = ending.as_ref().map(RunEnd::event);
+    let mut asked: Vec<Event> = waits.iter().map(Input::requested_event).collect();
+    if !asked.is_empty() {
+        asked.push(events::status(RunStatus::Waiting));
+    }
+    let mut stored = Vec::with_capacity(events.len() + asked.len() + 1);
+    for event in events.into_iter().chain(asked).chain(terminal) {
         stored.push(Stored::new(log.run_id, sequence, now, event));
         sequence += 1;
     }
@@ -161,7 +172,9 @@ fn take(log: &Arc<RunLog>, clock: &Clock) -> Option<Arc<Taken>> {
             messages: rows,
             spent,
             charges,
+            consumes_inputs,
             ending,
+            waits,
             waiting: Mutex::new(waiting),
         })
     })
@@ -199,6 +212,14 @@ async fn write_all(tx: &Tx, clock: &Clock, taken: &[Arc<Taken>]) -> Result<Vec<L
             run_id: run.log.run_id,
             spent: run.spent,
         };
+        if is_current && run.consumes_inputs {
+            updates.push(inputs::answers::consumption(run.log.run_id));
+        }
+        if is_current && !run.waits.is_empty() {
+            updates.push(rows::wait(spending, now));
+            updates.extend(run.waits.iter().map(inputs::insertion));
+            continue;
+        }
         match run.ending.as_ref().filter(|_| is_current) {
             Some(ending) => updates.push(rows::end(Last {
                 spending,

@@ -101,6 +101,10 @@ impl Admitted<'_> {
             created_at: now,
             started_at: None,
             finished_at: None,
+            waiting_since: None,
+            waited_ms: 0,
+            stop_reason: None,
+            options: new.options.stored(),
         }
     }
 
@@ -115,7 +119,7 @@ impl Admitted<'_> {
     }
 
     fn first_events(&self, run: &Run) -> Vec<Stored> {
-        let status = events::status(RunStatus::Running, None);
+        let status = events::status(RunStatus::Running);
         let mut first = vec![Stored::new(run.id, 1, run.created_at, status)];
         if let Some(asked) = self.admission.downgraded_from() {
             let message = format!(

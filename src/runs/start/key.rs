@@ -94,6 +94,10 @@ fn hash(new: &NewRun, files: &[Upload]) -> String {
     if let Some(effort) = new.reasoning_effort {
         part(effort.as_str());
     }
+    // As above, a request without options must keep its hash.
+    if let Some(options) = new.options.stored() {
+        part(&options);
+    }
     for file in files {
         part(&file.name);
         part(file.digest.as_deref().unwrap_or_default());

@@ -7,7 +7,7 @@ use crate::{
     db::Tx,
     error::{Code, Error, Result},
     events::Stored,
-    runs::{Run, Status, finish},
+    runs::{Run, StopReason, finish, journal::RunEnd},
 };
 
 pub(super) struct Locked<'a> {
@@ -58,7 +58,7 @@ async fn make_room(app: &App, tx: &Tx, busy: Vec<Run>, if_busy: IfBusy) -> Resul
             let now = app.clock.now();
             let mut ended = Vec::with_capacity(busy.len());
             for run in busy {
-                let event = finish::finish(tx, &run, Status::Stopped, now).await?;
+                let event = finish::finish(tx, &run, &RunEnd::stopped(StopReason::Interrupted), now).await?;
                 ended.extend(event.map(|event| (run, event)));
             }
             Ok(ended)

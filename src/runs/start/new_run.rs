@@ -10,6 +10,7 @@ use crate::{
     app::App,
     error::{Error, Result},
     llm::ReasoningEffort,
+    runs::options::RunOptions,
     uploads,
 };
 
@@ -52,6 +53,7 @@ pub struct NewRun {
     /// Idempotency key: a retry with the same key returns the run of the first request.
     pub request_key: Option<String>,
     pub if_busy: IfBusy,
+    pub options: RunOptions,
 }
 
 impl NewRun {
@@ -105,6 +107,6 @@ impl NewRun {
                 format!("request_id must have at most {MAX_KEY} characters"),
             ));
         }
-        Ok(())
+        self.options.check()
     }
 }

@@ -1,5 +1,6 @@
 //! The fourth stage of a `StartRun` request: the thread, the project and the agent are known.
 
+use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::{account::StartAccount, admitted::Admitted, prepared::Prepared, target::Target};
@@ -47,9 +48,10 @@ impl<'a> Resolved<'a> {
         } else {
             Vec::new()
         };
-        let reserved: i64 = running.iter().map(|(_, reserved)| reserved).sum();
+        let reserved: i64 = running.iter().map(|run| run.held_microcredits).sum();
+        let counts = |run: &&Unfinished| plan.tier.count_waiting_runs || !run.is_waiting;
         let load = Load {
-            running_threads: running.iter().map(|(thread_id, _)| *thread_id).collect(),
+            running_threads: running.iter().filter(counts).map(|run| run.thread_id).collect(),
             threads: self.account.threads,
             projects: self.account.projects,
             microcredits: price.map(|_| left.saturating_sub(reserved)),
@@ -84,12 +86,26 @@ impl<'a> Resolved<'a> {
     }
 }
 
-/// The thread and the reservation of each unfinished run of an account. The status is a literal, so that the query
-/// can use the partial index of unfinished runs.
-const UNFINISHED: Sql =
-    Sql::new("SELECT thread_id, held_microcredits FROM runs WHERE account_id = $1 AND status = 1 ORDER BY id");
+struct Unfinished {
+    thread_id: Uuid,
+    held_microcredits: i64,
+    is_waiting: bool,
+}
 
-async fn unfinished(tx: &Tx, account_id: Uuid) -> Result<Vec<(Uuid, i64)>> {
+/// The unfinished runs of an account. The status is a literal, so that the query can use the partial index of
+/// unfinished runs.
+const UNFINISHED: Sql = Sql::new(
+    "SELECT thread_id, held_microcredits, waiting_since FROM runs WHERE account_id = $1 AND status = 1 ORDER BY id",
+);
+
+async fn unfinished(tx: &Tx, account_id: Uuid) -> Result<Vec<Unfinished>> {
     let query = UNFINISHED.with([account_id.into()]);
-    Ok(tx.rows(query, |row| Ok((row.take()?, row.take()?))).await?)
+    let runs = tx.rows(query, |row| {
+        Ok(Unfinished {
+            thread_id: row.take()?,
+            held_microcredits: row.take()?,
+            is_waiting: row.take::<Option<DateTime<Utc>>>()?.is_some(),
+        })
+    });
+    Ok(runs.await?)
 }

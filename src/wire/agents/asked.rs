@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::{
     agents::{
         AgentChange, Change, ContentChange, MemoryScope, MemorySettings, NewAgent,
+        approvals::{Approvals, Decision, Rule},
         mcp::{self, headers::Header},
         tools,
     },
@@ -21,7 +22,7 @@ use crate::{
 /// Fields that an update mask may contain, although they never change.
 const IDS: [&str; 3] = ["agent_id", "expected_version_id", "update_mask"];
 
-const FIELDS: [&str; 15] = [
+const FIELDS: [&str; 16] = [
     "name",
     "description",
     "is_default",
@@ -34,13 +35,14 @@ const FIELDS: [&str; 15] = [
     "agentpress_tools",
     "skills",
     "memory",
+    "approvals",
     "model",
     "tags",
     "is_public",
 ];
 
 /// The fields of a version. Changing any of them creates a new version.
-const CONTENT: [&str; 7] = [
+const CONTENT: [&str; 8] = [
     "system_prompt",
     "model",
     "configured_mcps",
@@ -48,6 +50,7 @@ const CONTENT: [&str; 7] = [
     "agentpress_tools",
     "skills",
     "memory",
+    "approvals",
 ];
 
 /// An update mask. `fields` is `None` if the request has no mask.
@@ -115,6 +118,7 @@ pub(super) fn change(asked: v1::UpdateAgentRequest) -> Result<AgentChange> {
             tools: mask.change("agentpress_tools", some_settings(asked.agentpress_tools)),
             skills: mask.change("skills", filled(skills(asked.skills))),
             memory: mask.change("memory", asked.memory.map(memory).transpose()?),
+            approvals: mask.change("approvals", asked.approvals.map(approvals).transpose()?),
         },
         expected_version_id: id::parse_optional("expected_version_id", expected)?,
     })
@@ -134,6 +138,7 @@ pub(super) fn new_version(asked: v1::CreateAgentVersionRequest) -> Result<Conten
         tools: mask.change("agentpress_tools", some_settings(asked.agentpress_tools)),
         skills: mask.change("skills", filled(skills(asked.skills))),
         memory: mask.change("memory", asked.memory.map(memory).transpose()?),
+        approvals: mask.change("approvals", asked.approvals.map(approvals).transpose()?),
     })
 }
 
@@ -166,6 +171,29 @@ fn memory(asked: v1::MemorySettings) -> Result<MemorySettings> {
     })
 }
 
+fn approvals(asked: v1::ApprovalSettings) -> Result<Approvals> {
+    let wrong = |message: &str| Error::invalid_field("approvals", message.to_owned());
+    let rule = |rule: v1::ToolRule| {
+        let decision = match rule.decision() {
+            v1::ToolDecision::Auto => Decision::Auto,
+            v1::ToolDecision::Ask => Decision::Ask,
+            v1::ToolDecision::Deny => Decision::Deny,
+            v1::ToolDecision::Unspecified => return Err(wrong("the decision of a rule must be auto, ask or deny")),
+        };
+        Ok(Rule {
+            tool: rule.tool,
+            decision,
+            commands: rule.commands,
+        })
+    };
+    let seconds = asked.expires_after_seconds.map(u32::try_from).transpose();
+    Ok(Approvals {
+        rules: asked.rules.into_iter().map(rule).collect::<Result<_>>()?,
+        expires_after_seconds: seconds.map_err(|_| wrong("expires_after_seconds must not be negative"))?,
+        fail_on_expiry: asked.fail_on_expiry,
+    })
+}
+
 pub(super) fn new_agent(asked: v1::CreateAgentRequest) -> Result<NewAgent> {
     Ok(NewAgent {
         name: asked.name,
@@ -182,6 +210,7 @@ pub(super) fn new_agent(asked: v1::CreateAgentRequest) -> Result<NewAgent> {
         tools: settings(asked.agentpress_tools),
         skills: skills(asked.skills),
         memory: asked.memory.map(memory).transpose()?.unwrap_or_default(),
+        approvals: asked.approvals.map(approvals).transpose()?.unwrap_or_default(),
         tags: asked.tags,
     })
 }

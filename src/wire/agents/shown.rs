@@ -5,6 +5,7 @@ use uuid::Uuid;
 use crate::{
     agents::{
         Agent, AgentVersion, MemoryScope, MemorySettings,
+        approvals::{Approvals, Decision, Rule},
         mcp::{self, headers},
         rules::read,
         tools::{Offered, Settings},
@@ -68,9 +69,32 @@ pub(super) fn version(row: AgentVersion, current: Uuid) -> Result<v1::AgentVersi
             })
             .collect(),
         memory: Some(memory(read(&row.memory)?)),
+        approvals: Some(approvals(read(&row.approvals)?)),
         created_at: Some(timestamp(row.created_at)),
         updated_at: Some(timestamp(row.updated_at)),
     })
+}
+
+fn approvals(settings: Approvals) -> v1::ApprovalSettings {
+    let rule = |rule: Rule| {
+        let decision = match rule.decision {
+            Decision::Auto => v1::ToolDecision::Auto,
+            Decision::Ask => v1::ToolDecision::Ask,
+            Decision::Deny => v1::ToolDecision::Deny,
+        };
+        v1::ToolRule {
+            tool: rule.tool,
+            decision: decision.into(),
+            commands: rule.commands,
+        }
+    };
+    v1::ApprovalSettings {
+        expires_after_seconds: settings
+            .expires_after_seconds
+            .map(|seconds| i32::try_from(seconds).unwrap_or(i32::MAX)),
+        fail_on_expiry: settings.fail_on_expiry,
+        rules: settings.rules.into_iter().map(rule).collect(),
+    }
 }
 
 fn memory(settings: MemorySettings) -> v1::MemorySettings {

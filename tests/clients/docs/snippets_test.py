@@ -18,7 +18,8 @@ DOCUMENTS = {
     "docs/quickstart.md": 3,
     "docs/agents/files.md": 1,
     "docs/agents/memory.md": 1,
-    "clients/python/README.md": 4,
+    "docs/webhooks.md": 1,
+    "clients/python/README.md": 6,
 }
 FENCE = re.compile(r"^```(sh|python) run(?:=(\w+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 # First words of the snippets without the mark `run`. Other tests cover these snippets.
@@ -34,9 +35,12 @@ SAID = {
     ("docs/agents/memory.md", "Example"): [
         '"kind":"memories_used"', "Charts must use the colour blue.", "Charts must use the colour green.",
     ],
+    ("docs/webhooks.md", "Example"): ["run.completed valid"],
     ("docs/agents/files.md", "Example"): ['"name":"dots.png"', '"content_type":"image/png"', '"width":2,"height":1'],
     ("clients/python/README.md", "Runyard for Python"): ["1 status", "output/report.md"],
     ("clients/python/README.md", "Runs"): ["completed"],
+    ("clients/python/README.md", "Client tools"): ["completed"],
+    ("clients/python/README.md", "Inputs"): [],
     ("clients/python/README.md", "With asyncio"): ["message_delta"],
     ("clients/python/README.md", "Errors"): ["AGENT_NOT_FOUND"],
 }
@@ -59,7 +63,8 @@ def scripts(document):
 class SnippetsTest(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.server = Server()
+        # The receiver of the webhooks is on this machine.
+        cls.server = Server(configuration="[webhooks]\nallow_private_addresses = true\n")
         cls.addClassCleanup(cls.server.close)
 
     def do(self, language, variant, script):

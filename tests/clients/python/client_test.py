@@ -17,7 +17,7 @@ from unittest import mock
 
 import runyard
 from runyard import AsyncRunyard, Runyard
-from runyard.events import EVENTS, MessageDelta, StatusChanged, ToolCall
+from runyard.events import EVENTS, InputRequested, MessageDelta, StatusChanged, ToolCall
 
 from model import Model
 from program import CSV, ROOT, Server
@@ -369,7 +369,8 @@ class ClientTest(unittest.TestCase):
         self.assertEqual(members, set(EVENTS))
         for name, wanted in EVENTS.items():
             message = events_pb2.RunEvent.DESCRIPTOR.fields_by_name[name].message_type
-            fields = {"about" if name == "notice" and field.name == "kind" else field.name for field in message.fields}
+            renamed = {"kind": runyard.events.RENAMED_KINDS.get(name, "kind")}
+            fields = {renamed.get(field.name, field.name) for field in message.fields}
             self.assertEqual(fields, set(wanted.__dataclass_fields__) - set(runyard.events.RunEvent.__dataclass_fields__))
         compared = set()
 
@@ -524,6 +525,45 @@ class AwayTest(unittest.TestCase):
                 return events, [event async for event in run]
 
         self.check(*asyncio.run(watch()))
+
+    def test_a_client_tool_is_answered_across_a_crash_of_the_server_and_runs_once(self):
+        called = []
+
+        def weather(city: str, days: int = 1) -> dict[str, str]:
+            """Returns the weather."""
+            called.append((city, days))
+            self.server.kill()
+            self.server.start()
+            return {"sky": "clear"}
+
+        with Runyard(self.server.url, self.server.caller()) as client:
+            run = client.agents.run(prompt='call: weather | {"city": "Rome", "days": 2}\nsay: Clear.', tools=[weather])
+            events = list(run)
+            self.check(events, list(run))
+            self.assertEqual(called, [("Rome", 2)])
+            statuses = [event.status for event in events if isinstance(event, StatusChanged)]
+            self.assertEqual(statuses, ["running", "waiting", "running", "completed"])
+            (asked,) = (event for event in events if isinstance(event, InputRequested))
+            again = client.inputs.answer(run.id, {"input_id": asked.input_id, "decision": "result", "text": "other"})
+            self.assertEqual([one.text for one in again.inputs], ['{"sky": "clear"}'], "the first answer counts")
+
+    def test_a_question_waits_for_its_answer_with_asyncio(self):
+        async def job():
+            async with AsyncRunyard(self.server.url, self.server.caller()) as client:
+                agent = await client.agents.create(name="Asks", agentpress_tools={"ask_user": True})
+                prompt = 'call: ask_user | {"question": "Which colour?", "choices": ["red", "blue"]}\nsay: Thanks.'
+                run = await client.agents.run(agent_id=agent.agent_id, prompt=prompt)
+                async for event in run:
+                    if isinstance(event, InputRequested):
+                        self.assertEqual((event.input_kind, event.message), ("question", "Which colour?"))
+                        (pending,) = await client.inputs.list_pending(agent_run_id=run.id)
+                        self.assertEqual((pending.input_id, pending.thread_id), (event.input_id, run.thread_id))
+                        answer = {"input_id": pending.input_id, "decision": "answer", "text": "blue"}
+                        await client.inputs.answer(run.id, answer)
+                self.assertEqual(await run.text(), "Thanks.")
+                self.assertEqual((await client.inputs.get(pending.input_id)).decision, "answer")
+
+        asyncio.run(job())
 
     def test_a_retried_start_happens_once(self):
         with Runyard(self.server.url, self.server.caller()) as client:

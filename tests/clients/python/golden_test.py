@@ -9,7 +9,7 @@ import unittest
 import runyard
 from google.protobuf import json_format
 from runyard._methods import CREATE_UPLOAD, UPLOAD_CHUNK
-from runyard.events import EVENTS
+from runyard.events import EVENTS, RENAMED_KINDS
 from runyard.models import Upload
 
 from golden import Player, Refused, exchanges, name_of
@@ -37,6 +37,9 @@ FACE = {
     "RunService.StopRun": ("runs", "stop", ("agent_run_id",)),
     "RunService.ListRuns": ("runs", "list", ()),
     "RunService.ListActiveRuns": ("agents", "list_active", ()),
+    "InputService.AnswerInput": ("inputs", "answer", ("agent_run_id",)),
+    "InputService.ListPendingInputs": ("inputs", "list_pending", ()),
+    "InputService.GetInput": ("inputs", "get", ("input_id",)),
     "ThreadService.CreateThread": ("threads", "create", ()),
     "ThreadService.ListThreads": ("threads", "list", ()),
     "ThreadService.GetThread": ("threads", "get", ("thread_id",)),
@@ -49,6 +52,15 @@ FACE = {
     "MemoryService.GetMemory": ("memories", "get", ("memory_id",)),
     "MemoryService.UpdateMemory": ("memories", "update", ("memory_id",)),
     "MemoryService.DeleteMemory": ("memories", "delete", ("memory_id",)),
+    "WebhookService.CreateWebhook": ("webhooks", "create", ("url",)),
+    "WebhookService.ListWebhooks": ("webhooks", "list", ()),
+    "WebhookService.GetWebhook": ("webhooks", "get", ("webhook_id",)),
+    "WebhookService.UpdateWebhook": ("webhooks", "update", ("webhook_id",)),
+    "WebhookService.DeleteWebhook": ("webhooks", "delete", ("webhook_id",)),
+    "WebhookService.RotateWebhookSecret": ("webhooks", "rotate_secret", ("webhook_id",)),
+    "WebhookService.TestWebhook": ("webhooks", "test", ("webhook_id",)),
+    "WebhookService.ListWebhookDeliveries": ("webhooks", "deliveries", ("webhook_id",)),
+    "WebhookService.RedeliverWebhookDelivery": ("webhooks", "redeliver", ("webhook_id", "delivery_id")),
     "ProjectService.ListProjects": ("projects", "list", ()),
     "ProjectService.GetProject": ("projects", "get", ("project_id",)),
     "ProjectService.DeleteProject": ("projects", "delete", ("project_id",)),
@@ -70,7 +82,7 @@ FACE = {
 # field.
 LISTS = {
     "versions": "versions", "tools": "tools", "messages": "messages", "files": "files", "usage": "entries",
-    "list_active": "active_runs", "modes": "modes",
+    "list_active": "active_runs", "modes": "modes", "list_pending": "inputs", "deliveries": "deliveries",
 }
 # LISTED maps an attribute of the client to the list field that its method `list` reads.
 LISTED = {
@@ -81,6 +93,7 @@ LISTED = {
     "api_keys": "api_keys",
     "memories": "memories",
     "skills": "skills",
+    "webhooks": "webhooks",
 }
 ENUMS = ("status", "if_busy", "role", "type")
 
@@ -131,6 +144,13 @@ class Door:
             return [uploaded(one) for one in value]
         if key in ENUMS:
             return name_of(value).removeprefix("if_busy_")
+        if key == "approvals":
+            rules = [{**rule, "decision": name_of(rule["decision"])} for rule in value.get("rules", [])]
+            return {**value, "rules": rules}
+        if key == "answers":
+            return [{**one, "decision": name_of(one["decision"])} for one in value]
+        if key == "tools":
+            return [runyard.ClientTool(**one) for one in value]
         if key == "custom_mcps":
             return [{**one, "type": name_of(one["type"])} for one in value]
         if key == "server":
@@ -200,8 +220,8 @@ def event_in_json(event):
     assert EVENTS[event.kind] is type(event), event
     payload = in_json(event)
     common = {key: payload.pop(key) for key in ("agent_run_id", "sequence", "created_at")}
-    if "about" in payload:
-        payload["kind"] = payload.pop("about")
+    if event.kind in RENAMED_KINDS:
+        payload["kind"] = payload.pop(RENAMED_KINDS[event.kind])
     return {**common, event.kind: payload}
 
 

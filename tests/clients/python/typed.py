@@ -2,15 +2,20 @@
 
 from typing_extensions import assert_type
 
-from runyard import AsyncRunyard, Run, Runyard
+from runyard import AsyncRunyard, ClientTool, Run, Runyard
 from runyard.events import MessageDelta, RunEvent, StatusChanged
-from runyard.models import Agent, RunRecord
+from runyard.models import Agent, ApprovalSettings, InputAnswer, InputKind, RunRecord, ToolRule
+
+
+def weather(city: str) -> str:
+    return city
 
 
 def watch(client: Runyard) -> str:
     agent = client.agents.create(name="Analyst", agentpress_tools={"skills": True})
     assert_type(agent, Agent)
-    client.agents.update(agent.agent_id, description=None)
+    approvals = ApprovalSettings(rules=[ToolRule(tool="bash", decision="ask")])
+    client.agents.update(agent.agent_id, description=None, approvals=approvals)
     run = client.agents.run(prompt="x", files=["a.csv", ("b.csv", b"1"), open("c.csv", "rb")], if_busy="reject")
     assert_type(run, Run)
     said = ""
@@ -21,6 +26,9 @@ def watch(client: Runyard) -> str:
                 said += event.text
             case StatusChanged(status="completed"):
                 return said
+    client.agents.run(prompt="x", tools=[weather, ClientTool(name="manual")])
+    assert_type([one.kind for one in client.inputs.list_pending()], list[InputKind])
+    client.inputs.answer(run.id, [InputAnswer(input_id="x", decision="deny", text="No."), {"input_id": "y"}])
     assert_type(run.wait(timeout=1), RunRecord)
     assert_type([one.thread_id for one in client.agents.list_active()], list[str])
     assert_type([file.read() for file in run.files()], list[bytes])

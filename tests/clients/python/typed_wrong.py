@@ -1,6 +1,7 @@
 """Wrong uses of the client, which mypy must report on the marked lines. This file is not executed."""
 
 from runyard import AsyncRunyard, Runyard
+from runyard.models import InputAnswer
 
 
 def wrong(client: Runyard) -> None:
@@ -8,6 +9,8 @@ def wrong(client: Runyard) -> None:
     client.agents.run(prompt="x", if_busy="wait")  # wrong: no such value
     client.agents.run(prompt="x", files=[1])  # wrong: not a file
     client.agents.run(prompt="x").nothing()  # wrong: no such method
+    client.agents.run(prompt="x", tools=["bash"])  # wrong: not a function
+    client.inputs.answer("x", InputAnswer(input_id="y", decision="maybe"))  # wrong: no such decision
     client.runs.list(status="done")  # wrong: no such status
 
 

@@ -35,6 +35,8 @@ const KINDS: &[&str] = &[
     "tool_result",
     "usage",
     "notice",
+    "input_requested",
+    "input_answered",
 ];
 
 #[tokio::test]
@@ -416,6 +418,10 @@ fn short_name(text: &str) -> String {
         "notice_kind_",
         "api_key_scope_",
         "memory_scope_",
+        "input_kind_",
+        "input_decision_",
+        "tool_decision_",
+        "webhook_delivery_status_",
     ];
     let short = prefixes
         .iter()

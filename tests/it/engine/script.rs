@@ -226,9 +226,14 @@ impl Sink for Log {
         self.add(format!("leave {}", shown.join(" + ")));
     }
 
-    async fn reserve(&self, _input_tokens: u64, max_output_tokens: u32) -> Result<u32> {
+    async fn reserve(&self, _input_tokens: u64, max_output_tokens: u32) -> Result<Option<u32>> {
         let affordable = self.affordable.lock().unwrap().pop_front().unwrap_or(Ok(u32::MAX));
-        affordable.map(|affordable| affordable.min(max_output_tokens))
+        affordable.map(|affordable| Some(affordable.min(max_output_tokens)))
+    }
+
+    async fn consume_answers(&self) -> Result<()> {
+        self.add("consume answers");
+        Ok(())
     }
 
     async fn record(&self, events: Vec<Recorded>) -> Result<()> {
@@ -279,6 +284,8 @@ fn show(event: &Event) -> String {
             let mark = if usage.estimated { " estimated" } else { "" };
             format!("usage {}/{}{mark}", usage.input_tokens, usage.output_tokens)
         }
+        Event::InputRequested(asked) => format!("asks {} {}", asked.tool_call_id, asked.name),
+        Event::InputAnswered(answered) => format!("answered {}", answered.tool_call_id),
         Event::Notice(notice) => format!("notice {}", NoticeKind::try_from(notice.kind).unwrap().as_str_name()),
     }
 }
@@ -369,8 +376,11 @@ impl Stage {
                     max_duration: Duration::from_mins(1),
                     max_tokens: 1_000_000,
                     max_parallel_calls: 4,
+                    own_steps: None,
+                    is_own_time: false,
                 },
                 interrupted: Vec::new(),
+                answers: Vec::new(),
                 steps_done: 0,
                 tokens_used: 0,
             },

@@ -52,7 +52,8 @@ fn an_agent_prints_as_in_the_seed_document() {
     "created_at": "2025-08-15T10:30:00.000Z",
     "updated_at": "2025-08-15T10:30:00.000Z",
     "skills": [],
-    "memory": null
+    "memory": null,
+    "approvals": null
   },
   "configured_mcps": [],
   "custom_mcps": [],
@@ -155,6 +156,7 @@ fn an_event_prints_only_the_oneof_member_that_is_set() {
             status: v1::RunStatus::Failed.into(),
             error_code: Some("INTERNAL".to_owned()),
             message: None,
+            stop_reason: None,
         })),
     };
     let (wire, message) = (event.encode_to_vec(), "runyard.v1.RunEvent");

@@ -38,6 +38,11 @@ const FILL: &[&str] = &[
      WHERE issuer = 'history'",
     "INSERT INTO memories (id, account_id, agent_id, text, words, created_at, updated_at) SELECT gen_random_uuid(), account_id, \
      id, 'a fact', 'fact:1', now(), now() FROM agents, generate_series(1, 20) n WHERE name LIKE 'agent %'",
+    "INSERT INTO webhooks (id, account_id, url, events, enabled, secret, failures, created_at, updated_at) \
+     SELECT gen_random_uuid(), id, 'https://example.com', 4, TRUE, '', 0, now(), now() FROM accounts WHERE issuer = 'history'",
+    "INSERT INTO webhook_deliveries (id, webhook_id, account_id, event, sequence, state, attempts, created_at, queued_at, due_at, \
+     finished_at) SELECT gen_random_uuid(), id, account_id, 2, 3, 2, 1, now(), now(), now(), now() FROM webhooks, \
+     generate_series(1, 200) n WHERE secret = ''",
     "ANALYZE",
 ];
 

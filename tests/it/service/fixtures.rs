@@ -1,11 +1,12 @@
 //! Creates one object of every kind that an account can own and, for every method, a request with the ids of these
 //! objects. If a method has no request here, the tests that iterate over the contract fail.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
 use prost_reflect::{Kind, MessageDescriptor, MethodDescriptor};
 use reqwest::multipart::{Form, Part};
+use runyard_upstream::{Call, Received, Script, Turn};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -69,7 +70,17 @@ impl Belongings {
             200 => text(&memory.json()["memory_id"]),
             _ => Uuid::now_v7().to_string(),
         };
+<<<<<<< HEAD
+        let (waiting_run_id, input_id) = waiting(caller).await;
         let ids = BTreeMap::from([
+            ("waiting_run_id", waiting_run_id),
+            ("input_id", input_id),
+=======
+        let (webhook_id, delivery_id) = webhook(caller).await;
+        let ids = BTreeMap::from([
+            ("webhook_id", webhook_id),
+            ("delivery_id", delivery_id),
+>>>>>>> web
             ("memory_id", memory_id),
             ("agent_id", agent_id),
             ("version_id", version_id),
@@ -135,6 +146,12 @@ impl Belongings {
             }),
             "CreateUpload" => json!({"name": "more.txt", "size": 4}),
             "UploadChunk" => json!({"upload_id": id("upload_id"), "offset": 0, "data": BASE64.encode("hello")}),
+            "AnswerInput" => json!({
+                "agent_run_id": id("waiting_run_id"),
+                "answers": [{"input_id": id("input_id"), "decision": "INPUT_DECISION_RESULT", "text": "Found."}],
+            }),
+            "ListPendingInputs" => json!({"agent_run_id": id("waiting_run_id")}),
+            "GetInput" => json!({"input_id": id("input_id")}),
             "CreateApiKey" => json!({"name": "Another key", "scopes": ["read"]}),
             "CreateSkill" => json!({"files": [id("files")]}),
             "GetSkill" | "DeleteSkill" => json!({"skill_id": id("skill_id")}),
@@ -146,11 +163,71 @@ impl Belongings {
             "CreateMemory" => json!({"agent_id": id("agent_id"), "text": "Another fact."}),
             "UpdateMemory" => json!({"memory_id": id("memory_id"), "text": "A changed fact."}),
             "GetMemory" | "DeleteMemory" => json!({"memory_id": id("memory_id")}),
-            "ListAgents" | "ListModes" | "ListSkills" | "ListActiveRuns" | "ListProjects" | "GetAccountState"
-            | "ListApiKeys" => json!({}),
+            "CreateWebhook" => json!({"url": "https://example.com/hook", "events": ["run.completed"]}),
+            "UpdateWebhook" => json!({"webhook_id": id("webhook_id"), "enabled": false}),
+            "GetWebhook" | "DeleteWebhook" | "RotateWebhookSecret" | "TestWebhook" | "ListWebhookDeliveries" => {
+                json!({"webhook_id": id("webhook_id")})
+            }
+            "RedeliverWebhookDelivery" => json!({
+                "webhook_id": id("webhook_id"), "delivery_id": id("delivery_id"),
+            }),
+            "ListWebhooks" | "ListAgents" | "ListModes" | "ListSkills" | "ListActiveRuns" | "ListProjects"
+            | "GetAccountState" | "ListApiKeys" => json!({}),
             name => panic!("{name} has no request in the table; add one, so that its ids are tested"),
         }
     }
+}
+
+<<<<<<< HEAD
+/// Returns a model that calls the client tool `look_up` if a run has it, and otherwise answers with `turn`.
+pub fn looks_up(turn: impl Fn(&Received) -> Turn + Send + Sync + 'static) -> Script {
+    Script::function(move |request| {
+        let calls = request.tool_names().contains(&"look_up") && request.messages().last().is_some_and(is_prompt);
+        if calls {
+            Turn::calls([Call::new("look_up", &json!({"word": "tree"}))])
+        } else {
+            turn(request)
+        }
+    })
+}
+
+fn is_prompt(message: &Value) -> bool {
+    message["role"] == "user"
+}
+
+/// Starts a run with a client tool. Returns the ids of the run and of its pending input. If the model does not call the
+/// tool, the second id is random.
+pub async fn waiting(caller: &Caller) -> (String, String) {
+    let body = json!({"prompt": "Look it up.", "tools": [{"name": "look_up"}], "mode": "chat"});
+    let run = caller.post("/agent/start", body).await.ok();
+    let run_id = run["agent_run_id"].as_str().unwrap().to_owned();
+    loop {
+        let state = caller.get(&format!("/agent-run/{run_id}")).await.ok()["status"].clone();
+        if state == "waiting" {
+            let listed = caller.get(&format!("/inputs?agent_run_id={run_id}")).await.ok();
+            return (run_id, listed["inputs"][0]["input_id"].as_str().unwrap().to_owned());
+        }
+        if state != "running" {
+            return (run_id, Uuid::now_v7().to_string());
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+=======
+/// Creates a webhook that no request can reach, and a delivery. Returns their ids; random ids if the caller may not
+/// create a webhook.
+async fn webhook(caller: &Caller) -> (String, String) {
+    let body = json!({"url": "https://localhost:1/hook"});
+    let made = caller.post("/webhooks", body).await;
+    if made.status != 200 {
+        return (Uuid::now_v7().to_string(), Uuid::now_v7().to_string());
+    }
+    let webhook_id = made.json()["webhook_id"].as_str().unwrap().to_owned();
+    let sent = caller
+        .post(&format!("/webhooks/{webhook_id}/test"), json!({}))
+        .await
+        .ok();
+    (webhook_id, sent["delivery_id"].as_str().unwrap().to_owned())
+>>>>>>> web
 }
 
 async fn upload(caller: &Caller) -> String {

@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::{
     archives,
     call::{Way, call, methods},
-    fixtures::Belongings,
+    fixtures::{Belongings, looks_up, waiting},
 };
 use crate::test_server::{Caller, on_every_database_with};
 
@@ -19,7 +19,7 @@ const PAGE: [&str; 2] = ["page_size", "page_token"];
 
 fn held_or_done(gate: &Gate) -> Script {
     let gate = gate.clone();
-    Script::function(move |request| match request.last_text() {
+    looks_up(move |request| match request.last_text() {
         "hold" => Turn::text("Held.").held_by(&gate),
         _ => Turn::text("Done.").usage(10, 1),
     })
@@ -36,6 +36,7 @@ fn first_page(method: &MethodDescriptor, has: &Belongings) -> Value {
         "ListAgentVersions" => &["agent_id"],
         "ListMessages" => &["thread_id"],
         "ListFiles" => &["sandbox_id"],
+        "ListWebhookDeliveries" => &["webhook_id"],
         _ => &[],
     };
     for field in required {
@@ -65,6 +66,16 @@ async fn two_of_each(caller: &Caller) -> Belongings {
     let skill = BASE64.encode(archives::skill("second", "A second skill."));
     caller.post("/skills", json!({"archive": skill})).await.ok();
     caller.post("/memories", json!({"text": "Second"})).await.ok();
+<<<<<<< HEAD
+    waiting(caller).await;
+=======
+    caller
+        .post("/webhooks", json!({"url": "https://localhost:1/hook"}))
+        .await
+        .ok();
+    let test = format!("/webhooks/{}/test", has.id("webhook_id"));
+    caller.post(&test, json!({})).await.ok();
+>>>>>>> web
     for prompt in ["end", "hold", "hold"] {
         let run = caller.start(prompt).await;
         if prompt == "end" {

@@ -2,13 +2,13 @@
 //! protocol. The requests change nothing.
 
 use runyard::config::Limits;
-use runyard_upstream::{Script, Turn};
+use runyard_upstream::Turn;
 use serde_json::Value;
 use uuid::Uuid;
 
 use super::{
     call::{Reply, call, methods, ways},
-    fixtures::{Belongings, LATER, id_fields},
+    fixtures::{Belongings, LATER, id_fields, looks_up},
 };
 use crate::{
     difference::assert_same_list,
@@ -25,6 +25,11 @@ async fn everything(owner: &Caller, has: &Belongings) -> Vec<(String, String)> {
         "/api-keys",
         "/skills",
         "/memories",
+<<<<<<< HEAD
+        "/inputs",
+=======
+        "/webhooks",
+>>>>>>> web
     ]
     .map(str::to_owned)
     .to_vec();
@@ -62,7 +67,7 @@ fn redacted(reply: &Reply, id: &str) -> String {
 #[tokio::test]
 async fn i01_an_id_of_another_account_answers_like_a_random_id() {
     on_every_database_with(
-        |_| Script::function(|_| Turn::text("Yes.")),
+        |_| looks_up(|_| Turn::text("Yes.")),
         |config| config.limits = Limits::Off,
         async |server| {
             let (ann, bob) = (server.caller("ann"), server.caller("bob"));
@@ -119,7 +124,7 @@ fn is_empty(answer: &Value) -> bool {
 #[tokio::test]
 async fn i02_ids_that_do_not_belong_together_are_refused() {
     on_every_database_with(
-        |_| Script::function(|_| Turn::text("Yes.")),
+        |_| looks_up(|_| Turn::text("Yes.")),
         |config| config.limits = Limits::Off,
         async |server| {
             let (ann, bob) = (server.caller("ann"), server.caller("bob"));

@@ -37,6 +37,7 @@ from runyard.errors import (
     UnavailableError,
     UnimplementedError,
 )
+from runyard.tools import ClientTool
 
 __version__ = VERSION
 
@@ -46,6 +47,7 @@ __all__ = [
     "AsyncRunyard",
     "AuthenticationError",
     "CancelledError",
+    "ClientTool",
     "ConflictError",
     "DeadlineError",
     "ErrorDetails",

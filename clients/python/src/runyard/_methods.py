@@ -25,6 +25,9 @@ from runyard._proto import (
     files_pb2 as files,
 )
 from runyard._proto import (
+    inputs_pb2 as inputs,
+)
+from runyard._proto import (
     memories_pb2 as memories,
 )
 from runyard._proto import (
@@ -41,6 +44,9 @@ from runyard._proto import (
 )
 from runyard._proto import (
     threads_pb2 as threads,
+)
+from runyard._proto import (
+    webhooks_pb2 as webhooks,
 )
 
 Req = TypeVar("Req", bound=Message)
@@ -101,6 +107,13 @@ STREAM_RUNS = _again("RunService.StreamRuns", runs.StreamRunsRequest, events.Run
 LIST_ACTIVE_RUNS = _again("RunService.ListActiveRuns", runs.ListActiveRunsRequest, runs.ListActiveRunsResponse)
 LIST_RUNS = _again("RunService.ListRuns", runs.ListRunsRequest, runs.ListRunsResponse)
 
+# AnswerInput is repeatable, because an input keeps its first decision.
+ANSWER_INPUT = _again("InputService.AnswerInput", inputs.AnswerInputRequest, inputs.AnswerInputResponse)
+LIST_PENDING_INPUTS = _again(
+    "InputService.ListPendingInputs", inputs.ListPendingInputsRequest, inputs.ListPendingInputsResponse
+)
+GET_INPUT = _again("InputService.GetInput", inputs.GetInputRequest, inputs.Input)
+
 # CreateUpload is repeatable, because the server deletes unused uploads.
 CREATE_UPLOAD = _again("FileService.CreateUpload", files.CreateUploadRequest, files.Upload)
 UPLOAD_CHUNK = _again("FileService.UploadChunk", files.UploadChunkRequest, files.Upload)
@@ -134,6 +147,24 @@ CREATE_SKILL = _again("SkillService.CreateSkill", skills.CreateSkillRequest, ski
 LIST_SKILLS = _again("SkillService.ListSkills", skills.ListSkillsRequest, skills.ListSkillsResponse)
 GET_SKILL = _again("SkillService.GetSkill", skills.GetSkillRequest, skills.Skill)
 DELETE_SKILL = _once("SkillService.DeleteSkill", skills.DeleteSkillRequest, empty_pb2.Empty)
+
+CREATE_WEBHOOK = _once("WebhookService.CreateWebhook", webhooks.CreateWebhookRequest, webhooks.Webhook)
+LIST_WEBHOOKS = _again("WebhookService.ListWebhooks", webhooks.ListWebhooksRequest, webhooks.ListWebhooksResponse)
+GET_WEBHOOK = _again("WebhookService.GetWebhook", webhooks.GetWebhookRequest, webhooks.Webhook)
+UPDATE_WEBHOOK = _once("WebhookService.UpdateWebhook", webhooks.UpdateWebhookRequest, webhooks.Webhook)
+DELETE_WEBHOOK = _once("WebhookService.DeleteWebhook", webhooks.DeleteWebhookRequest, empty_pb2.Empty)
+ROTATE_WEBHOOK_SECRET = _once(
+    "WebhookService.RotateWebhookSecret", webhooks.RotateWebhookSecretRequest, webhooks.Webhook
+)
+TEST_WEBHOOK = _once("WebhookService.TestWebhook", webhooks.TestWebhookRequest, webhooks.WebhookDelivery)
+LIST_WEBHOOK_DELIVERIES = _again(
+    "WebhookService.ListWebhookDeliveries",
+    webhooks.ListWebhookDeliveriesRequest,
+    webhooks.ListWebhookDeliveriesResponse,
+)
+REDELIVER_WEBHOOK_DELIVERY = _once(
+    "WebhookService.RedeliverWebhookDelivery", webhooks.RedeliverWebhookDeliveryRequest, webhooks.WebhookDelivery
+)
 
 GET_ACCOUNT_STATE = _again("AccountService.GetAccountState", accounts.GetAccountStateRequest, accounts.AccountState)
 LIST_USAGE = _again("AccountService.ListUsage", accounts.ListUsageRequest, accounts.ListUsageResponse)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from runyard._proto import events_pb2
-from runyard.models import Attachment, NoticeKind, RunStatus, value_of
+from runyard.models import ENDED, Attachment, InputDecision, InputKind, NoticeKind, RunStatus, value_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +36,7 @@ class StatusChanged(RunEvent):
     @property
     def is_terminal(self) -> bool:
         """Whether the run has ended."""
-        return self.status != "running"
+        return self.status in ENDED
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,6 +124,38 @@ class Notice(RunEvent):
     message: str
 
 
+@dataclass(frozen=True, kw_only=True)
+class InputRequested(RunEvent):
+    """The run waits for an input: a permission, the result of a client tool, or the answer to a question."""
+
+    # The API calls this field `kind`.
+    kind = "input_requested"
+    input_id: str
+    input_kind: InputKind
+    tool_call_id: str
+    name: str
+    arguments: dict[str, Any] | None
+    schema: dict[str, Any] | None
+    message: str
+    expires_at: datetime.datetime | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class InputAnswered(RunEvent):
+    """A requested input was answered, or it expired."""
+
+    kind = "input_answered"
+    input_id: str
+    decision: InputDecision
+    tool_call_id: str
+    arguments: dict[str, Any] | None
+    text: str
+    is_error: bool
+
+
+# Maps each event whose API field `kind` has another name, because `kind` is the kind of the event, to that name.
+RENAMED_KINDS = {"notice": "about", "input_requested": "input_kind"}
+
 EVENTS: dict[str, type[RunEvent]] = {
     each.kind: each
     for each in (
@@ -136,6 +168,8 @@ EVENTS: dict[str, type[RunEvent]] = {
         ToolResult,
         ModelUsage,
         Notice,
+        InputRequested,
+        InputAnswered,
     )
 }
 
@@ -152,7 +186,7 @@ def to_event(message: events_pb2.RunEvent) -> RunEvent:
     if kind is not None and wanted is not RunEvent:
         payload = getattr(message, kind)
         for descriptor in payload.DESCRIPTOR.fields:
-            name = "about" if descriptor.name == "kind" else descriptor.name
+            name = RENAMED_KINDS[kind] if descriptor.name == "kind" else descriptor.name
             if name in wanted.__dataclass_fields__:
                 values[name] = value_of(payload, descriptor)
     return wanted(**values)

@@ -13,6 +13,7 @@ from typing import Any, Generic, Literal, TypeVar
 
 from google.protobuf import json_format
 from google.protobuf.message import Message as ProtoMessage
+from google.protobuf.struct_pb2 import Struct
 from google.protobuf.timestamp_pb2 import Timestamp
 
 T = TypeVar("T")
@@ -21,7 +22,9 @@ T = TypeVar("T")
 Field = Any
 Enum = Any
 
-RunStatus = Literal["running", "completed", "failed", "stopped"]
+RunStatus = Literal["running", "waiting", "completed", "failed", "stopped"]
+ENDED: tuple[RunStatus, ...] = ("completed", "failed", "stopped")
+"""The statuses of a run that has ended."""
 MessageRole = Literal["user", "assistant", "tool"]
 McpTransport = Literal["http", "sse", "stdio"]
 ApiKeyScope = Literal["read", "run", "admin"]
@@ -37,7 +40,11 @@ NoticeKind = Literal[
     "memories_used",
 ]
 MemoryScope = Literal["agent", "account"]
+ToolDecision = Literal["auto", "ask", "deny"]
+InputKind = Literal["approval", "client_tool", "question"]
+InputDecision = Literal["approve", "deny", "result", "answer", "expired", "cancelled"]
 IfBusy = Literal["enqueue", "reject", "interrupt"]
+WebhookDeliveryStatus = Literal["pending", "succeeded", "failed"]
 
 
 class Page(list[T], Generic[T]):
@@ -85,6 +92,25 @@ class AgentSkill:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ToolRule:
+    """What happens to the calls of a tool. In `tool` and `commands`, `*` stands for any characters."""
+
+    tool: str
+    decision: ToolDecision
+    commands: list[str] = field(default_factory=list)
+    """Only for the tool bash: the commands that the rule is about. Empty means all commands."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ApprovalSettings:
+    """Which tool calls of an agent run at once, and which ones wait for people. The first matching rule decides."""
+
+    rules: list[ToolRule] = field(default_factory=list)
+    expires_after_seconds: int | None = None
+    fail_on_expiry: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
 class AgentVersion:
     """One version of an agent: all settings that affect its runs."""
 
@@ -102,6 +128,7 @@ class AgentVersion:
     updated_at: datetime.datetime
     skills: list[AgentSkill]
     memory: MemorySettings
+    approvals: ApprovalSettings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -289,6 +316,51 @@ class RunRecord:
 
 
 @dataclass(frozen=True, kw_only=True)
+class RunInput:
+    """An input that a run needs or has needed. The decision is None while the input is pending."""
+
+    input_id: str
+    agent_run_id: str
+    thread_id: str
+    kind: InputKind
+    tool_call_id: str
+    name: str
+    arguments: dict[str, Any] | None
+    schema: dict[str, Any] | None
+    message: str
+    created_at: datetime.datetime
+    expires_at: datetime.datetime | None
+    decision: InputDecision | None
+    edited_arguments: dict[str, Any] | None
+    text: str
+    is_error: bool
+    answered_at: datetime.datetime | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class InputAnswer:
+    """An answer to an input: approve, deny, result or answer. `text` is the reason, the result or the answer.
+
+    `always` with an approval also allows later calls of the tool in the thread; for bash, only the same command.
+    """
+
+    input_id: str
+    decision: InputDecision
+    arguments: dict[str, Any] | None = None
+    text: str = ""
+    is_error: bool = False
+    always: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class AnsweredInputs:
+    """The answered inputs, and the status of their run."""
+
+    inputs: list[RunInput]
+    status: RunStatus
+
+
+@dataclass(frozen=True, kw_only=True)
 class Thread:
     """A conversation in a project. It consists of messages and runs."""
 
@@ -349,6 +421,42 @@ class Memory:
     agent_run_id: str | None
     created_at: datetime.datetime
     updated_at: datetime.datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Webhook:
+    """A URL that receives events. `secret` is set only after its creation and after a rotation."""
+
+    webhook_id: str
+    url: str
+    events: list[str]
+    enabled: bool
+    disabled_reason: str | None
+    secret: str | None = field(repr=False)
+    earlier_secret_expires_at: datetime.datetime | None
+    consecutive_failures: int
+    created_at: datetime.datetime
+    updated_at: datetime.datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class WebhookDelivery:
+    """The delivery of one event to one webhook."""
+
+    delivery_id: str
+    webhook_id: str
+    event: str
+    status: WebhookDeliveryStatus
+    agent_run_id: str | None
+    sequence: int
+    attempts: int
+    created_at: datetime.datetime
+    attempted_at: datetime.datetime | None
+    next_attempt_at: datetime.datetime | None
+    response_status: int | None
+    duration_ms: int | None
+    response: str
+    error: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -484,6 +592,8 @@ class Account:
 # Maps the name of a protobuf message to its class, if the class has another name.
 _NAMED: dict[str, type] = {
     "Run": RunRecord,
+    "Input": RunInput,
+    "AnswerInputResponse": AnsweredInputs,
     "GenerateAgentIconResponse": AgentIcon,
     "CompareAgentVersionsResponse": AgentVersionComparison,
     "TestMcpServerResponse": McpServerTrial,
@@ -609,6 +719,8 @@ def _fill_message(target: Any, value: Any) -> None:
         if not isinstance(value, datetime.datetime) or value.tzinfo is None:
             raise TypeError("a time must be a timezone-aware datetime")
         target.FromDatetime(value)
+    elif isinstance(target, Struct):
+        json_format.ParseDict(value, target)
     elif isinstance(value, Mapping):
         fill(target, value)
     else:

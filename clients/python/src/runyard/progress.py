@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol, TextIO
 
 from runyard.events import (
+    InputAnswered,
+    InputRequested,
     MessageDelta,
     MessageFinished,
     ModelUsage,
@@ -22,6 +24,7 @@ from runyard.events import (
     ToolCall,
     ToolResult,
 )
+from runyard.models import ENDED
 
 SHOWN_ARGUMENT = 100
 SHOWN_STEPS = 200
@@ -71,6 +74,12 @@ class Progress:
             case ModelUsage():
                 self.model_calls += 1
                 self.credits += event.credits
+            case InputRequested():
+                step = self.steps.setdefault(event.tool_call_id, Step(event.name))
+                step.outcome = "waiting for an answer"
+            case InputAnswered():
+                step = self.steps.setdefault(event.tool_call_id, Step("input"))
+                step.outcome = _answered_in_words(event)
             case Notice(message=message):
                 self.notices.append(message)
             case StatusChanged():
@@ -124,6 +133,10 @@ class TextView:
                 self._line(
                     f"  {self.bad if event.is_error else self.good} {event.duration_ms / 1000:.1f} s {first}".rstrip()
                 )
+            case InputRequested():
+                self._line(f"  waiting: {event.message or event.name}")
+            case InputAnswered():
+                self._line(f"  {_answered_in_words(event)}")
             case Notice(message=message):
                 self._line(f"note: {message}")
             case StatusChanged() if event.is_terminal:
@@ -175,7 +188,7 @@ def page_of(progress: Progress) -> str:
         rows.append(f"<li>{mark} <code>{html.escape(step.what)}</code> {html.escape(step.outcome)}</li>")
     notes = "".join(f"<p><small>{html.escape(note)}</small></p>" for note in progress.notices)
     text = f'<pre style="white-space: pre-wrap">{html.escape(progress.text)}</pre>' if progress.text else ""
-    done = progress.ending() if progress.status != "running" else "running"
+    done = progress.ending() if progress.status in ENDED else progress.status
     return (
         f'{notes}<ul style="list-style: none; padding: 0">{"".join(rows)}</ul>{text}<p><b>{html.escape(done)}</b></p>'
     )
@@ -208,6 +221,12 @@ def _call_in_words(call: ToolCall) -> str:
         first = ", ".join(f"{name}={value}" for name, value in arguments.items())
     words = " ".join(str(first).split())
     return f"{call.name}: {words if len(words) <= SHOWN_ARGUMENT else words[: SHOWN_ARGUMENT - 1] + '…'}"
+
+
+def _answered_in_words(event: InputAnswered) -> str:
+    words = {"approve": "approved", "deny": "denied", "result": "answered", "answer": "answered"}
+    reason = f": {event.text}" if event.decision == "deny" and event.text else ""
+    return words.get(event.decision, event.decision) + reason
 
 
 def plain(text: str) -> str:

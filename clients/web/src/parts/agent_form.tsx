@@ -6,6 +6,7 @@ import { runyard } from "../client";
 import { account, loadAccount } from "../stores/account";
 import { explainError } from "../errors";
 import type { Explained } from "../view/refusal";
+import { type Approvals, ApprovalEditor } from "./approval_editor";
 import { Field, Note, RefusalNote } from "./basic";
 import { IconPicker } from "./icon_picker";
 import { type AgentSkill, SkillChoice } from "./skill_choice";
@@ -27,6 +28,7 @@ interface Draft {
   tools: Record<string, { enabled: boolean }>;
   skills: AgentSkill[];
   memory: { enabled: boolean; scope: "agent" | "account" };
+  approvals: Approvals;
 }
 
 /** If `agent` is null, the form creates an agent. */
@@ -58,7 +60,7 @@ export function AgentForm({ agent, onSaved }: { agent: Agent | null; onSaved: (a
   };
   const now = draft.value;
   const changes = changesOf(before.value, now);
-  const versioned = ["systemPrompt", "model", "configuredMcps", "customMcps", "agentpressTools", "skills", "memory"];
+  const versioned = ["systemPrompt", "model", "configuredMcps", "customMcps", "agentpressTools", "skills", "memory", "approvals"];
   const makesVersion = versioned.some((key) => key in changes);
   const save = async () => {
     saving.value = true;
@@ -160,6 +162,13 @@ export function AgentForm({ agent, onSaved }: { agent: Agent | null; onSaved: (a
         </ul>
       </fieldset>
       <fieldset>
+        <legend>Approvals</legend>
+        <p class="small dim">
+          Rules about tool calls. The first rule that matches a call decides about it. A call without a matching rule runs at once.
+        </p>
+        <ApprovalEditor approvals={now.approvals} tools={tools.value} onChange={(approvals) => set({ approvals })} />
+      </fieldset>
+      <fieldset>
         <legend>Skills</legend>
         <p class="small dim">Instructions that the agent loads when a task needs them.</p>
         <SkillChoice chosen={now.skills} onChange={(skills) => set({ skills })} />
@@ -238,6 +247,7 @@ function draftOf(agent: Agent | null): Draft {
     tools: version?.agentpressTools ?? {},
     skills: version?.skills ?? [],
     memory: { enabled: version?.memory?.enabled ?? false, scope: version?.memory?.scope === "account" ? "account" : "agent" },
+    approvals: version?.approvals ?? { rules: [], failOnExpiry: false },
   };
 }
 
@@ -248,9 +258,11 @@ function groupOf(tool: AgentTool): string {
   return GROUPS[tool.name] ?? tool.name;
 }
 
-// A tool without a setting is on.
+/** Tools that are off without a setting. */
+const OFF = new Set(["ask_user"]);
+
 function isOn(draft: Draft, tool: AgentTool): boolean {
-  return draft.tools[groupOf(tool)]?.enabled ?? true;
+  return draft.tools[groupOf(tool)]?.enabled ?? !OFF.has(groupOf(tool));
 }
 
 function tagsOf(text: string): string[] {
@@ -270,6 +282,7 @@ function newAgent(draft: Draft) {
     customMcps: draft.customMcps,
     skills: draft.skills,
     memory: draft.memory,
+    approvals: draft.approvals,
     ...(draft.description ? { description: draft.description } : {}),
     ...(draft.systemPrompt.trim() ? { systemPrompt: draft.systemPrompt } : {}),
     ...(draft.model ? { model: draft.model } : {}),
@@ -286,6 +299,7 @@ function changesOf(before: Draft, now: Draft): Record<string, unknown> {
   if (differs(tagsOf(before.tags), tagsOf(now.tags))) changes["tags"] = tagsOf(now.tags);
   if (differs(before.tools, now.tools)) changes["agentpressTools"] = now.tools;
   if (differs(before.memory, now.memory)) changes["memory"] = now.memory;
+  if (differs(before.approvals, now.approvals)) changes["approvals"] = now.approvals;
   return changes;
 }
 

@@ -1,5 +1,5 @@
 // Small components that all screens share.
-import { CircleAlert, CircleCheck, CircleStop, Clock, Info, TriangleAlert, X } from "lucide";
+import { CircleAlert, CircleCheck, CircleStop, Clock, Hand, Info, TriangleAlert, X } from "lucide";
 import { type ComponentChildren, type VNode, cloneElement } from "preact";
 import { useEffect, useId, useRef } from "preact/hooks";
 import { count } from "../view/format";
@@ -17,8 +17,9 @@ export function Spinner({ label }: { label: string }) {
 }
 
 const STATE_WORDS: Record<RunState, string> = {
-  waiting: "Waiting",
+  queued: "Queued",
   running: "Running",
+  waiting: "Waiting for you",
   completed: "Completed",
   failed: "Failed",
   stopped: "Stopped",
@@ -35,8 +36,10 @@ export function State({ of, quiet = false }: { of: RunState; quiet?: boolean }) 
 
 function StateSign({ of }: { of: RunState }) {
   switch (of) {
-    case "waiting":
+    case "queued":
       return <Icon of={Clock} size={14} />;
+    case "waiting":
+      return <Icon of={Hand} size={14} />;
     case "running":
       return <span class="pulse" aria-hidden="true" />;
     case "completed":

@@ -16,10 +16,12 @@ const PAGES: Target[] = [
   { label: "New run", kind: "Page", to: "/" },
   { label: "Threads", kind: "Page", to: "/threads" },
   { label: "Runs", kind: "Page", to: "/runs" },
+  { label: "Waiting for you", kind: "Page", to: "/waiting" },
   { label: "Agents", kind: "Page", to: "/agents" },
   { label: "New agent", kind: "Page", to: "/agents/new" },
   { label: "Skills", kind: "Page", to: "/skills" },
   { label: "Memory", kind: "Page", to: "/memory" },
+  { label: "Webhooks", kind: "Page", to: "/webhooks" },
   { label: "Account", kind: "Page", to: "/account" },
 ];
 
@@ -90,7 +92,7 @@ export function Palette({ onClose }: { onClose: () => void }) {
       </ul>
       <p class="small dim palette-keys">
         Press <kbd>g</kbd>, then <kbd>h</kbd> for home, <kbd>t</kbd> for threads, <kbd>r</kbd> for runs, <kbd>a</kbd> for agents,{" "}
-        <kbd>m</kbd> for memory or <kbd>c</kbd> for your account. Press <kbd>/</kbd> to describe a task.
+        <kbd>m</kbd> for memory, <kbd>w</kbd> for webhooks or <kbd>c</kbd> for your account. Press <kbd>/</kbd> to describe a task.
       </p>
     </Dialog>
   );

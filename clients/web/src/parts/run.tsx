@@ -7,6 +7,7 @@ import { useNow } from "../stores/clock";
 import { explainError } from "../errors";
 import { count, credits, duration, short } from "../view/format";
 import type { Explained } from "../view/refusal";
+import { isPending } from "../view/input";
 import { explainFailure } from "../view/refusal";
 import { type NoticeStep, type ReasoningStep, type RunView, type Step, type TextStep, hasEnded } from "../view/run";
 import { RefusalNote, State } from "./basic";
@@ -32,7 +33,7 @@ export function RunTrack({ view }: { view: RunView }) {
 }
 
 const Stop = pure(({ step, ended, stopped, live }: { step: Step; ended: boolean; stopped: boolean; live: boolean }) => (
-  <li class={`stop stop-${step.kind}${live ? " stop-live" : ""}`}>
+  <li class={`stop stop-${step.kind}${step.kind === "tool" && !ended && isPending(step.input) ? " stop-asks" : live ? " stop-live" : ""}`}>
     {step.kind === "tool" ? (
       <ToolCard step={step} ended={ended} />
     ) : step.kind === "text" ? (
@@ -207,5 +208,5 @@ export function Failure({ view }: { view: RunView }) {
       </div>
     );
   }
-  return view.state !== "running" && view.state !== "waiting" && view.message ? <p class="small dim">{view.message}</p> : null;
+  return hasEnded(view) && view.message ? <p class="small dim">{view.message}</p> : null;
 }

@@ -2,7 +2,7 @@
 import { MessagesSquare } from "lucide";
 import type { Thread } from "@runyard/client";
 import { useNow } from "../stores/clock";
-import { runningThreads } from "../stores/active";
+import { runningThreads, waitingThreads } from "../stores/active";
 import { ago } from "../view/format";
 import { State } from "./basic";
 import { Icon } from "./icon";
@@ -16,6 +16,7 @@ export function ThreadList({ threads }: { threads: readonly Thread[] }) {
           <a class="thread-row" href={`#/threads/${thread.threadId}`}>
             <Icon of={MessagesSquare} size={17} />
             <span class="thread-row-name">{thread.name || "Untitled"}</span>
+            {waitingThreads.value.has(thread.threadId) && <State of="waiting" />}
             {runningThreads.value.has(thread.threadId) && <State of="running" />}
             {thread.updatedAt && (
               <time class="small dim numbers" dateTime={thread.updatedAt.toISOString()}>

@@ -1,13 +1,16 @@
 // A tool call: its arguments, its live output and its result.
-import { BookOpen, Brain, ChevronRight, FilePenLine, FilePlus2, FileSearch, FolderSearch, Globe, Plug, Search, SquareTerminal, TextSearch } from "lucide";
+import { BookOpen, Brain, ChevronRight, FilePenLine, FilePlus2, FileSearch, FolderSearch, Globe, MessageCircleQuestion, Plug, Search, SquareTerminal, TextSearch } from "lucide";
 import type { IconNode } from "lucide";
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useState } from "preact/hooks";
 import { useNow } from "../stores/clock";
-import { difference, unified } from "../view/diff";
+import { unified } from "../view/diff";
 import { counted, duration, excerpt } from "../view/format";
+import { isPending, shortDecision } from "../view/input";
 import type { ToolStep } from "../view/run";
+import { Arguments, Output, text, withoutEnd } from "./arguments";
 import { DiffView } from "./diff";
 import { Icon } from "./icon";
+import { InputCard } from "./input";
 import { Pictures } from "./pictures";
 import { pure } from "./pure";
 
@@ -26,6 +29,7 @@ const SIGNS: Record<string, IconNode> = {
   forget: Brain,
   web_fetch: Globe,
   web_search: Search,
+  ask_user: MessageCircleQuestion,
 };
 
 export const ToolCard = pure(({ step, ended }: { step: ToolStep; ended: boolean }) => <Card step={step} ended={ended} />);
@@ -33,28 +37,33 @@ export const ToolCard = pure(({ step, ended }: { step: ToolStep; ended: boolean 
 function Card({ step, ended }: { step: ToolStep; ended: boolean }) {
   // By default, the card is open while the tool runs, after a failure, and for edits and images.
   const [chosen, setChosen] = useState<boolean | null>(null);
-  const working = step.result === null && !ended;
-  const open = chosen ?? (working || step.result?.isError === true || step.name === "edit" || (step.result?.attachments.length ?? 0) > 0);
+  const asks = isPending(step.input) && !ended;
+  const working = step.result === null && !ended && !asks;
+  const open = asks || (chosen ?? (working || step.result?.isError === true || step.name === "edit" || (step.result?.attachments.length ?? 0) > 0));
   const status = step.result ? exitStatus(step.result.text) : null;
+  const decision = step.input?.answer ? shortDecision(step.input.answer, step.input.kind) : "";
+  const isRefused = step.input?.answer?.decision === "deny" || step.input?.answer?.decision === "expired";
   return (
-    <div class={`tool${working ? " tool-working" : ""}${step.result?.isError ? " tool-failed" : ""}`}>
-      <button type="button" class="tool-head" aria-expanded={open} onClick={() => setChosen(!open)}>
+    <div class={`tool${working ? " tool-working" : ""}${asks ? " tool-asks" : ""}${step.result?.isError ? " tool-failed" : ""}`}>
+      <button type="button" class="tool-head" aria-expanded={open} disabled={asks} onClick={() => setChosen(!open)}>
         <Icon of={ChevronRight} size={14} />
         <Icon of={SIGNS[step.name] ?? Plug} size={16} />
         <span class="tool-name">{step.name}</span>
         <span class="tool-what">{summary(step)}</span>
         <span class="tool-end numbers">
+          {asks && <span class="asks-word">waits for you</span>}
           {working && <Elapsed since={step.startedAt} />}
           {step.result && (
             <>
-              {step.result.isError ? <span class="bad">failed</span> : status !== null && status !== 0 && <span class="bad">exit {status}</span>}
+              {isRefused ? <span class="bad">{decision}</span> : decision && <span>{decision}</span>}
+              {isRefused ? null : step.result.isError ? <span class="bad">failed</span> : status !== null && status !== 0 && <span class="bad">exit {status}</span>}
               <span>{duration(step.result.durationMs)}</span>
             </>
           )}
           {!step.result && ended && <span class="bad">interrupted</span>}
         </span>
       </button>
-      {open && <Body step={step} working={working} />}
+      {open && <Body step={step} working={working} ended={ended} />}
     </div>
   );
 }
@@ -64,11 +73,15 @@ function Elapsed({ since }: { since: number }) {
   return <span>{duration(Math.max(100, now - since))}</span>;
 }
 
-function Body({ step, working }: { step: ToolStep; working: boolean }) {
+function Body({ step, working, ended }: { step: ToolStep; working: boolean; ended: boolean }) {
   return (
     <div class="tool-body">
       {step.invalidArgs !== null && <Output label="Invalid arguments from the model" text={step.invalidArgs} />}
-      <Arguments step={step} />
+      {step.input ? (
+        <InputCard key={step.input.inputId} input={step.input} ended={ended} args={step.args} />
+      ) : (
+        <Arguments name={step.name} args={step.args} hasDiff={step.result !== null && !step.result.isError && step.result.text.includes("@@")} />
+      )}
       {step.result ? (
         <>
           <Result step={step} text={step.result.text} truncated={step.result.truncated} />
@@ -88,29 +101,6 @@ function Body({ step, working }: { step: ToolStep; working: boolean }) {
   );
 }
 
-function Arguments({ step }: { step: ToolStep }) {
-  const args = step.args;
-  switch (step.name) {
-    case "bash":
-      return text(args["command"]) === "" ? null : <Output label="Command" text={text(args["command"])} command />;
-    case "write":
-      return <DiffView label={`Content of ${text(args["path"])}`} lines={difference("", withoutEnd(text(args["content"]))).slice(0, 400)} />;
-    case "edit":
-      return step.result && !step.result.isError && step.result.text.includes("@@") ? null : (
-        <DiffView
-          label={`Changes to ${text(args["path"])}`}
-          lines={difference(text(args["old_string"] ?? args["old"]), text(args["new_string"] ?? args["new"]))}
-        />
-      );
-    case "read":
-    case "glob":
-    case "grep":
-      return null;
-    default:
-      return Object.keys(args).length === 0 ? null : <Output label="Arguments" text={JSON.stringify(args, null, 2)} />;
-  }
-}
-
 function Result({ step, text, truncated }: { step: ToolStep; text: string; truncated: boolean }) {
   if (step.name === "edit" && text.includes("@@")) {
     const at = text.indexOf("@@");
@@ -126,30 +116,6 @@ function Result({ step, text, truncated }: { step: ToolStep; text: string; trunc
       <Output label={step.result?.isError ? "Error" : "Result"} text={text} placeholder="No output" />
       {truncated && <p class="small dim">Part of the output was omitted.</p>}
     </>
-  );
-}
-
-function Output({
-  label,
-  text,
-  follow = false,
-  command = false,
-  placeholder = "",
-}: {
-  label: string;
-  text: string;
-  follow?: boolean;
-  command?: boolean;
-  placeholder?: string;
-}) {
-  const element = useRef<HTMLPreElement>(null);
-  useEffect(() => {
-    if (follow && element.current) element.current.scrollTop = element.current.scrollHeight;
-  }, [text, follow]);
-  return (
-    <pre ref={element} class={command ? "output output-command" : "output"} tabIndex={0} role="group" aria-label={label}>
-      {text === "" ? <span class="dim">{placeholder}</span> : text}
-    </pre>
   );
 }
 
@@ -171,6 +137,8 @@ function summary(step: ToolStep): string {
     case "read":
     case "edit":
       return text(args["path"]);
+    case "ask_user":
+      return excerpt(text(args["question"]), 160);
     case "remember":
       return excerpt(text(args["text"]), 160);
     case "recall":
@@ -192,13 +160,4 @@ function firstCommand(command: string): string {
 function exitStatus(result: string): number | null {
   const found = /\[exit status (\d+)\]\s*$/.exec(result);
   return found ? Number(found[1]) : null;
-}
-
-function withoutEnd(content: string): string {
-  return content.replace(/\n$/, "");
-}
-
-function text(value: unknown): string {
-  if (typeof value === "string") return value;
-  return value === undefined || value === null ? "" : JSON.stringify(value);
 }

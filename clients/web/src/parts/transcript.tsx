@@ -5,6 +5,7 @@ import { loadAccount } from "../stores/account";
 import { isReconnecting } from "../stores/live";
 import { type Turn, loadThread } from "../stores/thread";
 import { loadThreads } from "../stores/threads";
+import { isActive } from "../view/run";
 import { Note } from "./basic";
 import { Composer } from "./composer";
 import { TurnView } from "./turn";
@@ -27,9 +28,9 @@ export function Transcript({
   const stick = useStickToEnd(place, threadId);
   const older = all.length - NEWEST;
   const again = useSignal<{ prompt: string; files: File[]; turn: number } | null>(null);
-  const busy = useSignal(all.some((turn) => turn.run?.status === "running"));
+  const busy = useSignal(all.some((turn) => turn.run && isActive(turn.run.status)));
   useEffect(() => {
-    busy.value = all.some((turn) => turn.run?.status === "running");
+    busy.value = all.some((turn) => turn.run && isActive(turn.run.status));
   }, [all]);
   return (
     <div class="transcript">

@@ -11,7 +11,7 @@ import { explainError } from "../errors";
 import { dayAndTime } from "../view/format";
 import { writtenBy } from "../view/output";
 import type { Explained } from "../view/refusal";
-import { hasEnded } from "../view/run";
+import { hasEnded, isActive, stateOf } from "../view/run";
 import { RefusalNote, State } from "./basic";
 import { Icon } from "./icon";
 import { Markdown } from "./markdown";
@@ -79,7 +79,7 @@ export function TurnView({
             {turn.answers.map((message) => message.content && <Markdown key={message.messageId} text={message.content} />)}
             {turn.run && (
               <p class="small">
-                <State of={turn.run.status === "unspecified" ? "running" : turn.run.status} quiet />{" "}
+                <State of={stateOf(turn.run.status)} quiet />{" "}
                 <button type="button" class="button button-small" onClick={() => (stepsRequested.value = true)}>
                   Show steps
                 </button>
@@ -113,7 +113,7 @@ function LiveRun({
   const ended = hasEnded(view);
   const streamFailure = streamError(run.agentRunId);
   useEffect(() => {
-    if (ended && run.status === "running") onEnded();
+    if (ended && isActive(run.status)) onEnded();
   }, [ended]);
   return (
     <section class="run" aria-label={`Run, ${view.state}`}>

@@ -19,6 +19,7 @@ const FIELDS: Record<string, string> = {
   agentpress_tools: "Tools",
   skills: "Skills",
   memory: "Memory",
+  approvals: "Approvals",
 };
 
 export function VersionHistory({ agent, onChanged }: { agent: Agent; onChanged: (agent: Agent) => void }) {

@@ -11,6 +11,7 @@ import { files, filesChanged } from "../stores/files";
 import { changes, isReconnecting } from "../stores/live";
 import { loadThread, turns, whole } from "../stores/thread";
 import type { Explained } from "../view/refusal";
+import { isActive } from "../view/run";
 
 export function ThreadScreen({ threadId }: { threadId: string }) {
   const chosen = useSignal<string | null>(null);
@@ -82,7 +83,7 @@ export function ThreadScreen({ threadId }: { threadId: string }) {
               <FilesFollow sandboxId={sandboxId} />
             </>
           ) : (
-            <SandboxWait threadId={threadId} waiting={shown.runs.some((run) => run.status === "running" && run.mode !== "chat")} />
+            <SandboxWait threadId={threadId} waiting={shown.runs.some((run) => isActive(run.status) && run.mode !== "chat")} />
           )}
         </aside>
       </div>

@@ -3,6 +3,7 @@ import { computed } from "@preact/signals";
 import type { RunRecord } from "@runyard/client";
 import { useEffect } from "preact/hooks";
 import { runyard } from "../client";
+import { loadPending } from "./inputs";
 import { changes } from "./live";
 import { Loadable } from "./loaded";
 
@@ -10,10 +11,16 @@ const POLL_INTERVAL_MS = 5_000;
 
 /** Newest first. */
 export const active = new Loadable<readonly RunRecord[]>();
-export const runningThreads = computed(() => new Set((active.value ?? []).map((run) => run.threadId)));
+export const runningThreads = computed(() => threadsOf("running"));
+export const waitingThreads = computed(() => threadsOf("waiting"));
 
-export function loadActive(): Promise<void> {
-  return active.load(() => runyard().agents.listActive({ pageSize: 200 }).all(200));
+function threadsOf(status: RunRecord["status"]): ReadonlySet<string> {
+  return new Set((active.value ?? []).filter((run) => run.status === status).map((run) => run.threadId));
+}
+
+export async function loadActive(): Promise<void> {
+  await active.load(() => runyard().agents.listActive({ pageSize: 200 }).all(200));
+  await loadPending(active.state.peek().value?.some((run) => run.status === "waiting") ?? false);
 }
 
 export function useActive(): void {

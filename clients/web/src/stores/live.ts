@@ -12,7 +12,7 @@ import type { Explained } from "../view/refusal";
 import { type RunView, advance, hasEnded, emptyView } from "../view/run";
 import { announce } from "./announce";
 
-/** Increases when a run or a tool call ends, because workspace files may have changed. */
+/** Increases when a run or a tool call ends or waits, because workspace files and pending inputs may have changed. */
 export const changes = signal(0);
 const reconnecting: Signal<ReadonlySet<string>> = signal(new Set());
 /** Errors that ended a run's stream, by run id. */
@@ -174,9 +174,11 @@ function applyQueued(): void {
     if (run.queue.length === 0) continue;
     const batch = run.queue;
     run.queue = [];
-    const after = advance(run.view.peek(), batch);
+    const before = run.view.peek();
+    const after = advance(before, batch);
     run.view.value = after;
-    changed ||= batch.some((event) => event.type === "tool_result" || (event.type === "status" && event.status !== "running"));
+    changed ||= batch.some((event) => event.type === "tool_result" || event.type === "input_answered" || (event.type === "status" && event.status !== "running"));
+    if (after.state === "waiting" && before.state !== "waiting" && run.wasActive) announce("The run waits for you");
     if (hasEnded(after)) {
       if (run.wasActive) announce(`Run ${after.state}`);
       run.wasActive = false;

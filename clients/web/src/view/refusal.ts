@@ -111,6 +111,8 @@ function describe(refused: Refused): Omit<Explained, "operator"> {
       ]);
     case "MEMORY_LIMIT_EXCEEDED":
       return message("Memory limit reached", sentence(refused.message), [{ label: "View memories", to: "/memory" }]);
+    case "WEBHOOK_LIMIT_EXCEEDED":
+      return message("Webhook limit reached", sentence(refused.message), [{ label: "View webhooks", to: "/webhooks" }]);
     case "MODEL_ACCESS_DENIED":
       return message("This model is not in your plan", `${plan} does not include this model. Choose another one.`, [
         { label: "View available models", to: "/account" },

@@ -2,9 +2,11 @@
 //
 // Repeated events change nothing, and the batches in which events arrive do not matter. Therefore a stream can break
 // and resume. Events after a gap are ignored, so that the stream resumes before the gap.
-import type { Attachment, NoticeEvent, RunEvent, StatusEvent } from "@runyard/client";
+import type { Attachment, NoticeEvent, RunEvent, RunRecord, StatusEvent } from "@runyard/client";
+import { type InputView, answered, requested } from "./input";
 
-export type RunState = "waiting" | "running" | "completed" | "failed" | "stopped";
+/** A queued run has no output yet. A waiting run waits for an input. */
+export type RunState = "queued" | "running" | "waiting" | "completed" | "failed" | "stopped";
 
 export interface TextStep {
   kind: "text";
@@ -31,6 +33,8 @@ export interface ToolStep {
   outputCut: boolean;
   startedAt: number;
   result: ToolEnd | null;
+  /** The input that the call needed or needs. */
+  input: InputView | null;
 }
 
 export interface ToolEnd {
@@ -79,7 +83,7 @@ export function emptyView(runId: string): RunView {
   return {
     runId,
     last: 0,
-    state: "waiting",
+    state: "queued",
     errorCode: null,
     message: null,
     steps: [],
@@ -91,6 +95,16 @@ export function emptyView(runId: string): RunView {
 
 export function hasEnded(view: RunView): boolean {
   return view.state === "completed" || view.state === "failed" || view.state === "stopped";
+}
+
+/** Whether a run with this status has not ended. */
+export function isActive(status: RunRecord["status"]): boolean {
+  return status === "running" || status === "waiting";
+}
+
+/** The state to show for a run whose events are not loaded. */
+export function stateOf(status: RunRecord["status"]): RunState {
+  return status === "unspecified" ? "running" : status;
 }
 
 /**
@@ -158,6 +172,7 @@ function apply(draft: Draft, event: RunEvent): void {
         outputCut: false,
         startedAt: at,
         result: null,
+        input: null,
       });
       break;
     case "tool_output": {
@@ -175,6 +190,19 @@ function apply(draft: Draft, event: RunEvent): void {
       if (!step) break;
       const { isError, text, truncated, durationMs, attachments } = event;
       step.result = { isError, text, truncated, durationMs, attachments };
+      break;
+    }
+    case "input_requested": {
+      const step = tool(draft, event.toolCallId);
+      if (step) step.input = requested(event);
+      break;
+    }
+    case "input_answered": {
+      const step = tool(draft, event.toolCallId);
+      if (step?.input?.inputId !== event.inputId) break;
+      step.input = answered(step.input, event);
+      // The call runs with the edited arguments.
+      if (event.arguments) step.args = event.arguments as Record<string, unknown>;
       break;
     }
     case "usage":
@@ -196,10 +224,10 @@ function apply(draft: Draft, event: RunEvent): void {
 
 function status(draft: Draft, state: StatusEvent["status"], at: number): void {
   if (state === "unspecified") return;
-  // A run has the status "running" from the start. The view shows "waiting" until the first output of the model or a
+  // A run has the status "running" from the start. The view shows "queued" until the first output of the model or a
   // tool.
-  draft.state = state === "running" && draft.startedAt === null ? "waiting" : state;
-  if (state !== "running") {
+  draft.state = state === "running" && draft.startedAt === null ? "queued" : state;
+  if (!isActive(state)) {
     draft.endedAt = at;
     draft.startedAt ??= at;
   }
@@ -207,7 +235,7 @@ function status(draft: Draft, state: StatusEvent["status"], at: number): void {
 
 function markStarted(draft: Draft, at: number): void {
   draft.startedAt ??= at;
-  if (draft.state === "waiting") draft.state = "running";
+  if (draft.state === "queued") draft.state = "running";
 }
 
 function add<S extends Step>(draft: Draft, step: S): S {

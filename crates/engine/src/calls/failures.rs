@@ -31,8 +31,8 @@ impl Failures {
     /// Counts a failed call. If the tools must be turned off, returns the reason.
     pub(super) fn failed(&mut self, call: &Planned) -> Option<String> {
         match call.plan {
-            // Refusals by the engine are not mistakes of the model.
-            Decision::Refused(_) => return None,
+            // Refusals by the engine and answers of people are not mistakes of the model.
+            Decision::Refused(_) | Decision::Answered(_) | Decision::Ask(_) => return None,
             Decision::Invalid(_) => self.mistakes += 1,
             Decision::Run => self.mistakes = 0,
         }

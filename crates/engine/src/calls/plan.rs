@@ -3,18 +3,44 @@
 use serde_json::Value;
 
 use super::CallRunner;
-use crate::{answer::ReceivedCall, llm::ToolRequest, tools::Effect};
+use crate::{
+    answer::ReceivedCall,
+    inputs::Ask,
+    llm::ToolRequest,
+    tools::{Effect, Gate, ToolAnswer},
+};
 
 #[derive(Debug)]
 pub(crate) struct Planned {
     pub(crate) request: ToolRequest,
     pub(crate) arguments: Value,
     pub(crate) plan: Decision,
+    /// Text before the result, for the model.
+    pub(crate) remark: Option<String>,
+}
+
+impl Planned {
+    pub(crate) fn told(request: ToolRequest, told: String) -> Self {
+        Self {
+            request,
+            arguments: Value::Null,
+            plan: Decision::Refused(told),
+            remark: None,
+        }
+    }
+
+    pub(crate) fn asks(&self) -> bool {
+        matches!(self.plan, Decision::Ask(_))
+    }
 }
 
 #[derive(Debug)]
 pub(crate) enum Decision {
     Run,
+    /// The run waits for an input before it continues with this call.
+    Ask(Ask),
+    /// An input was the result of the call.
+    Answered(ToolAnswer),
     /// The call is invalid and is not run. The text explains the error to the model.
     Invalid(String),
     /// The engine refuses to run the call. The text explains the reason to the model.
@@ -38,13 +64,23 @@ impl CallRunner<'_> {
         };
         let plan = match (refusal, checked) {
             (Some(told), _) => Decision::Refused(told),
-            (None, Ok(())) => Decision::Run,
+            (None, Ok(())) => self.gate(&request.name, &arguments),
             (None, Err(told)) => Decision::Invalid(told),
         };
         Planned {
             request,
             arguments,
             plan,
+            remark: None,
+        }
+    }
+
+    fn gate(&self, name: &str, arguments: &Value) -> Decision {
+        let gate = self.tools.find(name).map(|slot| self.tools.gate(slot, arguments));
+        match gate {
+            None | Some(Gate::Open) => Decision::Run,
+            Some(Gate::Ask(ask)) => Decision::Ask(ask),
+            Some(Gate::Closed(told)) => Decision::Refused(told),
         }
     }
 

@@ -14,7 +14,8 @@ use crate::llm::ToolSpec;
 pub const MAX_COMMAND_BYTES: usize = MAX_SCRIPT_BYTES;
 
 /// Name of the tool.
-pub(super) const NAME: &str = "bash";
+/// Name of the tool.
+pub const NAME: &str = "bash";
 
 /// The `bash` tool.
 pub struct Bash;

@@ -9,8 +9,8 @@ use runyard_contract::error::Code;
 use serde_json::Value;
 
 use super::{
-    Effect, Tool, bash, bash::Bash, bash_kill::BashKill, bash_output::BashOutput, edit::Edit, glob::Glob, grep::Grep,
-    read::Read, write::Write,
+    Effect, Gate, Tool, bash, bash::Bash, bash_kill::BashKill, bash_output::BashOutput, edit::Edit, glob::Glob,
+    grep::Grep, read::Read, write::Write,
 };
 use crate::{
     error::{Error, Result},
@@ -19,9 +19,13 @@ use crate::{
 
 const MAX_MISTAKES: usize = 5;
 
+/// Decides whether a call may run, for any tool. The arguments match the schema.
+pub type Guard = Arc<dyn Fn(&ToolSpec, &Value) -> Gate + Send + Sync>;
+
 /// A set of tools with unique names.
 pub struct Toolbox {
     slots: Vec<Arc<Slot>>,
+    guard: Option<Guard>,
     spec_bytes: usize,
 }
 
@@ -65,13 +69,41 @@ impl Toolbox {
         Arc::new(Self::of(kept))
     }
 
+    /// Returns the same tools with a guard. The guard can refuse any call. It can let a call wait unless the tool itself
+    /// does.
+    #[must_use]
+    pub fn guarded(&self, guard: Guard) -> Arc<Self> {
+        Arc::new(Self {
+            slots: self.slots.clone(),
+            guard: Some(guard),
+            spec_bytes: self.spec_bytes,
+        })
+    }
+
+    /// Decides whether a call of one of the tools may run. The arguments match the schema.
+    pub fn gate(&self, slot: &Slot, arguments: &Value) -> Gate {
+        let guard = self.guard.as_ref();
+        let guarded = guard.map_or(Gate::Open, |guard| guard(&slot.spec, arguments));
+        match guarded {
+            Gate::Closed(told) => Gate::Closed(told),
+            guarded => match slot.tool.gate(arguments) {
+                Gate::Open => guarded,
+                own => own,
+            },
+        }
+    }
+
     fn of(slots: Vec<Arc<Slot>>) -> Self {
         let spec_bytes = slots
             .iter()
             .map(|slot| &slot.spec)
             .map(|spec| spec.name.len() + spec.description.len() + spec.parameters.to_string().len())
             .sum();
-        Self { slots, spec_bytes }
+        Self {
+            slots,
+            guard: None,
+            spec_bytes,
+        }
     }
 
     /// Returns the specs of all tools.

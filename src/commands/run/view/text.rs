@@ -124,6 +124,11 @@ impl TextView {
                 };
                 self.styled(&style, &format!("note: {}", one_line(&notice.message)))
             }
+            Some(Event::InputRequested(asked)) => self.styled(
+                &Style::new().magenta(),
+                &format!("input needed: {}", one_line(&asked.message)),
+            ),
+            Some(Event::InputAnswered(_)) => Ok(()),
             // A newer server may send unknown events.
             None => Ok(()),
         }
@@ -167,6 +172,10 @@ impl TextView {
         let (style, word) = match changed.status() {
             RunStatus::Running | RunStatus::Unspecified => {
                 self.waiting("thinking");
+                return Ok(());
+            }
+            RunStatus::Waiting => {
+                self.waiting("waiting for input");
                 return Ok(());
             }
             RunStatus::Completed => (Style::new().green().bold(), "completed"),

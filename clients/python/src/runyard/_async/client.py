@@ -5,12 +5,14 @@ from __future__ import annotations
 from runyard._async.account import AsyncAdmin, AsyncApiKeys, AsyncOwnAccount
 from runyard._async.agents import AsyncAgents
 from runyard._async.files import AsyncFiles
+from runyard._async.inputs import AsyncInputs
 from runyard._async.memories import AsyncMemories
 from runyard._async.projects import AsyncProjects, AsyncSandboxes
 from runyard._async.runs import AsyncRuns
 from runyard._async.skills import AsyncSkills
 from runyard._async.threads import AsyncThreads
 from runyard._async.transport import AsyncTransport
+from runyard._async.webhooks import AsyncWebhooks
 from runyard._options import Token, read_options
 
 
@@ -40,12 +42,14 @@ class AsyncRunyard:
         self._transport = transport
         self.agents = AsyncAgents(self)
         self.runs = AsyncRuns(self)
+        self.inputs = AsyncInputs(self)
         self.threads = AsyncThreads(self)
         self.memories = AsyncMemories(self)
         self.projects = AsyncProjects(self)
         self.sandboxes = AsyncSandboxes(self)
         self.files = AsyncFiles(self)
         self.skills = AsyncSkills(self)
+        self.webhooks = AsyncWebhooks(self)
         self.account = AsyncOwnAccount(self)
         self.api_keys = AsyncApiKeys(self)
         self.admin = AsyncAdmin(self)

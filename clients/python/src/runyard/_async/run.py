@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Mapping
 from typing import TYPE_CHECKING, TextIO
 
 from runyard import _methods as methods
+from runyard._async.calls import AsyncCalls
 from runyard._async.files import AsyncRemoteFile
 from runyard._retry import Backoff, may_reconnect
 from runyard.errors import (
@@ -17,9 +18,10 @@ from runyard.errors import (
     RunyardError,
     UnavailableError,
 )
-from runyard.events import MessageFinished, RunEvent, StatusChanged, to_event
-from runyard.models import Message, RunRecord, RunStatus, to_message
+from runyard.events import InputRequested, MessageFinished, RunEvent, StatusChanged, to_event
+from runyard.models import ENDED, Message, RunRecord, RunStatus, to_message
 from runyard.progress import Progress, pick_view
+from runyard.tools import ClientTool
 
 if TYPE_CHECKING:
     from runyard._async.client import AsyncRunyard
@@ -39,8 +41,10 @@ class AsyncRun:
         sandbox_id: str | None,
         status: RunStatus,
         record: RunRecord | None = None,
+        tools: Mapping[str, ClientTool] | None = None,
     ) -> None:
         self._client = client
+        self._calls = AsyncCalls(client, tools) if tools else None
         self.agent_run_id = agent_run_id
         self.thread_id = thread_id
         self.project_id = project_id
@@ -53,7 +57,9 @@ class AsyncRun:
         """The sequence number of the newest event that this handle has received."""
 
     @classmethod
-    def of_record(cls, client: AsyncRunyard, record: RunRecord) -> AsyncRun:
+    def of_record(
+        cls, client: AsyncRunyard, record: RunRecord, tools: Mapping[str, ClientTool] | None = None
+    ) -> AsyncRun:
         return cls(
             client,
             agent_run_id=record.agent_run_id,
@@ -62,6 +68,7 @@ class AsyncRun:
             sandbox_id=record.sandbox_id,
             status=record.status,
             record=record,
+            tools=tools,
         )
 
     @property
@@ -77,12 +84,22 @@ class AsyncRun:
 
     async def events(self, *, after_sequence: int = 0, timeout: float | None = None) -> AsyncIterator[RunEvent]:
         """Streams the events after a cursor until the run ends. If the connection breaks, the client reconnects and the
-        stream resumes from its cursor. `timeout` limits the whole stream in seconds; None means no limit."""
+        stream resumes from its cursor. `timeout` limits the whole stream in seconds; None means no limit.
+
+        If the run has client tools, their functions run here, between the status `waiting` and the next event."""
+        requested: list[InputRequested] = []
+        if self._calls is not None and after_sequence > 0:
+            await self._calls.answer_pending(self.agent_run_id)
         async for event in follow(self._client, {self.agent_run_id: after_sequence}, timeout):
             self.cursor = max(self.cursor, event.sequence)
             if isinstance(event, StatusChanged):
                 self.status = event.status
             yield event
+            if isinstance(event, InputRequested):
+                requested.append(event)
+            elif self._calls is not None and isinstance(event, StatusChanged) and event.status == "waiting":
+                await self._calls.answer(requested)
+                requested = []
 
     async def refresh(self) -> RunRecord:
         """Fetches the run and updates the handle."""
@@ -95,7 +112,7 @@ class AsyncRun:
     async def wait(self, *, timeout: float | None = None, check: bool = False) -> RunRecord:
         """Waits for the run to end and returns its record. With `check`, raises RunFailedError unless the run
         completed."""
-        if self.status == "running":
+        if self.status not in ENDED:
             async for _ in self.events(after_sequence=self.cursor, timeout=timeout):
                 pass
         record = await self.refresh()
@@ -214,4 +231,4 @@ def _open(transport: AsyncTransport, cursors: Mapping[str, int], timeout: float 
 
 async def _is_over(client: AsyncRunyard, run_id: str) -> bool:
     request = to_message(methods.GET_RUN.request, agent_run_id=run_id)
-    return (await client._transport.load(methods.GET_RUN, request, RunRecord)).status != "running"
+    return (await client._transport.load(methods.GET_RUN, request, RunRecord)).status in ENDED

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from runyard import _methods as methods
+from runyard import tools as client_tools
 from runyard._async.run import AsyncRun, follow
 from runyard.events import RunEvent
 from runyard.models import Page, RunRecord, RunStatus, to_message, to_model
@@ -22,11 +23,12 @@ class AsyncRuns:
         self._client = client
         self._transport = client._transport
 
-    async def get(self, agent_run_id: str) -> AsyncRun:
-        """Returns a handle on the run with this id."""
+    async def get(self, agent_run_id: str, *, tools: Iterable[client_tools.Tool] = ()) -> AsyncRun:
+        """Returns a handle on the run with this id. The handle answers the calls of the given tools."""
+        provided = client_tools.declared(tools, may_await=True)
         request = to_message(methods.GET_RUN.request, agent_run_id=agent_run_id)
         record = await self._transport.load(methods.GET_RUN, request, RunRecord)
-        return AsyncRun.of_record(self._client, record)
+        return AsyncRun.of_record(self._client, record, provided)
 
     async def list(
         self,

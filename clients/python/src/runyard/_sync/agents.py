@@ -8,6 +8,7 @@ from collections.abc import Iterator, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from runyard import _methods as methods
+from runyard import tools as client_tools
 from runyard._sync.run import Run
 from runyard._lists import pages
 from runyard._sources import FileLike
@@ -20,6 +21,7 @@ from runyard.models import (
     AgentTools,
     AgentVersion,
     AgentVersionComparison,
+    ApprovalSettings,
     IfBusy,
     McpServer,
     McpServerTrial,
@@ -38,6 +40,7 @@ Mcps = Sequence[McpServer | Mapping[str, Any]]
 Skills = Sequence[AgentSkill | Mapping[str, Any]]
 Tools = Mapping[str, bool | ToolSetting | Mapping[str, Any]]
 Remembering = MemorySettings | Mapping[str, Any]
+Approvals = ApprovalSettings | Mapping[str, Any]
 
 
 class Agents:
@@ -65,6 +68,7 @@ class Agents:
         tags: Sequence[str] = (),
         is_public: bool = False,
         memory: Remembering | None = None,
+        approvals: Approvals | None = None,
     ) -> Agent:
         """Creates an agent with its first version."""
         request = to_message(
@@ -84,6 +88,7 @@ class Agents:
             tags=tags,
             is_public=is_public,
             memory=memory,
+            approvals=approvals,
         )
         return self._transport.load(methods.CREATE_AGENT, request, Agent)
 
@@ -149,6 +154,7 @@ class Agents:
         tags: Sequence[str] | Unset | None = UNSET,
         is_public: bool | Unset = UNSET,
         memory: Remembering | Unset | None = UNSET,
+        approvals: Approvals | Unset | None = UNSET,
         expected_version_id: str | None = None,
     ) -> Agent:
         """Changes the given fields. None and [] clear a field."""
@@ -169,6 +175,7 @@ class Agents:
             tags=tags,
             is_public=is_public,
             memory=memory,
+            approvals=approvals,
         )
         return self._transport.load(methods.UPDATE_AGENT, request, Agent)
 
@@ -201,6 +208,7 @@ class Agents:
         agentpress_tools: Tools | None = None,
         skills: Skills | None = None,
         memory: Remembering | None = None,
+        approvals: Approvals | None = None,
     ) -> AgentVersion:
         """Creates a version and makes it the current version. Omitted fields are copied from the current version."""
         request = to_message(
@@ -213,6 +221,7 @@ class Agents:
             agentpress_tools=agentpress_tools,
             skills=skills,
             memory=memory,
+            approvals=approvals,
         )
         return self._transport.load(methods.CREATE_VERSION, request, AgentVersion)
 
@@ -267,6 +276,7 @@ class Agents:
         mode: str = "",
         reasoning_effort: str = "",
         if_busy: IfBusy | None = None,
+        tools: Iterable[client_tools.Tool] = (),
         request_id: str | None = None,
         progress: bool = False,
     ) -> Run:
@@ -275,9 +285,14 @@ class Agents:
         Files are paths, open binary files, (name, bytes) tuples or uploads. `request_id` is the idempotency key: a
         retry with the same key does not start a second run. If it is omitted, the client generates a key; in optimistic
         mode, the thread id is the key. With `progress`, the method shows the run and returns when it has ended.
+
+        `tools` are functions, or instances of `ClientTool`, that the model can call. Their type hints and docstrings
+        describe them. While the program iterates over the run, or waits for it, the handle runs them and answers the
+        calls.
         """
         if request_id is None:
             request_id = "" if optimistic else str(uuid.uuid4())
+        provided = client_tools.declared(tools, may_await=False)
         uploads = self._client.files.upload_all(files)
         request = to_message(
             methods.START_RUN.request,
@@ -293,6 +308,7 @@ class Agents:
             files=[upload.upload_id for upload in uploads],
             request_id=request_id,
             if_busy=if_busy,
+            tools=client_tools.in_request(provided),
         )
         started = self._transport.call(methods.START_RUN, request)
         run = Run(
@@ -302,6 +318,7 @@ class Agents:
             project_id=started.project_id,
             sandbox_id=started.sandbox_id or None,
             status="running",
+            tools=provided,
         )
         if progress:
             run.show()

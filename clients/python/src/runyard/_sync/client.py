@@ -6,12 +6,14 @@ from __future__ import annotations
 from runyard._sync.account import Admin, ApiKeys, OwnAccount
 from runyard._sync.agents import Agents
 from runyard._sync.files import Files
+from runyard._sync.inputs import Inputs
 from runyard._sync.memories import Memories
 from runyard._sync.projects import Projects, Sandboxes
 from runyard._sync.runs import Runs
 from runyard._sync.skills import Skills
 from runyard._sync.threads import Threads
 from runyard._sync.transport import Transport
+from runyard._sync.webhooks import Webhooks
 from runyard._options import Token, read_options
 
 
@@ -41,12 +43,14 @@ class Runyard:
         self._transport = transport
         self.agents = Agents(self)
         self.runs = Runs(self)
+        self.inputs = Inputs(self)
         self.threads = Threads(self)
         self.memories = Memories(self)
         self.projects = Projects(self)
         self.sandboxes = Sandboxes(self)
         self.files = Files(self)
         self.skills = Skills(self)
+        self.webhooks = Webhooks(self)
         self.account = OwnAccount(self)
         self.api_keys = ApiKeys(self)
         self.admin = Admin(self)

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, TextIO
 
 from runyard import _methods as methods
+from runyard._sync.calls import Calls
 from runyard._sync.files import RemoteFile
 from runyard._retry import Backoff, may_reconnect
 from runyard.errors import (
@@ -18,9 +19,10 @@ from runyard.errors import (
     RunyardError,
     UnavailableError,
 )
-from runyard.events import MessageFinished, RunEvent, StatusChanged, to_event
-from runyard.models import Message, RunRecord, RunStatus, to_message
+from runyard.events import InputRequested, MessageFinished, RunEvent, StatusChanged, to_event
+from runyard.models import ENDED, Message, RunRecord, RunStatus, to_message
 from runyard.progress import Progress, pick_view
+from runyard.tools import ClientTool
 
 if TYPE_CHECKING:
     from runyard._sync.client import Runyard
@@ -40,8 +42,10 @@ class Run:
         sandbox_id: str | None,
         status: RunStatus,
         record: RunRecord | None = None,
+        tools: Mapping[str, ClientTool] | None = None,
     ) -> None:
         self._client = client
+        self._calls = Calls(client, tools) if tools else None
         self.agent_run_id = agent_run_id
         self.thread_id = thread_id
         self.project_id = project_id
@@ -54,7 +58,9 @@ class Run:
         """The sequence number of the newest event that this handle has received."""
 
     @classmethod
-    def of_record(cls, client: Runyard, record: RunRecord) -> Run:
+    def of_record(
+        cls, client: Runyard, record: RunRecord, tools: Mapping[str, ClientTool] | None = None
+    ) -> Run:
         return cls(
             client,
             agent_run_id=record.agent_run_id,
@@ -63,6 +69,7 @@ class Run:
             sandbox_id=record.sandbox_id,
             status=record.status,
             record=record,
+            tools=tools,
         )
 
     @property
@@ -78,12 +85,22 @@ class Run:
 
     def events(self, *, after_sequence: int = 0, timeout: float | None = None) -> Iterator[RunEvent]:
         """Streams the events after a cursor until the run ends. If the connection breaks, the client reconnects and the
-        stream resumes from its cursor. `timeout` limits the whole stream in seconds; None means no limit."""
+        stream resumes from its cursor. `timeout` limits the whole stream in seconds; None means no limit.
+
+        If the run has client tools, their functions run here, between the status `waiting` and the next event."""
+        requested: list[InputRequested] = []
+        if self._calls is not None and after_sequence > 0:
+            self._calls.answer_pending(self.agent_run_id)
         for event in follow(self._client, {self.agent_run_id: after_sequence}, timeout):
             self.cursor = max(self.cursor, event.sequence)
             if isinstance(event, StatusChanged):
                 self.status = event.status
             yield event
+            if isinstance(event, InputRequested):
+                requested.append(event)
+            elif self._calls is not None and isinstance(event, StatusChanged) and event.status == "waiting":
+                self._calls.answer(requested)
+                requested = []
 
     def refresh(self) -> RunRecord:
         """Fetches the run and updates the handle."""
@@ -96,7 +113,7 @@ class Run:
     def wait(self, *, timeout: float | None = None, check: bool = False) -> RunRecord:
         """Waits for the run to end and returns its record. With `check`, raises RunFailedError unless the run
         completed."""
-        if self.status == "running":
+        if self.status not in ENDED:
             for _ in self.events(after_sequence=self.cursor, timeout=timeout):
                 pass
         record = self.refresh()
@@ -215,4 +232,4 @@ def _open(transport: Transport, cursors: Mapping[str, int], timeout: float | Non
 
 def _is_over(client: Runyard, run_id: str) -> bool:
     request = to_message(methods.GET_RUN.request, agent_run_id=run_id)
-    return (client._transport.load(methods.GET_RUN, request, RunRecord)).status != "running"
+    return (client._transport.load(methods.GET_RUN, request, RunRecord)).status in ENDED

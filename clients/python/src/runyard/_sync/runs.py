@@ -8,6 +8,7 @@ from collections.abc import Iterator, Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from runyard import _methods as methods
+from runyard import tools as client_tools
 from runyard._sync.run import Run, follow
 from runyard.events import RunEvent
 from runyard.models import Page, RunRecord, RunStatus, to_message, to_model
@@ -23,11 +24,12 @@ class Runs:
         self._client = client
         self._transport = client._transport
 
-    def get(self, agent_run_id: str) -> Run:
-        """Returns a handle on the run with this id."""
+    def get(self, agent_run_id: str, *, tools: Iterable[client_tools.Tool] = ()) -> Run:
+        """Returns a handle on the run with this id. The handle answers the calls of the given tools."""
+        provided = client_tools.declared(tools, may_await=False)
         request = to_message(methods.GET_RUN.request, agent_run_id=agent_run_id)
         record = self._transport.load(methods.GET_RUN, request, RunRecord)
-        return Run.of_record(self._client, record)
+        return Run.of_record(self._client, record, provided)
 
     def list(
         self,

@@ -1,0 +1,56 @@
+# Generated from runyard/_async by make_sync.py: edit the source there.
+"""Inputs: what waiting runs ask of people and programs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from runyard import _methods as methods
+from runyard._lists import pages
+from runyard.models import AnsweredInputs, InputAnswer, Page, RunInput, to_message
+
+if TYPE_CHECKING:
+    from runyard._sync.client import Runyard
+
+Answer = InputAnswer | Mapping[str, Any]
+
+
+class Inputs:
+    """Lists and answers the inputs that runs wait for."""
+
+    def __init__(self, client: Runyard) -> None:
+        self._transport = client._transport
+
+    def answer(self, agent_run_id: str, answers: Answer | Iterable[Answer]) -> AnsweredInputs:
+        """Answers inputs of a run. All answers take effect, or none. An input that already has a decision keeps it."""
+        each = [answers] if isinstance(answers, InputAnswer | Mapping) else list(answers)
+        request = to_message(methods.ANSWER_INPUT.request, agent_run_id=agent_run_id, answers=each)
+        return self._transport.load(methods.ANSWER_INPUT, request, AnsweredInputs)
+
+    def list_pending(self, *, agent_run_id: str = "", page_size: int = 0, page_token: str = "") -> Page[RunInput]:
+        """Returns one page of the pending inputs of the caller's runs, oldest first."""
+        request = to_message(
+            methods.LIST_PENDING_INPUTS.request,
+            agent_run_id=agent_run_id,
+            page_size=page_size,
+            page_token=page_token,
+        )
+        answer = self._transport.call(methods.LIST_PENDING_INPUTS, request)
+        return pages(answer.inputs, RunInput, answer.next_page_token)
+
+    def list_pending_all(self, *, agent_run_id: str = "") -> Iterator[RunInput]:
+        """Iterates over all pending inputs."""
+        token = ""
+        while True:
+            page = self.list_pending(agent_run_id=agent_run_id, page_size=200, page_token=token)
+            for each in page:
+                yield each
+            token = page.next_page_token
+            if not token:
+                return
+
+    def get(self, input_id: str) -> RunInput:
+        """Returns an input with its decision, if it has one."""
+        request = to_message(methods.GET_INPUT.request, input_id=input_id)
+        return self._transport.load(methods.GET_INPUT, request, RunInput)

@@ -1,0 +1,83 @@
+# Generated from runyard/_async by make_sync.py: edit the source there.
+"""Webhooks: signed requests that tell other programs about runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from runyard import _methods as methods
+from runyard._lists import pages
+from runyard._unset import UNSET, Unset, changes
+from runyard.models import Page, Webhook, WebhookDelivery, to_message
+
+if TYPE_CHECKING:
+    from runyard._sync.client import Runyard
+
+
+class Webhooks:
+    """Manages the webhooks of the account."""
+
+    def __init__(self, client: Runyard) -> None:
+        self._transport = client._transport
+
+    def create(self, url: str, *, events: Sequence[str] = ()) -> Webhook:
+        """Creates a webhook for these events, or for all. The answer contains the signing secret."""
+        request = to_message(methods.CREATE_WEBHOOK.request, url=url, events=events)
+        return self._transport.load(methods.CREATE_WEBHOOK, request, Webhook)
+
+    def get(self, webhook_id: str) -> Webhook:
+        """Returns the webhook with this id."""
+        request = to_message(methods.GET_WEBHOOK.request, webhook_id=webhook_id)
+        return self._transport.load(methods.GET_WEBHOOK, request, Webhook)
+
+    def list(self, *, page_size: int = 0, page_token: str = "") -> Page[Webhook]:
+        """Returns one page of webhooks, newest first."""
+        request = to_message(methods.LIST_WEBHOOKS.request, page_size=page_size, page_token=page_token)
+        answer = self._transport.call(methods.LIST_WEBHOOKS, request)
+        return pages(answer.webhooks, Webhook, answer.next_page_token)
+
+    def update(
+        self,
+        webhook_id: str,
+        *,
+        url: str | Unset = UNSET,
+        events: Sequence[str] | Unset = UNSET,
+        enabled: bool | Unset = UNSET,
+    ) -> Webhook:
+        """Changes the given fields."""
+        request = to_message(methods.UPDATE_WEBHOOK.request, webhook_id=webhook_id)
+        request = changes(request, url=url, events=events, enabled=enabled)
+        return self._transport.load(methods.UPDATE_WEBHOOK, request, Webhook)
+
+    def delete(self, webhook_id: str) -> None:
+        """Deletes a webhook with its deliveries."""
+        request = to_message(methods.DELETE_WEBHOOK.request, webhook_id=webhook_id)
+        self._transport.call(methods.DELETE_WEBHOOK, request)
+
+    def rotate_secret(self, webhook_id: str) -> Webhook:
+        """Creates a new signing secret, which the answer contains. The earlier one stays valid for 24 hours."""
+        request = to_message(methods.ROTATE_WEBHOOK_SECRET.request, webhook_id=webhook_id)
+        return self._transport.load(methods.ROTATE_WEBHOOK_SECRET, request, Webhook)
+
+    def test(self, webhook_id: str) -> WebhookDelivery:
+        """Sends the event webhook.test."""
+        request = to_message(methods.TEST_WEBHOOK.request, webhook_id=webhook_id)
+        return self._transport.load(methods.TEST_WEBHOOK, request, WebhookDelivery)
+
+    def deliveries(
+        self, webhook_id: str, *, page_size: int = 0, page_token: str = ""
+    ) -> Page[WebhookDelivery]:
+        """Returns one page of deliveries, newest first."""
+        request = to_message(
+            methods.LIST_WEBHOOK_DELIVERIES.request, webhook_id=webhook_id, page_size=page_size, page_token=page_token
+        )
+        answer = self._transport.call(methods.LIST_WEBHOOK_DELIVERIES, request)
+        return pages(answer.deliveries, WebhookDelivery, answer.next_page_token)
+
+    def redeliver(self, webhook_id: str, delivery_id: str) -> WebhookDelivery:
+        """Sends a finished delivery again."""
+        request = to_message(
+            methods.REDELIVER_WEBHOOK_DELIVERY.request, webhook_id=webhook_id, delivery_id=delivery_id
+        )
+        return self._transport.load(methods.REDELIVER_WEBHOOK_DELIVERY, request, WebhookDelivery)

@@ -1,0 +1,88 @@
+// Tests of inputs: their place in the view of a run, and the editing of arguments.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { RunEvent } from "@runyard/client";
+import { argsOf, choicesOf, decisionWords, fieldsOf, isPending, shortDecision, titleOf } from "../src/view/input";
+import { type RunView, advance, emptyView, hasEnded } from "../src/view/run";
+
+const RUN = "01a20050-c1be-76d7-b592-ba985a8be29d";
+
+type What = RunEvent extends infer E ? (E extends RunEvent ? Omit<E, "agentRunId" | "sequence" | "createdAt"> : never) : never;
+
+function events(...list: What[]): RunEvent[] {
+  return list.map((what, at) => ({ ...what, agentRunId: RUN, sequence: at + 1, createdAt: new Date(1_000 * (at + 1)) }) as RunEvent);
+}
+
+const ASKED = events(
+  { type: "status", status: "running" },
+  { type: "tool_call", toolCallId: "c1", name: "bash", arguments: { command: "rm -r old" } },
+  { type: "input_requested", inputId: "i1", kind: "approval", toolCallId: "c1", name: "bash", arguments: { command: "rm -r old" }, message: "Run a command?", expiresAt: new Date(99_000) },
+  { type: "status", status: "waiting" },
+  { type: "input_answered", inputId: "i1", decision: "approve", toolCallId: "c1", arguments: { command: "mv old new" }, text: "", isError: false },
+  { type: "status", status: "running" },
+  { type: "tool_result", toolCallId: "c1", name: "bash", isError: false, text: "", truncated: false, durationMs: 1, attachments: [] },
+  { type: "status", status: "completed" },
+);
+
+function call(view: RunView) {
+  const [step] = view.steps;
+  assert.ok(step?.kind === "tool");
+  return step;
+}
+
+test("a requested input belongs to its call, and the run waits without an end", () => {
+  const view = advance(emptyView(RUN), ASKED.slice(0, 4));
+  assert.equal(view.state, "waiting");
+  assert.deepEqual([hasEnded(view), view.endedAt], [false, null]);
+  const { input, args } = call(view);
+  assert.ok(isPending(input));
+  assert.deepEqual([input.inputId, input.runId, input.kind, input.expiresAt], ["i1", RUN, "approval", 99_000]);
+  assert.deepEqual(args, { command: "rm -r old" });
+});
+
+test("an answer replaces the arguments of the call, in every batch of events", () => {
+  const whole = advance(emptyView(RUN), ASKED);
+  const { input, args } = call(whole);
+  assert.ok(input?.answer && !isPending(input));
+  assert.equal(decisionWords(input.answer, input.kind), "Approved with changes");
+  assert.equal(shortDecision(input.answer, input.kind), "approved with changes");
+  assert.deepEqual([titleOf(input.kind, true), titleOf(input.kind, false)], ["Approval needed", "Approval"]);
+  assert.deepEqual([args, input.args, whole.state], [{ command: "mv old new" }, { command: "rm -r old" }, "completed"]);
+  for (let cut = 0; cut <= ASKED.length; cut += 1) {
+    assert.deepEqual(advance(advance(emptyView(RUN), ASKED.slice(0, cut)), ASKED.slice(cut)), whole, `cut at ${cut}`);
+  }
+});
+
+test("inputs of an unknown kind, and answers to another input, change nothing", () => {
+  const unknown = events(
+    { type: "tool_call", toolCallId: "c1", name: "bash", arguments: {} },
+    { type: "input_requested", inputId: "i1", kind: "unspecified", toolCallId: "c1", name: "bash", message: "" },
+    { type: "input_answered", inputId: "i2", decision: "deny", toolCallId: "c1", text: "", isError: false },
+  );
+  assert.equal(call(advance(emptyView(RUN), unknown)).input, null);
+});
+
+test("arguments are edited as text or as JSON", () => {
+  const args = { path: "a.txt", lines: 3, deep: { a: [true] } };
+  const fields = fieldsOf(args);
+  assert.deepEqual(fields.map(({ name, isText, value }) => [name, isText, value]), [
+    ["path", true, "a.txt"],
+    ["lines", false, "3"],
+    ["deep", false, '{"a":[true]}'],
+  ]);
+  assert.deepEqual(argsOf(fields), { args });
+  const changed = fields.map((field) => ({ ...field, value: field.isText ? "b\nc" : field.name === "lines" ? "4" : field.value }));
+  assert.deepEqual(argsOf(changed), { args: { ...args, path: "b\nc", lines: 4 } });
+  assert.deepEqual(argsOf([{ name: "lines", isText: false, value: "four" }]), { wrong: "lines" });
+});
+
+test("a question has choices, and each decision has words", () => {
+  assert.deepEqual(choicesOf({ choices: ["red", 3, "blue"] }), ["red", "blue"]);
+  assert.deepEqual(choicesOf({ question: "Which?" }), []);
+  const words = (decision: "deny" | "result" | "expired", kind: "approval" | "question" | "client_tool", isError = false) =>
+    decisionWords({ decision, text: "", isError, isEdited: false }, kind);
+  assert.deepEqual(
+    [words("deny", "approval"), words("deny", "question"), words("result", "client_tool"), words("result", "client_tool", true), words("expired", "approval")],
+    ["Denied", "Not answered", "The client sent the result", "The client reported an error", "Nobody answered in time"],
+  );
+});

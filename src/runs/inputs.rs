@@ -1,0 +1,98 @@
+//! Inputs that runs wait for: approvals of tool calls, results of client tools, and answers to questions.
+//!
+//! The journal inserts the inputs of a run in the transaction in which the run begins to wait. An answer takes effect in
+//! one transaction with its event. When a run has no more pending inputs, the same transaction lets a worker claim it. The worker then reads the answers ([`answers::of_calls`]).
+
+mod allowances;
+pub mod answer;
+pub mod answers;
+pub mod expire;
+pub mod list;
+mod table;
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, sea_query::Expr};
+use serde_json::Value;
+use uuid::Uuid;
+
+pub use allowances::{Model as Allowance, of_thread as allowances};
+pub use answer::{Answer, answer};
+pub use list::{list, load};
+pub use table::{Decision, Kind, Model as Input, insertion};
+
+use crate::{
+    agents::approvals::Approvals,
+    clock::Clock,
+    contract::structs,
+    db::Tx,
+    engine::inputs::WaitingCall,
+    error::Result,
+    events::timestamp,
+    runs::Run,
+    v1::{InputRequested, run_event::Event},
+};
+use table::{Column, Entity};
+
+/// Creates the inputs of a run that begins to wait, in the order of its calls.
+pub fn requested(clock: &Clock, run: &Run, approvals: &Approvals, calls: Vec<WaitingCall>) -> Vec<Input> {
+    let expires_after = Duration::from_secs(approvals.expires_after_seconds().into());
+    let inputs = calls.into_iter().map(|call| {
+        let (id, now) = clock.stamp();
+        Input {
+            id,
+            account_id: run.account_id,
+            thread_id: run.thread_id,
+            run_id: run.id,
+            kind: Kind::of(call.ask.kind),
+            tool_call_id: call.tool_call_id,
+            name: call.name,
+            arguments: call.arguments.to_string(),
+            schema: call.ask.schema.map(|schema| schema.to_string()),
+            message: structs::without_nul(&call.ask.message),
+            fails_run: approvals.fail_on_expiry,
+            created_at: now,
+            expires_at: now + expires_after,
+            decision: None,
+            edited: None,
+            text: String::new(),
+            is_error: false,
+            answered_at: None,
+            consumed: false,
+        }
+    });
+    inputs.collect()
+}
+
+impl Input {
+    pub fn requested_event(&self) -> Event {
+        Event::InputRequested(InputRequested {
+            input_id: self.id.to_string(),
+            kind: self.kind.into(),
+            tool_call_id: self.tool_call_id.clone(),
+            name: self.name.clone(),
+            arguments: structs::parse_object(&self.arguments),
+            schema: self.schema.as_deref().and_then(structs::parse_object),
+            message: self.message.clone(),
+            expires_at: Some(timestamp(self.expires_at)),
+        })
+    }
+}
+
+/// Cancels the pending inputs of a run that ends. The transaction must have locked the run's row.
+pub async fn cancel(tx: &Tx, run_id: Uuid, now: DateTime<Utc>) -> Result<()> {
+    Entity::update_many()
+        .col_expr(Column::Decision, Expr::value(Decision::Cancelled))
+        .col_expr(Column::AnsweredAt, Expr::value(now))
+        .filter(Column::RunId.eq(run_id))
+        .filter(Column::Decision.is_null())
+        .exec(tx)
+        .await?;
+    Ok(())
+}
+
+/// Parses JSON that this service has stored.
+pub(crate) fn parsed(text: &str) -> Value {
+    serde_json::from_str(text).unwrap_or_default()
+}

@@ -1,0 +1,202 @@
+//! Tests of SIGKILL at each point between the request for an input and the end of its run, with the real program. Nothing
+//! is lost, and no call runs twice.
+
+use std::time::Duration;
+
+use runyard_upstream::Upstream;
+use serde_json::{Value, json};
+
+use super::{
+    program::{OPEN, Program},
+    requests::text,
+    waiting::{look_up, obedient},
+};
+use crate::test_server::{TEST_TIMEOUT, assert_no_gaps, kinds, parse_sse};
+
+const REMEMBER: &str = r#"remember {"text": "Ann likes blue."}"#;
+
+/// Kind of the input that a run waits for.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Kind {
+    Approval,
+    ClientTool,
+    Question,
+}
+
+impl Kind {
+    fn prompt(self) -> &'static str {
+        match self {
+            Self::Approval => REMEMBER,
+            Self::ClientTool => r#"look_up {"word": "tree"}"#,
+            Self::Question => r#"ask_user {"question": "Which colour?"}"#,
+        }
+    }
+
+    fn answer(self, input: &Value) -> Value {
+        let (decision, text) = match self {
+            Self::Approval => ("approve", ""),
+            Self::ClientTool => ("result", "A plant."),
+            Self::Question => ("answer", "Blue."),
+        };
+        json!({"answers": [{"input_id": input["input_id"], "decision": decision, "text": text}]})
+    }
+}
+
+async fn json_of(request: reqwest::RequestBuilder) -> Value {
+    let answer = request.send().await.unwrap();
+    assert_eq!(answer.status(), 200, "{:?}", answer.text().await);
+    answer.json().await.unwrap()
+}
+
+/// Where the program is killed: when the stream shows the event with this sequence number, or directly after the request
+/// with the answer was sent.
+#[derive(Clone, Copy, Debug)]
+enum Point {
+    Event(i64),
+    Answer(Duration),
+}
+
+/// Follows a run over server-sent events, and answers its input, up to the point. Returns false if the run ended before.
+async fn reach(program: &Program, run: &Value, kind: Kind, point: Point) -> bool {
+    let path = format!("/agent-run/{}/stream", text(run, "agent_run_id"));
+    let mut stream = program.request("GET", &path).send().await.unwrap();
+    let (mut seen, mut is_answered) = (String::new(), false);
+    while let Some(bytes) = stream.chunk().await.unwrap() {
+        seen.push_str(std::str::from_utf8(&bytes).unwrap());
+        let whole = seen.rfind("\n\n").map_or(0, |end| end + 2);
+        let events = parse_sse(&seen[..whole]);
+        let last = events
+            .last()
+            .map_or(0, |event| event.data["sequence"].as_i64().unwrap());
+        if matches!(point, Point::Event(sequence) if last >= sequence) {
+            return true;
+        }
+        let asked = events.iter().find(|event| event.event == "input_requested");
+        if let Some(asked) =
+            asked.filter(|_| !is_answered && kinds(&events).iter().filter(|kind| **kind == "status").count() >= 2)
+        {
+            is_answered = true;
+            let answer = kind.answer(&asked.data["input_requested"]);
+            let path = format!("/agent-run/{}/answer", text(run, "agent_run_id"));
+            let request = program.request("POST", &path).json(&answer).send();
+            if let Point::Answer(delay) = point {
+                let _ = tokio::time::timeout(delay, request).await;
+                return true;
+            }
+            assert_eq!(request.await.unwrap().status(), 200);
+        }
+    }
+    false
+}
+
+/// Answers what the run asks until the run has ended.
+async fn finish(program: &Program, run: &Value, kind: Kind) {
+    let ending = async {
+        loop {
+            let path = format!("/agent-run/{}", text(run, "agent_run_id"));
+            let state = json_of(program.request("GET", &path)).await;
+            match state["status"].as_str().unwrap() {
+                "waiting" => {
+                    let listed = json_of(program.request("GET", "/inputs")).await;
+                    if let Some(input) = listed["inputs"].get(0) {
+                        json_of(
+                            program
+                                .request("POST", &format!("{path}/answer"))
+                                .json(&kind.answer(input)),
+                        )
+                        .await;
+                    }
+                }
+                "completed" => return,
+                "running" => tokio::time::sleep(Duration::from_millis(5)).await,
+                state => panic!("{state}: {}", program.log()),
+            }
+        }
+    };
+    let ended = tokio::time::timeout(TEST_TIMEOUT, ending).await;
+    assert!(ended.is_ok(), "the run did not end: {}", program.log());
+}
+
+async fn check(program: &Program, run: &Value, kind: Kind, what: &str) {
+    let path = format!("/agent-run/{}/stream", text(run, "agent_run_id"));
+    let streamed = program
+        .request("GET", &path)
+        .send()
+        .await
+        .unwrap()
+        .text()
+        .await
+        .unwrap();
+    let events = parse_sse(&streamed);
+    assert_no_gaps(&events, 1);
+    let count = |kind: &str| events.iter().filter(|event| event.event == kind).count();
+    assert_eq!(count("input_requested"), 1, "{what}: {events:#?}");
+    assert_eq!(count("input_answered"), 1, "{what}: {events:#?}");
+    assert_eq!(count("tool_call"), 1, "{what}: {events:#?}");
+    assert_eq!(count("tool_result"), 1, "{what}: {events:#?}");
+    let result = events.iter().find(|event| event.event == "tool_result").unwrap();
+    let result = result.data["tool_result"]["text"].as_str().unwrap();
+    match kind {
+        Kind::ClientTool => assert_eq!(result, "A plant.", "{what}"),
+        Kind::Question => assert_eq!(result, "Blue.", "{what}"),
+        Kind::Approval => {
+            let listed = json_of(program.request("GET", "/memories")).await;
+            let stored = listed["memories"].as_array().unwrap().len();
+            if result.starts_with("Remembered.") {
+                assert_eq!(stored, 1, "{what}");
+            } else {
+                assert!(result.starts_with("interrupted, outcome unknown"), "{what}: {result}");
+                assert!(stored <= 1, "{what}");
+            }
+            for memory in listed["memories"].as_array().unwrap() {
+                let path = format!("/memories/{}", text(memory, "memory_id"));
+                program.request("DELETE", &path).send().await.unwrap();
+            }
+        }
+    }
+}
+
+async fn kill_everywhere(kind: Kind) -> usize {
+    let folder = tempfile::tempdir().unwrap();
+    let upstream = Upstream::start(obedient()).await;
+    let config = format!(
+        "[providers.default]\nkind = \"openai\"\nbase_url = \"{}\"\napi_key = \"sk-test\"\nmodel = \"scripted\"\n{}",
+        upstream.base_url(),
+        OPEN.replace("runyard/demo", "kortix/minimax")
+    );
+    let mut program = Program::start(folder.path(), &config).await;
+    let agent = json!({
+        "name": "Careful", "memory": {"enabled": true}, "agentpress_tools": {"ask_user": {"enabled": true}},
+        "approvals": {"rules": [{"tool": "remember", "decision": "ask"}]},
+    });
+    let agent = json_of(program.request("POST", "/agents").json(&agent)).await;
+    let events = (1..).map(Point::Event);
+    let answers = [0, 1, 2, 3, 5, 8].map(|delay| Point::Answer(Duration::from_millis(delay)));
+    let mut points = 0;
+    for point in answers.into_iter().chain(events) {
+        let what = format!("{kind:?} at {point:?}");
+        let body = json!({"prompt": kind.prompt(), "agent_id": agent["agent_id"], "tools": [look_up()]});
+        let run = json_of(program.request("POST", "/agent/start").json(&body)).await;
+        let reached = reach(&program, &run, kind, point).await;
+        if reached {
+            points += 1;
+            program.kill().await;
+            program.start_again().await;
+            finish(&program, &run, kind).await;
+        }
+        check(&program, &run, kind, &what).await;
+        if !reached {
+            break;
+        }
+    }
+    points
+}
+
+#[tokio::test]
+async fn no_kill_loses_or_repeats_anything() {
+    let mut points = 0;
+    for kind in [Kind::Approval, Kind::ClientTool, Kind::Question] {
+        points += kill_everywhere(kind).await;
+    }
+    assert!(points >= 40, "only {points} points");
+}
