@@ -1,7 +1,7 @@
 //! Adds webhooks, their deliveries, and triggers that queue a delivery when the status of a run changes.
 //!
 //! The trigger runs in the transaction that changes the status, whichever part of the server makes the change. An
-//! account without webhooks costs one search in an index. Bit N of `webhooks.events` subscribes to the run status N.
+//! account without webhooks costs one search in an index. Bit N of `webhooks.events` subscribes to the event N.
 
 use sea_orm_migration::{
     prelude::*,
@@ -129,16 +129,21 @@ fn indexes() -> Vec<IndexCreateStatement> {
 }
 
 /// Status 1 is `running`, which no webhook can subscribe to.
-const CHANGED: &str = "NEW.status <> OLD.status AND NEW.status <> 1";
+/// A run ends, or begins to wait. A waiting run keeps the status 1.
+const CHANGED: &str = "(NEW.status <> OLD.status AND NEW.status <> 1) OR \
+                       (NEW.waiting_since IS NOT NULL AND OLD.waiting_since IS NULL)";
+/// Number of the event: the status of a run that has ended, and 5 for a run that waits.
+const EVENT: &str = "CASE WHEN NEW.status = 1 THEN 5 ELSE NEW.status END";
 
 fn insert(new_id: &str, now: &str) -> String {
+    let at = format!("COALESCE(NEW.finished_at, NEW.waiting_since, {now})");
     format!(
         "INSERT INTO webhook_deliveries (id, webhook_id, account_id, event, run_id, thread_id, project_id, agent_id, \
          sequence, state, attempts, created_at, queued_at, due_at) \
-         SELECT {new_id}, w.id, NEW.account_id, NEW.status, NEW.id, NEW.thread_id, NEW.project_id, NEW.agent_id, \
+         SELECT {new_id}, w.id, NEW.account_id, {EVENT}, NEW.id, NEW.thread_id, NEW.project_id, NEW.agent_id, \
          (SELECT COALESCE(MAX(e.sequence), 0) FROM run_events e WHERE e.run_id = NEW.id), 0, 0, \
-         COALESCE(NEW.finished_at, {now}), COALESCE(NEW.finished_at, {now}), COALESCE(NEW.finished_at, {now}) \
-         FROM webhooks w WHERE w.account_id = NEW.account_id AND w.enabled = TRUE AND ((w.events >> NEW.status) & 1) = 1"
+         {at}, {at}, {at} \
+         FROM webhooks w WHERE w.account_id = NEW.account_id AND w.enabled = TRUE AND ((w.events >> {EVENT}) & 1) = 1"
     )
 }
 
@@ -148,7 +153,7 @@ fn sqlite() -> Vec<String> {
                   || hex(randomblob(6)))";
     let insert = insert(new_id, "strftime('%Y-%m-%dT%H:%M:%f+00:00', 'now')");
     vec![format!(
-        "CREATE TRIGGER webhooks_notified AFTER UPDATE OF status ON runs WHEN {CHANGED} BEGIN {insert}; END"
+        "CREATE TRIGGER webhooks_notified AFTER UPDATE OF status, waiting_since ON runs WHEN {CHANGED} BEGIN {insert}; END"
     )]
 }
 
@@ -159,7 +164,7 @@ fn postgres() -> Vec<String> {
             "CREATE FUNCTION webhooks_notified() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {insert}; RETURN NULL; END $$"
         ),
         format!(
-            "CREATE TRIGGER webhooks_notified AFTER UPDATE OF status ON runs FOR EACH ROW WHEN ({CHANGED}) \
+            "CREATE TRIGGER webhooks_notified AFTER UPDATE OF status, waiting_since ON runs FOR EACH ROW WHEN ({CHANGED}) \
              EXECUTE FUNCTION webhooks_notified()"
         ),
     ]

@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 use super::table::delivery::Model;
 use crate::error::{Error, Result};
 
-/// Events by number, which is the run's new status. A new status needs only a line here: the trigger compares the
-/// number with the bits of a webhook.
+/// Events by number, which is that of the contract's `RunStatus`. The trigger compares the number with the bits of a
+/// webhook.
 const EVENTS: &[(i16, &str)] = &[
     (2, "run.completed"),
     (3, "run.failed"),

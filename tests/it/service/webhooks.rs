@@ -13,6 +13,7 @@ use runyard_upstream::{Script, Turn};
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
+use super::waiting::{self, obedient};
 use crate::test_server::{Answer, Caller, TEST_TIMEOUT, TestServer, on_every_database, on_every_database_with};
 use receiver::Receiver;
 
@@ -108,6 +109,40 @@ async fn the_end_of_a_run_is_sent_with_a_valid_signature() {
             let run = bob.start("go").await;
             bob.ended(&run).await;
             bobs.wait_for(1).await;
+        },
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_run_that_waits_is_sent_with_the_sequence_of_its_status() {
+    on_every_database_with(
+        |_| obedient(),
+        open,
+        async |server| {
+            let caller = server.caller("ann");
+            let receiver = Receiver::start().await;
+            create(&caller, &receiver, &["run.waiting", "run.completed"]).await;
+            let run = waiting::start(&caller, r#"look_up {"word": "tree"}"#).await;
+            let inputs = waiting::waiting(&caller, &run).await;
+            let sent = receiver.wait_for(1).await.pop().unwrap().json();
+            assert_eq!(
+                (&sent["type"], &sent["data"]["status"]),
+                (&json!("run.waiting"), &json!("waiting"))
+            );
+            assert_eq!(sent["data"]["agent_run_id"], run["agent_run_id"]);
+            let result = json!({"input_id": inputs[0]["input_id"], "decision": "result", "text": "A plant."});
+            waiting::answer(&caller, &run, &[result]).await;
+            let events = caller.events(&run, 0).await;
+            let waits = events
+                .iter()
+                .find(|event| event.data["status"]["status"] == "waiting")
+                .unwrap();
+            assert_eq!(sent["data"]["sequence"], waits.data["sequence"]);
+            assert_eq!(
+                receiver.wait_for(2).await.pop().unwrap().json()["type"],
+                "run.completed"
+            );
         },
     )
     .await;
