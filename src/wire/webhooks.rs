@@ -60,11 +60,11 @@ impl WebhookService for Webhooks {
         let (caller, asked) = caller::open(request)?;
         let webhook_id = id::parse("webhook_id", &asked.webhook_id)?;
         let changes = changes(asked)?;
-        let changed = write(&self.app, caller, move |app, caller| {
+        let row = write(&self.app, caller, move |app, caller| {
             webhooks::update(app, caller, webhook_id, changes).boxed()
         })
         .await?;
-        Ok(Response::new(self.shown(changed)))
+        Ok(Response::new(self.shown(row)))
     }
 
     async fn delete_webhook(&self, request: Request<v1::DeleteWebhookRequest>) -> Result<Response<()>, Status> {

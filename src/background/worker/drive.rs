@@ -70,7 +70,7 @@ async fn attempt(app: &App, claimed: &Claimed, tokens: &Tokens) -> Result<()> {
     if run.stop_requested {
         return finish(app, run, &log, RunEnd::stopped(StopReason::Requested)).await;
     }
-    let work = AssertUnwindSafe(execute(app, claimed, &log, tokens)).catch_unwind();
+    let work = Box::pin(AssertUnwindSafe(execute(app, claimed, &log, tokens)).catch_unwind());
     let outcome = work.await.unwrap_or_else(|_| {
         error!("a run panicked");
         Err(Error::new(

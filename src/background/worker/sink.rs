@@ -170,9 +170,8 @@ impl Sink for JournalSink {
         if self.app.stopping.is_cancelled() {
             return Err(Error::new(Code::Contended, "this worker is handing over the run").into());
         }
-        let max_output_tokens = match self.within_budget(input_tokens, max_output_tokens) {
-            Some(allowed) => allowed,
-            None => return Ok(None),
+        let Some(max_output_tokens) = self.within_budget(input_tokens, max_output_tokens) else {
+            return Ok(None);
         };
         let Some(price) = self.billing.charged() else {
             return Ok(Some(max_output_tokens));

@@ -132,16 +132,13 @@ async fn an_image_is_shown_to_a_model_that_is_said_to_see() {
         .await;
         let folder = tempfile::tempdir().unwrap();
         let checks = lines(&tested(folder.path(), &server.base_url(), &[name, "--json"]));
-        match verdict {
-            Some((verdict, message)) => {
-                let found = check(&checks, "image");
-                assert!(found.0 == verdict && found.1.contains(message), "{checks:?}");
-                assert!(server.requests()[3].body.to_string().contains("data:image/png;base64,"));
-            }
-            None => {
-                assert!(checks.iter().all(|check| check["name"] != "image"), "{checks:?}");
-                assert_eq!(server.requests().len(), 3);
-            }
+        if let Some((verdict, message)) = verdict {
+            let found = check(&checks, "image");
+            assert!(found.0 == verdict && found.1.contains(message), "{checks:?}");
+            assert!(server.requests()[3].body.to_string().contains("data:image/png;base64,"));
+        } else {
+            assert!(checks.iter().all(|check| check["name"] != "image"), "{checks:?}");
+            assert_eq!(server.requests().len(), 3);
         }
     }
 }

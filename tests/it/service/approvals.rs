@@ -28,7 +28,7 @@ async fn start(caller: &Caller, agent: &Value, prompt: &str, thread_id: Option<&
     caller.post("/agent/start", body).await.ok()
 }
 
-fn decision(input: &Value, decision: &str, more: Value) -> Value {
+fn decision(input: &Value, decision: &str, more: &Value) -> Value {
     let mut answer = json!({"input_id": input["input_id"], "decision": decision});
     for (field, value) in more.as_object().unwrap() {
         answer[field] = value.clone();
@@ -63,7 +63,7 @@ async fn an_approved_call_runs_once_and_a_denied_call_does_not() {
             assert_eq!(inputs[0]["message"], "The agent wants to call the tool remember.");
             assert_eq!(inputs[0]["arguments"], json!({"text": "Ann likes blue."}));
             assert_eq!(memories(&caller).await, [""; 0]);
-            answer(&caller, &run, &[decision(&inputs[0], "approve", json!({}))]).await;
+            answer(&caller, &run, &[decision(&inputs[0], "approve", &json!({}))]).await;
             let events = caller.events(&run, 0).await;
             assert!(last_message(&events).starts_with("Remembered."), "{events:#?}");
             assert!(!kinds(&events).contains(&"notice"), "{events:#?}");
@@ -71,7 +71,7 @@ async fn an_approved_call_runs_once_and_a_denied_call_does_not() {
 
             let run = start(&caller, &agent, r#"remember {"text": "Ann likes red."}"#, None).await;
             let inputs = waiting(&caller, &run).await;
-            let denied = decision(&inputs[0], "deny", json!({"text": "not true"}));
+            let denied = decision(&inputs[0], "deny", &json!({"text": "not true"}));
             answer(&caller, &run, &[denied]).await;
             let events = caller.events(&run, 0).await;
             let told = "The call failed.\nnot run: the user denied this call: not true";
@@ -92,13 +92,13 @@ async fn a_call_runs_with_edited_arguments_that_match_the_schema() {
             let run = start(&caller, &agent, REMEMBER, None).await;
             let inputs = waiting(&caller, &run).await;
             let path = format!("/agent-run/{}/answer", text(&run, "agent_run_id"));
-            let wrong = decision(&inputs[0], "approve", json!({"arguments": {"fact": "x"}}));
+            let wrong = decision(&inputs[0], "approve", &json!({"arguments": {"fact": "x"}}));
             let refused = caller.post(&path, json!({"answers": [wrong]})).await;
             refused.refused(400, "INVALID_REQUEST");
             let edited = decision(
                 &inputs[0],
                 "approve",
-                json!({"arguments": {"text": "Ann likes green."}}),
+                &json!({"arguments": {"text": "Ann likes green."}}),
             );
             let answered = answer(&caller, &run, &[edited]).await;
             assert_eq!(
@@ -124,13 +124,13 @@ async fn a_call_that_was_allowed_for_the_thread_no_longer_asks() {
             let run = start(&caller, &agent, REMEMBER, None).await;
             let inputs = waiting(&caller, &run).await;
             let path = format!("/agent-run/{}/answer", text(&run, "agent_run_id"));
-            let wrong = decision(&inputs[0], "deny", json!({"always": true}));
+            let wrong = decision(&inputs[0], "deny", &json!({"always": true}));
             let refused = caller.post(&path, json!({"answers": [wrong]})).await;
             refused.refused(400, "INVALID_REQUEST");
             answer(
                 &caller,
                 &run,
-                &[decision(&inputs[0], "approve", json!({"always": true}))],
+                &[decision(&inputs[0], "approve", &json!({"always": true}))],
             )
             .await;
             caller.ended(&run).await;

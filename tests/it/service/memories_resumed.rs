@@ -68,7 +68,7 @@ async fn a_fact_is_remembered_once_if_the_server_ends_before_the_result_is_recor
             assert_eq!(results.len(), 1, "{results:?}");
             assert!(results[0].starts_with("interrupted, outcome unknown"), "{results:?}");
             let requests = server.upstream.requests();
-            let mut messages = requests.iter().flat_map(|request| request.messages());
+            let mut messages = requests.iter().flat_map(runyard_upstream::Received::messages);
             let is_told = |message: &Value| {
                 message["role"] == "tool" && message["content"].to_string().contains("interrupted, outcome unknown")
             };

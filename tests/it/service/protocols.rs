@@ -196,7 +196,7 @@ fn plain(value: &mut serde_json::Value) {
 fn in_safe_order() -> Vec<prost_reflect::MethodDescriptor> {
     let mut methods = methods();
     methods.sort_by_key(|method| match method.name() {
-        "RevokeApiKey" | "DeleteFile" => 1,
+        "RevokeApiKey" | "DeleteFile" | "DeleteWebhook" => 1,
         "DeleteAgent" => 2,
         "DeleteThread" => 3,
         "DeleteProject" => 4,

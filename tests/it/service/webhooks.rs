@@ -78,9 +78,9 @@ async fn the_end_of_a_run_is_sent_with_a_valid_signature() {
             {
                 let run = ann.start(prompt).await;
                 let events = ann.events(&run, 0).await;
-                let received = receiver.wait_for(number + 1).await.pop().unwrap();
-                assert_eq!(received.signatures, [received.signature(secret)]);
-                let body = received.json();
+                let request = receiver.wait_for(number + 1).await.pop().unwrap();
+                assert_eq!(request.signatures, [request.signature(secret)]);
+                let body = request.json();
                 assert_eq!(body["type"], event, "{body}");
                 let data = &body["data"];
                 for field in ["agent_run_id", "thread_id", "project_id"] {
@@ -92,7 +92,7 @@ async fn the_end_of_a_run_is_sent_with_a_valid_signature() {
                     .map(|time| time.as_str().unwrap().parse::<DateTime<Utc>>().unwrap());
                 assert!((sent - made).abs() < TimeDelta::seconds(5), "{body}");
                 let delivery = newest_delivery(&ann, &webhook, |found| found["status"] == "succeeded").await;
-                assert_eq!(text(&delivery, "delivery_id"), received.id);
+                assert_eq!(text(&delivery, "delivery_id"), request.id);
                 assert_eq!((&delivery["event"], &delivery["attempts"]), (&json!(event), &json!(1)));
                 assert_eq!(delivery["response_status"], 200);
                 assert!(
@@ -163,8 +163,8 @@ async fn a_stopped_run_is_sent_and_events_without_a_subscription_are_not() {
             caller.post(&stop, json!({})).await.ok();
             let ended = caller.ended(&run).await;
             assert_eq!(ended["status"], "stopped");
-            let received = receiver.wait_for(1).await.pop().unwrap();
-            assert_eq!(received.json()["type"], "run.stopped");
+            let request = receiver.wait_for(1).await.pop().unwrap();
+            assert_eq!(request.json()["type"], "run.stopped");
             server.gate.open();
             let run = caller.start("go").await;
             caller.ended(&run).await;
@@ -213,13 +213,13 @@ async fn a_rotation_adds_the_new_signature_and_keeps_the_old_one_for_a_day() {
             assert!(rotated["earlier_secret_expires_at"].is_string(), "{rotated}");
             let test = format!("{path}/test");
             caller.post(&test, json!({})).await.ok();
-            let received = receiver.wait_for(1).await.pop().unwrap();
-            assert_eq!(received.signatures, [received.signature(new), received.signature(old)]);
+            let request = receiver.wait_for(1).await.pop().unwrap();
+            assert_eq!(request.signatures, [request.signature(new), request.signature(old)]);
             server.clock.advance(Duration::from_hours(25));
             let caller = server.caller("ann");
             caller.post(&test, json!({})).await.ok();
-            let received = receiver.wait_for(2).await.pop().unwrap();
-            assert_eq!(received.signatures, [received.signature(new)]);
+            let request = receiver.wait_for(2).await.pop().unwrap();
+            assert_eq!(request.signatures, [request.signature(new)]);
             let shown = caller.get(&path).await.ok();
             assert!(
                 shown["secret"].is_null() && shown["earlier_secret_expires_at"].is_null(),

@@ -128,9 +128,8 @@ impl TextView {
                 &Style::new().magenta(),
                 &format!("input needed: {}", one_line(&asked.message)),
             ),
-            Some(Event::InputAnswered(_)) => Ok(()),
             // A newer server may send unknown events.
-            None => Ok(()),
+            Some(Event::InputAnswered(_)) | None => Ok(()),
         }
     }
 
