@@ -86,11 +86,7 @@ pub(super) async fn assemble(
     } else {
         inputs::allowances(db, scope, run.thread_id).await?
     };
-    let answers = if past.interrupted.is_empty() {
-        Vec::new()
-    } else {
-        answers::of_calls(db, scope, run.id).await?
-    };
+    let answers = answers::of_calls(db, scope, run.id, &past.interrupted).await?;
     let budget = budget::of(app, run, mode, claimed.fresh.as_ref()).await?;
     let prompt = Prompt {
         agent: agent.system_prompt.as_deref(),

@@ -3,14 +3,14 @@
 use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
-use sea_orm::{ActiveValue::Set, EntityTrait, IntoActiveModel};
+use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, IntoActiveModel, sea_query::ExprTrait};
 use serde_json::Value;
 use uuid::Uuid;
 
 use super::{
-    Decision, Input, Kind, allowances,
+    Decision, Input, Kind, allowances, cancel,
     list::{not_found, of_run},
-    table::Entity,
+    table::{Column, Entity},
 };
 use crate::{
     accounts::{Caller, Scope, ensure, queue},
@@ -54,7 +54,8 @@ pub async fn answer(app: &App, caller: &Caller, run_id: Uuid, answers: Vec<Answe
     let tx = queue::begin(app, caller.account_id, "inputs.answer").await?;
     ensure::lock(&tx, caller.account_id).await?;
     let run = load(&tx, caller.scope(), run_id).await?;
-    let mut inputs = of_run(&tx, caller.scope(), run_id).await?;
+    let named = Column::Id.is_in(answers.iter().map(|answer| answer.input_id));
+    let mut inputs = of_run(&tx, caller.scope(), run_id, Column::Decision.is_null().or(named)).await?;
     let now = app.clock.now();
     let mut positions = Vec::with_capacity(answers.len());
     let (mut decided, mut allowed) = (Vec::new(), Vec::new());
@@ -91,7 +92,8 @@ pub(super) fn publish(app: &App, run_id: Uuid, events: &[Stored]) {
     }
 }
 
-/// Writes the decisions at the positions `decided` of a run's inputs, and their events. When no input is pending,
+/// Writes the decisions at the positions `decided` of `inputs`, which contain all pending inputs of the run. Also writes
+/// their events. When no input is pending,
 /// lets a worker claim the run. The transaction must have locked the account.
 pub(super) async fn settle(
     tx: &Tx,
@@ -211,14 +213,18 @@ fn mistake(schema: &str, arguments: &Value) -> Option<String> {
     Some(mistake.to_string())
 }
 
-/// Denies or fails the expired inputs of one run.
+/// Decides about the expired inputs of one run, so that none of them is found again.
 pub(super) async fn expire(app: &App, account_id: Uuid, run_id: Uuid) -> Result<()> {
     let scope = Scope::account(account_id);
     let tx = queue::begin(app, account_id, "inputs.expire").await?;
     ensure::lock(&tx, account_id).await?;
     let run = load(&tx, scope, run_id).await?;
-    let mut inputs = of_run(&tx, scope, run_id).await?;
+    let mut inputs = of_run(&tx, scope, run_id, Column::Decision.is_null()).await?;
     let now = app.clock.now();
+    if run.status != Status::Running {
+        cancel(&tx, run_id, now).await?;
+        return tx.commit().await;
+    }
     let mut decided = Vec::new();
     let mut fails = false;
     for (position, input) in inputs.iter_mut().enumerate() {

@@ -1,16 +1,18 @@
 //! The answers with which a worker continues a run.
 
-use std::collections::BTreeMap;
-
-use sea_orm::ConnectionTrait;
+use sea_orm::{ColumnTrait, ConnectionTrait, QueryFilter, QuerySelect};
 use uuid::Uuid;
 
-use super::{Decision, Input, Kind, list, parsed};
+use super::{
+    Decision, Input, Kind, list, parsed,
+    table::{Column, Entity},
+};
 use crate::{
-    accounts::Scope,
+    accounts::{Scope, of},
     db::{Bound, Sql},
     engine::inputs::{CallAnswer, CallDecision},
     error::Result,
+    llm::ToolRequest,
 };
 
 const CONSUME: Sql =
@@ -23,16 +25,32 @@ pub fn consumption(run_id: Uuid) -> Bound {
 
 /// True if the run has answers with which no worker has continued yet: it was claimed because it no longer waits.
 pub async fn are_new(db: &impl ConnectionTrait, scope: Scope, run_id: Uuid) -> Result<bool> {
-    let rows = list::of_run(db, scope, run_id).await?;
-    Ok(rows.iter().any(|row| row.decision.is_some() && !row.consumed))
+    let new = of::<Entity>(scope)
+        .select_only()
+        .column(Column::Id)
+        .filter(Column::RunId.eq(run_id))
+        .filter(Column::Decision.is_not_null())
+        .filter(Column::Consumed.eq(false))
+        .limit(1)
+        .into_tuple::<Uuid>()
+        .one(db)
+        .await?;
+    Ok(new.is_some())
 }
 
-/// Loads the answers to the inputs of a run's calls. A call id may occur in several inputs, for example if the model
-/// repeats it in a later answer; the newest input counts.
-pub async fn of_calls(db: &impl ConnectionTrait, scope: Scope, run_id: Uuid) -> Result<Vec<CallAnswer>> {
-    let rows = list::of_run(db, scope, run_id).await?;
-    let newest: BTreeMap<String, Input> = rows.into_iter().map(|row| (row.tool_call_id.clone(), row)).collect();
-    Ok(newest.into_values().filter_map(answer).collect())
+/// Loads the answers to the inputs of calls. The ids of calls are unique within a run.
+pub async fn of_calls(
+    db: &impl ConnectionTrait,
+    scope: Scope,
+    run_id: Uuid,
+    calls: &[ToolRequest],
+) -> Result<Vec<CallAnswer>> {
+    if calls.is_empty() {
+        return Ok(Vec::new());
+    }
+    let of_these = Column::ToolCallId.is_in(calls.iter().map(|call| call.id.as_str()));
+    let rows = list::of_run(db, scope, run_id, of_these).await?;
+    Ok(rows.into_iter().filter_map(answer).collect())
 }
 
 fn answer(row: Input) -> Option<CallAnswer> {

@@ -34,9 +34,9 @@ pub async fn expire(app: &App) -> Result<usize> {
             .into_tuple()
             .all(app.db.read())
             .await?;
-        let Some(first) = found.first().copied() else {
+        if found.is_empty() {
             return Ok(runs);
-        };
+        }
         let mut last = None;
         for (account_id, run_id) in found {
             if last.replace(run_id) != Some(run_id) {
@@ -44,7 +44,5 @@ pub async fn expire(app: &App) -> Result<usize> {
                 runs += 1;
             }
         }
-        // A run whose inputs stay pending would be found again.
-        debug_assert!(runs > 0, "{first:?}");
     }
 }

@@ -1,6 +1,6 @@
 //! Queries for inputs.
 
-use sea_orm::{ColumnTrait, ConnectionTrait, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::{ColumnTrait, ConnectionTrait, QueryFilter, QueryOrder, QuerySelect, sea_query::Expr};
 use uuid::Uuid;
 
 use super::table::{Column, Entity, Model};
@@ -32,10 +32,12 @@ pub async fn list(
     Ok(query.order_by_asc(Column::Id).limit(limit).all(db).await?)
 }
 
-/// Loads inputs of a run, oldest first. Without ids, loads all inputs of the run.
-pub(super) async fn of_run(db: &impl ConnectionTrait, scope: Scope, run_id: Uuid) -> Result<Vec<Model>> {
+/// Loads the inputs of a run that fulfil a condition, oldest first. A run can have many inputs with large texts, so no
+/// caller loads all of them.
+pub(super) async fn of_run(db: &impl ConnectionTrait, scope: Scope, run_id: Uuid, which: Expr) -> Result<Vec<Model>> {
     Ok(of::<Entity>(scope)
         .filter(Column::RunId.eq(run_id))
+        .filter(which)
         .order_by_asc(Column::Id)
         .all(db)
         .await?)

@@ -192,12 +192,12 @@ fn plain(value: &mut serde_json::Value) {
     }
 }
 
-/// Returns all methods. Methods that delete objects come last, so that the other methods still find their objects.
+/// Returns all methods. Methods that delete or disable objects come last, so that the other methods can use the objects.
 fn in_safe_order() -> Vec<prost_reflect::MethodDescriptor> {
     let mut methods = methods();
     methods.sort_by_key(|method| match method.name() {
-        "RevokeApiKey" | "DeleteFile" | "DeleteWebhook" => 1,
-        "DeleteAgent" => 2,
+        "RevokeApiKey" | "DeleteFile" | "UpdateWebhook" => 1,
+        "DeleteAgent" | "DeleteWebhook" => 2,
         "DeleteThread" => 3,
         "DeleteProject" => 4,
         _ => 0,
