@@ -65,9 +65,7 @@ class Webhooks:
         request = to_message(methods.TEST_WEBHOOK.request, webhook_id=webhook_id)
         return self._transport.load(methods.TEST_WEBHOOK, request, WebhookDelivery)
 
-    def deliveries(
-        self, webhook_id: str, *, page_size: int = 0, page_token: str = ""
-    ) -> Page[WebhookDelivery]:
+    def deliveries(self, webhook_id: str, *, page_size: int = 0, page_token: str = "") -> Page[WebhookDelivery]:
         """Returns one page of deliveries, newest first."""
         request = to_message(
             methods.LIST_WEBHOOK_DELIVERIES.request, webhook_id=webhook_id, page_size=page_size, page_token=page_token
@@ -77,7 +75,5 @@ class Webhooks:
 
     def redeliver(self, webhook_id: str, delivery_id: str) -> WebhookDelivery:
         """Sends a finished delivery again."""
-        request = to_message(
-            methods.REDELIVER_WEBHOOK_DELIVERY.request, webhook_id=webhook_id, delivery_id=delivery_id
-        )
+        request = to_message(methods.REDELIVER_WEBHOOK_DELIVERY.request, webhook_id=webhook_id, delivery_id=delivery_id)
         return self._transport.load(methods.REDELIVER_WEBHOOK_DELIVERY, request, WebhookDelivery)
