@@ -2,19 +2,18 @@
 
 use std::time::Duration;
 
-use super::{Run, claim::Fresh, options::RunOptions};
+use super::{Run, claim::Fresh, options::RunBudget};
 use crate::{accounts::ensure, app::App, config::Mode, engine::Budget, error::Result, limits::Plan};
 
 /// The time since the run's first claim counts towards the run's time limit, except the time that the run has waited
 /// for inputs.
-pub async fn of(app: &App, run: &Run, mode: &Mode, fresh: Option<&Fresh>) -> Result<Budget> {
+pub async fn of(app: &App, run: &Run, mode: &Mode, own: RunBudget, fresh: Option<&Fresh>) -> Result<Budget> {
     let worked = run.started_at.map_or(Duration::ZERO, |started| {
         (app.clock.now() - started).to_std().unwrap_or_default()
     });
     let waited = Duration::from_millis(run.waited_ms.unsigned_abs());
     let worked = worked.saturating_sub(waited);
     let limits = &app.config.worker;
-    let own = RunOptions::of(run)?.budget;
     let longest = mode.run_timeout_seconds.map_or(Duration::MAX, Duration::from_secs);
     let allowed = time(app, run, fresh).await?.min(longest);
     let own_time = own.max_seconds.map(|seconds| Duration::from_secs(seconds.into()));

@@ -205,12 +205,7 @@ impl CallRunner<'_> {
             Decision::Run => {}
             Decision::Answered(answer) => {
                 let answer = bounded(answer);
-                return Done {
-                    call,
-                    answer,
-                    took: Duration::ZERO,
-                    fatal: None,
-                };
+                return Done::without_work(call, answer);
             }
             Decision::Ask(_) => return Done::told(call, "not run: the call needs an input".to_owned()),
             Decision::Invalid(told) | Decision::Refused(told) => {
@@ -314,9 +309,13 @@ impl CallRunner<'_> {
 impl Done {
     /// Creates an error result for a call that was not run or did not finish in time.
     fn told(call: Planned, text: String) -> Self {
+        Self::without_work(call, ToolAnswer::failed(text))
+    }
+
+    fn without_work(call: Planned, answer: ToolAnswer) -> Self {
         Self {
             call,
-            answer: ToolAnswer::failed(text),
+            answer,
             took: Duration::ZERO,
             fatal: None,
         }

@@ -23,6 +23,7 @@ use crate::{
         claim::{self, Claimed},
         inputs,
         journal::RunEnd,
+        options::RunOptions,
         report,
     },
     v1::{Notice, NoticeKind, run_event::Event},
@@ -172,8 +173,11 @@ async fn prepare(
     let run = &claimed.run;
     let model = app.models.load(&run.model_used)?;
     announce(app, run, log).await?;
-    let job = job::assemble(app, claimed, model, log, stop).await?;
-    Ok((job, Arc::new(JournalSink::new(app, run, Arc::clone(log), model)?)))
+    // Read once: the schemas of client tools can have megabytes.
+    let options = RunOptions::of(run)?;
+    let job = job::assemble(app, claimed, (model, &options), log, stop).await?;
+    let sink = JournalSink::new(app, run, Arc::clone(log), model, options.budget);
+    Ok((job, Arc::new(sink)))
 }
 
 async fn announce(app: &App, run: &Run, log: &Arc<RunLog>) -> Result<()> {

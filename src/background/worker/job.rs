@@ -48,7 +48,7 @@ use crate::{
 pub(super) async fn assemble(
     app: &App,
     claimed: &Claimed,
-    model: &Model,
+    (model, options): (&Model, &RunOptions),
     log: &Arc<RunLog>,
     stop: &CancellationToken,
 ) -> Result<Job> {
@@ -79,15 +79,14 @@ pub(super) async fn assemble(
     if mode.allows_servers() {
         mcp::add(app, run, &agent, &workplace, log, &mut extra).await;
     }
-    let options = RunOptions::of(run)?;
-    let tools = RunTools::of(app, access, extra, &options, &agent.approvals).await?;
+    let tools = RunTools::of(app, access, extra, options, &agent.approvals).await?;
     let allowances = if agent.approvals.rules.is_empty() {
         Vec::new()
     } else {
         inputs::allowances(db, scope, run.thread_id).await?
     };
     let answers = answers::of_calls(db, scope, run.id, &past.interrupted).await?;
-    let budget = budget::of(app, run, mode, claimed.fresh.as_ref()).await?;
+    let budget = budget::of(app, run, mode, options.budget, claimed.fresh.as_ref()).await?;
     let prompt = Prompt {
         agent: agent.system_prompt.as_deref(),
         sandbox: tools.sandbox.as_deref(),

@@ -13,13 +13,13 @@ use crate::{
     app::App,
     config::Model,
     engine::{self, Recorded, Sink, StoredMessage},
-    error::{Code, Error, Result},
+    error::{Code, Error},
     ledger::{self, Billing, Charge},
     llm::{ChatMessage, TokenUsage},
     runs::{
         Run, RunLog,
         journal::{Entry, Spent},
-        options::RunOptions,
+        options::RunBudget,
         reserve::{CallEstimate, affordable, reserve},
     },
     telemetry,
@@ -47,9 +47,8 @@ pub(super) struct JournalSink {
 }
 
 impl JournalSink {
-    pub(super) fn new(app: &App, run: &Run, log: Arc<RunLog>, model: &Model) -> Result<Self> {
-        let options = RunOptions::of(run)?;
-        Ok(Self {
+    pub(super) fn new(app: &App, run: &Run, log: Arc<RunLog>, model: &Model, budget: RunBudget) -> Self {
+        Self {
             app: app.clone(),
             log,
             billing: Billing::of(app, model),
@@ -57,9 +56,9 @@ impl JournalSink {
             steps: AtomicI32::new(run.steps),
             held: AtomicI64::new(run.held_microcredits),
             open_calls: watch::Sender::new(0),
-            max_microcredits: options.budget.max_microcredits,
+            max_microcredits: budget.max_microcredits,
             run: run.clone(),
-        })
+        }
     }
 
     /// Waits until this sink has recorded a result for each tool call that it recorded.
