@@ -219,6 +219,9 @@ function apply(draft: Draft, event: RunEvent): void {
     case "notice":
       add(draft, { kind: "notice", id: `notice-${draft.last}`, notice: event.kind, message: event.message });
       break;
+    case "user_message":
+      add(draft, { kind: "notice", id: `notice-${draft.last}`, notice: "other", message: `The agent has read your message: ${event.text}` });
+      break;
     case "unknown":
       // A newer server sent an unknown type of event. Only the cursor changes.
       break;
