@@ -58,6 +58,7 @@ export function Transcript({
         )}
         <Composer
           threadId={threadId}
+          lastAgentId={all.findLast((turn) => turn.run)?.run?.agentId ?? ""}
           busy={busy.value}
           suggestion={again.value}
           onStarted={() => {
