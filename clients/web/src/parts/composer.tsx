@@ -7,6 +7,7 @@ import { runyard } from "../client";
 import { parameters } from "../router";
 import { account, isUnlimited, loadAccount } from "../stores/account";
 import { agents, loadAgents } from "../stores/agents";
+import { enterStarts } from "../stores/enter";
 import { Attachments, type Attachment } from "../stores/attachments";
 import { budgetOf, keepBudget } from "../stores/budgets";
 import { explainError } from "../errors";
@@ -16,15 +17,22 @@ import type { Explained } from "../view/refusal";
 import { Note, RefusalNote } from "./basic";
 import { AgentChoice, ModeChoice, ModelChoice } from "./choices";
 import { Icon } from "./icon";
-import { isApple } from "./keys";
+import { isTouch } from "./keys";
 import { RunOptions } from "./run_options";
-
-/** Touch devices have no drag and drop and no keyboard shortcuts. */
-const isTouch = typeof matchMedia === "function" && matchMedia("(pointer: coarse)").matches;
 
 export interface Started {
   threadId: string;
   agentRunId: string;
+}
+
+/** A task to copy into the form. A new value of `turn` copies the task again. */
+export interface Suggestion {
+  prompt: string;
+  files: File[];
+  turn: number;
+  agentId?: string;
+  model?: string;
+  mode?: string;
 }
 
 export interface ComposerProperties {
@@ -34,8 +42,7 @@ export interface ComposerProperties {
   lastAgentId?: string;
   busy?: boolean;
   onStarted: (started: Started) => void;
-  /** A task to copy into the form. A new value of `turn` copies the task again. */
-  suggestion?: { prompt: string; files: File[]; turn: number } | null;
+  suggestion?: Suggestion | null;
   large?: boolean;
 }
 
@@ -75,6 +82,9 @@ export function Composer({ threadId, lastAgentId = "", busy = false, onStarted, 
   useEffect(() => {
     if (!suggestion) return;
     prompt.value = suggestion.prompt;
+    if (suggestion.agentId !== undefined) chosenAgentId.value = suggestion.agentId;
+    if (suggestion.model !== undefined) model.value = suggestion.model;
+    if (suggestion.mode !== undefined) mode.value = suggestion.mode;
     attachments.clear();
     attachments.add(suggestion.files);
     input.current?.focus();
@@ -188,10 +198,13 @@ export function Composer({ threadId, lastAgentId = "", busy = false, onStarted, 
           onInput={(event) => (prompt.value = event.currentTarget.value)}
           onPaste={onPaste}
           onKeyDown={(event) => {
-            if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
-              event.preventDefault();
-              void start();
-            }
+            // Enter can also end the input of a composed character.
+            if (event.key !== "Enter" || event.isComposing) return;
+            // The keyboard of a touch device has no Shift+Enter, so there Enter adds a line.
+            const starts = event.ctrlKey || event.metaKey || (!isTouch && event.shiftKey !== enterStarts.value);
+            if (!starts) return;
+            event.preventDefault();
+            void start();
           }}
         />
         <AttachmentList attachments={attachments} />
@@ -236,14 +249,14 @@ export function Composer({ threadId, lastAgentId = "", busy = false, onStarted, 
       </div>
       <div class="composer-below small">
         <p id={help} class="composer-help">
-          <kbd>{isApple ? "⌘" : "Ctrl"}</kbd> <kbd>Enter</kbd> starts the run
+          <Keys starts={enterStarts.value} /> starts the run · <Keys starts={!enterStarts.value} /> adds a line
           {!threadId && (
             <>
               {" "}
               · <kbd>/</kbd> focuses this field
             </>
-          )}{" "}
-          · files up to {bytes(account.value?.maxUploadBytes ?? 10_000_000)} each
+          )}
+          {!busy && ` · files up to ${bytes(account.value?.maxUploadBytes ?? 10_000_000)} each`}
         </p>
         {threadId && busy && (
           <label class="choice composer-busy">
@@ -265,6 +278,19 @@ export function Composer({ threadId, lastAgentId = "", busy = false, onStarted, 
 /** Returns the agent's id, or an empty id if the agent was deleted. Until the agents are loaded, every id counts. */
 function existing(agentId: string): string {
   return agents.value?.some((agent) => agent.agentId === agentId) === false ? "" : agentId;
+}
+
+function Keys({ starts }: { starts: boolean }) {
+  return (
+    <>
+      {!starts && (
+        <>
+          <kbd>Shift</kbd>{" "}
+        </>
+      )}
+      <kbd>Enter</kbd>
+    </>
+  );
 }
 
 function SlotsNote() {
