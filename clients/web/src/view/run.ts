@@ -99,6 +99,12 @@ export function hasEnded(view: RunView): boolean {
   return view.state === "completed" || view.state === "failed" || view.state === "stopped";
 }
 
+/** The last text of the model; empty if there is none. */
+export function lastAnswer(view: RunView): string {
+  const step = view.steps.findLast((each) => each.kind === "text" && each.text !== "");
+  return step?.kind === "text" ? step.text : "";
+}
+
 /** Whether a run with this status has not ended. */
 export function isActive(status: RunRecord["status"]): boolean {
   return status === "running" || status === "waiting";
