@@ -10,6 +10,7 @@ pub mod list;
 pub mod mcp;
 pub mod memory;
 pub mod rules;
+pub mod subagents;
 mod table;
 pub mod tools;
 pub mod update;

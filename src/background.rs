@@ -6,6 +6,7 @@
 //! | `sweeper` | removes unused data |
 //! | `webhooks::dispatch` | sends the deliveries of webhooks |
 //! | `telemetry::add_up_samples` | aggregates metric samples, so that metrics use little memory |
+//! | `advance_tasks` | starts subagents, and passes on their results |
 //! | `expire_inputs` | decides about inputs without an answer in time |
 //! | `events::relay` | on PostgreSQL, fetches events that other processes write |
 //! | `installation::keep` | on PostgreSQL, reports that the data folder is in use |
@@ -23,13 +24,24 @@ use tokio::{
 };
 use tracing::warn;
 
-use crate::{app::App, error::Result, events, installation, runs::inputs, telemetry, webhooks};
+use crate::{
+    app::App,
+    error::Result,
+    events, installation,
+    runs::{inputs, tasks},
+    telemetry, webhooks,
+};
 
 /// Maximum wait for the worker at shutdown. If the database does not respond, the worker may never stop.
 const WORKER_END: Duration = Duration::from_secs(5);
 
 /// Interval at which expired inputs are looked for.
 const EXPIRE_EVERY: Duration = Duration::from_secs(2);
+
+/// Interval at which subagents are looked for on PostgreSQL, where other processes start and end runs.
+const TASKS_SHARED: Duration = Duration::from_secs(1);
+/// The same interval on SQLite, where this process signals each change.
+const TASKS_PRIVATE: Duration = Duration::from_secs(10);
 
 /// The running loops. Dropping the value ends all loops except the worker and the webhooks.
 pub struct Background {
@@ -43,6 +55,7 @@ impl Background {
         let mut others = JoinSet::new();
         others.spawn(sweep(app.clone()));
         others.spawn(expire_inputs(app.clone()));
+        others.spawn(advance_tasks(app.clone()));
         others.spawn(telemetry::add_up_samples());
         if !app.db.is_private() {
             others.spawn(events::relay::relay(app.clone()));
@@ -92,6 +105,25 @@ async fn expire_inputs(app: App) {
         tokio::select! {
             () = app.stopping.cancelled() => return,
             () = sleep(EXPIRE_EVERY) => {}
+        }
+    }
+}
+
+async fn advance_tasks(app: App) {
+    app.installation.member().await;
+    loop {
+        if let Err(fault) = tasks::advance(&app).await {
+            warn!(error = %fault, "could not look for subagents; the server will retry");
+        }
+        let elsewhere = if app.db.is_private() {
+            TASKS_PRIVATE
+        } else {
+            TASKS_SHARED
+        };
+        tokio::select! {
+            () = app.stopping.cancelled() => return,
+            () = app.wake.tasks() => {}
+            () = sleep(elsewhere) => {}
         }
     }
 }

@@ -141,6 +141,7 @@ async fn run(address: SocketAddr, account: &Account, agent_id: &str) -> Result<T
     let request = StreamRunRequest {
         agent_run_id: run,
         after_sequence: 0,
+        ..Default::default()
     };
     let mut stream = client.stream_run(account.signed(request)).await?.into_inner();
     let mut token = None;

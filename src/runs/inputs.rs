@@ -8,7 +8,7 @@ pub mod answer;
 pub mod answers;
 pub mod expire;
 pub mod list;
-mod table;
+pub(super) mod table;
 
 use std::time::Duration;
 

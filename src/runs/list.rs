@@ -41,6 +41,8 @@ impl State {
 #[derive(Clone, Debug, Default)]
 pub struct Listing {
     pub thread_id: Option<Uuid>,
+    /// Lists only the runs that this run started as subagents.
+    pub parent_run_id: Option<Uuid>,
     pub state: Option<State>,
     pub created_after: Option<DateTime<Utc>>,
     pub created_before: Option<DateTime<Utc>>,
@@ -53,6 +55,9 @@ pub async fn list(db: &impl ConnectionTrait, scope: Scope, listing: &Listing) ->
     let mut query = of::<Entity>(scope);
     if let Some(thread_id) = listing.thread_id {
         query = query.filter(Column::ThreadId.eq(thread_id));
+    }
+    if let Some(parent_run_id) = listing.parent_run_id {
+        query = query.filter(Column::ParentRunId.eq(parent_run_id));
     }
     match listing.state {
         Some(State::Running) => query = query.filter(Column::WaitingSince.is_null()),

@@ -46,7 +46,9 @@ pub async fn stop(app: &App, caller: &Caller, run_id: Uuid) -> Result<Run> {
             app.hub.publish(run_id, &[event]);
             report::ended(&run, Status::Stopped, None, Spent::of(&run), now);
         }
+        app.wake.stop_children(run_id);
         app.wake.run_queued();
+        app.wake.task_changed();
     } else {
         tx.commit().await?;
         app.wake.stop(run_id);

@@ -135,6 +135,10 @@ pub struct Model {
     pub stop_reason: Option<StopReason>,
     /// Settings that few runs have, as JSON (`runs/options.rs`).
     pub options: Option<String>,
+    /// The run that started this run as a subagent; `None` for other runs.
+    pub parent_run_id: Option<Uuid>,
+    /// The call of the parent that started this run.
+    pub parent_call_id: Option<String>,
 }
 
 /// `SeaORM` requires this type. Joins are written by hand.
@@ -175,7 +179,7 @@ macro_rules! columns {
          model_used, memory_enabled, reasoning_effort, request_key, request_hash, lease_owner, lease_epoch, \
          lease_expires_at, stop_requested, error_code, error_message, steps, input_tokens, output_tokens, \
          microcredits, held_microcredits, last_sequence, created_at, started_at, finished_at, waiting_since, \
-         waited_ms, stop_reason, options"
+         waited_ms, stop_reason, options, parent_run_id, parent_call_id"
     };
 }
 
@@ -183,7 +187,7 @@ const INSERT: Sql = Sql::new(concat!(
     "INSERT INTO runs (",
     columns!(),
     ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, \
-     $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33)",
+     $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35)",
 ));
 
 const FIND: Sql = Sql::new(concat!(
@@ -235,6 +239,8 @@ pub fn read(row: &mut Row<'_>) -> Result<Model, DbErr> {
             .map(|reason| StopReason::try_from_value(&reason))
             .transpose()?,
         options: row.take()?,
+        parent_run_id: row.take()?,
+        parent_call_id: row.take()?,
     })
 }
 
@@ -273,5 +279,7 @@ pub fn insertion(run: &Model) -> Bound {
         run.waited_ms.into(),
         run.stop_reason.into(),
         run.options.clone().into(),
+        run.parent_run_id.into(),
+        run.parent_call_id.clone().into(),
     ])
 }

@@ -1,5 +1,6 @@
 //! Implements the gRPC service `RunService`. Stored events are sent unchanged.
 
+mod children;
 mod start;
 
 use std::{
@@ -98,8 +99,12 @@ impl RunService for Runs {
         let found = self.cursors(&caller, &[cursor]).await?.pop();
         let (run, after) =
             found.ok_or_else(|| Error::internal("the run could not be loaded", "no run matches the cursor"))?;
-        let ended = run.last_sequence == Some(after);
-        let events = self.follow(run.id, after).boxed();
+        let ended = run.last_sequence == Some(after) && !asked.include_children;
+        let events = if asked.include_children {
+            children::follow(&self.app, run.id, after).boxed()
+        } else {
+            self.follow(run.id, after).boxed()
+        };
         let events = credential_expiry::hold(&self.app, expiry, Alive::new(&self.app, (run.id, after), events));
         let mut response = Response::new(Box::pin(events) as Events);
         if ended {
@@ -156,8 +161,13 @@ impl RunService for Runs {
         if let Some(thread_id) = thread_id {
             crate::threads::load(self.app.db.read(), caller.scope(), thread_id).await?;
         }
+        let parent_run_id = id::parse_optional("parent_run_id", &asked.parent_run_id)?;
+        if let Some(parent_run_id) = parent_run_id {
+            runs::list::load(self.app.db.read(), caller.scope(), parent_run_id).await?;
+        }
         let listing = Listing {
             thread_id,
+            parent_run_id,
             state: state(asked.status()),
             created_after: time("created_after", asked.created_after)?,
             created_before: time("created_before", asked.created_before)?,
@@ -310,6 +320,8 @@ fn shown_run(run: Run, sandbox_id: Option<Uuid>) -> v1::Run {
         created_at: Some(timestamp(run.created_at)),
         started_at: run.started_at.map(timestamp),
         finished_at: run.finished_at.map(timestamp),
+        parent_run_id: text(run.parent_run_id),
+        parent_tool_call_id: run.parent_call_id,
     }
 }
 

@@ -79,6 +79,7 @@ mod start_options;
 mod steering;
 mod stop;
 mod stream;
+mod subagents;
 mod tenancy;
 mod threads;
 mod transport;

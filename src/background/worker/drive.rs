@@ -29,7 +29,7 @@ use crate::{
         journal::{Finished, RunEnd},
         list::load,
         options::RunOptions,
-        report,
+        report, tasks,
         wake::Signals,
     },
     v1::{Notice, NoticeKind, run_event::Event},
@@ -153,6 +153,7 @@ async fn wait(app: &App, run: &Run, log: &Arc<RunLog>, calls: Vec<WaitingCall>, 
         tokens.lost.cancel();
     } else {
         report::waits(run);
+        app.wake.task_changed();
     }
     // If a stop was requested in the meantime, the run does not wait, and a worker must claim it to end it.
     if tokens.signals.stop.is_cancelled() {
@@ -166,6 +167,9 @@ async fn finish(app: &App, run: &Run, log: &Arc<RunLog>, ending: RunEnd) -> Resu
     let finished = log.finish(ending).await?;
     if finished == Finished::Ended {
         report::ended(run, status, error_code.as_deref(), log.used(), app.clock.now());
+        if run.parent_run_id.is_some() {
+            app.wake.task_changed();
+        }
     }
     Ok(finished)
 }
@@ -213,7 +217,10 @@ async fn prepare(
     let run = &claimed.run;
     let model = app.models.load(&run.model_used)?;
     // Read once: the schemas of client tools can have megabytes.
-    let options = RunOptions::of(run)?;
+    let mut options = RunOptions::of(run)?;
+    if claimed.fresh.is_none() {
+        options.budget = tasks::left(app, run, options.budget).await?;
+    }
     let job = job::assemble(app, claimed, (model, &options), log, &signals.stop).await?;
     let reports = (Arc::clone(log), Arc::clone(&signals.has_message));
     let sink = JournalSink::new(app, run, reports, model, options.budget);

@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     documents, images,
-    tools::{Extra, approvals, ask, client, mcp, memory, notify, skills, web},
+    tools::{Extra, approvals, ask, client, mcp, memory, notify, skills, task, web},
 };
 use crate::{
     accounts::Scope,
@@ -76,6 +76,7 @@ pub(super) async fn assemble(
     memory::add(app, run, &agent, access, &past.messages, log, &mut extra).await?;
     web::add(app, run, access, &mut extra);
     ask::add(access, &mut extra);
+    task::add(app, run, access, &mut extra).await?;
     if mode.allows_servers() {
         mcp::add(app, run, &agent, &workplace, log, &mut extra).await;
     }

@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::{end::RunEnd, log::Spent};
 use crate::{
     db::{Bound, ById, Row, Sql, by_id},
-    runs::Status,
+    runs::{Status, resume::PARKED_UNTIL},
 };
 
 /// Locks the rows in the order of the run ids.
@@ -36,6 +36,13 @@ const WAIT: Sql = Sql::new(
      WHERE id = $6",
 );
 
+/// Makes a run wait for subagents. A run whose stop was requested does not wait: the next worker ends it.
+const PARK: Sql = Sql::new(
+    "UPDATE runs SET steps = steps + $1, input_tokens = input_tokens + $2, output_tokens = output_tokens + $3, \
+     microcredits = microcredits + $4, held_microcredits = 0, lease_owner = NULL, \
+     lease_expires_at = CASE WHEN stop_requested THEN NULL ELSE $5 END WHERE id = $6",
+);
+
 #[derive(Clone, Copy)]
 pub(super) struct Spending {
     pub(super) run_id: Uuid,
@@ -60,6 +67,12 @@ pub(super) fn wait(Spending { run_id, spent }: Spending, now: DateTime<Utc>) -> 
     let mut values = usage(spent);
     values.extend([now.into(), run_id.into()]);
     WAIT.with(values)
+}
+
+pub(super) fn park(Spending { run_id, spent }: Spending) -> Bound {
+    let mut values = usage(spent);
+    values.extend([PARKED_UNTIL.into(), run_id.into()]);
+    PARK.with(values)
 }
 
 pub(super) fn end(last: Last<'_>) -> Bound {

@@ -55,6 +55,7 @@ pub(super) fn new_run(asked: v1::StartRunRequest) -> Result<NewRun> {
             budget,
             tools: asked.tools.into_iter().map(client_tool).collect(),
         },
+        parent: None,
     })
 }
 

@@ -293,6 +293,7 @@ fn show(event: &Event) -> String {
             let mark = if usage.estimated { " estimated" } else { "" };
             format!("usage {}/{}{mark}", usage.input_tokens, usage.output_tokens)
         }
+        Event::SubagentStarted(started) => format!("subagent {}", started.tool_call_id),
         Event::UserMessage(message) => format!("user {:?}", short(&message.text)),
         Event::InputRequested(asked) => format!("asks {} {}", asked.tool_call_id, asked.name),
         Event::InputAnswered(answered) => format!("answered {}", answered.tool_call_id),

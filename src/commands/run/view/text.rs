@@ -132,6 +132,9 @@ impl TextView {
                 &Style::new().magenta(),
                 &format!("message read: {}", one_line(&message.text)),
             ),
+            Some(Event::SubagentStarted(started)) => {
+                self.say(&format!("subagent started: run {}", started.agent_run_id))
+            }
             // A newer server may send unknown events.
             Some(Event::InputAnswered(_)) | None => Ok(()),
         }
