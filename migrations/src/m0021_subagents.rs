@@ -10,6 +10,9 @@ use crate::parts::index;
 /// Number of the kind of an input that a subagent answers.
 const TASK: i32 = 4;
 
+/// Indexes for lists of threads: name and columns.
+const LISTED: [(&str, &[&str]); 1] = [("threads_by_activity", &["account_id", "updated_at", "id"])];
+
 #[derive(DeriveMigrationName)]
 pub struct Migration;
 
@@ -30,6 +33,16 @@ impl MigrationTrait for Migration {
             .and_where(Expr::col("parent_run_id").is_not_null())
             .take();
         manager.create_index(children).await?;
+        // Lists of threads leave out those of subagents.
+        for (name, columns) in LISTED {
+            manager
+                .drop_index(Index::drop().name(name).table("threads").to_owned())
+                .await?;
+            let listed = index(name, "threads", columns)
+                .and_where(Expr::col("parent_run_id").is_null())
+                .take();
+            manager.create_index(listed).await?;
+        }
         let tasks = index("inputs_tasks", "inputs", &["id"])
             .and_where(Expr::col("kind").eq(TASK))
             .and_where(Expr::col("decision").is_null())

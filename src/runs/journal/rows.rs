@@ -36,11 +36,12 @@ const WAIT: Sql = Sql::new(
      WHERE id = $6",
 );
 
-/// Makes a run wait for subagents. A run whose stop was requested does not wait: the next worker ends it.
+/// Makes a run wait for subagents. A run whose stop was requested does not wait: the next worker ends it. NULLIF returns
+/// NULL with the type of the column, which PostgreSQL requires.
 const PARK: Sql = Sql::new(
     "UPDATE runs SET steps = steps + $1, input_tokens = input_tokens + $2, output_tokens = output_tokens + $3, \
      microcredits = microcredits + $4, held_microcredits = 0, lease_owner = NULL, \
-     lease_expires_at = CASE WHEN stop_requested THEN NULL ELSE $5 END WHERE id = $6",
+     lease_expires_at = CASE WHEN stop_requested THEN NULLIF(lease_expires_at, lease_expires_at) ELSE $5 END WHERE id = $6",
 );
 
 #[derive(Clone, Copy)]
