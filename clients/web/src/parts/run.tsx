@@ -148,6 +148,10 @@ export function RunBar({ view, stopping, children }: { view: RunView; stopping?:
   );
 }
 
+/** Name of the built-in demo model. */
+const DEMO = "runyard/demo";
+
+/** The time, the tokens, the cost and the model that answered. */
 export function Used({ view }: { view: RunView }) {
   const { usage } = view;
   return (
@@ -174,7 +178,13 @@ export function Used({ view }: { view: RunView }) {
           {usage.modelName && (
             <div class="used-model">
               <dt class="unseen">Model</dt>
-              <dd>{usage.modelName}</dd>
+              {view.isDemo && usage.modelName !== DEMO ? (
+                <dd title={`No provider is configured for ${usage.modelName}, so the built-in demo model answered`}>
+                  {DEMO} <span class="used-instead">for {usage.modelName}</span>
+                </dd>
+              ) : (
+                <dd>{usage.modelName}</dd>
+              )}
             </div>
           )}
         </>

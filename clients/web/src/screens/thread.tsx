@@ -3,6 +3,7 @@ import { FolderOpen, MessagesSquare } from "lucide";
 import { useSignal, useSignalEffect } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import { RefusalNote, Spinner } from "../parts/basic";
+import { DemoNote } from "../parts/demo_note";
 import { FilesPanel } from "../parts/files";
 import { Icon } from "../parts/icon";
 import { ThreadHead } from "../parts/thread_head";
@@ -52,7 +53,10 @@ export function ThreadScreen({ threadId }: { threadId: string }) {
   return (
     <div class="thread" data-side={side.value}>
       <ThreadHead name={name} threadId={threadId} onRefused={(explained) => (refused.value = explained)} />
-      {refused.value && <RefusalNote explained={refused.value} onClose={() => (refused.value = null)} />}
+      <div class="thread-notes">
+        {refused.value && <RefusalNote explained={refused.value} onClose={() => (refused.value = null)} />}
+        <DemoNote />
+      </div>
       <div class="sides" role="group" aria-label="View">
         <button type="button" aria-pressed={side.value === "transcript"} onClick={() => (side.value = "transcript")}>
           <Icon of={MessagesSquare} size={16} />

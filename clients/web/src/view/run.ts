@@ -73,6 +73,8 @@ export interface RunView {
   stopReason: StatusEvent["stopReason"] | null;
   steps: readonly Step[];
   usage: Usage;
+  /** Whether the built-in demo model answers, because no provider is configured for the model. */
+  isDemo: boolean;
   startedAt: number | null;
   endedAt: number | null;
 }
@@ -90,6 +92,7 @@ export function emptyView(runId: string): RunView {
     stopReason: null,
     steps: [],
     usage: { calls: 0, inputTokens: 0, outputTokens: 0, credits: 0, estimated: false, modelName: null },
+    isDemo: false,
     startedAt: null,
     endedAt: null,
   };
@@ -223,6 +226,7 @@ function apply(draft: Draft, event: RunEvent): void {
       draft.usage.modelName = event.modelName || draft.usage.modelName;
       break;
     case "notice":
+      draft.isDemo ||= event.kind === "demo_model";
       add(draft, { kind: "notice", id: `notice-${draft.last}`, notice: event.kind, message: event.message });
       break;
     case "unknown":
