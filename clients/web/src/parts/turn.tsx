@@ -16,7 +16,7 @@ import { RefusalNote, State } from "./basic";
 import { Icon } from "./icon";
 import { Markdown } from "./markdown";
 import { Pictures, Workspace } from "./pictures";
-import { Picture } from "./preview";
+import { LargePicture } from "./lightbox";
 import { Failure, RunBar, RunTrack } from "./run";
 import { RunActions, type TaskActions } from "./run_actions";
 
@@ -173,7 +173,7 @@ function Output({
       {refused.value && <RefusalNote explained={refused.value} onClose={() => (refused.value = null)} />}
       {pictures.map((file) => (
         <figure key={file.path} class="run-output-picture">
-          <Picture sandboxId={sandboxId} path={file.path} version={Number(file.modifiedAt ?? 0)} />
+          <LargePicture sandboxId={sandboxId} path={file.path} version={Number(file.modifiedAt ?? 0)} />
           <figcaption>
             <button type="button" class="chip" onClick={() => onFile(file.path)}>
               {file.path}

@@ -6,6 +6,7 @@ import { RefusalNote, Spinner } from "../parts/basic";
 import { DemoNote } from "../parts/demo_note";
 import { FilesPanel } from "../parts/files";
 import { Icon } from "../parts/icon";
+import { Splitter, filesWidth } from "../parts/splitter";
 import { ThreadHead } from "../parts/thread_head";
 import { Transcript } from "../parts/transcript";
 import { files, filesChanged } from "../stores/files";
@@ -70,7 +71,7 @@ export function ThreadScreen({ threadId }: { threadId: string }) {
           )}
         </button>
       </div>
-      <div class="thread-body">
+      <div class={filesWidth.value === null ? "thread-body" : "thread-body thread-body-split"} style={{ "--files": `${filesWidth.value ?? 32}%` }}>
         <Transcript
           threadId={threadId}
           all={turns(shown)}
@@ -80,6 +81,7 @@ export function ThreadScreen({ threadId }: { threadId: string }) {
             side.value = "files";
           }}
         />
+        <Splitter />
         <aside class="thread-side" aria-label="Workspace">
           {sandboxId ? (
             <>
