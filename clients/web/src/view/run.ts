@@ -229,6 +229,9 @@ function apply(draft: Draft, event: RunEvent): void {
       draft.isDemo ||= event.kind === "demo_model";
       add(draft, { kind: "notice", id: `notice-${draft.last}`, notice: event.kind, message: event.message });
       break;
+    case "user_message":
+      add(draft, { kind: "notice", id: `notice-${draft.last}`, notice: "other", message: `The agent has read your message: ${event.text}` });
+      break;
     case "unknown":
       // A newer server sent an unknown type of event. Only the cursor changes.
       break;

@@ -102,7 +102,7 @@ class AsyncThreads:
                 return
 
     async def add_message(self, thread_id: str, *, content: str, role: MessageRole | None = None) -> Message:
-        """Adds a message without starting a run.
+        """Adds a message without starting a run. An unfinished run of the thread receives it at its next model call.
 
         Args:
             thread_id: The thread's UUID.
