@@ -577,6 +577,25 @@ test("usage entries have typed times and numbers", LIMIT, async () => {
   assert.equal(typeof state.microcredits, "bigint");
 });
 
+test("a message steers a run, and stays in the thread after the run", LIMIT, async () => {
+  const client = await server.client({ tier: "pro" });
+  const run = await client.agents.run({ prompt: "slow: 30 100\nbash: true\nsay: Not changed." });
+  let message;
+  const read = [];
+  for await (const event of run) {
+    if (event.type === "message_delta" && message === undefined) {
+      message = await run.steer("say: Changed.");
+    } else if (event.type === "user_message") {
+      read.push([event.messageId, event.text]);
+    }
+  }
+  assert.deepEqual([message.agentRunId, message.delivery], [run.id, "pending"]);
+  assert.deepEqual(read, [[message.messageId, "say: Changed."]]);
+  assert.match(await run.text(), /Changed\.$/);
+  const late = await run.steer("say: Later.");
+  assert.deepEqual([late.agentRunId, late.delivery], [undefined, undefined]);
+});
+
 test("without a token the client says so before it sends a request", LIMIT, async () => {
   const nowhere = { baseUrl: "http://127.0.0.1:9", attempts: 1, reconnectForMs: 10 };
   for (const [token, message] of [

@@ -19,7 +19,7 @@ from unittest import mock
 
 import runyard
 from runyard import AsyncRunyard, Runyard
-from runyard.events import EVENTS, InputRequested, MessageDelta, StatusChanged, ToolCall
+from runyard.events import EVENTS, InputRequested, MessageDelta, StatusChanged, ToolCall, UserMessage
 
 from model import Model
 from program import CSV, ROOT, Server
@@ -85,6 +85,18 @@ class ClientTest(unittest.TestCase):
         run.stop()
         self.assertEqual(run.wait().status, "stopped")
         self.assertEqual(client.agents.list_active(), [])
+
+    def test_a_message_steers_a_run(self):
+        run = self.client().agents.run(prompt="slow: 30 100\nbash: true\nsay: Not changed.")
+        message, read = None, []
+        for event in run:
+            if isinstance(event, MessageDelta) and message is None:
+                message = run.steer("say: Changed.")
+            elif isinstance(event, UserMessage):
+                read.append((event.message_id, event.text))
+        self.assertEqual((message.agent_run_id, message.delivery), (run.id, "pending"))
+        self.assertEqual(read, [(message.message_id, "say: Changed.")])
+        self.assertEqual(run.text(), "Changed.")
 
     def test_without_a_token_the_client_says_so_before_it_sends_a_request(self):
         nowhere = "http://127.0.0.1:1"

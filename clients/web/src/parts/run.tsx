@@ -1,5 +1,6 @@
 // A run: its steps, its state and its usage.
 import { Brain, ChevronRight, Info, Square } from "lucide";
+import type { ThreadMessage } from "@runyard/client";
 import type { ComponentChildren } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 import { runyard } from "../client";
@@ -41,6 +42,8 @@ const Stop = pure(({ step, ended, stopped, live }: { step: Step; ended: boolean;
       <ModelText step={step} live={live && !step.finished} ended={ended} stopped={stopped} />
     ) : step.kind === "reasoning" ? (
       <Reasoning step={step} live={live} />
+    ) : step.kind === "message" ? (
+      <Said text={step.text} state="read by the agent" />
     ) : (
       <Notice step={step} />
     )}
@@ -102,6 +105,35 @@ function Reasoning({ step, live }: { step: ReasoningStep; live: boolean }) {
       </button>
       {open && <p class="reasoned-text">{step.text}</p>}
     </div>
+  );
+}
+
+/** A message to the running agent. */
+function Said({ text, state }: { text: string; state: string }) {
+  return (
+    <div class="prompt said">
+      <div class="prompt-head small">
+        <span>You</span>
+        <span class="dim said-state">{state}</span>
+      </div>
+      <p class="prompt-text">{text}</p>
+    </div>
+  );
+}
+
+/** The messages that the model of a run has not read. */
+export function Unread({ view, added }: { view: RunView; added: readonly ThreadMessage[] }) {
+  const read = new Set(view.steps.filter((step) => step.kind === "message").map((step) => step.id));
+  const unread = added.filter((message) => !read.has(message.messageId));
+  if (unread.length === 0) return null;
+  return (
+    <ul class="unread" aria-label="Messages that the agent has not read">
+      {unread.map((message) => (
+        <li key={message.messageId}>
+          <Said text={message.content} state={hasEnded(view) ? "not read; the next run reads it" : "waits for the next step"} />
+        </li>
+      ))}
+    </ul>
   );
 }
 

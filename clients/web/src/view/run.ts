@@ -52,7 +52,14 @@ export interface NoticeStep {
   message: string;
 }
 
-export type Step = TextStep | ReasoningStep | ToolStep | NoticeStep;
+/** A message to the running agent, at the place where the model read it. */
+export interface MessageStep {
+  kind: "message";
+  id: string;
+  text: string;
+}
+
+export type Step = TextStep | ReasoningStep | ToolStep | NoticeStep | MessageStep;
 
 export interface Usage {
   calls: number;
@@ -230,7 +237,7 @@ function apply(draft: Draft, event: RunEvent): void {
       add(draft, { kind: "notice", id: `notice-${draft.last}`, notice: event.kind, message: event.message });
       break;
     case "user_message":
-      add(draft, { kind: "notice", id: `notice-${draft.last}`, notice: "other", message: `The agent has read your message: ${event.text}` });
+      add(draft, { kind: "message", id: event.messageId, text: event.text });
       break;
     case "unknown":
       // A newer server sent an unknown type of event. Only the cursor changes.

@@ -145,6 +145,16 @@ class Run:
             raise RunFailedError(self.refresh())
         return text
 
+    def steer(self, text: str) -> Message:
+        """Sends a message to the unfinished run. Its model reads the message at its next call, which the event
+        `UserMessage` shows. If the run has ended, the message has no `delivery` and stays in the thread for the next
+        run.
+
+        Args:
+            text: Text of the message.
+        """
+        return self._client.threads.add_message(self.thread_id, content=text)
+
     def stop(self) -> None:
         """Requests that the run stops. `wait()` returns when it has stopped. Has no effect on a run that has ended."""
         request = to_message(methods.STOP_RUN.request, agent_run_id=self.agent_run_id)
