@@ -640,7 +640,7 @@ test("a new run in a busy thread can interrupt the active run", LIMIT, async () 
     await visited.signIn(token);
     await visited.start("sleep: 300");
     await visited.run("running").getByText("Waiting.").waitFor();
-    await page.getByRole("combobox", { name: "If a run is active" }).selectOption({ label: "interrupts it" });
+    await page.getByRole("group", { name: "While a run is active" }).getByRole("button", { name: "Interrupt" }).click();
     await visited.start("say: I am first now.");
     await visited.run("stopped").waitFor();
     await visited.run("completed").getByText("I am first now.").waitFor();

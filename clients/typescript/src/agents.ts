@@ -60,7 +60,17 @@ export type AgentChanges = Changes<Omit<Input<UpdateAgentRequest>, "agentId" | "
 /** The fields of a new version. An omitted field is copied from the current version. */
 export type NewAgentVersion = Omit<Input<CreateAgentVersionRequest>, "agentId">;
 
-export interface RunOptions extends Omit<Input<StartRunRequest>, "files" | "requestId" | "emitTiming" | "tools"> {
+/** A built-in mode, or a mode of the server's configuration. */
+export type ModeName = "code" | "chat" | "plan" | (string & {});
+export type ReasoningEffort = "none" | "minimal" | "low" | "medium" | "high";
+
+type StartFields = Omit<Input<StartRunRequest>, "files" | "requestId" | "emitTiming" | "tools" | "mode" | "reasoningEffort">;
+
+export interface RunOptions extends StartFields {
+  /** Mode, which determines the tools, the instructions and the budget of the run; "code" by default. */
+  mode?: ModeName | undefined;
+  /** Reasoning effort of the model. Models without one ignore it. */
+  reasoningEffort?: ReasoningEffort | undefined;
   /** Files that the server puts into /workspace: files to upload, or ids of complete uploads. */
   files?: readonly (FileInput | { uploadId: string })[] | undefined;
   /**

@@ -20,7 +20,10 @@ import { Webhooks } from "./webhooks.js";
 export interface RunyardOptions {
   /** URL of the server. In a browser, the page's origin by default. */
   baseUrl?: string | undefined;
-  /** A token or API key, or a function that returns one. Without it, the client sends no credential. */
+  /**
+   * A token or API key, or a function that returns one. Without it, calls fail, unless `fetch` adds one. An empty
+   * string sends no credential, for a proxy that adds one.
+   */
   token?: Token | undefined;
   /** Timeout of one attempt of a call in milliseconds; 30,000 by default. Streams have no timeout. */
   timeoutMs?: number | undefined;

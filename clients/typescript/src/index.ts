@@ -12,9 +12,11 @@ export {
   type AgentVersion,
   type ApprovalSettings,
   type Mode,
+  type ModeName,
   type McpServerTrial,
   type NewAgent,
   type NewAgentVersion,
+  type ReasoningEffort,
   type RunOptions,
 } from "./agents.js";
 export { Runyard, type RunyardOptions } from "./client.js";

@@ -5,8 +5,10 @@ import { RunyardError } from "./error.js";
 import { hasEnded, isTerminal, type RunEvent, type StatusEvent } from "./events.js";
 import type { Feed, FollowOptions, OnConnection } from "./follow.js";
 import { RunService } from "./generated/runyard/v1/runs_pb.js";
+import { ThreadService } from "./generated/runyard/v1/threads_pb.js";
 import type { RunRecord } from "./runs.js";
 import type { FileEntry, Sandboxes } from "./sandboxes.js";
+import type { ThreadMessage } from "./threads.js";
 import { ToolRunner, type ClientTool } from "./tools.js";
 
 export interface RunInfo {
@@ -138,6 +140,15 @@ export class Run implements AsyncIterable<RunEvent> {
       });
     }
     return answers.join("\n");
+  }
+
+  /**
+   * Sends a message to the unfinished run. Its model reads the message at its next call, which the event `user_message`
+   * shows. If the run has ended, the message has no `delivery` and stays in the thread for the next run.
+   */
+  steer(text: string, options?: CallOptions): Promise<ThreadMessage> {
+    const request = { threadId: this.threadId, content: text };
+    return this.#channel.call(ThreadService.method.addMessage, request, options);
   }
 
   /** Asks the run to stop. Has no effect on a run that has ended. */

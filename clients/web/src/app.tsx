@@ -19,6 +19,7 @@ import { signOut, token } from "./session";
 import { account, isUnlimited } from "./stores/account";
 import { active, runningThreads, useActive, waitingThreads } from "./stores/active";
 import { announcement } from "./stores/announce";
+import { checkModel, forgetModel } from "./stores/demo";
 import { pendingCount } from "./stores/inputs";
 import { forgetRuns } from "./stores/live";
 import { forgetLoaded } from "./stores/loaded";
@@ -42,6 +43,7 @@ export function App() {
     if (signedIn) return;
     forgetRuns();
     forgetLoaded();
+    forgetModel();
   }, [signedIn]);
   return (
     <>
@@ -59,6 +61,7 @@ function Frame() {
   useActive();
   useEffect(() => {
     void loadThreads();
+    void checkModel();
     return listenToKeys(() => (palette.value = true));
   }, []);
   const where = place.value;

@@ -16,7 +16,7 @@ def watch(client: Runyard) -> str:
     assert_type(agent, Agent)
     approvals = ApprovalSettings(rules=[ToolRule(tool="bash", decision="ask")])
     client.agents.update(agent.agent_id, description=None, approvals=approvals)
-    run = client.agents.run(prompt="x", files=["a.csv", ("b.csv", b"1"), open("c.csv", "rb")], if_busy="reject")
+    run = client.agents.run(prompt="x", files=["a.csv", ("b.csv", b"1"), open("c.csv", "rb")], if_busy="reject", mode="my-own", reasoning_effort="low")
     assert_type(run, Run)
     said = ""
     for event in run:

@@ -46,6 +46,11 @@ ToolDecision = Literal["auto", "ask", "deny"]
 InputKind = Literal["approval", "client_tool", "question"]
 InputDecision = Literal["approve", "deny", "result", "answer", "expired", "cancelled"]
 IfBusy = Literal["enqueue", "reject", "interrupt"]
+ModeName = Literal["code", "chat", "plan"] | str
+"""A built-in mode, or a mode of the server's configuration."""
+ReasoningEffort = Literal["none", "minimal", "low", "medium", "high"]
+AgentOrder = Literal["created_at", "created_at desc", "updated_at", "updated_at desc", "name", "name desc"]
+WebhookEventName = Literal["run.completed", "run.failed", "run.stopped", "run.waiting"]
 WebhookDeliveryStatus = Literal["pending", "succeeded", "failed"]
 
 

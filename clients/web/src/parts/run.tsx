@@ -1,5 +1,6 @@
 // A run: its steps, its state and its usage.
 import { Brain, ChevronRight, Info, Square } from "lucide";
+import type { ThreadMessage } from "@runyard/client";
 import type { ComponentChildren } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 import { runyard } from "../client";
@@ -41,6 +42,8 @@ const Stop = pure(({ step, ended, stopped, live }: { step: Step; ended: boolean;
       <ModelText step={step} live={live && !step.finished} ended={ended} stopped={stopped} />
     ) : step.kind === "reasoning" ? (
       <Reasoning step={step} live={live} />
+    ) : step.kind === "message" ? (
+      <Said text={step.text} state="read by the agent" />
     ) : (
       <Notice step={step} />
     )}
@@ -105,6 +108,35 @@ function Reasoning({ step, live }: { step: ReasoningStep; live: boolean }) {
   );
 }
 
+/** A message to the running agent. */
+function Said({ text, state }: { text: string; state: string }) {
+  return (
+    <div class="prompt said">
+      <div class="prompt-head small">
+        <span>You</span>
+        <span class="dim said-state">{state}</span>
+      </div>
+      <p class="prompt-text">{text}</p>
+    </div>
+  );
+}
+
+/** The messages that the model of a run has not read. */
+export function Unread({ view, added }: { view: RunView; added: readonly ThreadMessage[] }) {
+  const read = new Set(view.steps.filter((step) => step.kind === "message").map((step) => step.id));
+  const unread = added.filter((message) => !read.has(message.messageId));
+  if (unread.length === 0) return null;
+  return (
+    <ul class="unread" aria-label="Messages that the agent has not read">
+      {unread.map((message) => (
+        <li key={message.messageId}>
+          <Said text={message.content} state={hasEnded(view) ? "not read; the next run reads it" : "waits for the next step"} />
+        </li>
+      ))}
+    </ul>
+  );
+}
+
 function Notice({ step }: { step: NoticeStep }) {
   return (
     <p class="noticed">
@@ -148,6 +180,10 @@ export function RunBar({ view, stopping, children }: { view: RunView; stopping?:
   );
 }
 
+/** Name of the built-in demo model. */
+const DEMO = "runyard/demo";
+
+/** The time, the tokens, the cost and the model that answered. */
 export function Used({ view }: { view: RunView }) {
   const { usage } = view;
   return (
@@ -174,7 +210,13 @@ export function Used({ view }: { view: RunView }) {
           {usage.modelName && (
             <div class="used-model">
               <dt class="unseen">Model</dt>
-              <dd>{usage.modelName}</dd>
+              {view.isDemo && usage.modelName !== DEMO ? (
+                <dd title={`No provider is configured for ${usage.modelName}, so the built-in demo model answered`}>
+                  {DEMO} <span class="used-instead">for {usage.modelName}</span>
+                </dd>
+              ) : (
+                <dd>{usage.modelName}</dd>
+              )}
             </div>
           )}
         </>

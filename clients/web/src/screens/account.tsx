@@ -2,6 +2,7 @@
 import { useEffect } from "preact/hooks";
 import { ApiKeys } from "../parts/api_keys";
 import { Meter, RefusalNote, Spinner, Words } from "../parts/basic";
+import { DemoNote } from "../parts/demo_note";
 import { UsageReport } from "../parts/usage";
 import { account, isUnlimited, loadAccount } from "../stores/account";
 import { bytes, credits, short } from "../view/format";
@@ -59,6 +60,7 @@ export function Account() {
           </section>
           <section aria-labelledby="models">
             <h2 id="models">Models</h2>
+            <DemoNote />
             <div class="table-scroll data" tabIndex={0} role="group" aria-label="Models">
               <table>
                 <thead>

@@ -52,7 +52,14 @@ export interface NoticeStep {
   message: string;
 }
 
-export type Step = TextStep | ReasoningStep | ToolStep | NoticeStep;
+/** A message to the running agent, at the place where the model read it. */
+export interface MessageStep {
+  kind: "message";
+  id: string;
+  text: string;
+}
+
+export type Step = TextStep | ReasoningStep | ToolStep | NoticeStep | MessageStep;
 
 export interface Usage {
   calls: number;
@@ -73,6 +80,8 @@ export interface RunView {
   stopReason: StatusEvent["stopReason"] | null;
   steps: readonly Step[];
   usage: Usage;
+  /** Whether the built-in demo model answers, because no provider is configured for the model. */
+  isDemo: boolean;
   startedAt: number | null;
   endedAt: number | null;
 }
@@ -90,6 +99,7 @@ export function emptyView(runId: string): RunView {
     stopReason: null,
     steps: [],
     usage: { calls: 0, inputTokens: 0, outputTokens: 0, credits: 0, estimated: false, modelName: null },
+    isDemo: false,
     startedAt: null,
     endedAt: null,
   };
@@ -223,10 +233,11 @@ function apply(draft: Draft, event: RunEvent): void {
       draft.usage.modelName = event.modelName || draft.usage.modelName;
       break;
     case "notice":
+      draft.isDemo ||= event.kind === "demo_model";
       add(draft, { kind: "notice", id: `notice-${draft.last}`, notice: event.kind, message: event.message });
       break;
     case "user_message":
-      add(draft, { kind: "notice", id: `notice-${draft.last}`, notice: "other", message: `The agent has read your message: ${event.text}` });
+      add(draft, { kind: "message", id: event.messageId, text: event.text });
       break;
     case "unknown":
       // A newer server sent an unknown type of event. Only the cursor changes.

@@ -87,7 +87,12 @@ class Run:
         """Streams the events after a cursor until the run ends. If the connection breaks, the client reconnects and the
         stream resumes from its cursor. `timeout` limits the whole stream in seconds; None means no limit.
 
-        If the run has client tools, their functions run here, between the status `waiting` and the next event."""
+        If the run has client tools, their functions run here, between the status `waiting` and the next event.
+
+        Args:
+            after_sequence: Sequence of the last event that the client has received; 0 requests all events.
+            timeout: Maximum time of the whole stream in seconds; None means no limit.
+        """
         requested: list[InputRequested] = []
         if self._calls is not None and after_sequence > 0:
             self._calls.answer_pending(self.agent_run_id)
@@ -112,7 +117,12 @@ class Run:
 
     def wait(self, *, timeout: float | None = None, check: bool = False) -> RunRecord:
         """Waits for the run to end and returns its record. With `check`, raises RunFailedError unless the run
-        completed."""
+        completed.
+
+        Args:
+            timeout: Maximum time in seconds; None means no limit.
+            check: Raises RunFailedError unless the run completed.
+        """
         if self.status not in ENDED:
             for _ in self.events(after_sequence=self.cursor, timeout=timeout):
                 pass
@@ -122,7 +132,11 @@ class Run:
         return record
 
     def text(self, *, timeout: float | None = None) -> str:
-        """Waits for the run to end and returns the model's last message. Raises RunFailedError if the run failed."""
+        """Waits for the run to end and returns the model's last message. Raises RunFailedError if the run failed.
+
+        Args:
+            timeout: Maximum time in seconds; None means no limit.
+        """
         text = ""
         for event in self.events(timeout=timeout):
             if isinstance(event, MessageFinished) and event.text:
@@ -131,6 +145,16 @@ class Run:
             raise RunFailedError(self.refresh())
         return text
 
+    def steer(self, text: str) -> Message:
+        """Sends a message to the unfinished run. Its model reads the message at its next call, which the event
+        `UserMessage` shows. If the run has ended, the message has no `delivery` and stays in the thread for the next
+        run.
+
+        Args:
+            text: Text of the message.
+        """
+        return self._client.threads.add_message(self.thread_id, content=text)
+
     def stop(self) -> None:
         """Requests that the run stops. `wait()` returns when it has stopped. Has no effect on a run that has ended."""
         request = to_message(methods.STOP_RUN.request, agent_run_id=self.agent_run_id)
@@ -138,7 +162,11 @@ class Run:
         self.status = self.record.status
 
     def files(self, path: str = "output") -> list[RemoteFile]:
-        """Returns the files in a workspace folder, recursively. "" means the whole workspace."""
+        """Returns the files in a workspace folder, recursively. "" means the whole workspace.
+
+        Args:
+            path: Path of the folder; "" is the whole workspace.
+        """
         if self.sandbox_id is None:
             self.refresh()
         if self.sandbox_id is None:
@@ -160,6 +188,9 @@ class Run:
         """Shows the run's progress until the run ends.
 
         A terminal shows it live, a notebook updates one output, and other outputs get complete lines.
+
+        Args:
+            file: Output; by default standard output.
         """
         progress = Progress(self.agent_run_id)
         view = pick_view(file)

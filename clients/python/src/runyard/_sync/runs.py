@@ -25,7 +25,12 @@ class Runs:
         self._transport = client._transport
 
     def get(self, agent_run_id: str, *, tools: Iterable[client_tools.Tool] = ()) -> Run:
-        """Returns a handle on the run with this id. The handle answers the calls of the given tools."""
+        """Returns a handle on the run with this id. The handle answers the calls of the given tools.
+
+        Args:
+            agent_run_id: The run's UUID.
+            tools: Functions, or instances of `ClientTool`, whose calls the handle answers.
+        """
         provided = client_tools.declared(tools, may_await=False)
         request = to_message(methods.GET_RUN.request, agent_run_id=agent_run_id)
         record = self._transport.load(methods.GET_RUN, request, RunRecord)
@@ -41,7 +46,16 @@ class Runs:
         page_size: int = 0,
         page_token: str = "",
     ) -> Page[Run]:
-        """Returns one page of the caller's runs, newest first."""
+        """Returns one page of the caller's runs, newest first.
+
+        Args:
+            thread_id: Lists only runs of this thread.
+            status: Lists only runs in this state.
+            created_after: Lists only runs created at or after this time.
+            created_before: Lists only runs created before this time.
+            page_size: Page size: default 50, maximum 200.
+            page_token: The next_page_token of the previous page.
+        """
         request = to_message(
             methods.LIST_RUNS.request,
             thread_id=thread_id,
@@ -56,7 +70,12 @@ class Runs:
         return Page(runs, answer.next_page_token)
 
     def list_active(self, *, page_size: int = 200, page_token: str = "") -> Page[Run]:
-        """Returns one page of the caller's active runs, newest first."""
+        """Returns one page of the caller's active runs, newest first.
+
+        Args:
+            page_size: Page size: default 50, maximum 200.
+            page_token: The next_page_token of the previous page.
+        """
         request = to_message(methods.LIST_ACTIVE_RUNS.request, page_size=page_size, page_token=page_token)
         answer = self._transport.call(methods.LIST_ACTIVE_RUNS, request)
         runs = [Run.of_record(self._client, to_model(run, RunRecord)) for run in answer.active_runs]
@@ -65,7 +84,13 @@ class Runs:
     def stream(
         self, agent_run_id: str, *, after_sequence: int = 0, timeout: float | None = None
     ) -> Iterator[RunEvent]:
-        """Streams the events of a run after a cursor until the run ends. A broken stream resumes."""
+        """Streams the events of a run after a cursor until the run ends. A broken stream resumes.
+
+        Args:
+            agent_run_id: The run's UUID.
+            after_sequence: Sequence of the last event that the client has received; 0 requests all events.
+            timeout: Maximum time in seconds; None means no limit.
+        """
         return follow(self._client, {agent_run_id: after_sequence}, timeout)
 
     def stream_many(
@@ -75,6 +100,10 @@ class Runs:
 
         The events of one run are in order. `runs` is a list of runs or run ids, or maps each run id to the cursor after
         which the run's events start.
+
+        Args:
+            runs: Up to 100 runs or run ids, or a mapping from run ids to the cursors after which the events start.
+            timeout: Maximum time in seconds; None means no limit.
         """
         if isinstance(runs, str):
             raise TypeError("runs must be a list or a mapping")
@@ -82,7 +111,11 @@ class Runs:
         return follow(self._client, cursors, timeout)
 
     def stop(self, agent_run_id: str) -> Run:
-        """Requests that a run stops. Has no effect on a run that has ended."""
+        """Requests that a run stops. Has no effect on a run that has ended.
+
+        Args:
+            agent_run_id: The run's UUID.
+        """
         request = to_message(methods.STOP_RUN.request, agent_run_id=agent_run_id)
         record = self._transport.load(methods.STOP_RUN, request, RunRecord)
         return Run.of_record(self._client, record)
