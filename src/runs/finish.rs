@@ -50,7 +50,7 @@ pub(super) async fn finish(tx: &Tx, run: &Run, ending: &RunEnd, now: DateTime<Ut
         .col_expr(Column::StopReason, Expr::value(ending.stop_reason))
         .col_expr(Column::WaitingSince, Expr::value(None::<DateTime<Utc>>))
         .col_expr(Column::StopRequested, Expr::value(true))
-        // A run that waited for subagents has an end of the lease, but no owner.
+        // A run with pending subagents has an end of the lease, but no owner.
         .col_expr(Column::LeaseExpiresAt, lease_of_owner())
         .col_expr(Column::LastSequence, Expr::value(sequence))
         .col_expr(Column::FinishedAt, Expr::value(now))

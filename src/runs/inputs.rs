@@ -8,7 +8,8 @@ pub mod answer;
 pub mod answers;
 pub mod expire;
 pub mod list;
-pub(super) mod table;
+pub mod of_subagents;
+mod table;
 
 use std::time::Duration;
 

@@ -30,7 +30,7 @@ pub async fn resume(tx: &Tx, run: &Run, now: DateTime<Utc>) -> Result<()> {
     Ok(())
 }
 
-/// Lets a run that waited for callers wait only for its subagents. Clients see it as running.
+/// Lets a run wait only for its subagents, when callers have answered its other inputs. Clients see it as running.
 pub async fn park(tx: &Tx, run: &Run, now: DateTime<Utc>) -> Result<()> {
     resume(tx, run, now).await?;
     Entity::update_many()

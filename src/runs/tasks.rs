@@ -18,7 +18,7 @@ use super::{
     inputs::{
         self, Decision, Input,
         answer::{publish, settle, store},
-        parsed, table as input,
+        of_subagents, parsed,
     },
     list::load,
     options::RunOptions,
@@ -46,11 +46,6 @@ const PORTION: u64 = 100;
 /// Maximum size of a child's answer in bytes.
 const MAX_ANSWER_BYTES: usize = 64 * 1024;
 
-/// Inputs whose child must be started, or has ended. The kind is a literal, so that the query can use the partial index.
-const DUE: &str = "inputs.kind = 4 AND (inputs.text = '' OR EXISTS (SELECT 1 FROM runs AS child \
-                   WHERE child.parent_run_id = inputs.run_id AND child.parent_call_id = inputs.tool_call_id \
-                   AND child.status <> 1))";
-
 const STOP_CHILDREN: Sql = Sql::new(
     "UPDATE runs SET stop_requested = TRUE, waiting_since = NULL, \
      lease_expires_at = CASE WHEN lease_owner IS NULL THEN NULL ELSE lease_expires_at END \
@@ -70,14 +65,7 @@ const STOP_GRANDCHILDREN: Sql = Sql::new(
 pub async fn advance(app: &App) -> Result<()> {
     let mut after = Uuid::nil();
     loop {
-        let due = of::<input::Entity>(Scope::system("the server starts subagents and passes on their results"))
-            .filter(Expr::cust(DUE))
-            .filter(input::Column::Decision.is_null())
-            .filter(input::Column::Id.gt(after))
-            .order_by_asc(input::Column::Id)
-            .limit(PORTION)
-            .all(app.db.read())
-            .await?;
+        let due = of_subagents::due(app.db.read(), after, PORTION).await?;
         let Some(last) = due.last() else { return Ok(()) };
         after = last.id;
         for input in due {
@@ -120,7 +108,7 @@ async fn launch(app: &App, run: &Run, input: &Input, children: &[Run]) -> Result
         access: Access::Run,
     };
     let started = match new_run(app, run, input, children).await {
-        Ok(new) => start(app, &caller, new).await,
+        Ok(new) => Box::pin(start(app, &caller, new)).await,
         Err(refused) => Err(refused),
     };
     match started {
@@ -173,22 +161,16 @@ async fn note_started(app: &App, run: &Run, input: &Input, child: &Run) -> Resul
     let tx = queue::begin(app, run.account_id, "tasks.started").await?;
     ensure::lock(&tx, run.account_id).await?;
     let parent = load(&tx, Scope::account(run.account_id), run.id).await?;
-    let Some(current) = input::Entity::find_by_id(input.id).one(&tx).await? else {
-        return Ok(());
-    };
-    if parent.status != Status::Running || current.decision.is_some() || !current.text.is_empty() {
+    if parent.status != Status::Running || !of_subagents::store_child(&tx, input, child.id).await? {
         return Ok(());
     }
     let event = Event::SubagentStarted(SubagentStarted {
         tool_call_id: input.tool_call_id.clone(),
-        agent_run_id: child.id.to_string(),
+        child_run_id: child.id.to_string(),
         thread_id: child.thread_id.to_string(),
         agent_id: child.agent_id.map(|id| id.to_string()).unwrap_or_default(),
     });
     let events = store(&tx, &parent, vec![event], app.clock.now()).await?;
-    let mut row = current.into_active_model();
-    row.text = sea_orm::ActiveValue::Set(child.id.to_string());
-    input::Entity::update(row).exec(&tx).await?;
     tx.commit().await?;
     app.hub.publish(run.id, &events);
     // The child may have ended before the event was recorded.
@@ -201,7 +183,7 @@ async fn answer(app: &App, input: &Input, text: String, is_error: bool) -> Resul
     let tx = queue::begin(app, input.account_id, "tasks.answer").await?;
     ensure::lock(&tx, input.account_id).await?;
     let run = load(&tx, scope, input.run_id).await?;
-    let mut pending = inputs::list::of_run(&tx, scope, run.id, input::Column::Decision.is_null()).await?;
+    let mut pending = of_subagents::pending(&tx, scope, run.id).await?;
     let now = app.clock.now();
     let Some(position) = pending.iter().position(|other| other.id == input.id) else {
         return Ok(());

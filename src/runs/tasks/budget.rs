@@ -11,7 +11,7 @@ use crate::{
     },
 };
 
-/// What a run and its children have used of the run's budget.
+/// Usage of the children of a run.
 #[derive(Default)]
 struct Used {
     steps: u32,

@@ -17,8 +17,8 @@ struct Family {
     streams: SelectAll<Followed>,
 }
 
-/// Streams the events of a run after a cursor, and all events of the subagents that these events name. A run has at most
-/// two generations below it, and its budget bounds their number.
+/// Streams the events of a run after a cursor, and all events of the subagents that these events name. The limits
+/// of the run bound their number.
 pub(super) fn follow(app: &App, run_id: Uuid, after: i64) -> impl Stream<Item = Result<(Uuid, Stored)>> + Send + use<> {
     let mut family = Family {
         app: app.clone(),
@@ -47,7 +47,7 @@ impl Family {
 /// The run of the subagent that an event names.
 fn started(event: &Stored) -> Option<Uuid> {
     match event.event()? {
-        Event::SubagentStarted(started) => started.agent_run_id.parse().ok(),
+        Event::SubagentStarted(started) => started.child_run_id.parse().ok(),
         _ => None,
     }
 }

@@ -38,6 +38,7 @@ const KINDS: &[&str] = &[
     "input_requested",
     "input_answered",
     "user_message",
+    "subagent_started",
 ];
 
 #[tokio::test]

@@ -127,7 +127,9 @@ impl Belongings {
             }),
             "GetRun" | "StopRun" | "StreamRun" => json!({"agent_run_id": id("agent_run_id")}),
             "StreamRuns" => json!({"runs": [{"agent_run_id": id("agent_run_id")}]}),
-            "ListRuns" => json!({"thread_id": id("thread_id"), "status": "completed"}),
+            "ListRuns" => {
+                json!({"thread_id": id("thread_id"), "status": "completed", "parent_run_id": id("agent_run_id")})
+            }
             "ListUsage" => json!({"thread_id": id("thread_id"), "agent_run_id": id("agent_run_id")}),
             "CreateThread" => json!({"project_id": id("project_id"), "name": "Another thread"}),
             "GetThread" | "DeleteThread" | "ListMessages" => json!({"thread_id": id("thread_id")}),

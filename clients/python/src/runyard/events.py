@@ -163,6 +163,17 @@ class UserMessage(RunEvent):
     text: str
 
 
+@dataclass(frozen=True, kw_only=True)
+class SubagentStarted(RunEvent):
+    """A subagent begins to work on a call of the tool `task`."""
+
+    kind = "subagent_started"
+    tool_call_id: str
+    child_run_id: str
+    thread_id: str
+    agent_id: str
+
+
 # Maps each event whose API field `kind` has another name, because `kind` is the kind of the event, to that name.
 RENAMED_KINDS = {"notice": "about", "input_requested": "input_kind"}
 
@@ -181,6 +192,7 @@ EVENTS: dict[str, type[RunEvent]] = {
         InputRequested,
         InputAnswered,
         UserMessage,
+        SubagentStarted,
     )
 }
 

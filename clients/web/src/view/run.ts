@@ -239,6 +239,8 @@ function apply(draft: Draft, event: RunEvent): void {
     case "user_message":
       add(draft, { kind: "message", id: event.messageId, text: event.text });
       break;
+    case "subagent_started":
+      break;
     case "unknown":
       // A newer server sent an unknown type of event. Only the cursor changes.
       break;
