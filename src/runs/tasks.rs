@@ -166,7 +166,7 @@ async fn note_started(app: &App, run: &Run, input: &Input, child: &Run) -> Resul
     }
     let event = Event::SubagentStarted(SubagentStarted {
         tool_call_id: input.tool_call_id.clone(),
-        child_run_id: child.id.to_string(),
+        subagent_run_id: child.id.to_string(),
         thread_id: child.thread_id.to_string(),
         agent_id: child.agent_id.map(|id| id.to_string()).unwrap_or_default(),
     });

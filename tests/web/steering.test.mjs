@@ -123,3 +123,23 @@ test("files cannot go to a running agent", LIMIT, async () => {
     await visited.run("completed").getByText("Look.", { exact: true }).waitFor();
   });
 });
+
+test("a message that arrives after the end of the run starts another run, which reads it", LIMIT, async () => {
+  await visit("late", async (visited, page, { client, run, go }) => {
+    await choose(page, "Send now");
+    // The request waits until the run has ended.
+    await page.route("**/runyard.v1.ThreadService/AddMessage", async (route) => {
+      go();
+      await run.wait();
+      await route.continue();
+    });
+    await visited.start("say: Not too late.");
+    await visited.run("completed").getByText("Not too late.", { exact: true }).waitFor();
+    assert.equal((await client.runs.list().all()).length, 2);
+    const messages = (await client.threads.listMessages(run.threadId).all()).filter(({ role }) => role === "user");
+    assert.deepEqual(messages.map(({ content, delivery }) => [content.split("\n").at(-1), delivery]), [
+      ["say: Not changed.", undefined],
+      ["say: Not too late.", undefined],
+    ]);
+  });
+});

@@ -35,6 +35,7 @@ export {
   type ReasoningDeltaEvent,
   type RunEvent,
   type StatusEvent,
+  type SubagentStartedEvent,
   type ToolCallEvent,
   type ToolOutputEvent,
   type ToolResultEvent,

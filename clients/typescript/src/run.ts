@@ -88,7 +88,8 @@ export class Run implements AsyncIterable<RunEvent> {
     }
     const next = async () => {
       const step = await (this.#tools ? this.#tools.during(events) : events.next());
-      if (!step.done) {
+      // The cursor and the tools belong to this run, not to its subagents.
+      if (!step.done && step.value.agentRunId === this.id) {
         this.#cursor = Math.max(this.#cursor, step.value.sequence);
         this.#tools?.take(step.value);
       }

@@ -596,6 +596,31 @@ test("a message steers a run, and stays in the thread after the run", LIMIT, asy
   assert.deepEqual([late.agentRunId, late.delivery], [undefined, undefined]);
 });
 
+test("a stream can include the events of subagents", LIMIT, async () => {
+  const client = await server.client({ tier: "enterprise" });
+  await client.agents.create({ name: "Researcher" });
+  const lead = await client.agents.create({ name: "Lead", agentpressTools: { task: { enabled: true } } });
+  const call = JSON.stringify({ agent: "Researcher", prompt: "say: Found it." });
+  const run = await client.agents.run({ agentId: lead.agentId, prompt: `call: task | ${call}\nsay: Thanks.` });
+  const said = new Map();
+  let subagent;
+  for await (const event of run.events({ includeChildren: true })) {
+    if (event.type === "subagent_started") {
+      subagent = event;
+    } else if (event.type === "message" && event.text !== "") {
+      said.set(event.agentRunId, event.text);
+    }
+  }
+  assert.deepEqual([...said].sort(), [[run.id, "Thanks."], [subagent.subagentRunId, "Found it."]].sort());
+  const [child] = await client.runs.list({ parentRunId: run.id });
+  assert.deepEqual([child.agentRunId, child.threadId, child.parentRunId, child.parentToolCallId], [subagent.subagentRunId, subagent.threadId, run.id, subagent.toolCallId]);
+  const alone = [];
+  for await (const event of run) {
+    alone.push(event.agentRunId);
+  }
+  assert.deepEqual([...new Set(alone)], [run.id], "by default, a stream has no events of subagents");
+});
+
 test("without a token the client says so before it sends a request", LIMIT, async () => {
   const nowhere = { baseUrl: "http://127.0.0.1:9", attempts: 1, reconnectForMs: 10 };
   for (const [token, message] of [

@@ -47,7 +47,7 @@ impl Family {
 /// The run of the subagent that an event names.
 fn started(event: &Stored) -> Option<Uuid> {
     match event.event()? {
-        Event::SubagentStarted(started) => started.child_run_id.parse().ok(),
+        Event::SubagentStarted(started) => started.subagent_run_id.parse().ok(),
         _ => None,
     }
 }

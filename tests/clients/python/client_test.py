@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import inspect
 import io
+import json
 import os
 import pathlib
 import re
@@ -19,7 +20,16 @@ from unittest import mock
 
 import runyard
 from runyard import AsyncRunyard, Runyard
-from runyard.events import EVENTS, InputRequested, MessageDelta, StatusChanged, ToolCall, UserMessage
+from runyard.events import (
+    EVENTS,
+    InputRequested,
+    MessageDelta,
+    MessageFinished,
+    StatusChanged,
+    SubagentStarted,
+    ToolCall,
+    UserMessage,
+)
 
 from model import Model
 from program import CSV, ROOT, Server
@@ -97,6 +107,24 @@ class ClientTest(unittest.TestCase):
         self.assertEqual((message.agent_run_id, message.delivery), (run.id, "pending"))
         self.assertEqual(read, [(message.message_id, "say: Changed.")])
         self.assertEqual(run.text(), "Changed.")
+
+    def test_a_stream_can_include_subagents(self):
+        client = self.client(tier="enterprise")
+        client.agents.create(name="Researcher")
+        lead = client.agents.create(name="Lead", agentpress_tools={"task": True})
+        call = json.dumps({"agent": "Researcher", "prompt": "say: Found it."})
+        run = client.agents.run(agent_id=lead.agent_id, prompt=f"call: task | {call}\nsay: Thanks.")
+        said, started = {}, []
+        for event in client.runs.stream(run.id, include_children=True):
+            if isinstance(event, SubagentStarted):
+                started.append(event)
+            elif isinstance(event, MessageFinished) and event.text:
+                said[event.agent_run_id] = event.text
+        self.assertEqual(said, {run.id: "Thanks.", started[0].subagent_run_id: "Found it."})
+        (child,) = client.runs.list(parent_run_id=run.id)
+        self.assertEqual((child.id, child.thread_id), (started[0].subagent_run_id, started[0].thread_id))
+        self.assertEqual((child.record.parent_run_id, child.record.parent_tool_call_id), (run.id, started[0].tool_call_id))
+        self.assertEqual({event.agent_run_id for event in run}, {run.id})
 
     def test_without_a_token_the_client_says_so_before_it_sends_a_request(self):
         nowhere = "http://127.0.0.1:1"
@@ -460,7 +488,7 @@ class ClientTest(unittest.TestCase):
         self.assertEqual(members, set(EVENTS))
         for name, wanted in EVENTS.items():
             message = events_pb2.RunEvent.DESCRIPTOR.fields_by_name[name].message_type
-            renamed = {"kind": runyard.events.RENAMED_KINDS.get(name, "kind")}
+            renamed = {field: other for (kind, field), other in runyard.events.RENAMED.items() if kind == name}
             fields = {renamed.get(field.name, field.name) for field in message.fields}
             self.assertEqual(fields, set(wanted.__dataclass_fields__) - set(runyard.events.RunEvent.__dataclass_fields__))
         compared = set()

@@ -9,7 +9,7 @@ import unittest
 import runyard
 from google.protobuf import json_format
 from runyard._methods import CREATE_UPLOAD, UPLOAD_CHUNK
-from runyard.events import EVENTS, RENAMED_KINDS
+from runyard.events import EVENTS, RENAMED
 from runyard.models import Upload
 
 from golden import Player, Refused, exchanges, name_of
@@ -220,8 +220,9 @@ def event_in_json(event):
     assert EVENTS[event.kind] is type(event), event
     payload = in_json(event)
     common = {key: payload.pop(key) for key in ("agent_run_id", "sequence", "created_at")}
-    if event.kind in RENAMED_KINDS:
-        payload["kind"] = payload.pop(RENAMED_KINDS[event.kind])
+    for (kind, field), name in RENAMED.items():
+        if event.kind == kind:
+            payload[field] = payload.pop(name)
     return {**common, event.kind: payload}
 
 

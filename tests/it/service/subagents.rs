@@ -121,7 +121,7 @@ async fn subagents_work_at_the_same_time_and_their_answers_are_results() {
         for (child, number) in children.iter().zip(0..) {
             let event = started
                 .iter()
-                .find(|event| event["child_run_id"] == child["agent_run_id"])
+                .find(|event| event["subagent_run_id"] == child["agent_run_id"])
                 .unwrap();
             assert_eq!(child["parent_run_id"], run["agent_run_id"]);
             assert_eq!(child["parent_tool_call_id"], event["tool_call_id"]);

@@ -19,6 +19,7 @@ import { Pictures, Workspace } from "./pictures";
 import { LargePicture } from "./lightbox";
 import { Failure, RunBar, RunTrack, Unread } from "./run";
 import { RunActions, type TaskActions } from "./run_actions";
+import { ParentLink } from "./subagent";
 
 /** Without `fresh`, the run's steps are shown only on request. */
 export function TurnView({
@@ -122,6 +123,7 @@ function LiveRun({
   }, [ended]);
   return (
     <section class="run" aria-label={`Run, ${view.state}`}>
+      {run.parentRunId && <ParentLink parentRunId={run.parentRunId} />}
       <RunTrack view={view} />
       <Unread view={view} added={added} />
       <Failure view={view} />

@@ -35,6 +35,14 @@ export interface ToolStep {
   result: ToolEnd | null;
   /** The input that the call needed or needs. */
   input: InputView | null;
+  /** The run that works on a call of the tool `task`. */
+  subagent: Subagent | null;
+}
+
+export interface Subagent {
+  runId: string;
+  threadId: string;
+  agentId: string;
 }
 
 export interface ToolEnd {
@@ -192,6 +200,7 @@ function apply(draft: Draft, event: RunEvent): void {
         startedAt: at,
         result: null,
         input: null,
+        subagent: null,
       });
       break;
     case "tool_output": {
@@ -239,8 +248,11 @@ function apply(draft: Draft, event: RunEvent): void {
     case "user_message":
       add(draft, { kind: "message", id: event.messageId, text: event.text });
       break;
-    case "subagent_started":
+    case "subagent_started": {
+      const step = tool(draft, event.toolCallId);
+      if (step) step.subagent = { runId: event.subagentRunId, threadId: event.threadId, agentId: event.agentId };
       break;
+    }
     case "unknown":
       // A newer server sent an unknown type of event. Only the cursor changes.
       break;

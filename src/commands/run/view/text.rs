@@ -133,7 +133,7 @@ impl TextView {
                 &format!("message read: {}", one_line(&message.text)),
             ),
             Some(Event::SubagentStarted(started)) => {
-                self.say(&format!("subagent started: run {}", started.child_run_id))
+                self.say(&format!("subagent started: run {}", started.subagent_run_id))
             }
             // A newer server may send unknown events.
             Some(Event::InputAnswered(_)) | None => Ok(()),

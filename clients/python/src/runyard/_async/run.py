@@ -202,14 +202,18 @@ class AsyncRun:
         return await self.refresh()
 
 
-async def follow(client: AsyncRunyard, cursors: Mapping[str, int], timeout: float | None) -> AsyncIterator[RunEvent]:
+async def follow(
+    client: AsyncRunyard, cursors: Mapping[str, int], timeout: float | None, parent: str = ""
+) -> AsyncIterator[RunEvent]:
     """Streams the events of runs after their cursors. Yields each event once, and the events of each run in order, even
-    after a reconnect. `timeout` limits the whole stream in seconds; None means no limit."""
+    after a reconnect. `timeout` limits the whole stream in seconds; None means no limit. The events of the subagents of
+    the run `parent` are included."""
     transport = client._transport
     deadline = None if timeout is None else time.monotonic() + timeout
     backoff = Backoff(transport.options.reconnect_for)
     # Maps each unfinished run to its cursor.
     unfinished = dict(cursors)
+    finished: set[str] = set()
     while unfinished:
         left = None if deadline is None else deadline - time.monotonic()
         if left is not None and left <= 0:
@@ -218,10 +222,13 @@ async def follow(client: AsyncRunyard, cursors: Mapping[str, int], timeout: floa
         opened_at: float | None = None
         error: RunyardError
         try:
-            async with _open(transport, requested, left) as stream:
+            async with _open(transport, requested, left, parent) as stream:
                 await stream.metadata()
                 opened_at = time.monotonic()
                 async for message in stream.messages():
+                    if parent and message.agent_run_id not in finished:
+                        # The server sends a subagent's events from the first one.
+                        unfinished.setdefault(message.agent_run_id, 0)
                     cursor = unfinished.get(message.agent_run_id)
                     if cursor is None or message.sequence <= cursor:
                         continue
@@ -232,6 +239,7 @@ async def follow(client: AsyncRunyard, cursors: Mapping[str, int], timeout: floa
                     event = to_event(message)
                     if isinstance(event, StatusChanged) and event.is_terminal:
                         del unfinished[message.agent_run_id]
+                        finished.add(message.agent_run_id)
                     yield event
                     if not unfinished:
                         return
@@ -253,7 +261,15 @@ async def follow(client: AsyncRunyard, cursors: Mapping[str, int], timeout: floa
         await transport.pause(backoff, error, deadline)
 
 
-def _open(transport: AsyncTransport, cursors: Mapping[str, int], timeout: float | None) -> AsyncStream:
+def _open(transport: AsyncTransport, cursors: Mapping[str, int], timeout: float | None, parent: str) -> AsyncStream:
+    if parent in cursors:
+        request = to_message(
+            methods.STREAM_RUN.request,
+            agent_run_id=parent,
+            after_sequence=cursors[parent],
+            include_children=True,
+        )
+        return transport.stream(methods.STREAM_RUN, request, timeout)
     runs = [{"agent_run_id": run_id, "after_sequence": cursor} for run_id, cursor in cursors.items()]
     if len(runs) == 1:
         return transport.stream(methods.STREAM_RUN, to_message(methods.STREAM_RUN.request, **runs[0]), timeout)

@@ -43,6 +43,7 @@ class Runs:
         status: RunStatus | None = None,
         created_after: datetime.datetime | None = None,
         created_before: datetime.datetime | None = None,
+        parent_run_id: str = "",
         page_size: int = 0,
         page_token: str = "",
     ) -> Page[Run]:
@@ -53,6 +54,7 @@ class Runs:
             status: Lists only runs in this state.
             created_after: Lists only runs created at or after this time.
             created_before: Lists only runs created before this time.
+            parent_run_id: Lists only the runs that this run's model started as subagents.
             page_size: Page size: default 50, maximum 200.
             page_token: The next_page_token of the previous page.
         """
@@ -62,6 +64,7 @@ class Runs:
             status=status,
             created_after=created_after,
             created_before=created_before,
+            parent_run_id=parent_run_id,
             page_size=page_size,
             page_token=page_token,
         )
@@ -82,16 +85,22 @@ class Runs:
         return Page(runs, answer.next_page_token)
 
     def stream(
-        self, agent_run_id: str, *, after_sequence: int = 0, timeout: float | None = None
+        self,
+        agent_run_id: str,
+        *,
+        after_sequence: int = 0,
+        include_children: bool = False,
+        timeout: float | None = None,
     ) -> Iterator[RunEvent]:
         """Streams the events of a run after a cursor until the run ends. A broken stream resumes.
 
         Args:
             agent_run_id: The run's UUID.
             after_sequence: Sequence of the last event that the client has received; 0 requests all events.
+            include_children: Whether the stream also contains the events of the run's subagents.
             timeout: Maximum time in seconds; None means no limit.
         """
-        return follow(self._client, {agent_run_id: after_sequence}, timeout)
+        return follow(self._client, {agent_run_id: after_sequence}, timeout, agent_run_id if include_children else "")
 
     def stream_many(
         self, runs: Iterable[Run | str] | Mapping[str, int], *, timeout: float | None = None
