@@ -43,9 +43,7 @@ impl RunLoop<'_> {
         );
         events.extend(remark(&answer, calls.is_empty()).map(|text| record::notice(NoticeKind::Other, text)));
         if calls.is_empty() {
-            // The caller commits these events together with the end of the run.
-            self.sink.leave(events);
-            return Ok(Next::Finish);
+            return self.conclude(answer, events).await;
         }
         self.record(events).await?;
         self.messages.push(ChatMessage::Assistant {
