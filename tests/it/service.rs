@@ -78,6 +78,8 @@ mod start;
 mod start_options;
 mod stop;
 mod stream;
+mod structured_answers;
+mod structured_crashes;
 mod tenancy;
 mod threads;
 mod transport;

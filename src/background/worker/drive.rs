@@ -83,7 +83,7 @@ async fn attempt(app: &App, claimed: &Claimed, tokens: &Tokens) -> Result<()> {
         return Err(Error::new(Code::Contended, "another worker owns the run"));
     }
     let ending = match outcome {
-        Ok(Outcome::Completed) => RunEnd::completed(),
+        Ok(Outcome::Completed { output }) => RunEnd::completed(output),
         Ok(Outcome::Stopped) => RunEnd::stopped(StopReason::Requested),
         Ok(Outcome::BudgetSpent) => RunEnd::stopped(StopReason::Budget),
         Ok(Outcome::Waiting(calls)) => return wait(app, run, &log, calls, tokens).await,

@@ -8,12 +8,14 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
+use serde_json::Value as Json;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::Journal;
 use crate::{
+    contract::structs,
     error::{Code, Error, Result},
     events::Ring,
     ledger::Charge,
@@ -43,6 +45,8 @@ pub struct RunEnd {
     pub error: Option<(String, String)>,
     /// `None` unless the run was stopped.
     pub stop_reason: Option<StopReason>,
+    /// The final answer as a JSON object, if the request has an output schema.
+    pub output: Option<Json>,
 }
 
 /// Output that is written in one transaction.
@@ -59,11 +63,12 @@ pub struct Entry {
 }
 
 impl RunEnd {
-    pub fn completed() -> Self {
+    pub fn completed(output: Option<Json>) -> Self {
         Self {
             status: Status::Completed,
             error: None,
             stop_reason: None,
+            output,
         }
     }
 
@@ -72,6 +77,7 @@ impl RunEnd {
             status: Status::Failed,
             error: Some((code, message)),
             stop_reason: None,
+            output: None,
         }
     }
 
@@ -80,6 +86,7 @@ impl RunEnd {
             status: Status::Stopped,
             error: None,
             stop_reason: Some(reason),
+            output: None,
         }
     }
 
@@ -91,6 +98,7 @@ impl RunEnd {
             error_code,
             message,
             stop_reason: self.stop_reason.map(|reason| v1::StopReason::from(reason).into()),
+            output: self.output.as_ref().and_then(structs::object),
         })
     }
 }

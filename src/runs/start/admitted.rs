@@ -105,6 +105,7 @@ impl Admitted<'_> {
             waited_ms: 0,
             stop_reason: None,
             options: new.options.stored(),
+            output: None,
         }
     }
 

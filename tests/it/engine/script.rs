@@ -10,7 +10,10 @@ use async_trait::async_trait;
 use futures::{StreamExt, future::BoxFuture, stream};
 use runyard::{
     config::{Config, VisionSettings},
-    engine::{self, Budget, Error, Job, ModelLimits, Outcome, Recorded, Result, Sink, StoredMessage, config::Vision},
+    engine::{
+        self, Budget, Error, Job, ModelLimits, Outcome, Recorded, Result, Sink, StoredMessage,
+        config::{StructuredOutput, Vision},
+    },
     llm::{
         Carried, ChatMessage, EndReason, Llm, LlmError, ModelEvent, ModelRequest, ModelStream, TokenUsage, ToolRequest,
         ToolSpec,
@@ -154,6 +157,14 @@ impl Llm for Script {
     fn vision(&self, model: &str, mut over: VisionSettings) -> Vision {
         over.images = Some(model == "test/seeing");
         over.into()
+    }
+
+    fn structured_output(&self, model: &str) -> StructuredOutput {
+        match model {
+            "test/native" => StructuredOutput::Native,
+            "test/native-without-tools" => StructuredOutput::NativeWithoutTools,
+            _ => StructuredOutput::Prompt,
+        }
     }
 }
 
@@ -383,6 +394,7 @@ impl Stage {
                 answers: Vec::new(),
                 steps_done: 0,
                 tokens_used: 0,
+                output: None,
             },
         }
     }
@@ -448,7 +460,7 @@ impl Played {
     #[track_caller]
     pub fn assert_completed(&self) {
         assert!(
-            matches!(self.outcome, Outcome::Completed),
+            matches!(self.outcome, Outcome::Completed { .. }),
             "{:?} {:#?}",
             self.outcome,
             self.lines()
