@@ -315,6 +315,7 @@ class RunRecord:
     finished_at: datetime.datetime | None
     reasoning_effort: str | None
     stop_reason: StopReason | None
+    output: dict[str, Any] | None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,6 +11,7 @@ from runyard import _methods as methods
 from runyard import tools as client_tools
 from runyard._sync.run import Run
 from runyard._lists import pages
+from runyard._output import Output, schema_of
 from runyard._sources import FileLike
 from runyard._unset import UNSET, Unset, changes
 from runyard.models import (
@@ -280,6 +281,7 @@ class Agents:
         max_steps: int | None = None,
         max_seconds: int | None = None,
         max_credits: float | None = None,
+        output: Output | None = None,
         request_id: str | None = None,
         progress: bool = False,
     ) -> Run:
@@ -291,6 +293,9 @@ class Agents:
 
         `max_steps`, `max_seconds` and `max_credits` are the run's budget. A run that has used it ends as stopped.
 
+        `output` is the form of the final answer: a Pydantic model, a dataclass, a TypedDict or a JSON schema. When the
+        run has completed, `run.output` is an instance of it.
+
         `tools` are functions, or instances of `ClientTool`, that the model can call. Their type hints and docstrings
         describe them. While the program iterates over the run, or waits for it, the handle runs them and answers the
         calls.
@@ -298,6 +303,7 @@ class Agents:
         if request_id is None:
             request_id = "" if optimistic else str(uuid.uuid4())
         provided = client_tools.declared(tools, may_await=False)
+        output_schema = schema_of(output)
         uploads = self._client.files.upload_all(files)
         request = to_message(
             methods.START_RUN.request,
@@ -317,6 +323,7 @@ class Agents:
             max_steps=max_steps,
             max_seconds=max_seconds,
             max_credits=max_credits,
+            output_schema=output_schema,
         )
         started = self._transport.call(methods.START_RUN, request)
         run = Run(
@@ -327,6 +334,7 @@ class Agents:
             sandbox_id=started.sandbox_id or None,
             status="running",
             tools=provided,
+            output=output,
         )
         if progress:
             run.show()
