@@ -17,7 +17,7 @@ import { Icon } from "./icon";
 import { Markdown } from "./markdown";
 import { Pictures, Workspace } from "./pictures";
 import { Picture } from "./preview";
-import { Failure, RunBar, RunTrack } from "./run";
+import { Failure, FinalOutput, RunBar, RunTrack } from "./run";
 
 /** Without `fresh`, the run's steps are shown only on request. */
 export function TurnView({
@@ -118,6 +118,7 @@ function LiveRun({
   return (
     <section class="run" aria-label={`Run, ${view.state}`}>
       <RunTrack view={view} />
+      <FinalOutput view={view} />
       <Failure view={view} />
       {streamFailure && <RefusalNote explained={{ ...streamFailure, again: true }} onAgain={() => retryStream(run.agentRunId)} />}
       {last && sandboxId && (

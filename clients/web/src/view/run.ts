@@ -71,6 +71,8 @@ export interface RunView {
   errorCode: string | null;
   message: string | null;
   stopReason: StatusEvent["stopReason"] | null;
+  /** The final answer as formatted JSON, if the run has an output. */
+  output: string | null;
   steps: readonly Step[];
   usage: Usage;
   startedAt: number | null;
@@ -88,6 +90,7 @@ export function emptyView(runId: string): RunView {
     errorCode: null,
     message: null,
     stopReason: null,
+    output: null,
     steps: [],
     usage: { calls: 0, inputTokens: 0, outputTokens: 0, credits: 0, estimated: false, modelName: null },
     startedAt: null,
@@ -144,6 +147,7 @@ function apply(draft: Draft, event: RunEvent): void {
       draft.errorCode = event.errorCode ?? null;
       draft.message = event.message ?? null;
       draft.stopReason = event.stopReason ?? null;
+      if (event.output) draft.output = JSON.stringify(event.output, null, 2);
       break;
     case "message_delta":
       markStarted(draft, at);
