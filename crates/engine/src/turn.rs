@@ -15,7 +15,7 @@ use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
-use self::output::{Output, Recovered};
+use self::output::Output;
 use super::{
     Job, ModelLimits, Outcome, RUN_TIMEOUT, Recorded, Sink, TOKEN_BUDGET_EXHAUSTED,
     answer::{Answer, Ended, Listener, ReceivedCall},
@@ -129,30 +129,34 @@ impl<'a> RunLoop<'a> {
     async fn go(&mut self) -> Result<Outcome, Outcome> {
         self.settle_interrupted().await?;
         self.messages = mend(std::mem::take(&mut self.messages));
+        self.receive().await?;
         if !matches!(
             self.messages.last(),
             Some(ChatMessage::User { .. } | ChatMessage::Tool { .. })
         ) {
-            // The previous worker may have recorded the last answer, but not the end of the run.
-            let recorded = if self.is_taken_up && !self.messages.is_empty() {
-                self.take_recorded()?
-            } else {
-                Recovered::Nothing
-            };
-            match recorded {
-                Recovered::End(output) => return Ok(Outcome::Completed { output }),
-                Recovered::Invalid => {}
-                Recovered::Nothing => self.messages.push(note("Continue.")),
+            if let Some(outcome) = self.recover()? {
+                return Ok(outcome);
             }
         }
         loop {
+            self.receive().await?;
             self.check_budget().await?;
             let answer = self.ask().await?;
             match self.take(answer).await? {
                 Next::AskAgain => {}
-                Next::Finish(output) => return Ok(Outcome::Completed { output }),
+                Next::Finish(output) => return Ok(self.completed(output)),
             }
         }
+    }
+
+    /// Adds the messages that were added to the run to the conversation. Returns whether there were any.
+    async fn receive(&mut self) -> Result<bool, Outcome> {
+        let added = self.sink.added().await.map_err(Outcome::Abandoned)?;
+        self.record(added.iter().map(record::user_message).collect()).await?;
+        let is_any = !added.is_empty();
+        self.messages
+            .extend(added.into_iter().map(|added| ChatMessage::user(added.text)));
+        Ok(is_any)
     }
 
     /// Handles the calls that the previous worker did not finish. Calls whose inputs were answered continue. Of the

@@ -11,6 +11,7 @@ use crate::{
     INVALID_OUTPUT, Job, Outcome, Recorded,
     answer::Answer,
     config::StructuredOutput,
+    history::note,
     llm::{ChatMessage, Llm},
     output::{MAX_REPAIRS, OutputForm},
     record,
@@ -23,16 +24,6 @@ pub(super) struct Output {
     sending: StructuredOutput,
     repairs: u32,
     schema_bytes: usize,
-}
-
-/// The last answer of an earlier worker.
-pub(super) enum Recovered {
-    /// There is none.
-    Nothing,
-    /// The answer completes the run, with this output.
-    End(Option<Value>),
-    /// The answer does not match the schema, and the next model call repairs it.
-    Invalid,
 }
 
 impl Output {
@@ -71,11 +62,24 @@ impl Output {
 impl RunLoop<'_> {
     /// Handles an answer without calls. `events` are its events, which are not recorded yet.
     pub(super) async fn conclude(&mut self, answer: Answer, mut events: Vec<Recorded>) -> Result<Next, Outcome> {
-        let refused = match self.read_output(&answer.text) {
+        let read = self.read_output(&answer.text);
+        let message = ChatMessage::Assistant {
+            text: answer.text,
+            tool_calls: Vec::new(),
+            carried: answer.carried,
+        };
+        let refused = match read {
             Ok(output) => {
                 // The caller commits these events together with the end of the run.
                 self.sink.leave(events);
-                return Ok(Next::Finish(output));
+                self.messages.push(message);
+                // An added message makes the run continue, so its event follows the answer.
+                let continues = self.may_continue() && self.receive().await?;
+                return Ok(if continues {
+                    Next::AskAgain
+                } else {
+                    Next::Finish(output)
+                });
             }
             Err(refused) => refused,
         };
@@ -83,11 +87,7 @@ impl RunLoop<'_> {
             Ok(notice) => {
                 events.push(record::notice(NoticeKind::Other, notice));
                 self.record(events).await?;
-                self.messages.push(ChatMessage::Assistant {
-                    text: answer.text,
-                    tool_calls: Vec::new(),
-                    carried: answer.carried,
-                });
+                self.messages.push(message);
                 Ok(Next::AskAgain)
             }
             Err(outcome) => {
@@ -97,19 +97,31 @@ impl RunLoop<'_> {
         }
     }
 
-    /// Handles the last message of the history if an earlier worker recorded it as the final answer. The earlier worker
-    /// has also recorded the notice about a repair.
-    pub(super) fn take_recorded(&mut self) -> Result<Recovered, Outcome> {
-        if self.output.as_ref().is_some_and(|output| output.form.answers() == 0) {
-            return Ok(Recovered::Nothing);
-        }
-        let Some(ChatMessage::Assistant { text, .. }) = self.messages.last() else {
-            return Ok(Recovered::Nothing);
+    /// Handles a history that ends with an answer. An earlier worker may have recorded it as the final answer, together with
+    /// the notice about its repair, but not the end of the run. Returns the end; otherwise the model is called.
+    pub(super) fn recover(&mut self) -> Result<Option<Outcome>, Outcome> {
+        let is_own = self.output.as_ref().is_none_or(|output| output.form.answers() > 0);
+        let recorded = self.messages.last().filter(|_| self.is_taken_up && is_own);
+        let Some(ChatMessage::Assistant { text, .. }) = recorded else {
+            self.messages.push(note("Continue."));
+            return Ok(None);
         };
         match self.read_output(text) {
-            Ok(output) => Ok(Recovered::End(output)),
-            Err(refused) => self.repair(&refused).map(|_| Recovered::Invalid),
+            Ok(output) => Ok(Some(self.completed(output))),
+            Err(refused) => self.repair(&refused).map(|_| None),
         }
+    }
+
+    pub(super) fn completed(&self, output: Option<Value>) -> Outcome {
+        Outcome::Completed {
+            output,
+            may_continue: self.may_continue(),
+        }
+    }
+
+    /// Whether the budget allows a further model call with tools.
+    fn may_continue(&self) -> bool {
+        !self.is_last && self.meter.has_steps() && !self.meter.has_spent_own_steps() && self.meter.tokens_left() > 0
     }
 
     /// Returns `None` if the run has no output.
