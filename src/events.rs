@@ -76,6 +76,7 @@ pub fn status(status: RunStatus) -> Event {
         error_code: None,
         message: None,
         stop_reason: None,
+        output: None,
     })
 }
 

@@ -3,7 +3,10 @@
 use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
-use sea_orm::{ColumnTrait, ConnectionTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, Iterable, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, Select,
+    sea_query::Expr,
+};
 use uuid::Uuid;
 
 use super::{
@@ -85,7 +88,17 @@ pub async fn list(db: &impl ConnectionTrait, scope: Scope, listing: &Listing) ->
     if let Some(below) = span.below {
         query = query.filter(Column::Id.lt(below));
     }
-    Ok(query.order_by_desc(Column::Id).limit(listing.limit).all(db).await?)
+    let query = without_output(query.order_by_desc(Column::Id).limit(listing.limit));
+    Ok(query.all(db).await?)
+}
+
+/// Leaves the outputs out, because a page of them could exceed the size of a response.
+fn without_output(query: Select<Entity>) -> Select<Entity> {
+    let columns = Column::iter().filter(|column| !matches!(column, Column::Output));
+    query
+        .select_only()
+        .columns(columns)
+        .expr_as(Expr::val(None::<String>), "output")
 }
 
 pub async fn load(db: &impl Rows, scope: Scope, run_id: Uuid) -> Result<Run> {
@@ -93,13 +106,13 @@ pub async fn load(db: &impl Rows, scope: Scope, run_id: Uuid) -> Result<Run> {
     found.ok_or_else(not_found)
 }
 
-/// Loads runs in the order of the ids, which must be distinct. Fails with `RUN_NOT_FOUND` if one of the runs is
+/// Loads runs in the order of the ids, which must be distinct. Several runs are loaded without their outputs. Fails with `RUN_NOT_FOUND` if one of the runs is
 /// missing.
 pub async fn load_all(db: &impl Rows, scope: Scope, run_ids: &[Uuid]) -> Result<Vec<Run>> {
     if let [run_id] = run_ids {
         return Ok(vec![load(db, scope, *run_id).await?]);
     }
-    let rows = of::<Entity>(scope)
+    let rows = without_output(of::<Entity>(scope))
         .filter(Column::Id.is_in(run_ids.iter().copied()))
         .all(db)
         .await?;

@@ -27,6 +27,7 @@ use crate::{
     accounts::{Caller, Role},
     app::App,
     config::{Mode, modes::DEFAULT_MODE},
+    contract::structs,
     error::{Code, Error, Result},
     events::{self, EncodedEvent, Stored, timestamp},
     id, projects,
@@ -320,6 +321,7 @@ fn shown_run(run: Run, sandbox_id: Option<Uuid>) -> v1::Run {
         created_at: Some(timestamp(run.created_at)),
         started_at: run.started_at.map(timestamp),
         finished_at: run.finished_at.map(timestamp),
+        output: run.output.as_deref().and_then(structs::parse_object),
         parent_run_id: text(run.parent_run_id),
         parent_tool_call_id: run.parent_call_id,
     }

@@ -79,6 +79,8 @@ mod start_options;
 mod steering;
 mod stop;
 mod stream;
+mod structured_answers;
+mod structured_crashes;
 mod subagents;
 mod tenancy;
 mod threads;

@@ -46,6 +46,7 @@ export type { ConnectionState, FollowOptions, OnConnection, RunCursor } from "./
 export { newId } from "./ids.js";
 export { Inputs, type AnsweredInputs, type InputAnswer, type RunInput } from "./inputs.js";
 export { Memories, type Memory } from "./memories.js";
+export type { OutputSchema, StandardSchema } from "./output.js";
 export { Listing, type Page } from "./pages.js";
 export type { Input, Plain } from "./plain.js";
 export { Projects, type Project } from "./projects.js";

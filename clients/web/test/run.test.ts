@@ -116,6 +116,12 @@ test("a run is queued until its first output, and running again after a lost wor
   assert.equal(hasEnded(view), false);
 });
 
+test("the output of a run is kept as formatted JSON", () => {
+  const ended = events({ type: "status", status: "running" }, { type: "status", status: "completed", output: { city: "Rome", tags: [] } });
+  assert.equal(advance(emptyView(RUN), ended).output, '{\n  "city": "Rome",\n  "tags": []\n}');
+  assert.equal(ALL.output, null);
+});
+
 test("a failed run keeps its error code and message", () => {
   const view = advance(emptyView(RUN), events({ type: "status", status: "running" }, { type: "status", status: "failed", errorCode: "MODEL_UNAVAILABLE", message: "unavailable" }));
   assert.equal(view.state, "failed");

@@ -121,7 +121,7 @@ async fn work(app: &App, claimed: &Claimed, log: &Arc<RunLog>, tokens: &Tokens) 
         return Err(Error::new(Code::Contended, "another worker owns the run"));
     }
     let ending = match outcome {
-        Ok(Outcome::Completed { may_continue }) => RunEnd::completed(may_continue),
+        Ok(Outcome::Completed { output, may_continue }) => RunEnd::completed(output, may_continue),
         Ok(Outcome::Stopped) => RunEnd::stopped(StopReason::Requested),
         Ok(Outcome::BudgetSpent) => RunEnd::stopped(StopReason::Budget),
         Ok(Outcome::Waiting(calls)) => return wait(app, run, log, calls, tokens).await.map(|()| Finished::Ended),

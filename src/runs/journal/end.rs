@@ -1,6 +1,9 @@
 //! The end of a run.
 
+use serde_json::Value;
+
 use crate::{
+    contract::structs,
     runs::{Status, StopReason},
     v1::{self, RunStatus, StatusChanged, run_event::Event},
 };
@@ -13,6 +16,8 @@ pub struct RunEnd {
     pub error: Option<(String, String)>,
     /// `None` unless the run was stopped.
     pub stop_reason: Option<StopReason>,
+    /// The final answer as a JSON object, if the request has an output schema.
+    pub output: Option<Value>,
     /// True if the run must not end while it has added messages that its model has not received.
     pub awaits_reading: bool,
 }
@@ -26,12 +31,13 @@ pub enum Finished {
 }
 
 impl RunEnd {
-    /// `awaits_reading` is as in [`RunEnd`].
-    pub fn completed(awaits_reading: bool) -> Self {
+    /// The arguments are as in [`RunEnd`].
+    pub fn completed(output: Option<Value>, awaits_reading: bool) -> Self {
         Self {
             status: Status::Completed,
             error: None,
             stop_reason: None,
+            output,
             awaits_reading,
         }
     }
@@ -41,6 +47,7 @@ impl RunEnd {
             status: Status::Failed,
             error: Some((code, message)),
             stop_reason: None,
+            output: None,
             awaits_reading: false,
         }
     }
@@ -50,6 +57,7 @@ impl RunEnd {
             status: Status::Stopped,
             error: None,
             stop_reason: Some(reason),
+            output: None,
             awaits_reading: false,
         }
     }
@@ -62,6 +70,7 @@ impl RunEnd {
             error_code,
             message,
             stop_reason: self.stop_reason.map(|reason| v1::StopReason::from(reason).into()),
+            output: self.output.as_ref().and_then(structs::object),
         })
     }
 }

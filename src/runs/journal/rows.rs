@@ -25,7 +25,8 @@ const SPEND: Sql = Sql::new(
 const END: Sql = Sql::new(
     "UPDATE runs SET steps = steps + $1, input_tokens = input_tokens + $2, output_tokens = output_tokens + $3, \
      microcredits = microcredits + $4, held_microcredits = 0, status = $5, error_code = $6, error_message = $7, \
-     last_sequence = $8, finished_at = $9, stop_reason = $10, lease_owner = NULL, lease_expires_at = NULL WHERE id = $11",
+     last_sequence = $8, finished_at = $9, stop_reason = $10, output = $11, lease_owner = NULL, lease_expires_at = NULL \
+     WHERE id = $12",
 );
 
 /// Makes a run wait and releases its lease. A run whose stop was requested does not wait: the next worker ends it.
@@ -86,6 +87,7 @@ pub(super) fn end(last: Last<'_>) -> Bound {
         last.sequence.into(),
         last.at.into(),
         last.ending.stop_reason.into(),
+        last.ending.output.as_ref().map(ToString::to_string).into(),
         last.spending.run_id.into(),
     ]);
     END.with(values)

@@ -105,6 +105,7 @@ impl Admitted<'_> {
             waited_ms: 0,
             stop_reason: None,
             options: new.options.stored(),
+            output: None,
             parent_run_id: new.parent.as_ref().map(|parent| parent.run_id),
             parent_call_id: new.parent.as_ref().map(|parent| parent.call_id.clone()),
         }

@@ -12,7 +12,7 @@ use runyard::{
     config::{Config, VisionSettings},
     engine::{
         self, AddedMessage, Budget, Error, Job, ModelLimits, Outcome, Recorded, Result, Sink, StoredMessage,
-        config::Vision,
+        config::{StructuredOutput, Vision},
     },
     llm::{
         Carried, ChatMessage, EndReason, Llm, LlmError, ModelEvent, ModelRequest, ModelStream, TokenUsage, ToolRequest,
@@ -157,6 +157,14 @@ impl Llm for Script {
     fn vision(&self, model: &str, mut over: VisionSettings) -> Vision {
         over.images = Some(model == "test/seeing");
         over.into()
+    }
+
+    fn structured_output(&self, model: &str) -> StructuredOutput {
+        match model {
+            "test/native" => StructuredOutput::Native,
+            "test/native-without-tools" => StructuredOutput::NativeWithoutTools,
+            _ => StructuredOutput::Prompt,
+        }
     }
 }
 
@@ -394,6 +402,7 @@ impl Stage {
                 answers: Vec::new(),
                 steps_done: 0,
                 tokens_used: 0,
+                output: None,
             },
         }
     }

@@ -321,6 +321,7 @@ class RunRecord:
     finished_at: datetime.datetime | None
     reasoning_effort: str | None
     stop_reason: StopReason | None
+    output: dict[str, Any] | None
     parent_run_id: str | None = None
     """The run whose model started this run as a subagent."""
     parent_tool_call_id: str | None = None

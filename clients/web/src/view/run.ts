@@ -86,6 +86,8 @@ export interface RunView {
   errorCode: string | null;
   message: string | null;
   stopReason: StatusEvent["stopReason"] | null;
+  /** The final answer as formatted JSON, if the run has an output. */
+  output: string | null;
   steps: readonly Step[];
   usage: Usage;
   /** Whether the built-in demo model answers, because no provider is configured for the model. */
@@ -105,6 +107,7 @@ export function emptyView(runId: string): RunView {
     errorCode: null,
     message: null,
     stopReason: null,
+    output: null,
     steps: [],
     usage: { calls: 0, inputTokens: 0, outputTokens: 0, credits: 0, estimated: false, modelName: null },
     isDemo: false,
@@ -168,6 +171,7 @@ function apply(draft: Draft, event: RunEvent): void {
       draft.errorCode = event.errorCode ?? null;
       draft.message = event.message ?? null;
       draft.stopReason = event.stopReason ?? null;
+      if (event.output) draft.output = JSON.stringify(event.output, null, 2);
       break;
     case "message_delta":
       markStarted(draft, at);
