@@ -6,6 +6,7 @@
 //! | `sweeper` | removes unused data |
 //! | `webhooks::dispatch` | sends the deliveries of webhooks |
 //! | `telemetry::add_up_samples` | aggregates metric samples, so that metrics use little memory |
+//! | `mcp::list_ahead` | lists the tools of the MCP servers of saved agents |
 //! | `expire_inputs` | decides about inputs without an answer in time |
 //! | `events::relay` | on PostgreSQL, fetches events that other processes write |
 //! | `installation::keep` | on PostgreSQL, reports that the data folder is in use |
@@ -23,7 +24,7 @@ use tokio::{
 };
 use tracing::warn;
 
-use crate::{app::App, error::Result, events, installation, runs::inputs, telemetry, webhooks};
+use crate::{app::App, error::Result, events, installation, mcp, runs::inputs, telemetry, webhooks};
 
 /// Maximum wait for the worker at shutdown. If the database does not respond, the worker may never stop.
 const WORKER_END: Duration = Duration::from_secs(5);
@@ -44,6 +45,7 @@ impl Background {
         others.spawn(sweep(app.clone()));
         others.spawn(expire_inputs(app.clone()));
         others.spawn(telemetry::add_up_samples());
+        others.spawn(mcp::list_ahead(app.clone()));
         if !app.db.is_private() {
             others.spawn(events::relay::relay(app.clone()));
             others.spawn(installation::keep(app.clone(), app.stopping.clone()));

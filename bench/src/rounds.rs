@@ -14,7 +14,7 @@ use crate::{
     report::{note, say},
     sandbox, soak, starts,
     subjects::{Limits, Measured, REST, Stage, Subject, config},
-    targets::{Compared, DELIVERIES, FULL, KNOWN, TRIPS, WITH_SERVERS, WITHOUT_SERVERS, WRONG_DELIVERIES},
+    targets::{Compared, DELIVERIES, FIRST_TRIPS, FULL, KNOWN, TRIPS, WITH_SERVERS, WITHOUT_SERVERS, WRONG_DELIVERIES},
     webhooks,
 };
 
@@ -211,7 +211,7 @@ async fn with_servers(round: &Round<'_>, measured: &mut Measured) -> Result<()> 
     let found = mcp::measure(server.address, &round.stage.watcher, runs).await?;
     server.stop().await?;
     let figures = &mut measured.figures;
-    figures.add("two MCP servers: round trips of the first run", "trips", found.first);
+    figures.add(FIRST_TRIPS, "trips", found.first);
     figures.add(KNOWN, "trips", found.known);
     figures.add(TRIPS, "trips", found.later);
     figures.add(WITHOUT_SERVERS, "ms", found.answer_without);
