@@ -29,6 +29,9 @@ pub(crate) const WITHOUT_SERVERS: &str = "StartRun without MCP servers: p50";
 pub(crate) const WITH_SERVERS: &str = "StartRun with two MCP servers: p50";
 pub(crate) const DELIVERIES: &str = "webhooks: deliveries to a local receiver";
 pub(crate) const WRONG_DELIVERIES: &str = "webhooks: missing or repeated deliveries";
+pub(crate) const ANSWERED: &str = "50 waiting runs: answer to the tool's result, p99";
+pub(crate) const WAITING_MEMORY: &str = "10,000 waiting runs: added memory";
+pub(crate) const WAITING_CPU: &str = "10,000 waiting runs: added CPU in 10 s";
 pub(crate) const ROWS_ALONE: &str = "PostgreSQL, rows of a start, 16 clients";
 
 #[derive(Clone, Copy, Debug)]
@@ -101,6 +104,10 @@ const ROWS: &[Row] = &[
     Row("two MCP servers, StartRun p50 to that without", "×", Ratio(WITH_SERVERS, WITHOUT_SERVERS), Some(AtMost(1.1)), None, Nothing),
     Row("webhook deliveries/s to a local receiver", "/s", Of(DELIVERIES), Some(AtLeast(1_000.0)), None, Nothing),
     Row("webhook deliveries, missing or repeated", "", Of(WRONG_DELIVERIES), Some(Zero), None, Nothing),
+    Row("answered input to the next step of its run, p99", "ms", Of(ANSWERED), Some(AtMost(20.0)), Some(AtMost(10.0)), Nothing),
+    Row("10,000 waiting runs, added memory", "MiB", Of(WAITING_MEMORY), Some(AtMost(10.0)), Some(AtMost(5.0)), Nothing),
+    // The clock and the sampling of metrics vary by some milliseconds.
+    Row("10,000 waiting runs, added CPU in 10 s", "ms", Of(WAITING_CPU), Some(AtMost(10.0)), None, Nothing),
     Row("StartRun/s to PostgreSQL alone, 16 clients", "×", Ratio("StartRun 16 gRPC: answered", ROWS_ALONE), Some(AtLeast(0.6)), Some(AtLeast(0.8)), Database),
 ];
 
