@@ -74,6 +74,7 @@ pub fn status(status: RunStatus) -> Event {
         error_code: None,
         message: None,
         stop_reason: None,
+        stopped_by: None,
     })
 }
 

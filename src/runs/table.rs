@@ -74,6 +74,12 @@ impl Model {
             self.status.into()
         }
     }
+
+    /// The caller who stopped the run; `None` if the run ended for another reason.
+    pub fn stopped_by(&self) -> Option<&str> {
+        let is_by_caller = matches!(self.stop_reason, Some(StopReason::Requested | StopReason::Interrupted));
+        self.stopped_by.as_deref().filter(|_| is_by_caller)
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
@@ -135,6 +141,8 @@ pub struct Model {
     pub stop_reason: Option<StopReason>,
     /// Settings that few runs have, as JSON (`runs/options.rs`).
     pub options: Option<String>,
+    /// The caller who requested the stop (`Caller::name`). The run may have ended for another reason before the stop.
+    pub stopped_by: Option<String>,
 }
 
 /// `SeaORM` requires this type. Joins are written by hand.
@@ -175,7 +183,7 @@ macro_rules! columns {
          model_used, memory_enabled, reasoning_effort, request_key, request_hash, lease_owner, lease_epoch, \
          lease_expires_at, stop_requested, error_code, error_message, steps, input_tokens, output_tokens, \
          microcredits, held_microcredits, last_sequence, created_at, started_at, finished_at, waiting_since, \
-         waited_ms, stop_reason, options"
+         waited_ms, stop_reason, options, stopped_by"
     };
 }
 
@@ -183,7 +191,7 @@ const INSERT: Sql = Sql::new(concat!(
     "INSERT INTO runs (",
     columns!(),
     ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, \
-     $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33)",
+     $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34)",
 ));
 
 const FIND: Sql = Sql::new(concat!(
@@ -235,6 +243,7 @@ pub fn read(row: &mut Row<'_>) -> Result<Model, DbErr> {
             .map(|reason| StopReason::try_from_value(&reason))
             .transpose()?,
         options: row.take()?,
+        stopped_by: row.take()?,
     })
 }
 
@@ -273,5 +282,6 @@ pub fn insertion(run: &Model) -> Bound {
         run.waited_ms.into(),
         run.stop_reason.into(),
         run.options.clone().into(),
+        run.stopped_by.clone().into(),
     ])
 }

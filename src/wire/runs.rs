@@ -295,6 +295,7 @@ fn shown_run(run: Run, sandbox_id: Option<Uuid>) -> v1::Run {
         mode: run.mode,
         memory_enabled: run.memory_enabled,
         reasoning_effort: run.reasoning_effort,
+        stopped_by: run.stopped_by().map(str::to_owned),
         stop_reason: run.stop_reason.map(|reason| v1::StopReason::from(reason).into()),
         stop_requested: run.stop_requested,
         error: run.error_code.map(|error_code| v1::RunError {

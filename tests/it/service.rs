@@ -77,6 +77,7 @@ mod stalled_readers;
 mod start;
 mod start_options;
 mod stop;
+mod stopped_by;
 mod stream;
 mod tenancy;
 mod threads;

@@ -19,7 +19,7 @@ use crate::{
     engine::{self, Job, Outcome, inputs::WaitingCall},
     error::{Code, Error, Result},
     runs::{
-        Run, RunLog, StopReason,
+        self, Run, RunLog, StopReason,
         claim::{self, Claimed},
         inputs,
         journal::RunEnd,
@@ -69,7 +69,8 @@ async fn attempt(app: &App, claimed: &Claimed, tokens: &Tokens) -> Result<()> {
         (tokens.stop.clone(), tokens.lost.clone()),
     );
     if run.stop_requested {
-        return finish(app, run, &log, RunEnd::stopped(StopReason::Requested)).await;
+        let ending = RunEnd::stopped_by(StopReason::Requested, run.stopped_by.clone());
+        return finish(app, run, &log, ending).await;
     }
     let work = Box::pin(AssertUnwindSafe(execute(app, claimed, &log, tokens)).catch_unwind());
     let outcome = work.await.unwrap_or_else(|_| {
@@ -84,7 +85,7 @@ async fn attempt(app: &App, claimed: &Claimed, tokens: &Tokens) -> Result<()> {
     }
     let ending = match outcome {
         Ok(Outcome::Completed) => RunEnd::completed(),
-        Ok(Outcome::Stopped) => RunEnd::stopped(StopReason::Requested),
+        Ok(Outcome::Stopped) => RunEnd::stopped_by(StopReason::Requested, stopped_by(app, run).await),
         Ok(Outcome::BudgetSpent) => RunEnd::stopped(StopReason::Budget),
         Ok(Outcome::Waiting(calls)) => return wait(app, run, &log, calls, tokens).await,
         Ok(Outcome::Failed { code, message }) => RunEnd::failed(code, message),
@@ -102,6 +103,18 @@ async fn attempt(app: &App, claimed: &Claimed, tokens: &Tokens) -> Result<()> {
         tokens.lost.cancel();
     }
     finished
+}
+
+/// Returns the caller who requested the stop. The request was committed before it reached this worker.
+async fn stopped_by(app: &App, run: &Run) -> Option<String> {
+    let scope = Scope::account(run.account_id);
+    match runs::list::load(app.db.read(), scope, run.id).await {
+        Ok(run) => run.stopped_by,
+        Err(fault) => {
+            warn!(error = %fault, "the last event of a run does not say who stopped it");
+            None
+        }
+    }
 }
 
 /// Makes the run wait for inputs. The commit releases the lease.

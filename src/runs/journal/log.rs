@@ -43,6 +43,8 @@ pub struct RunEnd {
     pub error: Option<(String, String)>,
     /// `None` unless the run was stopped.
     pub stop_reason: Option<StopReason>,
+    /// The caller who stopped the run (`Caller::name`).
+    pub stopped_by: Option<String>,
 }
 
 /// Output that is written in one transaction.
@@ -64,6 +66,7 @@ impl RunEnd {
             status: Status::Completed,
             error: None,
             stop_reason: None,
+            stopped_by: None,
         }
     }
 
@@ -72,6 +75,7 @@ impl RunEnd {
             status: Status::Failed,
             error: Some((code, message)),
             stop_reason: None,
+            stopped_by: None,
         }
     }
 
@@ -80,6 +84,14 @@ impl RunEnd {
             status: Status::Stopped,
             error: None,
             stop_reason: Some(reason),
+            stopped_by: None,
+        }
+    }
+
+    pub fn stopped_by(reason: StopReason, caller: Option<String>) -> Self {
+        Self {
+            stopped_by: caller,
+            ..Self::stopped(reason)
         }
     }
 
@@ -91,6 +103,7 @@ impl RunEnd {
             error_code,
             message,
             stop_reason: self.stop_reason.map(|reason| v1::StopReason::from(reason).into()),
+            stopped_by: self.stopped_by.clone(),
         })
     }
 }

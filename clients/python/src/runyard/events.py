@@ -33,6 +33,7 @@ class StatusChanged(RunEvent):
     error_code: str | None
     message: str | None
     stop_reason: StopReason | None
+    stopped_by: str | None
 
     @property
     def is_terminal(self) -> bool:

@@ -315,6 +315,7 @@ class RunRecord:
     finished_at: datetime.datetime | None
     reasoning_effort: str | None
     stop_reason: StopReason | None
+    stopped_by: str | None
 
 
 @dataclass(frozen=True, kw_only=True)

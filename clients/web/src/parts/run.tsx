@@ -9,7 +9,7 @@ import { count, credits, duration, short } from "../view/format";
 import type { Explained } from "../view/refusal";
 import { isPending } from "../view/input";
 import { explainFailure } from "../view/refusal";
-import { type NoticeStep, type ReasoningStep, type RunView, type Step, type TextStep, hasEnded } from "../view/run";
+import { type NoticeStep, type ReasoningStep, type RunView, type Step, type TextStep, hasEnded, whyStopped } from "../view/run";
 import { RefusalNote, State } from "./basic";
 import { Icon } from "./icon";
 import { Markdown } from "./markdown";
@@ -191,11 +191,6 @@ function Ticking({ since }: { since: number }) {
   return <>{duration(Math.max(100, now - since))}</>;
 }
 
-const STOP_WORDS: Partial<Record<NonNullable<RunView["stopReason"]>, string>> = {
-  interrupted: "A later run in this thread interrupted it.",
-  budget: "The run used its budget. Its work is kept.",
-};
-
 /** The error of a failed run, or the final message of another ended run. */
 export function Failure({ view }: { view: RunView }) {
   if (view.state === "failed") {
@@ -213,6 +208,6 @@ export function Failure({ view }: { view: RunView }) {
       </div>
     );
   }
-  const reason = view.message ?? (view.stopReason && STOP_WORDS[view.stopReason]);
+  const reason = view.message ?? whyStopped(view);
   return hasEnded(view) && reason ? <p class="small dim">{reason}</p> : null;
 }

@@ -71,6 +71,8 @@ export interface RunView {
   errorCode: string | null;
   message: string | null;
   stopReason: StatusEvent["stopReason"] | null;
+  /** The caller whose request stopped the run. */
+  stoppedBy: string | null;
   steps: readonly Step[];
   usage: Usage;
   startedAt: number | null;
@@ -88,6 +90,7 @@ export function emptyView(runId: string): RunView {
     errorCode: null,
     message: null,
     stopReason: null,
+    stoppedBy: null,
     steps: [],
     usage: { calls: 0, inputTokens: 0, outputTokens: 0, credits: 0, estimated: false, modelName: null },
     startedAt: null,
@@ -97,6 +100,19 @@ export function emptyView(runId: string): RunView {
 
 export function hasEnded(view: RunView): boolean {
   return view.state === "completed" || view.state === "failed" || view.state === "stopped";
+}
+
+/** Why a run was stopped, and by whom; null if neither is known. */
+export function whyStopped({ stopReason, stoppedBy }: Pick<RunView, "stopReason" | "stoppedBy">): string | null {
+  const by = stoppedBy === null ? "" : ` by ${stoppedBy.replace(/^api_key:/, "API key ")}`;
+  switch (stopReason) {
+    case "interrupted":
+      return `A later run in this thread interrupted it${by && `, started${by}`}.`;
+    case "budget":
+      return "The run used its budget. Its work is kept.";
+    default:
+      return by ? `Stopped${by}.` : null;
+  }
 }
 
 /** Whether a run with this status has not ended. */
@@ -144,6 +160,7 @@ function apply(draft: Draft, event: RunEvent): void {
       draft.errorCode = event.errorCode ?? null;
       draft.message = event.message ?? null;
       draft.stopReason = event.stopReason ?? null;
+      draft.stoppedBy = event.stoppedBy ?? null;
       break;
     case "message_delta":
       markStarted(draft, at);
