@@ -6,7 +6,7 @@
 //! | `sweeper` | removes unused data |
 //! | `webhooks::dispatch` | sends the deliveries of webhooks |
 //! | `telemetry::add_up_samples` | aggregates metric samples, so that metrics use little memory |
-//! | `mcp::list_ahead` | lists the tools of the MCP servers of saved agents |
+//! | `mcp::ahead::list_queued` | lists the tools of the MCP servers of saved agents |
 //! | `expire_inputs` | decides about inputs without an answer in time |
 //! | `events::relay` | on PostgreSQL, fetches events that other processes write |
 //! | `installation::keep` | on PostgreSQL, reports that the data folder is in use |
@@ -45,7 +45,7 @@ impl Background {
         others.spawn(sweep(app.clone()));
         others.spawn(expire_inputs(app.clone()));
         others.spawn(telemetry::add_up_samples());
-        others.spawn(mcp::list_ahead(app.clone()));
+        others.spawn(mcp::ahead::list_queued(app.clone()));
         if !app.db.is_private() {
             others.spawn(events::relay::relay(app.clone()));
             others.spawn(installation::keep(app.clone(), app.stopping.clone()));

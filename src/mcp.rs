@@ -6,7 +6,7 @@
 //! session then waits for the next run of the same agent version. Stdio servers run only in the sandbox. [`ahead`] lists
 //! the tools of HTTP servers before the first run.
 
-mod ahead;
+pub mod ahead;
 mod idle;
 mod lists;
 mod offer;
@@ -23,7 +23,6 @@ use crate::{
     error::{Error, Result},
 };
 use ahead::Ahead;
-pub use ahead::{ahead, list_ahead};
 use idle::Idle;
 use lists::Lists;
 pub use offer::{Failure, Offer, Servers, offer, preview, try_out};

@@ -1,7 +1,7 @@
 //! Lists the tools of a new agent version before its first run.
 //!
-//! The first contact with a server costs a handshake and a list. After an agent is saved, [`ahead`] queues the version's
-//! HTTP servers, and [`list_ahead`] lists their tools in the background. It fills the same caches that runs use. A full
+//! The first contact with a server costs a handshake and a list. After an agent is saved, [`queue`] queues the version's
+//! HTTP servers, and [`list_queued`] lists their tools in the background. It fills the same caches that runs use. A full
 //! queue drops the version, and a failure is only logged at debug level: the first run then connects by itself.
 //!
 //! A run never waits behind other versions. It takes its servers out of the queue, or, if they are being listed at this
@@ -50,7 +50,7 @@ enum State {
 
 pub(super) struct Ahead {
     jobs: mpsc::Sender<Job>,
-    /// [`list_ahead`] takes the receiver.
+    /// [`list_queued`] takes the receiver.
     queue: Mutex<Option<mpsc::Receiver<Job>>>,
     /// The servers of all jobs.
     states: Mutex<HashMap<Key, State>>,
@@ -105,7 +105,7 @@ impl Ahead {
 
 /// Queues the HTTP servers of a version that was just saved. Never waits and never fails. Stdio servers are left out,
 /// because they run in a sandbox and take its memory.
-pub fn ahead(app: &App, version: &AgentVersion) {
+pub fn queue(app: &App, version: &AgentVersion) {
     if !app.config.mcp.list_tools_when_saved {
         return;
     }
@@ -129,7 +129,7 @@ pub fn ahead(app: &App, version: &AgentVersion) {
 }
 
 /// Lists the servers of queued versions. Ends only when it is dropped.
-pub async fn list_ahead(app: App) {
+pub async fn list_queued(app: App) {
     let taken = app
         .mcp
         .ahead
@@ -139,31 +139,28 @@ pub async fn list_ahead(app: App) {
         .take();
     let Some(mut queue) = taken else { return };
     let jobs = stream::poll_fn(move |context| queue.poll_recv(context));
-    jobs.for_each_concurrent(AT_ONCE, |job| perform(&app, job)).await;
+    jobs.for_each_concurrent(AT_ONCE, |job| perform(app.clone(), job)).await;
 }
 
-async fn perform(app: &App, job: Job) {
-    let Job {
-        account_id,
-        version_id,
-        servers,
-    } = job;
-    join_all(servers.into_iter().map(async |server| {
-        let key = (version_id, server.name.clone());
-        if let Some(sender) = app.mcp.ahead.begin(&key) {
-            let remote = Remote::new(app, account_id, Some(version_id), server, Place::Empty).ahead_of_runs();
-            match remote.list().await {
-                Ok(list) => {
-                    // The connection must wait for the run before the run gets the list.
-                    drop(remote);
-                    sender.send_replace(Some(list));
-                }
-                Err(reason) => {
-                    debug!(version = %version_id, server = key.1, reason, "an MCP server was not listed ahead")
-                }
-            }
+async fn perform(app: App, job: Job) {
+    let servers = job.servers.into_iter();
+    let listings = servers.map(|server| list(app.clone(), job.account_id, job.version_id, server));
+    join_all(listings).await;
+}
+
+async fn list(app: App, account_id: Uuid, version_id: Uuid, server: Server) {
+    let key = (version_id, server.name.clone());
+    let Some(sender) = app.mcp.ahead.begin(&key) else {
+        return;
+    };
+    let remote = Remote::new(&app, account_id, Some(version_id), server, Place::Empty).ahead_of_runs();
+    match remote.list().await {
+        Ok(list) => {
+            // The connection must wait for the run before the run gets the list.
+            drop(remote);
+            sender.send_replace(Some(list));
         }
-        app.mcp.ahead.end(&key);
-    }))
-    .await;
+        Err(reason) => debug!(version = %version_id, server = key.1, reason, "an MCP server was not listed ahead"),
+    }
+    app.mcp.ahead.end(&key);
 }

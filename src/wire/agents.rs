@@ -32,7 +32,7 @@ impl AgentService for Agents {
             agents::create(app, caller, new).boxed()
         });
         let agent = made.await.map_err(|error| error.doing("Failed to create agent"))?;
-        mcp::ahead(&self.app, &agent.version);
+        mcp::ahead::queue(&self.app, &agent.version);
         Ok(Response::new(shown::agent(agent)?))
     }
 
@@ -80,7 +80,7 @@ impl AgentService for Agents {
         })
         .await?;
         if agent.has_new_version() {
-            mcp::ahead(&self.app, &agent.version);
+            mcp::ahead::queue(&self.app, &agent.version);
         }
         Ok(Response::new(shown::agent(agent)?))
     }
@@ -146,7 +146,7 @@ impl AgentService for Agents {
             version::create::create(app, caller, agent_id, change).boxed()
         })
         .await?;
-        mcp::ahead(&self.app, &made);
+        mcp::ahead::queue(&self.app, &made);
         let current = made.id;
         Ok(Response::new(shown::version(made, current)?))
     }

@@ -116,9 +116,12 @@ async fn a_server_that_is_down_when_the_agent_is_saved_is_listed_by_the_run() {
             async |server| {
                 let is_up = Arc::new(AtomicBool::new(false));
                 let state = Arc::clone(&is_up);
-                let remote = RawServer::start(move |method| match state.load(Ordering::Relaxed) {
-                    true => modern(method),
-                    false => reaction(),
+                let remote = RawServer::start(move |method| {
+                    if state.load(Ordering::Relaxed) {
+                        modern(method)
+                    } else {
+                        reaction()
+                    }
                 })
                 .await;
                 let caller = server.caller("ann");

@@ -121,7 +121,7 @@ async fn a_run_that_used_its_budget_was_stopped_by_no_caller() {
         |_| obedient(),
         async |server| {
             let ann = server.caller("ann");
-            let body = json!({"prompt": "list {\"path\": \".\"}", "max_steps": 1});
+            let body = json!({"prompt": "remember {\"text\": \"x\"}", "memory_enabled": true, "max_steps": 1});
             let run = ann.post("/agent/start", body).await.ok();
             assert_stopped(&ann, &run, StopReason::Budget, None).await;
         },
