@@ -18,6 +18,7 @@ mod m0014_attachments;
 mod m0015_waiting;
 mod m0016_webhooks;
 mod m0018_stopped_by;
+mod m0020_added_messages;
 mod parts;
 
 pub use sea_orm_migration::MigratorTrait;
@@ -46,6 +47,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0015_waiting::Migration),
             Box::new(m0016_webhooks::Migration),
             Box::new(m0018_stopped_by::Migration),
+            Box::new(m0020_added_messages::Migration),
         ]
     }
 }
