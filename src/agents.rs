@@ -32,3 +32,10 @@ pub struct Agent {
     pub row: agent::Model,
     pub version: AgentVersion,
 }
+
+impl Agent {
+    /// Returns whether the last change of the agent made the current version.
+    pub fn has_new_version(&self) -> bool {
+        self.row.updated_at == self.version.created_at
+    }
+}

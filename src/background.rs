@@ -7,6 +7,7 @@
 //! | `webhooks::dispatch` | sends the deliveries of webhooks |
 //! | `telemetry::add_up_samples` | aggregates metric samples, so that metrics use little memory |
 //! | `advance_tasks` | starts subagents, and passes on their results |
+//! | `mcp::ahead::list_queued` | lists the tools of the MCP servers of saved agents |
 //! | `expire_inputs` | decides about inputs without an answer in time |
 //! | `events::relay` | on PostgreSQL, fetches events that other processes write |
 //! | `installation::keep` | on PostgreSQL, reports that the data folder is in use |
@@ -27,7 +28,7 @@ use tracing::warn;
 use crate::{
     app::App,
     error::Result,
-    events, installation,
+    events, installation, mcp,
     runs::{inputs, tasks},
     telemetry, webhooks,
 };
@@ -57,6 +58,7 @@ impl Background {
         others.spawn(expire_inputs(app.clone()));
         others.spawn(advance_tasks(app.clone()));
         others.spawn(telemetry::add_up_samples());
+        others.spawn(mcp::ahead::list_queued(app.clone()));
         if !app.db.is_private() {
             others.spawn(events::relay::relay(app.clone()));
             others.spawn(installation::keep(app.clone(), app.stopping.clone()));

@@ -77,6 +77,7 @@ pub fn status(status: RunStatus) -> Event {
         message: None,
         stop_reason: None,
         output: None,
+        stopped_by: None,
     })
 }
 

@@ -17,6 +17,7 @@ mod m0013_skills;
 mod m0014_attachments;
 mod m0015_waiting;
 mod m0016_webhooks;
+mod m0018_stopped_by;
 mod m0019_output;
 mod m0020_added_messages;
 mod m0021_subagents;
@@ -47,6 +48,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0014_attachments::Migration),
             Box::new(m0015_waiting::Migration),
             Box::new(m0016_webhooks::Migration),
+            Box::new(m0018_stopped_by::Migration),
             Box::new(m0019_output::Migration),
             Box::new(m0020_added_messages::Migration),
             Box::new(m0021_subagents::Migration),

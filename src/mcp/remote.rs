@@ -34,6 +34,8 @@ pub(super) struct Remote {
     key: Option<Key>,
     server: Server,
     place: Place,
+    /// True if no run has used the connection.
+    is_ahead_of_runs: bool,
     line: Mutex<Option<Arc<Line>>>,
 }
 
@@ -53,8 +55,15 @@ impl Remote {
             key: version_id.map(|version_id| (version_id, server.name.clone())),
             server,
             place,
+            is_ahead_of_runs: false,
             line: Mutex::default(),
         }
+    }
+
+    /// Uses this server for a run that may start later. The run gets the connection.
+    pub(super) fn ahead_of_runs(mut self) -> Self {
+        self.is_ahead_of_runs = true;
+        self
     }
 
     pub(super) fn server(&self) -> &Server {
@@ -69,6 +78,16 @@ impl Remote {
         {
             return Ok(list);
         }
+        if let Some(key) = &self.key
+            && let Some(list) = self.app.mcp.ahead.join(key).await
+        {
+            return Ok(list);
+        }
+        self.list().await
+    }
+
+    /// Lists the tools and caches the list.
+    pub(super) async fn list(&self) -> Result<Arc<ToolList>, String> {
         let mut list = self.line().await?.connection.list_tools().await;
         // The server may have changed its revision since it was negotiated. Listing has no effect, so it is repeated.
         if list.is_err() && self.forget_revision().await {
@@ -76,7 +95,7 @@ impl Remote {
         }
         let list = Arc::new(list.map_err(|error| format!("its tools cannot be listed: {error}"))?);
         if let Some(key) = &self.key {
-            lists.keep(key, &list, self.app.clock.now()).await;
+            self.app.mcp.lists.keep(key, &list, self.app.clock.now()).await;
         }
         Ok(list)
     }
@@ -184,7 +203,11 @@ impl Drop for Remote {
     fn drop(&mut self) {
         let line = self.line.get_mut().take().filter(|line| line.process.is_none());
         if let (Some(key), Some(line)) = (&self.key, line) {
-            self.app.mcp.idle.keep(key, line, self.app.clock.now());
+            let may_have_session = self.is_ahead_of_runs;
+            self.app
+                .mcp
+                .idle
+                .keep(key, line, may_have_session, self.app.clock.now());
         }
     }
 }

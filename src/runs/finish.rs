@@ -48,6 +48,7 @@ pub(super) async fn finish(tx: &Tx, run: &Run, ending: &RunEnd, now: DateTime<Ut
             Expr::value(error.map(|(_, message)| message.clone())),
         )
         .col_expr(Column::StopReason, Expr::value(ending.stop_reason))
+        .col_expr(Column::StoppedBy, Expr::value(ending.stopped_by.clone()))
         .col_expr(Column::WaitingSince, Expr::value(None::<DateTime<Utc>>))
         .col_expr(Column::StopRequested, Expr::value(true))
         // A run with pending subagents has an end of the lease, but no owner.

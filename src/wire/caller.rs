@@ -170,6 +170,7 @@ async fn known(gate: &Gate, shown: Shown, address: Option<IpAddr>) -> Result<(Ca
                 // Only tokens can grant a role.
                 role: Role::User,
                 access: key.scope,
+                name: format!("api_key:{}", key.name).into(),
             };
             return Ok((caller, CredentialExpiry::of_key(&key)));
         }
@@ -189,6 +190,7 @@ async fn known(gate: &Gate, shown: Shown, address: Option<IpAddr>) -> Result<(Ca
         account_id,
         role,
         access: Access::Admin,
+        name: Arc::clone(&token.claims.subject),
     };
     Ok((caller, CredentialExpiry::of_token(&token.claims)))
 }

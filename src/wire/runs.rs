@@ -293,6 +293,7 @@ fn shown_start(started: &Started, timed: bool) -> v1::StartRunResponse {
 )]
 fn shown_run(run: Run, sandbox_id: Option<Uuid>) -> v1::Run {
     let text = |id: Option<Uuid>| id.map(|id| id.to_string());
+    let stopped_by = run.stopped_by().map(str::to_owned);
     v1::Run {
         agent_run_id: run.id.to_string(),
         thread_id: run.thread_id.to_string(),
@@ -306,6 +307,7 @@ fn shown_run(run: Run, sandbox_id: Option<Uuid>) -> v1::Run {
         mode: run.mode,
         memory_enabled: run.memory_enabled,
         reasoning_effort: run.reasoning_effort,
+        stopped_by,
         stop_reason: run.stop_reason.map(|reason| v1::StopReason::from(reason).into()),
         stop_requested: run.stop_requested,
         error: run.error_code.map(|error_code| v1::RunError {

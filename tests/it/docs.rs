@@ -131,7 +131,9 @@ fn the_page_of_the_configuration_is_up_to_date() {
          Runs connect to the MCP servers of their agents. `mcp.allow_private_addresses = true` permits servers on private, loopback\n\
          and link-local addresses; set it only if every account may reach the network of the server. The timeouts of `mcp` apply to\n\
          each server: `connect_timeout_seconds` to starting a server, connecting to it and listing its tools,\n\
-         `idle_timeout_seconds` to a tool call without progress, and `call_timeout_seconds` to a whole tool call.\n\n\
+         `idle_timeout_seconds` to a tool call without progress, and `call_timeout_seconds` to a whole tool call. After an agent is\n\
+         saved, the server connects to its HTTP servers and lists their tools, so that its first run starts sooner;\n\
+         `list_tools_when_saved = false` switches this off.\n\n\
          `secrets_key` encrypts the header values of MCP servers and the signing secrets of webhooks in the database. Without it,\n\
          the server generates the file `secrets.key` in the data folder. Back up that file together with the database: without the\n\
          key, these values are lost.\n\n\

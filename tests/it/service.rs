@@ -78,6 +78,7 @@ mod start;
 mod start_options;
 mod steering;
 mod stop;
+mod stopped_by;
 mod stream;
 mod structured_answers;
 mod structured_crashes;

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { RunEvent } from "@runyard/client";
-import { MAX_LIVE_OUTPUT, type RunView, advance, hasEnded, emptyView, lastAnswer } from "../src/view/run";
+import { MAX_LIVE_OUTPUT, type RunView, advance, hasEnded, emptyView, lastAnswer, whyStopped } from "../src/view/run";
 
 const RUN = "01a20050-c1be-76d7-b592-ba985a8be29d";
 
@@ -128,6 +128,16 @@ test("a failed run keeps its error code and message", () => {
   assert.equal(view.errorCode, "MODEL_UNAVAILABLE");
   assert.equal(view.message, "unavailable");
   assert.equal(hasEnded(view), true);
+});
+
+test("a stopped run says why, and by whom", () => {
+  const stopped = (what: Partial<What>) => whyStopped(advance(emptyView(RUN), events({ type: "status", status: "stopped", ...what } as What)));
+  assert.equal(stopped({ stopReason: "requested", stoppedBy: "ann" }), "Stopped by ann.");
+  assert.equal(stopped({ stopReason: "requested", stoppedBy: "api_key:deploy" }), "Stopped by API key deploy.");
+  assert.equal(stopped({ stopReason: "interrupted", stoppedBy: "ann" }), "A later run in this thread interrupted it, started by ann.");
+  assert.equal(stopped({ stopReason: "interrupted" }), "A later run in this thread interrupted it.");
+  assert.equal(stopped({ stopReason: "budget" }), "The run used its budget. Its work is kept.");
+  assert.equal(stopped({}), null);
 });
 
 test("the output kept of a running tool is bounded", () => {

@@ -75,9 +75,8 @@ async fn attempt(app: &App, claimed: &Claimed, tokens: &Tokens) -> Result<()> {
         (tokens.signals.stop.clone(), tokens.lost.clone()),
     );
     if run.stop_requested {
-        return finish(app, run, &log, RunEnd::stopped(StopReason::Requested))
-            .await
-            .map(drop);
+        let ending = RunEnd::stopped_by(StopReason::Requested, run.stopped_by.clone());
+        return finish(app, run, &log, ending).await.map(drop);
     }
     // A new worker may resume the run, so it looks for messages that the model has not received.
     tokens
@@ -122,7 +121,7 @@ async fn work(app: &App, claimed: &Claimed, log: &Arc<RunLog>, tokens: &Tokens) 
     }
     let ending = match outcome {
         Ok(Outcome::Completed { output, may_continue }) => RunEnd::completed(output, may_continue),
-        Ok(Outcome::Stopped) => RunEnd::stopped(StopReason::Requested),
+        Ok(Outcome::Stopped) => RunEnd::stopped_by(StopReason::Requested, stopped_by(app, run).await),
         Ok(Outcome::BudgetSpent) => RunEnd::stopped(StopReason::Budget),
         Ok(Outcome::Waiting(calls)) => return wait(app, run, log, calls, tokens).await.map(|()| Finished::Ended),
         Ok(Outcome::Failed { code, message }) => RunEnd::failed(code, message),
@@ -140,6 +139,18 @@ async fn work(app: &App, claimed: &Claimed, log: &Arc<RunLog>, tokens: &Tokens) 
         tokens.lost.cancel();
     }
     finished
+}
+
+/// Returns the caller who requested the stop. The request was committed before it reached this worker.
+async fn stopped_by(app: &App, run: &Run) -> Option<String> {
+    let scope = Scope::account(run.account_id);
+    match load(app.db.read(), scope, run.id).await {
+        Ok(run) => run.stopped_by,
+        Err(fault) => {
+            warn!(error = %fault, "the last event of a run does not say who stopped it");
+            None
+        }
+    }
 }
 
 /// Makes the run wait for inputs. The commit releases the lease.

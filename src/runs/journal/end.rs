@@ -18,6 +18,8 @@ pub struct RunEnd {
     pub stop_reason: Option<StopReason>,
     /// The final answer as a JSON object, if the request has an output schema.
     pub output: Option<Value>,
+    /// The caller who stopped the run (`Caller::name`).
+    pub stopped_by: Option<String>,
     /// True if the run must not end while it has added messages that its model has not received.
     pub awaits_reading: bool,
 }
@@ -38,6 +40,7 @@ impl RunEnd {
             error: None,
             stop_reason: None,
             output,
+            stopped_by: None,
             awaits_reading,
         }
     }
@@ -48,6 +51,7 @@ impl RunEnd {
             error: Some((code, message)),
             stop_reason: None,
             output: None,
+            stopped_by: None,
             awaits_reading: false,
         }
     }
@@ -58,7 +62,15 @@ impl RunEnd {
             error: None,
             stop_reason: Some(reason),
             output: None,
+            stopped_by: None,
             awaits_reading: false,
+        }
+    }
+
+    pub fn stopped_by(reason: StopReason, caller: Option<String>) -> Self {
+        Self {
+            stopped_by: caller,
+            ..Self::stopped(reason)
         }
     }
 
@@ -71,6 +83,7 @@ impl RunEnd {
             message,
             stop_reason: self.stop_reason.map(|reason| v1::StopReason::from(reason).into()),
             output: self.output.as_ref().and_then(structs::object),
+            stopped_by: self.stopped_by.clone(),
         })
     }
 }

@@ -104,6 +104,7 @@ impl Admitted<'_> {
             waiting_since: None,
             waited_ms: 0,
             stop_reason: None,
+            stopped_by: None,
             options: new.options.stored(),
             output: None,
             parent_run_id: new.parent.as_ref().map(|parent| parent.run_id),

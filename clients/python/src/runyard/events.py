@@ -34,6 +34,7 @@ class StatusChanged(RunEvent):
     message: str | None
     stop_reason: StopReason | None
     output: dict[str, Any] | None
+    stopped_by: str | None
 
     @property
     def is_terminal(self) -> bool:

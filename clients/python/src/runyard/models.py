@@ -325,6 +325,7 @@ class RunRecord:
     parent_run_id: str | None = None
     """The run whose model started this run as a subagent."""
     parent_tool_call_id: str | None = None
+    stopped_by: str | None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,7 +11,7 @@ import { count, credits, duration, short } from "../view/format";
 import type { Explained } from "../view/refusal";
 import { isPending } from "../view/input";
 import { explainFailure } from "../view/refusal";
-import { type NoticeStep, type ReasoningStep, type RunView, type Step, type TextStep, hasEnded } from "../view/run";
+import { type NoticeStep, type ReasoningStep, type RunView, type Step, type TextStep, hasEnded, whyStopped } from "../view/run";
 import { Output } from "./arguments";
 import { RefusalNote, State } from "./basic";
 import { CopyButton } from "./copy";
@@ -234,11 +234,6 @@ function Ticking({ since }: { since: number }) {
   return <>{duration(Math.max(100, now - since))}</>;
 }
 
-const STOP_WORDS: Partial<Record<NonNullable<RunView["stopReason"]>, string>> = {
-  interrupted: "A later run in this thread interrupted it.",
-  budget: "The run used its budget. Its work is kept.",
-};
-
 function isJson(step: Step | undefined): boolean {
   if (step?.kind !== "text") return false;
   try {
@@ -280,6 +275,6 @@ export function Failure({ view }: { view: RunView }) {
       </div>
     );
   }
-  const reason = view.message ?? (view.stopReason && STOP_WORDS[view.stopReason]);
+  const reason = view.message ?? whyStopped(view);
   return hasEnded(view) && reason ? <p class="small dim">{reason}</p> : null;
 }

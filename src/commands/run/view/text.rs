@@ -189,6 +189,9 @@ impl TextView {
             RunStatus::Stopped => (Style::new().yellow().bold(), "stopped"),
         };
         let mut text = word.to_owned();
+        if let Some(caller) = &changed.stopped_by {
+            text = format!("{text} by {}", one_line(caller));
+        }
         if let Some(code) = &changed.error_code {
             text = format!("{text} ({})", one_line(code));
         }
