@@ -16,6 +16,7 @@ mod m0012_memories;
 mod m0013_skills;
 mod m0014_attachments;
 mod m0016_webhooks;
+mod m0017_schedules;
 mod parts;
 
 pub use sea_orm_migration::MigratorTrait;
@@ -42,6 +43,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0013_skills::Migration),
             Box::new(m0014_attachments::Migration),
             Box::new(m0016_webhooks::Migration),
+            Box::new(m0017_schedules::Migration),
         ]
     }
 }

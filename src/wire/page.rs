@@ -46,6 +46,8 @@ list_requests!(
     ListMessagesRequest,
     ListProjectsRequest,
     ListRunsRequest,
+    ListScheduleRunsRequest,
+    ListSchedulesRequest,
     ListSkillsRequest,
     ListThreadsRequest,
     ListUsageRequest,

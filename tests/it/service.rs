@@ -64,6 +64,7 @@ mod registration;
 mod relay;
 pub mod requests;
 mod restart;
+mod schedules;
 mod silence;
 mod skills;
 mod skills_archives;

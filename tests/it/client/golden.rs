@@ -417,6 +417,8 @@ fn short_name(text: &str) -> String {
         "api_key_scope_",
         "memory_scope_",
         "webhook_delivery_status_",
+        "schedule_overlap_",
+        "schedule_run_outcome_",
     ];
     let short = prefixes
         .iter()

@@ -26,6 +26,7 @@ async fn everything(owner: &Caller, has: &Belongings) -> Vec<(String, String)> {
         "/skills",
         "/memories",
         "/webhooks",
+        "/schedules",
     ]
     .map(str::to_owned)
     .to_vec();

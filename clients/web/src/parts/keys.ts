@@ -4,7 +4,7 @@ import { go } from "../router";
 export const isApple = typeof navigator !== "undefined" && /Mac|iPhone|iPad/.test(navigator.userAgent);
 
 // Navigation shortcuts: `g`, and then one of these keys. The values are paths.
-const PLACES: Record<string, string> = { h: "/", t: "/threads", r: "/runs", a: "/agents", s: "/skills", m: "/memory", w: "/webhooks", c: "/account" };
+const PLACES: Record<string, string> = { h: "/", t: "/threads", r: "/runs", a: "/agents", s: "/skills", m: "/memory", d: "/schedules", w: "/webhooks", c: "/account" };
 /** Maximum milliseconds between `g` and the second key. */
 const SEQUENCE_TIMEOUT_MS = 1_000;
 

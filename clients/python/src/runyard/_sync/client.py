@@ -9,6 +9,7 @@ from runyard._sync.files import Files
 from runyard._sync.memories import Memories
 from runyard._sync.projects import Projects, Sandboxes
 from runyard._sync.runs import Runs
+from runyard._sync.schedules import Schedules
 from runyard._sync.skills import Skills
 from runyard._sync.threads import Threads
 from runyard._sync.transport import Transport
@@ -48,6 +49,7 @@ class Runyard:
         self.sandboxes = Sandboxes(self)
         self.files = Files(self)
         self.skills = Skills(self)
+        self.schedules = Schedules(self)
         self.webhooks = Webhooks(self)
         self.account = OwnAccount(self)
         self.api_keys = ApiKeys(self)
