@@ -5,12 +5,13 @@
 //! | `worker` | executes runs |
 //! | `sweeper` | removes unused data |
 //! | `webhooks::dispatch` | sends the deliveries of webhooks |
+//! | `schedules::work` | starts the runs of schedules |
 //! | `telemetry::add_up_samples` | aggregates metric samples, so that metrics use little memory |
 //! | `expire_inputs` | decides about inputs without an answer in time |
 //! | `events::relay` | on PostgreSQL, fetches events that other processes write |
 //! | `installation::keep` | on PostgreSQL, reports that the data folder is in use |
 //!
-//! The worker, the sweeper and the webhooks start their work only when this process is not on standby (see `installation`).
+//! The worker, the sweeper, the webhooks and the schedules start their work only when this process is not on standby (see `installation`).
 
 pub mod sweeper;
 mod worker;
@@ -23,7 +24,7 @@ use tokio::{
 };
 use tracing::warn;
 
-use crate::{app::App, error::Result, events, installation, runs::inputs, telemetry, webhooks};
+use crate::{app::App, error::Result, events, installation, runs::inputs, schedules, telemetry, webhooks};
 
 /// Maximum wait for the worker at shutdown. If the database does not respond, the worker may never stop.
 const WORKER_END: Duration = Duration::from_secs(5);
@@ -43,6 +44,7 @@ impl Background {
         let mut others = JoinSet::new();
         others.spawn(sweep(app.clone()));
         others.spawn(expire_inputs(app.clone()));
+        others.spawn(schedule(app.clone()));
         others.spawn(telemetry::add_up_samples());
         if !app.db.is_private() {
             others.spawn(events::relay::relay(app.clone()));
@@ -102,6 +104,11 @@ async fn dispatch(app: App) {
         () = app.installation.member() => {}
     }
     webhooks::dispatch(app).await;
+}
+
+async fn schedule(app: App) {
+    app.installation.member().await;
+    schedules::work(app).await;
 }
 
 async fn sweep(app: App) {

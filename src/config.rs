@@ -7,6 +7,7 @@ pub mod models;
 pub mod modes;
 mod place;
 pub mod rates;
+mod schedules;
 pub mod tiers;
 mod web;
 mod webhooks;
@@ -30,6 +31,7 @@ pub use modes::{Mode, ModeTable};
 use place::{File, Mistake};
 use rates::{Network, SlowRateLimit};
 pub use rates::{Rate, RateLimit};
+pub use schedules::Schedules;
 pub use tiers::{Tier, TierTable};
 pub use web::{HostPattern, SearchProvider, Web, WebSearch};
 pub use webhooks::Webhooks;
@@ -45,7 +47,7 @@ const MAX_MCP_TIMEOUT: u64 = 86_400;
 /// PostgreSQL then reads all memories of an agent or account.
 const MAX_MEMORY: [u64; 3] = [10_000, 100_000, 16_384];
 
-/// Largest configurable number of webhooks per account, and of concurrent requests per webhook.
+/// Largest configurable number of webhooks and of schedules per account, and of concurrent requests per webhook.
 const MAX_WEBHOOKS: u64 = 1_000;
 /// In seconds. A server holds the lease on a webhook for longer than the longest request.
 const MAX_WEBHOOK_TIMEOUT: u64 = 60;
@@ -78,6 +80,7 @@ pub struct Config {
     pub mcp: Mcp,
     pub web: Web,
     pub webhooks: Webhooks,
+    pub schedules: Schedules,
     #[serde(default)]
     pub providers: std::collections::BTreeMap<String, Provider>,
     pub models: Vec<Model>,
@@ -301,6 +304,12 @@ impl Config {
             (["memory", "max_per_agent"], memory.max_per_agent, most_per_agent),
             (["memory", "max_per_account"], memory.max_per_account, most_per_account),
             (["memory", "max_bytes"], count(memory.max_bytes), largest),
+            (
+                ["schedules", "max_per_account"],
+                self.schedules.max_per_account,
+                MAX_WEBHOOKS,
+            ),
+            (["schedules", "keep_days"], self.schedules.keep_days, MAX_KEEP_DAYS),
             (["webhooks", "max_per_account"], webhooks.max_per_account, MAX_WEBHOOKS),
             (
                 ["webhooks", "timeout_seconds"],

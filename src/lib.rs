@@ -34,6 +34,7 @@ pub mod memories;
 pub mod model_calls;
 pub mod projects;
 pub mod runs;
+pub mod schedules;
 pub mod skills;
 pub mod threads;
 pub mod uploads;

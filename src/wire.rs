@@ -34,6 +34,7 @@ pub mod readiness;
 mod refusal;
 mod runs;
 mod sandboxes;
+mod schedules;
 pub mod site;
 mod skills;
 pub mod stack;
@@ -68,7 +69,8 @@ pub fn services(app: &App) -> Routes {
         agent_service_server::AgentServiceServer, file_service_server::FileServiceServer,
         input_service_server::InputServiceServer, memory_service_server::MemoryServiceServer,
         project_service_server::ProjectServiceServer, run_service_server::RunServiceServer,
-        sandbox_service_server::SandboxServiceServer, skill_service_server::SkillServiceServer,
+        sandbox_service_server::SandboxServiceServer, schedule_service_server::ScheduleServiceServer,
+        skill_service_server::SkillServiceServer,
         thread_service_server::ThreadServiceServer, webhook_service_server::WebhookServiceServer,
     };
     let limit = app.config.http.max_message_bytes;
@@ -94,4 +96,7 @@ pub fn services(app: &App) -> Routes {
         .add_service(limited!(InputServiceServer::new(inputs::Inputs { app: app() })))
         .add_service(limited!(MemoryServiceServer::new(memories::Memories { app: app() })))
         .add_service(limited!(WebhookServiceServer::new(webhooks::Webhooks { app: app() })))
+        .add_service(limited!(ScheduleServiceServer::new(schedules::Schedules {
+            app: app()
+        })))
 }

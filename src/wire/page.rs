@@ -47,6 +47,8 @@ list_requests!(
     ListPendingInputsRequest,
     ListProjectsRequest,
     ListRunsRequest,
+    ListScheduleRunsRequest,
+    ListSchedulesRequest,
     ListSkillsRequest,
     ListThreadsRequest,
     ListUsageRequest,

@@ -76,6 +76,7 @@ const LAYERS: &[&[&str]] = &[
         "runs",
         "memories",
         "webhooks",
+        "schedules",
         "account_state",
         "installation",
         "app",

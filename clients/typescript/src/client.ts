@@ -12,6 +12,7 @@ import { Memories } from "./memories.js";
 import { Projects } from "./projects.js";
 import { Runs } from "./runs.js";
 import { Sandboxes } from "./sandboxes.js";
+import { Schedules } from "./schedules.js";
 import { Skills } from "./skills.js";
 import { Threads } from "./threads.js";
 import { Uploads } from "./uploads.js";
@@ -46,6 +47,7 @@ export class Runyard {
   readonly sandboxes: Sandboxes;
   readonly uploads: Uploads;
   readonly skills: Skills;
+  readonly schedules: Schedules;
   readonly webhooks: Webhooks;
   readonly account: Account;
   readonly apiKeys: ApiKeys;
@@ -77,6 +79,7 @@ export class Runyard {
     this.skills = new Skills(this.#channel, this.uploads);
     this.threads = new Threads(this.#channel);
     this.memories = new Memories(this.#channel);
+    this.schedules = new Schedules(this.#channel);
     this.webhooks = new Webhooks(this.#channel);
     this.projects = new Projects(this.#channel);
     this.account = new Account(this.#channel);

@@ -13,6 +13,7 @@ export * from "./generated/runyard/v1/memories_pb.js";
 export * from "./generated/runyard/v1/projects_pb.js";
 export * from "./generated/runyard/v1/runs_pb.js";
 export * from "./generated/runyard/v1/sandboxes_pb.js";
+export * from "./generated/runyard/v1/schedules_pb.js";
 export * from "./generated/runyard/v1/skills_pb.js";
 export * from "./generated/runyard/v1/threads_pb.js";
 export * from "./generated/runyard/v1/webhooks_pb.js";

@@ -61,6 +61,15 @@ const CALLS = {
   "MemoryService.ListMemories": (client, asked) => page("memories", client.memories.list(asked)),
   "MemoryService.UpdateMemory": (client, { memoryId, ...changes }) => client.memories.update(memoryId, changes),
   "MemoryService.DeleteMemory": (client, { memoryId }) => client.memories.delete(memoryId),
+  "ScheduleService.CreateSchedule": (client, asked) => client.schedules.create(asked),
+  "ScheduleService.GetSchedule": (client, { scheduleId }) => client.schedules.get(scheduleId),
+  "ScheduleService.ListSchedules": (client, asked) => page("schedules", client.schedules.list(asked)),
+  "ScheduleService.UpdateSchedule": (client, { scheduleId, ...changes }) => client.schedules.update(scheduleId, changes),
+  "ScheduleService.DeleteSchedule": (client, { scheduleId }) => client.schedules.delete(scheduleId),
+  "ScheduleService.PauseSchedule": (client, { scheduleId }) => client.schedules.pause(scheduleId),
+  "ScheduleService.ResumeSchedule": (client, { scheduleId }) => client.schedules.resume(scheduleId),
+  "ScheduleService.RunScheduleNow": (client, { scheduleId }) => client.schedules.runNow(scheduleId),
+  "ScheduleService.ListScheduleRuns": (client, { scheduleId, ...asked }) => page("runs", client.schedules.runs(scheduleId, asked)),
   "WebhookService.CreateWebhook": (client, asked) => client.webhooks.create(asked),
   "WebhookService.GetWebhook": (client, { webhookId }) => client.webhooks.get(webhookId),
   "WebhookService.ListWebhooks": (client, asked) => page("webhooks", client.webhooks.list(asked)),
@@ -139,8 +148,8 @@ const snake = (key) => key.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase(
 const word = (value) =>
   String(value)
     .toLowerCase()
-    .replace(/^(run_status|message_role|mcp_transport|notice_kind|api_key_scope|memory_scope|if_busy|input_kind|input_decision|tool_decision|stop_reason|webhook_delivery_status)_/, "");
-const isEnum = (value) => /^(RUN_STATUS|MESSAGE_ROLE|MCP_TRANSPORT|API_KEY_SCOPE|MEMORY_SCOPE|IF_BUSY|INPUT_KIND|INPUT_DECISION|TOOL_DECISION|STOP_REASON|WEBHOOK_DELIVERY_STATUS)_/.test(value);
+    .replace(/^(run_status|message_role|mcp_transport|notice_kind|api_key_scope|memory_scope|if_busy|input_kind|input_decision|tool_decision|stop_reason|webhook_delivery_status|schedule_overlap|schedule_run_outcome)_/, "");
+const isEnum = (value) => /^(RUN_STATUS|MESSAGE_ROLE|MCP_TRANSPORT|API_KEY_SCOPE|MEMORY_SCOPE|IF_BUSY|INPUT_KIND|INPUT_DECISION|TOOL_DECISION|STOP_REASON|WEBHOOK_DELIVERY_STATUS|SCHEDULE_OVERLAP|SCHEDULE_RUN_OUTCOME)_/.test(value);
 
 class Player {
   kept = {};

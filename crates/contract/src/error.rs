@@ -102,6 +102,8 @@ codes! {
     WebhookNotFound = "WEBHOOK_NOT_FOUND" => Missing,
     /// The webhook does not have this delivery.
     WebhookDeliveryNotFound = "WEBHOOK_DELIVERY_NOT_FOUND" => Missing,
+    /// The schedule does not exist.
+    ScheduleNotFound = "SCHEDULE_NOT_FOUND" => Missing,
     /// The API key does not exist.
     ApiKeyNotFound = "API_KEY_NOT_FOUND" => Missing,
     /// No method has this path.
@@ -116,6 +118,8 @@ codes! {
     MemoryLimitExceeded = "MEMORY_LIMIT_EXCEEDED" => Conflicting,
     /// The account has the maximum number of webhooks; delete webhooks before you create others.
     WebhookLimitExceeded = "WEBHOOK_LIMIT_EXCEEDED" => Conflicting,
+    /// The account has the maximum number of schedules; delete schedules before you create others.
+    ScheduleLimitExceeded = "SCHEDULE_LIMIT_EXCEEDED" => Conflicting,
     /// The resource is in use, or its state does not allow the operation.
     Conflict = "CONFLICT" => Conflicting,
     /// Another request changed the same data first; retry.

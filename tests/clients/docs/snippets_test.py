@@ -19,6 +19,7 @@ DOCUMENTS = {
     "docs/agents/files.md": 1,
     "docs/agents/memory.md": 1,
     "docs/webhooks.md": 1,
+    "docs/schedules.md": 1,
     "clients/python/README.md": 6,
 }
 FENCE = re.compile(r"^```(sh|python) run(?:=(\w+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -35,6 +36,7 @@ SAID = {
     ("docs/agents/memory.md", "Example"): [
         '"kind":"memories_used"', "Charts must use the colour blue.", "Charts must use the colour green.",
     ],
+    ("docs/schedules.md", "Example"): ['"next_run_times":[', '"outcome":"started"'],
     ("docs/webhooks.md", "Example"): ["run.completed valid"],
     ("docs/agents/files.md", "Example"): ['"name":"dots.png"', '"content_type":"image/png"', '"width":2,"height":1'],
     ("clients/python/README.md", "Runyard for Python"): ["1 status", "output/report.md"],

@@ -423,6 +423,8 @@ fn short_name(text: &str) -> String {
         "tool_decision_",
         "stop_reason_",
         "webhook_delivery_status_",
+        "schedule_overlap_",
+        "schedule_run_outcome_",
     ];
     let short = prefixes
         .iter()

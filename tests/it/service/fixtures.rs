@@ -72,9 +72,16 @@ impl Belongings {
         };
         let (waiting_run_id, input_id) = waiting(caller).await;
         let (webhook_id, delivery_id) = webhook(caller).await;
+        let schedule = json!({"name": "Yearly", "cron": "0 0 1 1 *", "prompt": "Go.", "agent_id": agent_id});
+        let schedule = caller.post("/schedules", schedule).await;
+        let schedule_id = match schedule.status {
+            200 => text(&schedule.json()["schedule_id"]),
+            _ => Uuid::now_v7().to_string(),
+        };
         let ids = BTreeMap::from([
             ("waiting_run_id", waiting_run_id),
             ("input_id", input_id),
+            ("schedule_id", schedule_id),
             ("webhook_id", webhook_id),
             ("delivery_id", delivery_id),
             ("memory_id", memory_id),
@@ -159,6 +166,15 @@ impl Belongings {
             "CreateMemory" => json!({"agent_id": id("agent_id"), "text": "Another fact."}),
             "UpdateMemory" => json!({"memory_id": id("memory_id"), "text": "A changed fact."}),
             "GetMemory" | "DeleteMemory" => json!({"memory_id": id("memory_id")}),
+            "CreateSchedule" => json!({
+                "name": "Another", "cron": "0 0 1 1 *", "prompt": "Go.", "agent_id": id("agent_id"),
+                "thread_id": id("thread_id"),
+            }),
+            "UpdateSchedule" => json!({
+                "schedule_id": id("schedule_id"), "agent_id": id("agent_id"), "thread_id": id("thread_id"),
+            }),
+            "GetSchedule" | "DeleteSchedule" | "PauseSchedule" | "ResumeSchedule" | "RunScheduleNow"
+            | "ListScheduleRuns" => json!({"schedule_id": id("schedule_id")}),
             "CreateWebhook" => json!({"url": "https://example.com/hook", "events": ["run.completed"]}),
             "UpdateWebhook" => json!({"webhook_id": id("webhook_id"), "enabled": false}),
             "GetWebhook" | "DeleteWebhook" | "RotateWebhookSecret" | "TestWebhook" | "ListWebhookDeliveries" => {
@@ -167,8 +183,8 @@ impl Belongings {
             "RedeliverWebhookDelivery" => json!({
                 "webhook_id": id("webhook_id"), "delivery_id": id("delivery_id"),
             }),
-            "ListWebhooks" | "ListAgents" | "ListModes" | "ListSkills" | "ListActiveRuns" | "ListProjects"
-            | "GetAccountState" | "ListApiKeys" => json!({}),
+            "ListWebhooks" | "ListSchedules" | "ListAgents" | "ListModes" | "ListSkills" | "ListActiveRuns"
+            | "ListProjects" | "GetAccountState" | "ListApiKeys" => json!({}),
             name => panic!("{name} has no request in the table; add one, so that its ids are tested"),
         }
     }

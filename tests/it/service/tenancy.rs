@@ -27,6 +27,7 @@ async fn everything(owner: &Caller, has: &Belongings) -> Vec<(String, String)> {
         "/memories",
         "/inputs",
         "/webhooks",
+        "/schedules",
     ]
     .map(str::to_owned)
     .to_vec();

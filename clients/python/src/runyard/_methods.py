@@ -40,6 +40,9 @@ from runyard._proto import (
     sandboxes_pb2 as sandboxes,
 )
 from runyard._proto import (
+    schedules_pb2 as schedules,
+)
+from runyard._proto import (
     skills_pb2 as skills,
 )
 from runyard._proto import (
@@ -147,6 +150,20 @@ CREATE_SKILL = _again("SkillService.CreateSkill", skills.CreateSkillRequest, ski
 LIST_SKILLS = _again("SkillService.ListSkills", skills.ListSkillsRequest, skills.ListSkillsResponse)
 GET_SKILL = _again("SkillService.GetSkill", skills.GetSkillRequest, skills.Skill)
 DELETE_SKILL = _once("SkillService.DeleteSkill", skills.DeleteSkillRequest, empty_pb2.Empty)
+
+CREATE_SCHEDULE = _once("ScheduleService.CreateSchedule", schedules.CreateScheduleRequest, schedules.Schedule)
+LIST_SCHEDULES = _again(
+    "ScheduleService.ListSchedules", schedules.ListSchedulesRequest, schedules.ListSchedulesResponse
+)
+GET_SCHEDULE = _again("ScheduleService.GetSchedule", schedules.GetScheduleRequest, schedules.Schedule)
+UPDATE_SCHEDULE = _once("ScheduleService.UpdateSchedule", schedules.UpdateScheduleRequest, schedules.Schedule)
+DELETE_SCHEDULE = _once("ScheduleService.DeleteSchedule", schedules.DeleteScheduleRequest, empty_pb2.Empty)
+PAUSE_SCHEDULE = _again("ScheduleService.PauseSchedule", schedules.PauseScheduleRequest, schedules.Schedule)
+RESUME_SCHEDULE = _again("ScheduleService.ResumeSchedule", schedules.ResumeScheduleRequest, schedules.Schedule)
+RUN_SCHEDULE_NOW = _once("ScheduleService.RunScheduleNow", schedules.RunScheduleNowRequest, schedules.ScheduleRun)
+LIST_SCHEDULE_RUNS = _again(
+    "ScheduleService.ListScheduleRuns", schedules.ListScheduleRunsRequest, schedules.ListScheduleRunsResponse
+)
 
 CREATE_WEBHOOK = _once("WebhookService.CreateWebhook", webhooks.CreateWebhookRequest, webhooks.Webhook)
 LIST_WEBHOOKS = _again("WebhookService.ListWebhooks", webhooks.ListWebhooksRequest, webhooks.ListWebhooksResponse)

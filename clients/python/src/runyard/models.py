@@ -45,6 +45,8 @@ ToolDecision = Literal["auto", "ask", "deny"]
 InputKind = Literal["approval", "client_tool", "question"]
 InputDecision = Literal["approve", "deny", "result", "answer", "expired", "cancelled"]
 IfBusy = Literal["enqueue", "reject", "interrupt"]
+ScheduleOverlap = Literal["skip", "queue", "replace"]
+ScheduleRunOutcome = Literal["pending", "started", "skipped", "refused"]
 WebhookDeliveryStatus = Literal["pending", "succeeded", "failed"]
 
 
@@ -423,6 +425,42 @@ class Memory:
     agent_run_id: str | None
     created_at: datetime.datetime
     updated_at: datetime.datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Schedule:
+    """A prompt that is run at certain times."""
+
+    schedule_id: str
+    name: str
+    cron: str
+    time_zone: str
+    prompt: str
+    agent_id: str | None
+    thread_id: str | None
+    model_name: str
+    mode: str
+    overlap: ScheduleOverlap
+    max_failures: int
+    paused: bool
+    paused_reason: str | None
+    next_run_times: list[datetime.datetime]
+    created_at: datetime.datetime
+    updated_at: datetime.datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScheduleRun:
+    """An occurrence of a schedule."""
+
+    schedule_id: str
+    occurrence: datetime.datetime
+    manual: bool
+    outcome: ScheduleRunOutcome
+    agent_run_id: str | None
+    error_code: str
+    message: str
+    thread_id: str | None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,7 +4,7 @@ import { go } from "../router";
 export const isApple = typeof navigator !== "undefined" && /Mac|iPhone|iPad/.test(navigator.userAgent);
 
 // Navigation shortcuts: `g`, and then one of these keys. The values are paths.
-const PLACES: Record<string, string> = { h: "/", t: "/threads", r: "/runs", w: "/waiting", a: "/agents", s: "/skills", m: "/memory", k: "/webhooks", c: "/account" };
+const PLACES: Record<string, string> = { h: "/", t: "/threads", r: "/runs", w: "/waiting", a: "/agents", s: "/skills", m: "/memory", d: "/schedules", k: "/webhooks", c: "/account" };
 /** Maximum milliseconds between `g` and the second key. */
 const SEQUENCE_TIMEOUT_MS = 1_000;
 

@@ -10,6 +10,7 @@ from runyard._sync.inputs import Inputs
 from runyard._sync.memories import Memories
 from runyard._sync.projects import Projects, Sandboxes
 from runyard._sync.runs import Runs
+from runyard._sync.schedules import Schedules
 from runyard._sync.skills import Skills
 from runyard._sync.threads import Threads
 from runyard._sync.transport import Transport
@@ -50,6 +51,7 @@ class Runyard:
         self.sandboxes = Sandboxes(self)
         self.files = Files(self)
         self.skills = Skills(self)
+        self.schedules = Schedules(self)
         self.webhooks = Webhooks(self)
         self.account = OwnAccount(self)
         self.api_keys = ApiKeys(self)
