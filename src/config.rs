@@ -9,6 +9,7 @@ mod place;
 pub mod rates;
 mod schedules;
 pub mod tiers;
+mod triggers;
 mod web;
 mod webhooks;
 
@@ -33,6 +34,7 @@ use rates::{Network, SlowRateLimit};
 pub use rates::{Rate, RateLimit};
 pub use schedules::Schedules;
 pub use tiers::{Tier, TierTable};
+pub use triggers::Triggers;
 pub use web::{HostPattern, SearchProvider, Web, WebSearch};
 pub use webhooks::Webhooks;
 
@@ -47,8 +49,10 @@ const MAX_MCP_TIMEOUT: u64 = 86_400;
 /// PostgreSQL then reads all memories of an agent or account.
 const MAX_MEMORY: [u64; 3] = [10_000, 100_000, 16_384];
 
-/// Largest configurable number of webhooks and of schedules per account, and of concurrent requests per webhook.
+/// Largest configurable number of webhooks, of schedules and of triggers per account, and of concurrent requests per webhook.
 const MAX_WEBHOOKS: u64 = 1_000;
+/// In bytes. The body of a request to a trigger is held in memory before the request is authenticated.
+const MAX_TRIGGER_BODY: u64 = 8 * 1024 * 1024;
 /// In seconds. A server holds the lease on a webhook for longer than the longest request.
 const MAX_WEBHOOK_TIMEOUT: u64 = 60;
 const MAX_KEEP_DAYS: u64 = 3_650;
@@ -81,6 +85,7 @@ pub struct Config {
     pub web: Web,
     pub webhooks: Webhooks,
     pub schedules: Schedules,
+    pub triggers: Triggers,
     #[serde(default)]
     pub providers: std::collections::BTreeMap<String, Provider>,
     pub models: Vec<Model>,
@@ -310,6 +315,16 @@ impl Config {
                 MAX_WEBHOOKS,
             ),
             (["schedules", "keep_days"], self.schedules.keep_days, MAX_KEEP_DAYS),
+            (
+                ["triggers", "max_per_account"],
+                self.triggers.max_per_account,
+                MAX_WEBHOOKS,
+            ),
+            (
+                ["triggers", "max_body_bytes"],
+                count(self.triggers.max_body_bytes),
+                MAX_TRIGGER_BODY,
+            ),
             (["webhooks", "max_per_account"], webhooks.max_per_account, MAX_WEBHOOKS),
             (
                 ["webhooks", "timeout_seconds"],

@@ -37,6 +37,7 @@ pub mod runs;
 pub mod schedules;
 pub mod skills;
 pub mod threads;
+pub mod triggers;
 pub mod uploads;
 pub mod web;
 pub mod webhooks;

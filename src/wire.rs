@@ -42,6 +42,7 @@ pub mod status;
 mod streams;
 mod threads;
 pub mod throttle;
+mod triggers;
 mod unread;
 mod unread_body;
 mod webhooks;
@@ -70,8 +71,8 @@ pub fn services(app: &App) -> Routes {
         input_service_server::InputServiceServer, memory_service_server::MemoryServiceServer,
         project_service_server::ProjectServiceServer, run_service_server::RunServiceServer,
         sandbox_service_server::SandboxServiceServer, schedule_service_server::ScheduleServiceServer,
-        skill_service_server::SkillServiceServer,
-        thread_service_server::ThreadServiceServer, webhook_service_server::WebhookServiceServer,
+        skill_service_server::SkillServiceServer, thread_service_server::ThreadServiceServer,
+        trigger_service_server::TriggerServiceServer, webhook_service_server::WebhookServiceServer,
     };
     let limit = app.config.http.max_message_bytes;
     // The size limit applies after decompression. Responses are compressed by `wire/compression.rs`.
@@ -96,6 +97,7 @@ pub fn services(app: &App) -> Routes {
         .add_service(limited!(InputServiceServer::new(inputs::Inputs { app: app() })))
         .add_service(limited!(MemoryServiceServer::new(memories::Memories { app: app() })))
         .add_service(limited!(WebhookServiceServer::new(webhooks::Webhooks { app: app() })))
+        .add_service(limited!(TriggerServiceServer::new(triggers::Triggers { app: app() })))
         .add_service(limited!(ScheduleServiceServer::new(schedules::Schedules {
             app: app()
         })))

@@ -28,6 +28,7 @@ const FILES: &[&str] = &[
     "runyard/v1/admin.proto",
     "runyard/v1/webhooks.proto",
     "runyard/v1/schedules.proto",
+    "runyard/v1/triggers.proto",
 ];
 
 /// Proto files of the gRPC error model. Their descriptors are written to a separate file.

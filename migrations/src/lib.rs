@@ -18,6 +18,7 @@ mod m0014_attachments;
 mod m0015_waiting;
 mod m0016_webhooks;
 mod m0017_schedules;
+mod m0018_triggers;
 mod parts;
 
 pub use sea_orm_migration::MigratorTrait;
@@ -46,6 +47,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0015_waiting::Migration),
             Box::new(m0016_webhooks::Migration),
             Box::new(m0017_schedules::Migration),
+            Box::new(m0018_triggers::Migration),
         ]
     }
 }

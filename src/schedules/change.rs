@@ -4,7 +4,7 @@ use sea_orm::{ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, Query
 use uuid::Uuid;
 
 use super::{
-    create::NewSchedule,
+    create::{NewSchedule, saved},
     cron::Timetable,
     list,
     table::schedule::{Column, Entity, Model, Overlap},
@@ -33,15 +33,23 @@ pub struct Changes {
 
 impl Changes {
     fn apply(self, row: &Model) -> NewSchedule {
+        let mut start = saved(row);
+        start.agent_id = self.agent_id.unwrap_or(start.agent_id);
+        start.thread_id = self.thread_id.unwrap_or(start.thread_id);
+        for (field, change) in [
+            (&mut start.prompt, self.prompt),
+            (&mut start.model, self.model),
+            (&mut start.mode, self.mode),
+        ] {
+            if let Some(change) = change {
+                *field = change;
+            }
+        }
         NewSchedule {
             name: self.name.unwrap_or_else(|| row.name.clone()),
             cron: self.cron.unwrap_or_else(|| row.cron.clone()),
             time_zone: self.time_zone.unwrap_or_else(|| row.time_zone.clone()),
-            prompt: self.prompt.unwrap_or_else(|| row.prompt.clone()),
-            agent_id: self.agent_id.unwrap_or(row.agent_id),
-            thread_id: self.thread_id.unwrap_or(row.thread_id),
-            model: self.model.unwrap_or_else(|| row.model.clone()),
-            mode: self.mode.unwrap_or_else(|| row.mode.clone()),
+            start,
             overlap: self.overlap.unwrap_or(row.overlap),
             max_failures: self.max_failures.unwrap_or(row.max_failures),
         }
@@ -65,11 +73,11 @@ pub async fn update(app: &App, caller: &Caller, schedule_id: Uuid, changes: Chan
     row.name = new.name.trim().to_owned();
     row.cron = new.cron;
     row.time_zone = new.time_zone;
-    row.prompt = new.prompt;
-    row.agent_id = new.agent_id;
-    row.thread_id = new.thread_id;
-    row.model = new.model;
-    row.mode = new.mode;
+    row.prompt = new.start.prompt;
+    row.agent_id = new.start.agent_id;
+    row.thread_id = new.start.thread_id;
+    row.model = new.start.model;
+    row.mode = new.start.mode;
     row.overlap = new.overlap;
     row.max_failures = new.max_failures;
     row.updated_at = now;

@@ -1,7 +1,6 @@
 //! Creates schedules, and checks their fields.
 
 use sea_orm::{EntityTrait, IntoActiveModel};
-use uuid::Uuid;
 
 use super::{
     cron::Timetable,
@@ -10,11 +9,9 @@ use super::{
 };
 use crate::{
     accounts::{Caller, ensure, queue},
-    agents,
     app::App,
     error::{Code, Error, Result},
-    runs::start::MAX_PROMPT_BYTES,
-    threads,
+    runs::saved::SavedStart,
 };
 
 const MAX_NAME: usize = 200;
@@ -26,11 +23,7 @@ pub struct NewSchedule {
     pub name: String,
     pub cron: String,
     pub time_zone: String,
-    pub prompt: String,
-    pub agent_id: Option<Uuid>,
-    pub thread_id: Option<Uuid>,
-    pub model: String,
-    pub mode: String,
+    pub start: SavedStart,
     pub overlap: Overlap,
     pub max_failures: i32,
 }
@@ -43,25 +36,12 @@ impl NewSchedule {
             let message = format!("name must have 1 to {MAX_NAME} characters");
             return Err(Error::invalid_field("name", message));
         }
-        if self.prompt.trim().is_empty() || self.prompt.len() > MAX_PROMPT_BYTES || self.prompt.contains('\0') {
-            let message = format!("prompt must have 1 to {MAX_PROMPT_BYTES} bytes, without the character NUL");
-            return Err(Error::invalid_field("prompt", message));
-        }
         if !(1..=MAX_FAILURES).contains(&self.max_failures) {
             let message = format!("max_failures must be 1 to {MAX_FAILURES}");
             return Err(Error::invalid_field("max_failures", message));
         }
         let timetable = Timetable::parse(&self.cron, &self.time_zone)?;
-        app.modes.load(&self.mode)?;
-        if !self.model.is_empty() {
-            app.models.load(&self.model)?;
-        }
-        if let Some(agent_id) = self.agent_id {
-            agents::load(app.db.read(), caller.scope(), agent_id).await?;
-        }
-        if let Some(thread_id) = self.thread_id {
-            threads::load(app.db.read(), caller.scope(), thread_id).await?;
-        }
+        self.start.check(app, caller).await?;
         Ok(timetable)
     }
 }
@@ -77,11 +57,11 @@ pub async fn create(app: &App, caller: &Caller, new: NewSchedule) -> Result<Mode
         name: new.name.trim().to_owned(),
         cron: new.cron,
         time_zone: new.time_zone,
-        prompt: new.prompt,
-        agent_id: new.agent_id,
-        thread_id: new.thread_id,
-        model: new.model,
-        mode: new.mode,
+        prompt: new.start.prompt,
+        agent_id: new.start.agent_id,
+        thread_id: new.start.thread_id,
+        model: new.start.model,
+        mode: new.start.mode,
         overlap: new.overlap,
         max_failures: new.max_failures,
         paused: false,
@@ -104,4 +84,15 @@ pub async fn create(app: &App, caller: &Caller, new: NewSchedule) -> Result<Mode
         .await?;
     tx.commit().await?;
     Ok(row)
+}
+
+/// The part of a start request that a schedule stores.
+pub(super) fn saved(row: &Model) -> SavedStart {
+    SavedStart {
+        prompt: row.prompt.clone(),
+        agent_id: row.agent_id,
+        thread_id: row.thread_id,
+        model: row.model.clone(),
+        mode: row.mode.clone(),
+    }
 }

@@ -109,10 +109,20 @@ mod tests {
             "Australia/Lord_Howe",
             "Pacific/Chatham",
         ] {
-            for cron in ["0 0 * * *", "30 0 * * *", "45 1 * * *", "15 2 * * *", "0 3 * * *", "59 23 * * *"] {
+            for cron in [
+                "0 0 * * *",
+                "30 0 * * *",
+                "45 1 * * *",
+                "15 2 * * *",
+                "0 3 * * *",
+                "59 23 * * *",
+            ] {
                 let timetable = Timetable::parse(cron, zone).unwrap();
                 let times = timetable.upcoming("2026-01-02T12:00:00Z".parse().unwrap(), 730);
-                let days: Vec<_> = times.iter().map(|time| time.with_timezone(&timetable.zone).date_naive()).collect();
+                let days: Vec<_> = times
+                    .iter()
+                    .map(|time| time.with_timezone(&timetable.zone).date_naive())
+                    .collect();
                 for (day, pair) in days.windows(2).zip(times.windows(2)) {
                     assert_eq!(day[0].succ_opt(), Some(day[1]), "{zone} {cron} {pair:?}");
                     let before = pair[1] - chrono::TimeDelta::seconds(1);

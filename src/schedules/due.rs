@@ -119,7 +119,7 @@ async fn insert(app: &App, due: &schedule::Model) -> Result<()> {
         return Ok(());
     };
     let timetable = Timetable::parse(&row.cron, &row.time_zone)?;
-    let occurrence = timetable.last_until(now).map_or(first, |last| last.max(first));
+    let occurrence = timetable.last_until(now).filter(|last| *last > first).unwrap_or(first);
     row.next_at = timetable.next_after(now);
     let is_full = row.overlap == Overlap::Queue && waiting(&tx, scope, row.id).await? >= MAX_QUEUED;
     let new = new(&row, occurrence, false, now);

@@ -47,7 +47,9 @@ pub(super) async fn attempts(
 ) -> Result<Vec<Model>> {
     // The partial index needs a literal outcome.
     let is_attempt = Expr::col((Entity, Column::Outcome)).lt(Expr::cust("3"));
-    let query = of::<Entity>(scope).filter(Column::ScheduleId.eq(schedule_id)).filter(is_attempt);
+    let query = of::<Entity>(scope)
+        .filter(Column::ScheduleId.eq(schedule_id))
+        .filter(is_attempt);
     let query = query.filter(Column::Number.lt(before)).order_by_desc(Column::Number);
     Ok(query.limit(limit).all(db).await?)
 }
@@ -60,7 +62,9 @@ pub(super) async fn find(
     manual: bool,
 ) -> Result<Option<Model>> {
     let query = of::<Entity>(scope).filter(Column::ScheduleId.eq(schedule_id));
-    let query = query.filter(Column::Occurrence.eq(occurrence)).filter(Column::Manual.eq(manual));
+    let query = query
+        .filter(Column::Occurrence.eq(occurrence))
+        .filter(Column::Manual.eq(manual));
     Ok(query.one(db).await?)
 }
 

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::{
     change::store,
-    due, history, list,
+    create, due, history, list,
     table::{
         occurrence::{self, Outcome},
         schedule::{self, Overlap},
@@ -150,7 +150,11 @@ async fn earlier(app: &App, caller: &Caller, row: &occurrence::Model) -> Result<
     let run_ids: Vec<Uuid> = rows.iter().filter_map(|row| row.run_id).collect();
     let mut runs = runs::list::find_all(app.db.read(), caller.scope(), &run_ids).await?;
     runs.retain(|run| run.finished_at.is_none());
-    Ok(if runs.is_empty() { Earlier::Ended } else { Earlier::Unfinished(runs) })
+    Ok(if runs.is_empty() {
+        Earlier::Ended
+    } else {
+        Earlier::Unfinished(runs)
+    })
 }
 
 /// True if the last occurrences since `counted_from` have all failed. Skipped occurrences do not count.
@@ -197,14 +201,9 @@ async fn launch(
     if_busy: IfBusy,
 ) -> Verdict {
     let new = NewRun {
-        prompt: Some(schedule.prompt.clone()),
-        thread_id: schedule.thread_id,
-        agent_id: schedule.agent_id,
-        model: Some(schedule.model.clone()).filter(|model| !model.is_empty()),
-        mode: schedule.mode.clone(),
         request_key: Some(key(row)),
         if_busy,
-        ..NewRun::default()
+        ..create::saved(schedule).new_run()
     };
     match runs::start(app, caller, new).await {
         Ok(started) => Verdict::Started(started.run),

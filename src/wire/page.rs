@@ -49,6 +49,7 @@ list_requests!(
     ListRunsRequest,
     ListScheduleRunsRequest,
     ListSchedulesRequest,
+    ListTriggersRequest,
     ListSkillsRequest,
     ListThreadsRequest,
     ListUsageRequest,

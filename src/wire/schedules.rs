@@ -9,6 +9,7 @@ use crate::{
     error::{Error, Result},
     events::timestamp,
     id,
+    runs::saved::SavedStart,
     schedules::{self, Changes, NewSchedule, Occurrence, Outcome, Overlap, Schedule, Timetable, history},
     v1,
 };
@@ -183,11 +184,13 @@ fn new(asked: v1::CreateScheduleRequest) -> Result<NewSchedule> {
         name: asked.name,
         cron: asked.cron,
         time_zone: or(asked.time_zone, "UTC"),
-        prompt: asked.prompt,
-        agent_id: id::parse_optional("agent_id", &asked.agent_id)?,
-        thread_id: id::parse_optional("thread_id", &asked.thread_id)?,
-        model: asked.model_name,
-        mode: asked.mode,
+        start: SavedStart {
+            prompt: asked.prompt,
+            agent_id: id::parse_optional("agent_id", &asked.agent_id)?,
+            thread_id: id::parse_optional("thread_id", &asked.thread_id)?,
+            model: asked.model_name,
+            mode: asked.mode,
+        },
         overlap: overlap(asked.overlap)?,
         max_failures: match asked.max_failures {
             0 => DEFAULT_FAILURES,

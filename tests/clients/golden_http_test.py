@@ -21,6 +21,7 @@ from runyard.v1 import (
     schedules_pb2,
     skills_pb2,
     threads_pb2,
+    triggers_pb2,
     webhooks_pb2,
 )
 
@@ -40,6 +41,7 @@ FILES = (
     schedules_pb2,
     skills_pb2,
     threads_pb2,
+    triggers_pb2,
     webhooks_pb2,
 )
 METHODS = {

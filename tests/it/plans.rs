@@ -39,6 +39,7 @@ const SMALL: &[(&str, &str)] = &[
         "schedule_runs_pending",
         "occurrences of the last moments, and up to ten more per schedule",
     ),
+    ("triggers_by_account", "up to 50 triggers per account"),
     ("webhooks_by_account", "up to 20 webhooks per account"),
     ("webhooks_due", "webhooks with queued deliveries"),
     ("webhook_deliveries_new", "deliveries of the last moments"),
@@ -165,6 +166,10 @@ async fn ask_for_all_lists(server: &TestServer) {
             .await
             .ok();
     }
+    for name in ["One", "Other"] {
+        let trigger = json!({"name": name, "prompt": "{{body}}"});
+        caller.post("/triggers", trigger).await.ok();
+    }
     let mut webhooks = Vec::new();
     for path in ["/one", "/other"] {
         let webhook = json!({"url": format!("https://localhost:1{path}")});
@@ -197,6 +202,7 @@ async fn ask_for_all_lists(server: &TestServer) {
         "/memories".to_owned(),
         "/webhooks".to_owned(),
         "/schedules".to_owned(),
+        "/triggers".to_owned(),
         format!("/schedules/{schedule_id}/runs"),
         format!("/webhooks/{webhook_id}/deliveries"),
         "/memories?account_only=true".to_owned(),

@@ -84,6 +84,7 @@ mod stream;
 mod tenancy;
 mod threads;
 mod transport;
+mod triggers;
 mod units_of_work;
 mod waiting;
 mod waiting_crashes;

@@ -77,6 +77,7 @@ const LAYERS: &[&[&str]] = &[
         "memories",
         "webhooks",
         "schedules",
+        "triggers",
         "account_state",
         "installation",
         "app",

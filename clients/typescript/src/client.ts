@@ -15,6 +15,7 @@ import { Sandboxes } from "./sandboxes.js";
 import { Schedules } from "./schedules.js";
 import { Skills } from "./skills.js";
 import { Threads } from "./threads.js";
+import { Triggers } from "./triggers.js";
 import { Uploads } from "./uploads.js";
 import { Webhooks } from "./webhooks.js";
 
@@ -48,6 +49,7 @@ export class Runyard {
   readonly uploads: Uploads;
   readonly skills: Skills;
   readonly schedules: Schedules;
+  readonly triggers: Triggers;
   readonly webhooks: Webhooks;
   readonly account: Account;
   readonly apiKeys: ApiKeys;
@@ -80,6 +82,7 @@ export class Runyard {
     this.threads = new Threads(this.#channel);
     this.memories = new Memories(this.#channel);
     this.schedules = new Schedules(this.#channel);
+    this.triggers = new Triggers(this.#channel);
     this.webhooks = new Webhooks(this.#channel);
     this.projects = new Projects(this.#channel);
     this.account = new Account(this.#channel);

@@ -52,5 +52,6 @@ export { Schedules, type Schedule, type ScheduleChanges, type ScheduleRun } from
 export { Skills, type Skill } from "./skills.js";
 export { Threads, type Thread, type ThreadMessage } from "./threads.js";
 export type { ClientTool, ClientToolCall } from "./tools.js";
+export { Triggers, type Trigger, type TriggerChanges } from "./triggers.js";
 export { Uploads, type FileContent, type FileInput, type Upload, type UploadOptions, type UploadProgress } from "./uploads.js";
 export { Webhooks, type Webhook, type WebhookChanges, type WebhookDelivery } from "./webhooks.js";

@@ -16,4 +16,5 @@ export * from "./generated/runyard/v1/sandboxes_pb.js";
 export * from "./generated/runyard/v1/schedules_pb.js";
 export * from "./generated/runyard/v1/skills_pb.js";
 export * from "./generated/runyard/v1/threads_pb.js";
+export * from "./generated/runyard/v1/triggers_pb.js";
 export * from "./generated/runyard/v1/webhooks_pb.js";

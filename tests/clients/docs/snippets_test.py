@@ -20,6 +20,7 @@ DOCUMENTS = {
     "docs/agents/memory.md": 1,
     "docs/webhooks.md": 1,
     "docs/schedules.md": 1,
+    "docs/triggers.md": 1,
     "clients/python/README.md": 6,
 }
 FENCE = re.compile(r"^```(sh|python) run(?:=(\w+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -36,6 +37,7 @@ SAID = {
     ("docs/agents/memory.md", "Example"): [
         '"kind":"memories_used"', "Charts must use the colour blue.", "Charts must use the colour green.",
     ],
+    ("docs/triggers.md", "Example"): ['"agent_run_id":"', '"thread_id":"'],
     ("docs/schedules.md", "Example"): ['"next_run_times":[', '"outcome":"started"'],
     ("docs/webhooks.md", "Example"): ["run.completed valid"],
     ("docs/agents/files.md", "Example"): ['"name":"dots.png"', '"content_type":"image/png"', '"width":2,"height":1'],

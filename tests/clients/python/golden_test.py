@@ -52,6 +52,12 @@ FACE = {
     "MemoryService.GetMemory": ("memories", "get", ("memory_id",)),
     "MemoryService.UpdateMemory": ("memories", "update", ("memory_id",)),
     "MemoryService.DeleteMemory": ("memories", "delete", ("memory_id",)),
+    "TriggerService.CreateTrigger": ("triggers", "create", ("name", "prompt")),
+    "TriggerService.ListTriggers": ("triggers", "list", ()),
+    "TriggerService.GetTrigger": ("triggers", "get", ("trigger_id",)),
+    "TriggerService.UpdateTrigger": ("triggers", "update", ("trigger_id",)),
+    "TriggerService.DeleteTrigger": ("triggers", "delete", ("trigger_id",)),
+    "TriggerService.RotateTriggerSecret": ("triggers", "rotate_secret", ("trigger_id",)),
     "ScheduleService.CreateSchedule": ("schedules", "create", ("name", "cron", "prompt")),
     "ScheduleService.ListSchedules": ("schedules", "list", ()),
     "ScheduleService.GetSchedule": ("schedules", "get", ("schedule_id",)),
@@ -104,6 +110,7 @@ LISTED = {
     "skills": "skills",
     "webhooks": "webhooks",
     "schedules": "schedules",
+    "triggers": "triggers",
 }
 ENUMS = ("status", "if_busy", "role", "type")
 

@@ -78,7 +78,14 @@ impl Belongings {
             200 => text(&schedule.json()["schedule_id"]),
             _ => Uuid::now_v7().to_string(),
         };
+        let trigger = json!({"name": "Hook", "prompt": "{{body}}", "agent_id": agent_id});
+        let trigger = caller.post("/triggers", trigger).await;
+        let trigger_id = match trigger.status {
+            200 => text(&trigger.json()["trigger_id"]),
+            _ => Uuid::now_v7().to_string(),
+        };
         let ids = BTreeMap::from([
+            ("trigger_id", trigger_id),
             ("waiting_run_id", waiting_run_id),
             ("input_id", input_id),
             ("schedule_id", schedule_id),
@@ -175,6 +182,13 @@ impl Belongings {
             }),
             "GetSchedule" | "DeleteSchedule" | "PauseSchedule" | "ResumeSchedule" | "RunScheduleNow"
             | "ListScheduleRuns" => json!({"schedule_id": id("schedule_id")}),
+            "CreateTrigger" => json!({
+                "name": "Another", "prompt": "{{body}}", "agent_id": id("agent_id"), "thread_id": id("thread_id"),
+            }),
+            "UpdateTrigger" => json!({
+                "trigger_id": id("trigger_id"), "agent_id": id("agent_id"), "thread_id": id("thread_id"),
+            }),
+            "GetTrigger" | "DeleteTrigger" | "RotateTriggerSecret" => json!({"trigger_id": id("trigger_id")}),
             "CreateWebhook" => json!({"url": "https://example.com/hook", "events": ["run.completed"]}),
             "UpdateWebhook" => json!({"webhook_id": id("webhook_id"), "enabled": false}),
             "GetWebhook" | "DeleteWebhook" | "RotateWebhookSecret" | "TestWebhook" | "ListWebhookDeliveries" => {
@@ -183,8 +197,8 @@ impl Belongings {
             "RedeliverWebhookDelivery" => json!({
                 "webhook_id": id("webhook_id"), "delivery_id": id("delivery_id"),
             }),
-            "ListWebhooks" | "ListSchedules" | "ListAgents" | "ListModes" | "ListSkills" | "ListActiveRuns"
-            | "ListProjects" | "GetAccountState" | "ListApiKeys" => json!({}),
+            "ListWebhooks" | "ListSchedules" | "ListTriggers" | "ListAgents" | "ListModes" | "ListSkills"
+            | "ListActiveRuns" | "ListProjects" | "GetAccountState" | "ListApiKeys" => json!({}),
             name => panic!("{name} has no request in the table; add one, so that its ids are tested"),
         }
     }

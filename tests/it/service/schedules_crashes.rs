@@ -90,17 +90,14 @@ impl Crashes {
 
     /// Kills the program, starts it again after the lease of the occurrence has expired, and waits until the occurrence
     /// has one run that ends. `runs` is the number of earlier runs.
-    async fn crash(
-        &mut self,
-        schedule_id: Uuid,
-        runs: i64,
-        lock: impl Into<Option<DatabaseTransaction>>,
-    ) -> State {
+    async fn crash(&mut self, schedule_id: Uuid, runs: i64, lock: impl Into<Option<DatabaseTransaction>>) -> State {
         self.program.kill().await;
         if let Some(lock) = lock.into() {
             lock.rollback().await.unwrap();
         }
-        let pending = self.number("SELECT COUNT(*) FROM schedule_runs WHERE outcome = 0").await;
+        let pending = self
+            .number("SELECT COUNT(*) FROM schedule_runs WHERE outcome = 0")
+            .await;
         let state = match (pending, self.number("SELECT COUNT(*) FROM runs").await - runs) {
             (1, 0) => State::Claimed,
             (1, 1) => State::Unrecorded,
@@ -110,8 +107,10 @@ impl Crashes {
         let expired = "UPDATE schedule_runs SET due_at = $1 WHERE outcome = 0";
         self.execute(expired, vec![Utc::now().into()]).await;
         self.program.start_again().await;
-        self.reached("SELECT CASE WHEN COUNT(*) = 0 THEN CAST(1 AS BIGINT) ELSE 0 END FROM schedule_runs WHERE outcome = 0")
-            .await;
+        self.reached(
+            "SELECT CASE WHEN COUNT(*) = 0 THEN CAST(1 AS BIGINT) ELSE 0 END FROM schedule_runs WHERE outcome = 0",
+        )
+        .await;
         let history = self
             .request("GET", &format!("/schedules/{schedule_id}/runs"), json!({}))
             .await;
@@ -134,7 +133,10 @@ async fn no_kill_loses_or_repeats_an_occurrence() {
         let folder = tempfile::tempdir().unwrap();
         let made = database.make().await;
         let (config, url) = match &made {
-            Some(made) => (format!("database_url = \"{}\"\n{OPEN}", made.direct), made.direct.clone()),
+            Some(made) => (
+                format!("database_url = \"{}\"\n{OPEN}", made.direct),
+                made.direct.clone(),
+            ),
             None => {
                 let file = folder.path().join("data/runyard.db");
                 (OPEN.to_owned(), format!("sqlite://{}", file.display()))
@@ -147,7 +149,9 @@ async fn no_kill_loses_or_repeats_an_occurrence() {
         for step in 0..16 {
             let schedule_id = crashes.create().await;
             crashes.make_due(schedule_id).await;
-            crashes.reached("SELECT COUNT(*) FROM schedule_runs WHERE outcome = 0").await;
+            crashes
+                .reached("SELECT COUNT(*) FROM schedule_runs WHERE outcome = 0")
+                .await;
             sleep(Duration::from_micros(step / 2 * 900)).await;
             seen.insert(crashes.crash(schedule_id, runs, None).await);
             runs += 1;
@@ -159,8 +163,13 @@ async fn no_kill_loses_or_repeats_an_occurrence() {
             let (schedule_id, account) = crashes.claimed().await;
             let occurrence = crashes.locked("schedule_runs WHERE outcome = 0").await;
             account.rollback().await.unwrap();
-            crashes.reached(&format!("SELECT COUNT(*) - {} FROM runs", runs + 1)).await;
-            assert_eq!(crashes.crash(schedule_id, runs + 1, occurrence).await, State::Unrecorded);
+            crashes
+                .reached(&format!("SELECT COUNT(*) - {} FROM runs", runs + 1))
+                .await;
+            assert_eq!(
+                crashes.crash(schedule_id, runs + 1, occurrence).await,
+                State::Unrecorded
+            );
         }
         assert!(seen.contains(&State::Claimed), "{seen:?}");
         drop(crashes.program);

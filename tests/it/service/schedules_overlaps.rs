@@ -12,7 +12,7 @@ use super::{
     schedules::{create, held, history, next_hour, outcomes},
     waiting::obedient,
 };
-use crate::test_server::{TEST_TIMEOUT, on_every_database, on_every_database_with};
+use crate::test_server::{TEST_TIMEOUT, on_every_database_with};
 
 #[tokio::test]
 async fn overlaps_are_skipped_queued_or_replaced() {
@@ -46,11 +46,11 @@ async fn overlaps_are_skipped_queued_or_replaced() {
     .await;
 }
 
-
 #[tokio::test]
 async fn a_run_that_waits_for_an_input_is_an_earlier_run() {
-    on_every_database(
+    on_every_database_with(
         |_| obedient(),
+        |config| config.limits = Limits::Off,
         async |server| {
             let caller = server.caller("ann");
             let agent = json!({"name": "Curious", "agentpress_tools": {"ask_user": {"enabled": true}}});
@@ -87,37 +87,41 @@ async fn a_run_that_waits_for_an_input_is_an_earlier_run() {
 
 #[tokio::test]
 async fn queued_occurrences_run_one_after_the_other() {
-    on_every_database(held, async |server| {
-        let caller = server.caller("ann");
-        let schedule = create(&caller, json!({"prompt": "hold", "overlap": "queue"})).await;
-        let mut wanted = vec!["started"];
-        for _ in 0..3 {
-            let caller = next_hour(server, "ann");
-            outcomes(&caller, &schedule, &wanted).await;
-            wanted.insert(0, "pending");
-        }
-        server.gate.open();
-        let began = Instant::now();
-        let started = loop {
-            server.clock.advance(Duration::from_secs(16));
+    on_every_database_with(
+        held,
+        |config| config.limits = Limits::Off,
+        async |server| {
             let caller = server.caller("ann");
-            let found = history(&caller, &schedule).await;
-            if found.iter().all(|one| one["outcome"] == "started") {
-                break found;
+            let schedule = create(&caller, json!({"prompt": "hold", "overlap": "queue"})).await;
+            let mut wanted = vec!["started"];
+            for _ in 0..3 {
+                let caller = next_hour(server, "ann");
+                outcomes(&caller, &schedule, &wanted).await;
+                wanted.insert(0, "pending");
             }
-            assert!(began.elapsed() < TEST_TIMEOUT, "{found:#?}");
-            sleep(Duration::from_millis(20)).await;
-        };
-        let caller = server.caller("ann");
-        let mut later: Option<DateTime<Utc>> = None;
-        for run in &started {
-            let run = caller.ended(run).await;
-            assert_eq!(run["status"], "completed");
-            let time = |field| text(&run, field).parse::<DateTime<Utc>>().unwrap();
-            assert!(later.is_none_or(|later| time("finished_at") <= later), "{run}");
-            later = Some(time("started_at"));
-        }
-        assert_eq!(started.len(), 3);
-    })
+            server.gate.open();
+            let began = Instant::now();
+            let started = loop {
+                server.clock.advance(Duration::from_secs(16));
+                let caller = server.caller("ann");
+                let found = history(&caller, &schedule).await;
+                if found.iter().all(|one| one["outcome"] == "started") {
+                    break found;
+                }
+                assert!(began.elapsed() < TEST_TIMEOUT, "{found:#?}");
+                sleep(Duration::from_millis(20)).await;
+            };
+            let caller = server.caller("ann");
+            let mut later: Option<DateTime<Utc>> = None;
+            for run in &started {
+                let run = caller.ended(run).await;
+                assert_eq!(run["status"], "completed");
+                let time = |field| text(&run, field).parse::<DateTime<Utc>>().unwrap();
+                assert!(later.is_none_or(|later| time("finished_at") <= later), "{run}");
+                later = Some(time("started_at"));
+            }
+            assert_eq!(started.len(), 3);
+        },
+    )
     .await;
 }

@@ -28,6 +28,7 @@ async fn everything(owner: &Caller, has: &Belongings) -> Vec<(String, String)> {
         "/inputs",
         "/webhooks",
         "/schedules",
+        "/triggers",
     ]
     .map(str::to_owned)
     .to_vec();

@@ -49,6 +49,9 @@ from runyard._proto import (
     threads_pb2 as threads,
 )
 from runyard._proto import (
+    triggers_pb2 as triggers,
+)
+from runyard._proto import (
     webhooks_pb2 as webhooks,
 )
 
@@ -163,6 +166,15 @@ RESUME_SCHEDULE = _again("ScheduleService.ResumeSchedule", schedules.ResumeSched
 RUN_SCHEDULE_NOW = _once("ScheduleService.RunScheduleNow", schedules.RunScheduleNowRequest, schedules.ScheduleRun)
 LIST_SCHEDULE_RUNS = _again(
     "ScheduleService.ListScheduleRuns", schedules.ListScheduleRunsRequest, schedules.ListScheduleRunsResponse
+)
+
+CREATE_TRIGGER = _once("TriggerService.CreateTrigger", triggers.CreateTriggerRequest, triggers.Trigger)
+LIST_TRIGGERS = _again("TriggerService.ListTriggers", triggers.ListTriggersRequest, triggers.ListTriggersResponse)
+GET_TRIGGER = _again("TriggerService.GetTrigger", triggers.GetTriggerRequest, triggers.Trigger)
+UPDATE_TRIGGER = _once("TriggerService.UpdateTrigger", triggers.UpdateTriggerRequest, triggers.Trigger)
+DELETE_TRIGGER = _once("TriggerService.DeleteTrigger", triggers.DeleteTriggerRequest, empty_pb2.Empty)
+ROTATE_TRIGGER_SECRET = _once(
+    "TriggerService.RotateTriggerSecret", triggers.RotateTriggerSecretRequest, triggers.Trigger
 )
 
 CREATE_WEBHOOK = _once("WebhookService.CreateWebhook", webhooks.CreateWebhookRequest, webhooks.Webhook)

@@ -464,6 +464,30 @@ class ScheduleRun:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Trigger:
+    """An address that starts a run when it receives a request. `secret` is set only after its creation and a rotation."""
+
+    trigger_id: str
+    name: str
+    prompt: str
+    agent_id: str | None
+    thread_id: str | None
+    model_name: str
+    mode: str
+    enabled: bool
+    path: str
+    secret: str | None = field(repr=False)
+    earlier_secret_expires_at: datetime.datetime | None
+    last_fired_at: datetime.datetime | None
+    last_run_id: str | None
+    last_thread_id: str | None
+    last_error_code: str
+    last_error: str
+    created_at: datetime.datetime
+    updated_at: datetime.datetime
+
+
+@dataclass(frozen=True, kw_only=True)
 class Webhook:
     """A URL that receives events. `secret` is set only after its creation and after a rotation."""
 

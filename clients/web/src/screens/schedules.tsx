@@ -1,4 +1,4 @@
-// The account's schedules, with their next times and their history.
+// The account's schedules, with their next times and their history, and its triggers.
 import { CalendarClock, Plus } from "lucide";
 import { useSignal } from "@preact/signals";
 import type { Schedule } from "@runyard/client";
@@ -7,6 +7,7 @@ import { runyard } from "../client";
 import { explainError } from "../errors";
 import { Confirm, Dialog, Empty, Field, RefusalNote, Spinner } from "../parts/basic";
 import { Icon } from "../parts/icon";
+import { Triggers } from "../parts/triggers";
 import { agents, loadAgents } from "../stores/agents";
 import { announce } from "../stores/announce";
 import { history, loadHistory, loadMoreHistory, loadSchedules, moreHistory, schedules } from "../stores/schedules";
@@ -111,6 +112,7 @@ export function Schedules() {
           </li>
         ))}
       </ul>
+      <Triggers />
       {editing.value && (
         <Editor
           schedule={editing.value === "new" ? null : editing.value}

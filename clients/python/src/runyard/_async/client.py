@@ -13,6 +13,7 @@ from runyard._async.schedules import AsyncSchedules
 from runyard._async.skills import AsyncSkills
 from runyard._async.threads import AsyncThreads
 from runyard._async.transport import AsyncTransport
+from runyard._async.triggers import AsyncTriggers
 from runyard._async.webhooks import AsyncWebhooks
 from runyard._options import Token, read_options
 
@@ -51,6 +52,7 @@ class AsyncRunyard:
         self.files = AsyncFiles(self)
         self.skills = AsyncSkills(self)
         self.schedules = AsyncSchedules(self)
+        self.triggers = AsyncTriggers(self)
         self.webhooks = AsyncWebhooks(self)
         self.account = AsyncOwnAccount(self)
         self.api_keys = AsyncApiKeys(self)
