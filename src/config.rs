@@ -8,6 +8,7 @@ pub mod modes;
 mod place;
 pub mod rates;
 mod schedules;
+mod secrets;
 pub mod tiers;
 mod triggers;
 mod web;
@@ -33,6 +34,7 @@ use place::{File, Mistake};
 use rates::{Network, SlowRateLimit};
 pub use rates::{Rate, RateLimit};
 pub use schedules::Schedules;
+pub use secrets::Secrets;
 pub use tiers::{Tier, TierTable};
 pub use triggers::Triggers;
 pub use web::{HostPattern, SearchProvider, Web, WebSearch};
@@ -49,7 +51,7 @@ const MAX_MCP_TIMEOUT: u64 = 86_400;
 /// PostgreSQL then reads all memories of an agent or account.
 const MAX_MEMORY: [u64; 3] = [10_000, 100_000, 16_384];
 
-/// Largest configurable number of webhooks, of schedules and of triggers per account, and of concurrent requests per webhook.
+/// Largest configurable number of webhooks, schedules, triggers and secrets per account, and of concurrent requests per webhook.
 const MAX_WEBHOOKS: u64 = 1_000;
 /// In bytes. The body of a request to a trigger is held in memory before the request is authenticated.
 const MAX_TRIGGER_BODY: u64 = 8 * 1024 * 1024;
@@ -86,6 +88,7 @@ pub struct Config {
     pub webhooks: Webhooks,
     pub schedules: Schedules,
     pub triggers: Triggers,
+    pub secrets: Secrets,
     #[serde(default)]
     pub providers: std::collections::BTreeMap<String, Provider>,
     pub models: Vec<Model>,
@@ -315,6 +318,11 @@ impl Config {
                 MAX_WEBHOOKS,
             ),
             (["schedules", "keep_days"], self.schedules.keep_days, MAX_KEEP_DAYS),
+            (
+                ["secrets", "max_per_account"],
+                self.secrets.max_per_account,
+                MAX_WEBHOOKS,
+            ),
             (
                 ["triggers", "max_per_account"],
                 self.triggers.max_per_account,

@@ -20,6 +20,7 @@ pub mod signatures;
 pub mod telemetry;
 
 // The noun layer: the domain. The list in tests/it/tidy.rs determines which other nouns each noun may use.
+pub mod account_secrets;
 pub mod account_state;
 pub mod accounts;
 pub mod admin;

@@ -19,6 +19,7 @@ mod m0015_waiting;
 mod m0016_webhooks;
 mod m0017_schedules;
 mod m0018_triggers;
+mod m0019_account_secrets;
 mod parts;
 
 pub use sea_orm_migration::MigratorTrait;
@@ -48,6 +49,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0016_webhooks::Migration),
             Box::new(m0017_schedules::Migration),
             Box::new(m0018_triggers::Migration),
+            Box::new(m0019_account_secrets::Migration),
         ]
     }
 }

@@ -49,6 +49,7 @@ list_requests!(
     ListRunsRequest,
     ListScheduleRunsRequest,
     ListSchedulesRequest,
+    ListSecretsRequest,
     ListTriggersRequest,
     ListSkillsRequest,
     ListThreadsRequest,

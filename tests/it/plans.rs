@@ -39,6 +39,7 @@ const SMALL: &[(&str, &str)] = &[
         "schedule_runs_pending",
         "occurrences of the last moments, and up to ten more per schedule",
     ),
+    ("account_secrets_by_account", "up to 100 secrets per account"),
     ("triggers_by_account", "up to 50 triggers per account"),
     ("webhooks_by_account", "up to 20 webhooks per account"),
     ("webhooks_due", "webhooks with queued deliveries"),
@@ -167,6 +168,8 @@ async fn ask_for_all_lists(server: &TestServer) {
             .ok();
     }
     for name in ["One", "Other"] {
+        let secret = json!({"name": name, "value": "a secret value"});
+        caller.post("/secrets", secret).await.ok();
         let trigger = json!({"name": name, "prompt": "{{body}}"});
         caller.post("/triggers", trigger).await.ok();
     }
@@ -203,6 +206,7 @@ async fn ask_for_all_lists(server: &TestServer) {
         "/webhooks".to_owned(),
         "/schedules".to_owned(),
         "/triggers".to_owned(),
+        "/secrets".to_owned(),
         format!("/schedules/{schedule_id}/runs"),
         format!("/webhooks/{webhook_id}/deliveries"),
         "/memories?account_only=true".to_owned(),

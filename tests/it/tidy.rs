@@ -78,6 +78,7 @@ const LAYERS: &[&[&str]] = &[
         "webhooks",
         "schedules",
         "triggers",
+        "account_secrets",
         "account_state",
         "installation",
         "app",

@@ -13,6 +13,7 @@ import { Projects } from "./projects.js";
 import { Runs } from "./runs.js";
 import { Sandboxes } from "./sandboxes.js";
 import { Schedules } from "./schedules.js";
+import { Secrets } from "./secrets.js";
 import { Skills } from "./skills.js";
 import { Threads } from "./threads.js";
 import { Triggers } from "./triggers.js";
@@ -50,6 +51,7 @@ export class Runyard {
   readonly skills: Skills;
   readonly schedules: Schedules;
   readonly triggers: Triggers;
+  readonly secrets: Secrets;
   readonly webhooks: Webhooks;
   readonly account: Account;
   readonly apiKeys: ApiKeys;
@@ -83,6 +85,7 @@ export class Runyard {
     this.memories = new Memories(this.#channel);
     this.schedules = new Schedules(this.#channel);
     this.triggers = new Triggers(this.#channel);
+    this.secrets = new Secrets(this.#channel);
     this.webhooks = new Webhooks(this.#channel);
     this.projects = new Projects(this.#channel);
     this.account = new Account(this.#channel);

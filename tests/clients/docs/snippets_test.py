@@ -21,6 +21,7 @@ DOCUMENTS = {
     "docs/webhooks.md": 1,
     "docs/schedules.md": 1,
     "docs/triggers.md": 1,
+    "docs/secrets.md": 1,
     "clients/python/README.md": 6,
 }
 FENCE = re.compile(r"^```(sh|python) run(?:=(\w+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -37,6 +38,7 @@ SAID = {
     ("docs/agents/memory.md", "Example"): [
         '"kind":"memories_used"', "Charts must use the colour blue.", "Charts must use the colour green.",
     ],
+    ("docs/secrets.md", "Example"): ['"name":"GITHUB_KEY"', '"secrets":['],
     ("docs/triggers.md", "Example"): ['"agent_run_id":"', '"thread_id":"'],
     ("docs/schedules.md", "Example"): ['"next_run_times":[', '"outcome":"started"'],
     ("docs/webhooks.md", "Example"): ["run.completed valid"],

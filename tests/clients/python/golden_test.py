@@ -52,6 +52,10 @@ FACE = {
     "MemoryService.GetMemory": ("memories", "get", ("memory_id",)),
     "MemoryService.UpdateMemory": ("memories", "update", ("memory_id",)),
     "MemoryService.DeleteMemory": ("memories", "delete", ("memory_id",)),
+    "SecretService.CreateSecret": ("secrets", "create", ("name", "value")),
+    "SecretService.ListSecrets": ("secrets", "list", ()),
+    "SecretService.UpdateSecret": ("secrets", "update", ("secret_id",)),
+    "SecretService.DeleteSecret": ("secrets", "delete", ("secret_id",)),
     "TriggerService.CreateTrigger": ("triggers", "create", ("name", "prompt")),
     "TriggerService.ListTriggers": ("triggers", "list", ()),
     "TriggerService.GetTrigger": ("triggers", "get", ("trigger_id",)),
@@ -111,6 +115,7 @@ LISTED = {
     "webhooks": "webhooks",
     "schedules": "schedules",
     "triggers": "triggers",
+    "secrets": "secrets",
 }
 ENUMS = ("status", "if_busy", "role", "type")
 

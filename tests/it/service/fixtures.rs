@@ -78,6 +78,12 @@ impl Belongings {
             200 => text(&schedule.json()["schedule_id"]),
             _ => Uuid::now_v7().to_string(),
         };
+        let secret = json!({"name": "KEY", "value": "a secret value"});
+        let secret = caller.post("/secrets", secret).await;
+        let secret_id = match secret.status {
+            200 => text(&secret.json()["secret_id"]),
+            _ => Uuid::now_v7().to_string(),
+        };
         let trigger = json!({"name": "Hook", "prompt": "{{body}}", "agent_id": agent_id});
         let trigger = caller.post("/triggers", trigger).await;
         let trigger_id = match trigger.status {
@@ -86,6 +92,7 @@ impl Belongings {
         };
         let ids = BTreeMap::from([
             ("trigger_id", trigger_id),
+            ("secret_id", secret_id),
             ("waiting_run_id", waiting_run_id),
             ("input_id", input_id),
             ("schedule_id", schedule_id),
@@ -182,6 +189,9 @@ impl Belongings {
             }),
             "GetSchedule" | "DeleteSchedule" | "PauseSchedule" | "ResumeSchedule" | "RunScheduleNow"
             | "ListScheduleRuns" => json!({"schedule_id": id("schedule_id")}),
+            "CreateSecret" => json!({"name": "ANOTHER", "value": "another secret value"}),
+            "UpdateSecret" => json!({"secret_id": id("secret_id"), "value": "a changed value"}),
+            "DeleteSecret" => json!({"secret_id": id("secret_id")}),
             "CreateTrigger" => json!({
                 "name": "Another", "prompt": "{{body}}", "agent_id": id("agent_id"), "thread_id": id("thread_id"),
             }),
@@ -197,8 +207,8 @@ impl Belongings {
             "RedeliverWebhookDelivery" => json!({
                 "webhook_id": id("webhook_id"), "delivery_id": id("delivery_id"),
             }),
-            "ListWebhooks" | "ListSchedules" | "ListTriggers" | "ListAgents" | "ListModes" | "ListSkills"
-            | "ListActiveRuns" | "ListProjects" | "GetAccountState" | "ListApiKeys" => json!({}),
+            "ListWebhooks" | "ListSchedules" | "ListTriggers" | "ListSecrets" | "ListAgents" | "ListModes"
+            | "ListSkills" | "ListActiveRuns" | "ListProjects" | "GetAccountState" | "ListApiKeys" => json!({}),
             name => panic!("{name} has no request in the table; add one, so that its ids are tested"),
         }
     }

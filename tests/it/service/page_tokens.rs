@@ -80,6 +80,8 @@ async fn two_of_each(caller: &Caller) -> Belongings {
         let path = format!("/schedules/{}/run", has.id("schedule_id"));
         caller.post(&path, json!({})).await.ok();
     }
+    let secret = json!({"name": "SECOND", "value": "a secret value"});
+    caller.post("/secrets", secret).await.ok();
     let trigger = json!({"name": "Second", "prompt": "{{body}}"});
     caller.post("/triggers", trigger).await.ok();
     for prompt in ["end", "hold", "hold"] {

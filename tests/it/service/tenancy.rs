@@ -29,6 +29,7 @@ async fn everything(owner: &Caller, has: &Belongings) -> Vec<(String, String)> {
         "/webhooks",
         "/schedules",
         "/triggers",
+        "/secrets",
     ]
     .map(str::to_owned)
     .to_vec();

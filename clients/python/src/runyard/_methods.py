@@ -43,6 +43,9 @@ from runyard._proto import (
     schedules_pb2 as schedules,
 )
 from runyard._proto import (
+    secrets_pb2 as secrets,
+)
+from runyard._proto import (
     skills_pb2 as skills,
 )
 from runyard._proto import (
@@ -167,6 +170,11 @@ RUN_SCHEDULE_NOW = _once("ScheduleService.RunScheduleNow", schedules.RunSchedule
 LIST_SCHEDULE_RUNS = _again(
     "ScheduleService.ListScheduleRuns", schedules.ListScheduleRunsRequest, schedules.ListScheduleRunsResponse
 )
+
+CREATE_SECRET = _once("SecretService.CreateSecret", secrets.CreateSecretRequest, secrets.Secret)
+LIST_SECRETS = _again("SecretService.ListSecrets", secrets.ListSecretsRequest, secrets.ListSecretsResponse)
+UPDATE_SECRET = _once("SecretService.UpdateSecret", secrets.UpdateSecretRequest, secrets.Secret)
+DELETE_SECRET = _once("SecretService.DeleteSecret", secrets.DeleteSecretRequest, empty_pb2.Empty)
 
 CREATE_TRIGGER = _once("TriggerService.CreateTrigger", triggers.CreateTriggerRequest, triggers.Trigger)
 LIST_TRIGGERS = _again("TriggerService.ListTriggers", triggers.ListTriggersRequest, triggers.ListTriggersResponse)

@@ -464,6 +464,17 @@ class ScheduleRun:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Secret:
+    """A named value. It does not contain the value itself."""
+
+    secret_id: str
+    name: str
+    hosts: list[str]
+    created_at: datetime.datetime
+    updated_at: datetime.datetime
+
+
+@dataclass(frozen=True, kw_only=True)
 class Trigger:
     """An address that starts a run when it receives a request. `secret` is set only after its creation and a rotation."""
 

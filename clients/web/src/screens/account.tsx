@@ -1,6 +1,7 @@
 // The account screen.
 import { useEffect } from "preact/hooks";
 import { ApiKeys } from "../parts/api_keys";
+import { Secrets } from "../parts/secrets";
 import { Meter, RefusalNote, Spinner, Words } from "../parts/basic";
 import { UsageReport } from "../parts/usage";
 import { account, isUnlimited, loadAccount } from "../stores/account";
@@ -88,6 +89,7 @@ export function Account() {
       )}
       <UsageReport />
       <ApiKeys />
+      <Secrets />
     </div>
   );
 }
