@@ -16,6 +16,7 @@ pub use create::{NewTrigger, create};
 pub use fire::{Firing, MAX_KEY, Proof, authenticate, caller, fire};
 pub use list::{list, load};
 pub use table::Model as Trigger;
+pub use template::Headers;
 
 use secrecy::{ExposeSecret, SecretString};
 use uuid::Uuid;

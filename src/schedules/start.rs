@@ -36,7 +36,7 @@ const RETRY: Duration = Duration::from_secs(5);
 const RETRIED_FOR: Duration = Duration::from_mins(5);
 const EARLIER_RUN: &str = "an earlier run of the schedule has not ended";
 
-/// What happened to an occurrence.
+/// The result of an attempt to start the run of an occurrence.
 enum Verdict {
     Started(Run),
     Skipped(String),
@@ -127,7 +127,7 @@ async fn decide(app: &App, caller: &Caller, schedule: &schedule::Model, row: &oc
     Ok(launch(app, caller, schedule, row, if_busy).await)
 }
 
-/// Pause before a queued occurrence is checked again. An occurrence that has waited for long is checked less often.
+/// Pause before a queued occurrence is checked again. An old occurrence is checked less often.
 fn patience(age: TimeDelta) -> Duration {
     let age = age.to_std().unwrap_or_default();
     (age / 20).clamp(QUEUED_AGAIN, QUEUED_AGAIN_MOST)

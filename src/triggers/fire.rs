@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::HeaderMap;
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, sea_query::Expr};
 use secrecy::{ExposeSecret, SecretString};
 use subtle::ConstantTimeEq;
@@ -14,7 +13,7 @@ use super::{
     create::chosen,
     list,
     table::{Column, Entity, Model},
-    template::Template,
+    template::{Headers, Template},
 };
 use crate::{
     accounts::{Access, Caller, Role, Scope},
@@ -29,7 +28,7 @@ const TOLERANCE: Duration = Duration::from_mins(5);
 /// Maximum length of the idempotency key in characters.
 pub const MAX_KEY: usize = 200;
 
-/// What a request shows to prove that its sender knows the secret.
+/// The proof that the sender of a request knows the secret.
 #[derive(Clone, Debug)]
 pub enum Proof {
     Bearer(SecretString),
@@ -48,7 +47,7 @@ pub struct Firing {
     /// Idempotency key.
     pub key: Option<String>,
     pub body: Bytes,
-    pub headers: HeaderMap,
+    pub headers: Headers,
 }
 
 impl Firing {

@@ -9,14 +9,18 @@
 //! A missing value is an error. After a question mark, as in `{{body.issue?}}`, it is empty. Values are not expanded
 //! again.
 
-use http::{HeaderMap, HeaderName};
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 
 use crate::error::{Error, Result};
 
 const OPEN: &str = "{{";
 const CLOSE: &str = "}}";
-/// Headers that prove who sent a request.
+/// The headers of a request, by their names in lower case.
+pub type Headers = BTreeMap<String, String>;
+
+/// Headers with credentials.
 const SECRET_HEADERS: [&str; 4] = ["authorization", "cookie", "proxy-authorization", "webhook-signature"];
 
 /// A parsed template.
@@ -38,7 +42,7 @@ enum Part<'t> {
 #[derive(Debug)]
 enum Source<'t> {
     Body(Vec<&'t str>),
-    Header(HeaderName),
+    Header(String),
 }
 
 impl<'t> Template<'t> {
@@ -63,7 +67,7 @@ impl<'t> Template<'t> {
     ///
     /// # Errors
     /// INVALID_REQUEST, with the placeholder, if a value is missing.
-    pub fn fill(&self, body: &str, headers: &HeaderMap) -> Result<String> {
+    pub fn fill(&self, body: &str, headers: &Headers) -> Result<String> {
         let json: Option<Value> = serde_json::from_str(body).ok();
         let mut prompt = String::new();
         for part in &self.parts {
@@ -101,8 +105,11 @@ fn placeholder(name: &str) -> Result<Part<'_>> {
             if SECRET_HEADERS.contains(&header.as_str()) {
                 return Err(wrong(format!("the header {header} cannot be part of a prompt")));
             }
-            let header = HeaderName::from_bytes(header.as_bytes());
-            Source::Header(header.map_err(|_| wrong(format!("{OPEN}{name}{CLOSE} does not name a header")))?)
+            let is_plain = |letter: char| letter.is_ascii_alphanumeric() || letter == '-' || letter == '_';
+            if header.is_empty() || !header.chars().all(is_plain) {
+                return Err(wrong(format!("{OPEN}{name}{CLOSE} does not name a header")));
+            }
+            Source::Header(header)
         }
         _ => {
             let message = format!(
@@ -119,7 +126,7 @@ fn placeholder(name: &str) -> Result<Part<'_>> {
 }
 
 impl Source<'_> {
-    fn value(&self, body: &str, json: Option<&Value>, headers: &HeaderMap) -> Option<String> {
+    fn value(&self, body: &str, json: Option<&Value>, headers: &Headers) -> Option<String> {
         match self {
             Self::Body(path) if path.is_empty() => Some(body.to_owned()).filter(|body| !body.is_empty()),
             Self::Body(path) => {
@@ -134,10 +141,7 @@ impl Source<'_> {
                     other => Some(other.to_string()),
                 }
             }
-            Self::Header(name) => {
-                let value = headers.get(name)?.as_bytes();
-                std::str::from_utf8(value).ok().map(str::to_owned)
-            }
+            Self::Header(name) => headers.get(name).cloned(),
         }
     }
 }
@@ -152,8 +156,7 @@ mod tests {
     use super::*;
 
     fn fill(template: &str, body: &str) -> Result<String> {
-        let mut headers = HeaderMap::new();
-        headers.insert("x-event", "push".parse().unwrap());
+        let headers = Headers::from([("x-event".to_owned(), "push".to_owned())]);
         Template::parse(template)?.fill(body, &headers)
     }
 

@@ -13,7 +13,7 @@ use uuid::Uuid;
 use crate::{
     app::App,
     error::{Code, Error, Result},
-    triggers::{self, Firing, MAX_KEY, Proof},
+    triggers::{self, Firing, Headers, MAX_KEY, Proof},
     wire::{access, fault, link::Link, protocol::Protocol, throttle::Throttle, write},
 };
 
@@ -64,7 +64,7 @@ impl Addresses {
             proof,
             key,
             body,
-            headers: parts.headers,
+            headers: texts(&parts.headers),
         };
         // An id that is no UUID names no trigger.
         let trigger = triggers::authenticate(&self.app, trigger_id.unwrap_or_default(), &firing).await?;
@@ -84,6 +84,15 @@ impl Addresses {
             .body(Body::from(started.to_string()));
         answer.map_err(|error| Error::internal("the answer could not be written", error))
     }
+}
+
+/// The headers that are UTF-8 text. Of repeated headers, the first counts.
+fn texts(headers: &HeaderMap) -> Headers {
+    let texts = headers.keys().filter_map(|name| {
+        let value = std::str::from_utf8(headers.get(name)?.as_bytes()).ok()?;
+        Some((name.as_str().to_owned(), value.to_owned()))
+    });
+    texts.collect()
 }
 
 fn not_authenticated() -> Error {

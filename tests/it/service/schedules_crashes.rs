@@ -15,7 +15,7 @@ use super::{
 };
 use crate::test_server::{TEST_TIMEOUT, databases};
 
-/// What the killed program had done.
+/// The progress of the killed program.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 enum State {
     /// The occurrence was inserted, and possibly claimed.

@@ -46,7 +46,7 @@ export function Secrets() {
       {!value && !notLoaded && <Spinner label="Loading secrets" />}
       {value?.length === 0 && (
         <p class="dim">
-          No secrets yet. A header of an MCP server uses a secret with <code>{"${secret:NAME}"}</code>. Nobody can read its value again.
+          No secrets yet. A header of an MCP server uses a secret with <code>{"${secret:NAME}"}</code>. Its value is never shown again.
         </p>
       )}
       <ul class="keys" aria-label="Secrets">

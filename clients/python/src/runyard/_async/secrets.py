@@ -1,4 +1,4 @@
-"""Secrets: named values that agents use and nobody can read."""
+"""Secrets: named, write-only values that agents use."""
 
 from __future__ import annotations
 

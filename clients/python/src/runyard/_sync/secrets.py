@@ -1,5 +1,5 @@
 # Generated from runyard/_async by make_sync.py: edit the source there.
-"""Secrets: named values that agents use and nobody can read."""
+"""Secrets: named, write-only values that agents use."""
 
 from __future__ import annotations
 
