@@ -118,7 +118,7 @@ mod tests {
                 "59 23 * * *",
             ] {
                 let timetable = Timetable::parse(cron, zone).unwrap();
-                let times = timetable.upcoming("2026-01-02T12:00:00Z".parse().unwrap(), 730);
+                let times = timetable.upcoming("2026-01-02T12:00:00Z".parse().unwrap(), 400);
                 let days: Vec<_> = times
                     .iter()
                     .map(|time| time.with_timezone(&timetable.zone).date_naive())

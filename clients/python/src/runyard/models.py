@@ -476,7 +476,7 @@ class Secret:
 
 @dataclass(frozen=True, kw_only=True)
 class Trigger:
-    """An address that starts a run when it receives a request. `secret` is set only after its creation and a rotation."""
+    """An address that starts a run. `secret` is set only after its creation and after a rotation."""
 
     trigger_id: str
     name: str
