@@ -1,4 +1,4 @@
-// Tests the page of schedules and triggers in the console, in Chromium with a real server.
+// Tests schedules, triggers and secrets in the console, in Chromium with a real server.
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
@@ -99,6 +99,34 @@ test("a trigger is created, shows its secret once, and its last run", LIMIT, asy
     await visited.screenshot("triggers");
     await visited.audit("triggers");
   });
+});
+
+test("a secret is created, changed and deleted, and its value is never shown", LIMIT, async () => {
+  const { token, client } = await account();
+  await visit(async (visited, page) => {
+    await visited.signIn(token, "#/account");
+    await page.getByRole("button", { name: "New secret" }).click();
+    const dialog = page.getByRole("dialog", { name: "New secret" });
+    await dialog.getByLabel("Name").fill("GITHUB_KEY");
+    await dialog.getByLabel("Value").fill("canary-of-the-console");
+    await dialog.getByLabel("Hosts").fill("mcp.example.com");
+    await dialog.getByRole("button", { name: "Save" }).click();
+    const list = page.getByRole("list", { name: "Secrets" });
+    await list.getByText("only for mcp.example.com").waitFor();
+    await list.scrollIntoViewIfNeeded();
+    await visited.screenshot("secrets");
+    await visited.audit("secrets");
+    await list.getByRole("button", { name: "Change GITHUB_KEY" }).click();
+    const change = page.getByRole("dialog", { name: "Change GITHUB_KEY" });
+    await change.getByLabel("Hosts").fill("");
+    await change.getByRole("button", { name: "Save" }).click();
+    await list.getByText("for all hosts").waitFor();
+    assert.ok(!(await page.content()).includes("canary-of-the-console"));
+    await list.getByRole("button", { name: "Delete GITHUB_KEY" }).click();
+    await page.getByRole("dialog", { name: "Delete GITHUB_KEY?" }).getByRole("button", { name: "Delete" }).click();
+    await list.getByText("GITHUB_KEY").waitFor({ state: "detached" });
+  });
+  assert.deepEqual(await client.secrets.list().all(), []);
 });
 
 test("the page fits a phone", LIMIT, async () => {
