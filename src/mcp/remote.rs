@@ -124,7 +124,7 @@ impl Remote {
         };
         let outcome = line
             .connection
-            .call(tool, arguments, &|text| output(&redact(text, &line.secrets)), cancel)
+            .call(tool, arguments, &|text| output(redact(&text, &line.secrets)), cancel)
             .await;
         let outcome = line.redacted(outcome);
         if let Some(key) = &self.key

@@ -1,11 +1,12 @@
 //! Serves requests to triggers: `POST /triggers/{trigger_id}`. They need no token, but a proof that their sender knows
 //! the trigger's secret.
 
-use std::sync::Arc;
+use std::{error::Error as _, sync::Arc};
 
 use axum::body::{Body, to_bytes};
 use futures::FutureExt;
 use http::{HeaderMap, HeaderName, Method, Request, Response, StatusCode, header};
+use http_body_util::LengthLimitError;
 use secrecy::SecretString;
 use serde_json::json;
 use uuid::Uuid;
@@ -58,8 +59,7 @@ impl Addresses {
         let proof = proof(&parts.headers)?;
         let key = key(&parts.headers, &proof)?;
         let most = self.app.config.triggers.max_body_bytes;
-        let too_large = |_| Error::new(Code::TooLarge, format!("the body must have at most {most} bytes"));
-        let body = to_bytes(body, most).await.map_err(too_large)?;
+        let body = to_bytes(body, most).await.map_err(|error| unread(error, most))?;
         let firing = Firing {
             proof,
             key,
@@ -84,6 +84,13 @@ impl Addresses {
             .body(Body::from(started.to_string()));
         answer.map_err(|error| Error::internal("the answer could not be written", error))
     }
+}
+
+fn unread(error: axum::Error, most: usize) -> Error {
+    if error.source().is_some_and(|cause| cause.is::<LengthLimitError>()) {
+        return Error::new(Code::TooLarge, format!("the body must have at most {most} bytes"));
+    }
+    Error::invalid_field("body", "the body could not be read").caused_by(error)
 }
 
 /// The headers that are UTF-8 text. Of repeated headers, the first counts.

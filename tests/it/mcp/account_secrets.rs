@@ -1,6 +1,6 @@
 //! Tests of secrets in the headers of MCP servers. A value reaches the server of a permitted host, and nothing else.
 
-use axum::{Router, extract::Request, response::IntoResponse};
+use axum::{Router, extract::Request, http::StatusCode, response::IntoResponse};
 use runyard_client::v1::{self, secret_service_client::SecretServiceClient};
 use runyard_upstream::Turn;
 use serde_json::{Value, json};
@@ -101,6 +101,9 @@ async fn a_secret_is_sent_only_to_its_hosts() {
 /// Starts an MCP server that repeats the header in all its answers, also in its errors.
 async fn repeating() -> String {
     let answer = |request: Request| async move {
+        if request.method() != "POST" {
+            return StatusCode::METHOD_NOT_ALLOWED.into_response();
+        }
         let key = request.headers()["x-key"].to_str().unwrap().to_owned();
         let body = axum::body::to_bytes(request.into_body(), 1 << 20).await.unwrap();
         let asked: Value = serde_json::from_slice(&body).unwrap_or_default();
@@ -111,7 +114,7 @@ async fn repeating() -> String {
             }),
             "tools/list" => json!({"tools": [{"name": "echo", "description": "x", "inputSchema": {"type": "object"}}]}),
             "tools/call" => json!({"content": [{"type": "text", "text": format!("you sent {key}")}]}),
-            _ if asked["id"].is_null() => return http::StatusCode::ACCEPTED.into_response(),
+            _ if asked["id"].is_null() => return StatusCode::ACCEPTED.into_response(),
             _ => {
                 let error = json!({"code": -32601, "message": format!("no such method, {key}")});
                 return axum::Json(json!({"jsonrpc": "2.0", "id": asked["id"], "error": error})).into_response();
