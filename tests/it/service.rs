@@ -56,7 +56,7 @@ mod network;
 mod order;
 mod page_tokens;
 mod privacy;
-mod program;
+pub mod program;
 mod projects;
 mod protocols;
 mod rate_limits;
