@@ -1,6 +1,11 @@
 //! Tests of secrets in the headers of MCP servers. A value reaches the server of a permitted host, and nothing else.
 
-use axum::{Router, extract::Request, http::StatusCode, response::IntoResponse};
+use axum::{
+    Router,
+    extract::Request,
+    http::{StatusCode, header::CONTENT_TYPE},
+    response::{IntoResponse, Response},
+};
 use runyard_client::v1::{self, secret_service_client::SecretServiceClient};
 use runyard_upstream::Turn;
 use serde_json::{Value, json};
@@ -98,6 +103,10 @@ async fn a_secret_is_sent_only_to_its_hosts() {
     .await;
 }
 
+fn as_json(message: &Value) -> Response {
+    ([(CONTENT_TYPE, "application/json")], message.to_string()).into_response()
+}
+
 /// Starts an MCP server that repeats the header in all its answers, also in its errors.
 async fn repeating() -> String {
     let answer = |request: Request| async move {
@@ -117,10 +126,10 @@ async fn repeating() -> String {
             _ if asked["id"].is_null() => return StatusCode::ACCEPTED.into_response(),
             _ => {
                 let error = json!({"code": -32601, "message": format!("no such method, {key}")});
-                return axum::Json(json!({"jsonrpc": "2.0", "id": asked["id"], "error": error})).into_response();
+                return as_json(&json!({"jsonrpc": "2.0", "id": asked["id"], "error": error}));
             }
         };
-        axum::Json(json!({"jsonrpc": "2.0", "id": asked["id"], "result": result})).into_response()
+        as_json(&json!({"jsonrpc": "2.0", "id": asked["id"], "result": result}))
     };
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/mcp", listener.local_addr().unwrap());

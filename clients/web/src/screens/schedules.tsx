@@ -62,11 +62,14 @@ export function Schedules() {
               <strong>{schedule.name}</strong> <code class="dim">{schedule.cron}</code> <span class="small dim">{schedule.timeZone}</span>
               {schedule.paused && <p class="small">Paused{schedule.pausedReason && `: ${schedule.pausedReason}`}</p>}
               {schedule.nextRunTimes.length > 0 && (
-                <ol class="small dim" aria-label="Next runs">
-                  {schedule.nextRunTimes.map((time) => (
-                    <li key={String(time)}>{dayAndTime(time)}</li>
-                  ))}
-                </ol>
+                <>
+                  <p class="small">Next runs, in your time zone:</p>
+                  <ol class="small dim" aria-label="Next runs">
+                    {schedule.nextRunTimes.map((time) => (
+                      <li key={String(time)}>{dayAndTime(time)}</li>
+                    ))}
+                  </ol>
+                </>
               )}
               <div class="dialog-actions">
                 <button
