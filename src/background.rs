@@ -5,6 +5,7 @@
 //! | `worker` | executes runs |
 //! | `sweeper` | removes unused data |
 //! | `webhooks::dispatch` | sends the deliveries of webhooks |
+//! | `schedules::work` | starts the runs of schedules |
 //! | `telemetry::add_up_samples` | aggregates metric samples, so that metrics use little memory |
 //! | `advance_tasks` | starts subagents, and passes on their results |
 //! | `mcp::ahead::list_queued` | lists the tools of the MCP servers of saved agents |
@@ -12,7 +13,7 @@
 //! | `events::relay` | on PostgreSQL, fetches events that other processes write |
 //! | `installation::keep` | on PostgreSQL, reports that the data folder is in use |
 //!
-//! The worker, the sweeper and the webhooks start their work only when this process is not on standby (see `installation`).
+//! The worker, the sweeper, the webhooks and the schedules start their work only when this process is not on standby (see `installation`).
 
 pub mod sweeper;
 mod worker;
@@ -30,7 +31,7 @@ use crate::{
     error::Result,
     events, installation, mcp,
     runs::{inputs, tasks},
-    telemetry, webhooks,
+    schedules, telemetry, webhooks,
 };
 
 /// Maximum wait for the worker at shutdown. If the database does not respond, the worker may never stop.
@@ -57,6 +58,7 @@ impl Background {
         others.spawn(sweep(app.clone()));
         others.spawn(expire_inputs(app.clone()));
         others.spawn(advance_tasks(app.clone()));
+        others.spawn(schedule(app.clone()));
         others.spawn(telemetry::add_up_samples());
         others.spawn(mcp::ahead::list_queued(app.clone()));
         if !app.db.is_private() {
@@ -136,6 +138,11 @@ async fn dispatch(app: App) {
         () = app.installation.member() => {}
     }
     webhooks::dispatch(app).await;
+}
+
+async fn schedule(app: App) {
+    app.installation.member().await;
+    schedules::work(app).await;
 }
 
 async fn sweep(app: App) {

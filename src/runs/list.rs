@@ -10,7 +10,7 @@ use sea_orm::{
 use uuid::Uuid;
 
 use super::{
-    Run, Status,
+    Run, Status, start,
     table::{self, Column, Entity, has_status, is_unfinished},
 };
 use crate::{
@@ -119,6 +119,21 @@ pub async fn load_all(db: &impl Rows, scope: Scope, run_ids: &[Uuid]) -> Result<
     let mut rows: HashMap<Uuid, Run> = rows.into_iter().map(|run| (run.id, run)).collect();
     let ordered = run_ids.iter().map(|run_id| rows.remove(run_id).ok_or_else(not_found));
     ordered.collect()
+}
+
+/// Returns the runs with these ids. Runs that no longer exist are missing from the result.
+pub async fn find_all(db: &impl ConnectionTrait, scope: Scope, run_ids: &[Uuid]) -> Result<Vec<Run>> {
+    if run_ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let query = of::<Entity>(scope).filter(Column::Id.is_in(run_ids.iter().copied()));
+    Ok(query.all(db).await?)
+}
+
+/// Finds the run that a request with this `request_id` started.
+pub async fn with_key(db: &impl ConnectionTrait, scope: Scope, request_key: &str) -> Result<Option<Run>> {
+    let query = of::<Entity>(scope).filter(Column::RequestKey.eq(start::stored_key(request_key)));
+    Ok(query.one(db).await?)
 }
 
 /// Counts the unfinished runs, including queued runs.

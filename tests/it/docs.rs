@@ -94,8 +94,9 @@ fn the_page_of_the_configuration_is_up_to_date() {
          console), `http.rate_per_account`, `http.rate_per_address`, `sandbox.rootfs`, the table\n\
          `web.search`.\n\n\
          [Authentication](authentication.md) describes the settings of `auth`, and how to configure Runyard for your identity provider.\n\
-         [Memory](agents/memory.md) describes the settings of `memory`, [Web](agents/web.md) the settings of `web`, and\n\
-         [Webhooks](webhooks.md) the settings of `webhooks`.\n\n\
+         [Memory](agents/memory.md) describes the settings of `memory`, [Web](agents/web.md) the settings of `web`,\n\
+         [Webhooks](webhooks.md) the settings of `webhooks`, [Schedules](schedules.md) those of `schedules`,\n\
+         [Triggers](triggers.md) those of `triggers`, and [Secrets](secrets.md) those of `secrets`.\n\n\
          ## The database\n\n\
          Without `database_url`, Runyard uses SQLite in the data folder. `database_url` names a PostgreSQL server, version 15 or newer:\n\
          `postgres://user:password@host:5432/runyard`. It accepts the parameters of PostgreSQL's own clients, such as\n\

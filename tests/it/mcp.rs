@@ -1,6 +1,7 @@
 //! Tests of runs with MCP servers. Some servers use the library `rmcp`. Other servers are written without it, so that
 //! they can break the protocol.
 
+mod account_secrets;
 mod ahead;
 mod broken;
 mod offers;

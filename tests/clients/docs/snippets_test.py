@@ -20,6 +20,9 @@ DOCUMENTS = {
     "docs/agents/memory.md": 1,
     "docs/webhooks.md": 1,
     "docs/structured-answers.md": 1,
+    "docs/schedules.md": 1,
+    "docs/triggers.md": 1,
+    "docs/secrets.md": 1,
     "clients/python/README.md": 7,
 }
 FENCE = re.compile(r"^```(sh|python) run(?:=(\w+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -36,6 +39,9 @@ SAID = {
     ("docs/agents/memory.md", "Example"): [
         '"kind":"memories_used"', "Charts must use the colour blue.", "Charts must use the colour green.",
     ],
+    ("docs/secrets.md", "Example"): ['"name":"GITHUB_KEY"', '"secrets":['],
+    ("docs/triggers.md", "Example"): ['"agent_run_id":"', '"thread_id":"'],
+    ("docs/schedules.md", "Example"): ['"next_run_times":[', '"outcome":"started"'],
     ("docs/webhooks.md", "Example"): ["run.completed valid"],
     ("docs/structured-answers.md", "Structured answers"): ['"output":{"city":"city","people":0}'],
     ("docs/agents/files.md", "Example"): ['"name":"dots.png"', '"content_type":"image/png"', '"width":2,"height":1'],

@@ -426,6 +426,8 @@ fn short_name(text: &str) -> String {
         "stop_reason_",
         "message_delivery_",
         "webhook_delivery_status_",
+        "schedule_overlap_",
+        "schedule_run_outcome_",
     ];
     let short = prefixes
         .iter()
