@@ -26,7 +26,8 @@ pub struct Caller {
     pub role: Role,
     /// An API key has the access that its creator chose. A token has full access.
     pub access: Access,
-    /// The subject of the token, or `api_key:` and the name of the API key.
+    /// The subject of the token, or `api_key:` and the name of the API key. The server itself acts as `schedule:`, `trigger:`
+    /// or `run:` and an id.
     pub name: Arc<str>,
 }
 

@@ -7,9 +7,7 @@
 mod budget;
 
 use chrono::{DateTime, Utc};
-use sea_orm::{
-    ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect, sea_query::Expr,
-};
+use sea_orm::{ColumnTrait, ConnectionTrait, QueryFilter, QueryOrder, QuerySelect};
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -106,6 +104,7 @@ async fn launch(app: &App, run: &Run, input: &Input, children: &[Run]) -> Result
         account_id: run.account_id,
         role: Role::User,
         access: Access::Run,
+        name: format!("run:{}", run.id).into(),
     };
     let started = match new_run(app, run, input, children).await {
         Ok(new) => Box::pin(start(app, &caller, new)).await,

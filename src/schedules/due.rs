@@ -102,7 +102,13 @@ async fn due(app: &App) -> Result<Vec<schedule::Model>> {
 async fn insert(app: &App, due: &schedule::Model) -> Result<()> {
     // A stored expression can become invalid only through a new version of the time zone database.
     if let Err(error) = Timetable::parse(&due.cron, &due.time_zone) {
-        return start::pause(app, &start::caller(due.account_id), due.id, error.message().to_owned()).await;
+        return start::pause(
+            app,
+            &start::caller(due.account_id, due.id),
+            due.id,
+            error.message().to_owned(),
+        )
+        .await;
     }
     let scope = Scope::account(due.account_id);
     let tx = app.db.begin("schedules.insert").await?;

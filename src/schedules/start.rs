@@ -38,18 +38,19 @@ const EARLIER_RUN: &str = "an earlier run of the schedule has not ended";
 
 /// The result of an attempt to start the run of an occurrence.
 enum Verdict {
-    Started(Run),
+    Started(Box<Run>),
     Skipped(String),
     Refused(Error),
     /// Another attempt follows after this time.
     Later(Duration),
 }
 
-pub(super) fn caller(account_id: Uuid) -> Caller {
+pub(super) fn caller(account_id: Uuid, schedule_id: Uuid) -> Caller {
     Caller {
         account_id,
         role: Role::User,
         access: Access::Run,
+        name: format!("schedule:{schedule_id}").into(),
     }
 }
 
@@ -58,7 +59,7 @@ pub(super) fn caller(account_id: Uuid) -> Caller {
 /// # Errors
 /// Database errors. A refused start is an outcome.
 pub(super) async fn start(app: &App, row: &occurrence::Model) -> Result<()> {
-    let caller = caller(row.account_id);
+    let caller = caller(row.account_id, row.schedule_id);
     let schedule = match list::load(app.db.read(), caller.scope(), row.schedule_id).await {
         Ok(schedule) => schedule,
         Err(error) if error.code() == Code::ScheduleNotFound => return Ok(()),
@@ -95,7 +96,7 @@ pub async fn run_now(app: &App, caller: &Caller, schedule_id: Uuid) -> Result<oc
 async fn decide(app: &App, caller: &Caller, schedule: &schedule::Model, row: &occurrence::Model) -> Result<Verdict> {
     // A server that died after the start may not have recorded it.
     if let Some(run) = runs::list::with_key(app.db.read(), caller.scope(), &key(row)).await? {
-        return Ok(Verdict::Started(run));
+        return Ok(Verdict::Started(Box::new(run)));
     }
     if row.manual {
         return Ok(launch(app, caller, schedule, row, IfBusy::Enqueue).await);
@@ -205,8 +206,8 @@ async fn launch(
         if_busy,
         ..create::saved(schedule).new_run()
     };
-    match runs::start(app, caller, new).await {
-        Ok(started) => Verdict::Started(started.run),
+    match Box::pin(runs::start(app, caller, new)).await {
+        Ok(started) => Verdict::Started(Box::new(started.run)),
         Err(error) if may_pass(&error) && app.clock.now() < row.created_at + RETRIED_FOR => Verdict::Later(RETRY),
         Err(error) => Verdict::Refused(error),
     }

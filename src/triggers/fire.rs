@@ -115,6 +115,7 @@ pub fn caller(trigger: &Model) -> Caller {
         account_id: trigger.account_id,
         role: Role::User,
         access: Access::Run,
+        name: format!("trigger:{}", trigger.id).into(),
     }
 }
 
@@ -142,7 +143,7 @@ async fn start(app: &App, trigger: &Model, firing: &Firing) -> Result<Run> {
         request_key: firing.key.as_ref().map(|key| format!("trigger {} {key}", trigger.id)),
         ..saved.new_run()
     };
-    Ok(runs::start(app, &caller(trigger), new).await?.run)
+    Ok(Box::pin(runs::start(app, &caller(trigger), new)).await?.run)
 }
 
 async fn record(app: &App, trigger: &Model, outcome: &Result<Run>) -> Result<()> {

@@ -52,11 +52,11 @@ impl SecretService for AccountSecrets {
         let (caller, asked) = caller::open(request)?;
         let secret_id = id::parse("secret_id", &asked.secret_id)?;
         let changes = changes(asked)?;
-        let changed = write(&self.app, caller, move |app, caller| {
+        let row = write(&self.app, caller, move |app, caller| {
             account_secrets::update(app, caller, secret_id, changes).boxed()
         })
         .await?;
-        Ok(Response::new(shown(changed)))
+        Ok(Response::new(shown(row)))
     }
 
     async fn delete_secret(&self, request: Request<v1::DeleteSecretRequest>) -> Result<Response<()>, Status> {

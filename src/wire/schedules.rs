@@ -66,11 +66,11 @@ impl ScheduleService for Schedules {
         let (caller, asked) = caller::open(request)?;
         let schedule_id = id::parse("schedule_id", &asked.schedule_id)?;
         let changes = changes(asked)?;
-        let changed = write(&self.app, caller, move |app, caller| {
+        let row = write(&self.app, caller, move |app, caller| {
             schedules::update(app, caller, schedule_id, changes).boxed()
         })
         .await?;
-        Ok(Response::new(self.shown(changed)))
+        Ok(Response::new(self.shown(row)))
     }
 
     async fn delete_schedule(&self, request: Request<v1::DeleteScheduleRequest>) -> Result<Response<()>, Status> {

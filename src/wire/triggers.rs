@@ -65,11 +65,11 @@ impl TriggerService for Triggers {
         let (caller, asked) = caller::open(request)?;
         let trigger_id = id::parse("trigger_id", &asked.trigger_id)?;
         let changes = changes(asked)?;
-        let changed = write(&self.app, caller, move |app, caller| {
+        let row = write(&self.app, caller, move |app, caller| {
             triggers::update(app, caller, trigger_id, changes).boxed()
         })
         .await?;
-        Ok(Response::new(self.shown(changed)))
+        Ok(Response::new(self.shown(row)))
     }
 
     async fn delete_trigger(&self, request: Request<v1::DeleteTriggerRequest>) -> Result<Response<()>, Status> {

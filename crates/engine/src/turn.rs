@@ -133,10 +133,9 @@ impl<'a> RunLoop<'a> {
         if !matches!(
             self.messages.last(),
             Some(ChatMessage::User { .. } | ChatMessage::Tool { .. })
-        ) {
-            if let Some(outcome) = self.recover()? {
-                return Ok(outcome);
-            }
+        ) && let Some(outcome) = self.recover()?
+        {
+            return Ok(outcome);
         }
         loop {
             self.receive().await?;

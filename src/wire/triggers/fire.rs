@@ -87,7 +87,10 @@ impl Addresses {
 }
 
 fn unread(error: axum::Error, most: usize) -> Error {
-    if error.source().is_some_and(|cause| cause.is::<LengthLimitError>()) {
+    if error
+        .source()
+        .is_some_and(<dyn std::error::Error>::is::<LengthLimitError>)
+    {
         return Error::new(Code::TooLarge, format!("the body must have at most {most} bytes"));
     }
     Error::invalid_field("body", "the body could not be read").caused_by(error)
