@@ -16,6 +16,7 @@ pub mod report;
 pub mod reserve;
 pub mod resume;
 pub mod saved;
+pub mod say;
 pub mod start;
 pub mod stop;
 mod table;

@@ -20,6 +20,7 @@ mod m0016_webhooks;
 mod m0017_schedules;
 mod m0018_triggers;
 mod m0019_account_secrets;
+mod m0020_added_messages;
 mod parts;
 
 pub use sea_orm_migration::MigratorTrait;
@@ -50,6 +51,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0017_schedules::Migration),
             Box::new(m0018_triggers::Migration),
             Box::new(m0019_account_secrets::Migration),
+            Box::new(m0020_added_messages::Migration),
         ]
     }
 }

@@ -79,6 +79,7 @@ mod slow_bodies;
 mod stalled_readers;
 mod start;
 mod start_options;
+mod steering;
 mod stop;
 mod stream;
 mod tenancy;

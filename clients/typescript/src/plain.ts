@@ -8,7 +8,7 @@ import type { McpTransport, MemoryScope, ToolDecision } from "./generated/runyar
 import type { InputDecision, InputKind, NoticeKind, RunStatus, StopReason } from "./generated/runyard/v1/events_pb.js";
 import type { IfBusy } from "./generated/runyard/v1/runs_pb.js";
 import type { ScheduleOverlap, ScheduleRunOutcome } from "./generated/runyard/v1/schedules_pb.js";
-import type { MessageRole } from "./generated/runyard/v1/threads_pb.js";
+import type { MessageDelivery, MessageRole } from "./generated/runyard/v1/threads_pb.js";
 import type { WebhookDeliveryStatus } from "./generated/runyard/v1/webhooks_pb.js";
 import { invalid } from "./error.js";
 
@@ -40,7 +40,9 @@ type Word<T> = T extends RunStatus
                           ? Lowercase<keyof typeof ScheduleOverlap>
                           : T extends ScheduleRunOutcome
                             ? Lowercase<keyof typeof ScheduleRunOutcome>
-                            : number;
+                            : T extends MessageDelivery
+                              ? Lowercase<keyof typeof MessageDelivery>
+                              : number;
 
 type Numeric<T extends number> = `${number}` extends `${T}` ? number : Word<T>;
 
