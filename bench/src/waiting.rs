@@ -172,7 +172,7 @@ async fn start(
         .agent_run_id;
     let request = StreamRunRequest {
         agent_run_id: agent_run_id.clone(),
-        after_sequence: 0,
+        ..StreamRunRequest::default()
     };
     let stream = client.stream_run(account.signed(request)).await?.into_inner();
     Ok((agent_run_id, stream))

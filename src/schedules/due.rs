@@ -35,12 +35,12 @@ const POLL: Duration = Duration::from_millis(500);
 const AGAIN: Duration = Duration::from_secs(2);
 /// Maximum number of schedules, and of starts, per step.
 const AT_ONCE: u64 = 64;
-/// Maximum number of concurrent starts.
-const STARTS: usize = 16;
+/// Maximum number of concurrent starts. Each can need a database connection, and the pool also serves requests.
+const STARTS: usize = 4;
 /// Maximum number of occurrences of a schedule that wait for an earlier run.
 const MAX_QUEUED: u64 = 10;
 /// Time after which another attempt starts the run of a claimed occurrence.
-const LEASE: Duration = Duration::from_mins(1);
+const LEASE: Duration = Duration::from_secs(20);
 
 const CLAIM: &str = "UPDATE schedule_runs SET due_at = $1 WHERE number IN (SELECT number FROM schedule_runs \
     WHERE outcome = 0 AND due_at <= $2 ORDER BY due_at LIMIT $3{lock}) RETURNING *";

@@ -65,7 +65,11 @@ pub(super) async fn start(app: &App, row: &occurrence::Model) -> Result<()> {
         Err(error) if error.code() == Code::ScheduleNotFound => return Ok(()),
         Err(error) => return Err(error),
     };
-    let verdict = decide(app, &caller, &schedule, row).await?;
+    let verdict = match decide(app, &caller, &schedule, row).await {
+        Ok(verdict) => verdict,
+        Err(error) if may_pass(&error) => Verdict::Later(RETRY),
+        Err(error) => return Err(error),
+    };
     record(app, row, verdict).await
 }
 

@@ -198,7 +198,7 @@ fn the_token_command_names_the_secret_and_the_account() {
         &[],
     );
     assert_eq!(
-        verifier.verify(stdout(&alice).trim_end(), now).unwrap().subject,
+        &*verifier.verify(stdout(&alice).trim_end(), now).unwrap().subject,
         "alice"
     );
     assert!(String::from_utf8(alice.stderr).unwrap().contains("the account alice"));

@@ -27,7 +27,7 @@ fn with_output(mut stage: Stage, model: &str, answers: u32) -> Stage {
 #[track_caller]
 fn assert_output(played: &Played) {
     played.assert_completed();
-    let Outcome::Completed { output } = &played.outcome else {
+    let Outcome::Completed { output, .. } = &played.outcome else {
         panic!("{:?}", played.outcome)
     };
     assert_eq!(output, &Some(json!({"total": 3})));
@@ -61,7 +61,7 @@ async fn the_prompt_contains_the_schema_and_the_answer_becomes_the_output() {
     assert_eq!(notices(&played.log), [""; 0]);
     let free = Stage::new(vec![text(WORDS)]).run().await;
     assert!(
-        matches!(free.outcome, Outcome::Completed { output: None }),
+        matches!(free.outcome, Outcome::Completed { output: None, .. }),
         "{:?}",
         free.outcome
     );

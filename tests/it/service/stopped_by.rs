@@ -47,7 +47,7 @@ async fn assert_stopped(caller: &Caller, run: &Value, reason: StopReason, by: Op
     assert_eq!((got.stop_reason(), got.stopped_by.as_deref()), (reason, by));
     let request = v1::StreamRunRequest {
         agent_run_id,
-        after_sequence: 0,
+        ..Default::default()
     };
     let mut stream = runs.stream_run(caller.signed(request)).await.unwrap().into_inner();
     let mut last = None;
