@@ -3,6 +3,7 @@
 //! HTTP needs no handlers, because `crates/transcode` translates HTTP requests to gRPC calls.
 
 mod access;
+mod account_secrets;
 mod accounts;
 mod admin;
 mod agents;
@@ -34,6 +35,7 @@ pub mod readiness;
 mod refusal;
 mod runs;
 mod sandboxes;
+mod schedules;
 pub mod site;
 mod skills;
 pub mod stack;
@@ -41,6 +43,7 @@ pub mod status;
 mod streams;
 mod threads;
 pub mod throttle;
+mod triggers;
 mod unread;
 mod unread_body;
 mod webhooks;
@@ -68,8 +71,10 @@ pub fn services(app: &App) -> Routes {
         agent_service_server::AgentServiceServer, file_service_server::FileServiceServer,
         input_service_server::InputServiceServer, memory_service_server::MemoryServiceServer,
         project_service_server::ProjectServiceServer, run_service_server::RunServiceServer,
-        sandbox_service_server::SandboxServiceServer, skill_service_server::SkillServiceServer,
-        thread_service_server::ThreadServiceServer, webhook_service_server::WebhookServiceServer,
+        sandbox_service_server::SandboxServiceServer, schedule_service_server::ScheduleServiceServer,
+        secret_service_server::SecretServiceServer, skill_service_server::SkillServiceServer,
+        thread_service_server::ThreadServiceServer, trigger_service_server::TriggerServiceServer,
+        webhook_service_server::WebhookServiceServer,
     };
     let limit = app.config.http.max_message_bytes;
     // The size limit applies after decompression. Responses are compressed by `wire/compression.rs`.
@@ -94,4 +99,11 @@ pub fn services(app: &App) -> Routes {
         .add_service(limited!(InputServiceServer::new(inputs::Inputs { app: app() })))
         .add_service(limited!(MemoryServiceServer::new(memories::Memories { app: app() })))
         .add_service(limited!(WebhookServiceServer::new(webhooks::Webhooks { app: app() })))
+        .add_service(limited!(SecretServiceServer::new(account_secrets::AccountSecrets {
+            app: app()
+        })))
+        .add_service(limited!(TriggerServiceServer::new(triggers::Triggers { app: app() })))
+        .add_service(limited!(ScheduleServiceServer::new(schedules::Schedules {
+            app: app()
+        })))
 }

@@ -28,11 +28,20 @@ const SMALL: &[(&str, &str)] = &[
     ("runs_waiting", "waiting runs"),
     ("inputs_pending", "inputs of waiting runs"),
     ("inputs_expiring", "inputs of waiting runs"),
+    ("inputs_tasks", "inputs of runs that wait for subagents"),
     ("uploads_waiting", "up to 300 per account"),
     ("uploads_coming", "files of starts in progress"),
     ("api_keys_in_use", "up to 100 per account"),
     ("agents_deleted", "the sweeper removes them"),
     ("agents_one_default", "one per account"),
+    ("schedules_by_account", "up to 50 schedules per account"),
+    ("schedules_due", "one row per schedule that is not paused"),
+    (
+        "schedule_runs_pending",
+        "occurrences of the last moments, and up to ten more per schedule",
+    ),
+    ("account_secrets_by_account", "up to 100 secrets per account"),
+    ("triggers_by_account", "up to 50 triggers per account"),
     ("webhooks_by_account", "up to 20 webhooks per account"),
     ("webhooks_due", "webhooks with queued deliveries"),
     ("webhook_deliveries_new", "deliveries of the last moments"),
@@ -44,6 +53,8 @@ const WALKED: &[(&str, &str)] = &[
     ("runs_completed", "\"status\" = (2)"),
     ("runs_failed", "\"status\" = (3)"),
     ("runs_stopped", "\"status\" = (4)"),
+    ("threads_by_activity", "\"parent_run_id\" IS NULL"),
+    ("schedule_runs_attempts", "\"outcome\" < (3)"),
     ("memories_of_account_by_change", "\"agent_id\" IS NULL"),
     ("agents_by_creation", "\"deleted_at\" IS NULL"),
     ("agents_by_change", "\"deleted_at\" IS NULL"),
@@ -146,6 +157,24 @@ async fn ask_for_all_lists(server: &TestServer) {
             caller.post("/memories", memory).await.ok();
         }
     }
+    let mut schedule_id = String::new();
+    for name in ["One", "Other"] {
+        let schedule = json!({"name": name, "cron": "0 0 1 1 *", "prompt": "go"});
+        let schedule = caller.post("/schedules", schedule).await.ok();
+        schedule_id = schedule["schedule_id"].as_str().unwrap().to_owned();
+    }
+    for _ in 0..2 {
+        caller
+            .post(&format!("/schedules/{schedule_id}/run"), json!({}))
+            .await
+            .ok();
+    }
+    for name in ["One", "Other"] {
+        let secret = json!({"name": name, "value": "a secret value"});
+        caller.post("/secrets", secret).await.ok();
+        let trigger = json!({"name": name, "prompt": "{{body}}"});
+        caller.post("/triggers", trigger).await.ok();
+    }
     let mut webhooks = Vec::new();
     for path in ["/one", "/other"] {
         let webhook = json!({"url": format!("https://localhost:1{path}")});
@@ -177,6 +206,10 @@ async fn ask_for_all_lists(server: &TestServer) {
         format!("/inputs?agent_run_id={run_id}"),
         "/memories".to_owned(),
         "/webhooks".to_owned(),
+        "/schedules".to_owned(),
+        "/triggers".to_owned(),
+        "/secrets".to_owned(),
+        format!("/schedules/{schedule_id}/runs"),
         format!("/webhooks/{webhook_id}/deliveries"),
         "/memories?account_only=true".to_owned(),
         "/memories?search=fact".to_owned(),

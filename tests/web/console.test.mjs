@@ -750,6 +750,7 @@ test("axe has no serious findings on any page, in either theme", LIMIT, async ()
     agent: [`#/agents/${agent.agentId}`, "Analyst"],
     skills: ["#/skills", "Skills"],
     memory: ["#/memory", "Memory"],
+    schedules: ["#/schedules", "Schedules"],
     webhooks: ["#/webhooks", "Webhooks"],
     account: ["#/account", "Account"],
   };

@@ -15,6 +15,7 @@ import {
   ToolCallSchema,
   ToolOutputSchema,
   ToolResultSchema,
+  SubagentStartedSchema,
   UserMessageSchema,
   type InputAnswered,
   type InputRequested,
@@ -30,6 +31,7 @@ import {
   type ToolCall,
   type ToolOutput,
   type ToolResult,
+  type SubagentStarted,
   type UserMessage,
 } from "./generated/runyard/v1/events_pb.js";
 import { toPlain, type Plain } from "./plain.js";
@@ -67,12 +69,8 @@ export type InputRequestedEvent = EventBase & { type: "input_requested" } & Plai
 export type InputAnsweredEvent = EventBase & { type: "input_answered" } & Plain<InputAnswered>;
 /** The model receives a message that was added to the run. */
 export type UserMessageEvent = EventBase & { type: "user_message" } & Plain<UserMessage>;
-/** A subagent begins to work on a call of the tool `task`. `agentRunId` is the run with the call. */
-export type SubagentStartedEvent = EventBase & {
-  type: "subagent_started";
-  /** UUID of the subagent's run. */
-  subagentRunId: string;
-} & Omit<Plain<SubagentStarted>, "agentRunId">;
+/** A subagent begins to work on a call of the tool `task`. */
+export type SubagentStartedEvent = EventBase & { type: "subagent_started" } & Plain<SubagentStarted>;
 /** An event of a kind that this version of the package does not know. */
 export type UnknownEvent = EventBase & { type: "unknown" };
 
@@ -118,10 +116,6 @@ export function fromWire(wire: WireEvent): RunEvent {
     return { ...base, type: "unknown" };
   }
   const [type, schema] = KINDS[wire.event.case];
-  if (wire.event.case === "subagentStarted") {
-    const { agentRunId: subagentRunId, ...rest } = toPlain(SubagentStartedSchema, wire.event.value);
-    return { ...base, type: "subagent_started", subagentRunId, ...rest };
-  }
   return { ...base, type, ...(toPlain(schema, wire.event.value) as object) } as RunEvent;
 }
 

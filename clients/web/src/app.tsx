@@ -1,5 +1,5 @@
 // The frame around every screen.
-import { BookOpen, Bot, Brain, Command, Hand, LogOut, MessagesSquare, Monitor, Moon, Package, Plus, Rows3, Sun, UserRound, Webhook } from "lucide";
+import { BookOpen, Bot, Brain, CalendarClock, Command, Hand, LogOut, MessagesSquare, Monitor, Moon, Package, Plus, Rows3, Sun, UserRound, Webhook } from "lucide";
 import type { IconNode } from "lucide";
 import { lazy, Suspense } from "./parts/lazy";
 import { useComputed, useSignal } from "@preact/signals";
@@ -33,6 +33,7 @@ const Skills = lazy(() => import("./screens/skills").then((module) => module.Ski
 const Board = lazy(() => import("./screens/board").then((module) => module.Board));
 const Waiting = lazy(() => import("./screens/waiting").then((module) => module.Waiting));
 const MemoryScreen = lazy(() => import("./screens/memory").then((module) => module.MemoryScreen));
+const Schedules = lazy(() => import("./screens/schedules").then((module) => module.Schedules));
 const Webhooks = lazy(() => import("./screens/webhooks").then((module) => module.Webhooks));
 const Account = lazy(() => import("./screens/account").then((module) => module.Account));
 
@@ -124,6 +125,8 @@ function Screen({ where }: { where: Place }) {
       return <Suspense of={Skills} fallback={waiting} properties={{}} />;
     case "memory":
       return <Suspense of={MemoryScreen} fallback={waiting} properties={{}} />;
+    case "schedules":
+      return <Suspense of={Schedules} fallback={waiting} properties={{}} />;
     case "webhooks":
       return <Suspense of={Webhooks} fallback={waiting} properties={{}} />;
     case "account":
@@ -155,6 +158,7 @@ const ENTRIES: Entry[] = [
   { to: "/agents", label: "Agents", icon: Bot, screens: ["agents", "agent"] },
   { to: "/skills", label: "Skills", icon: Package, screens: ["skills"] },
   { to: "/memory", label: "Memory", icon: Brain, screens: ["memory"] },
+  { to: "/schedules", label: "Schedules", icon: CalendarClock, screens: ["schedules"] },
   { to: "/webhooks", label: "Webhooks", icon: Webhook, screens: ["webhooks"] },
   { to: "/account", label: "Account", icon: UserRound, screens: ["account"] },
 ];

@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::{end::RunEnd, log::Spent};
 use crate::{
     db::{Bound, ById, Row, Sql, by_id},
-    runs::Status,
+    runs::{Status, resume::PARKED_UNTIL},
 };
 
 /// Locks the rows in the order of the run ids.
@@ -25,7 +25,8 @@ const SPEND: Sql = Sql::new(
 const END: Sql = Sql::new(
     "UPDATE runs SET steps = steps + $1, input_tokens = input_tokens + $2, output_tokens = output_tokens + $3, \
      microcredits = microcredits + $4, held_microcredits = 0, status = $5, error_code = $6, error_message = $7, \
-     last_sequence = $8, finished_at = $9, stop_reason = $10, lease_owner = NULL, lease_expires_at = NULL WHERE id = $11",
+     last_sequence = $8, finished_at = $9, stop_reason = $10, output = $11, lease_owner = NULL, lease_expires_at = NULL \
+     WHERE id = $12",
 );
 
 /// Makes a run wait and releases its lease. A run whose stop was requested does not wait: the next worker ends it.
@@ -34,6 +35,14 @@ const WAIT: Sql = Sql::new(
      microcredits = microcredits + $4, held_microcredits = 0, \
      waiting_since = CASE WHEN stop_requested THEN waiting_since ELSE $5 END, lease_owner = NULL, lease_expires_at = NULL \
      WHERE id = $6",
+);
+
+/// Makes a run wait for subagents. A run whose stop was requested does not wait: the next worker ends it. NULLIF returns
+/// NULL with the type of the column, which PostgreSQL requires.
+const PARK: Sql = Sql::new(
+    "UPDATE runs SET steps = steps + $1, input_tokens = input_tokens + $2, output_tokens = output_tokens + $3, \
+     microcredits = microcredits + $4, held_microcredits = 0, lease_owner = NULL, \
+     lease_expires_at = CASE WHEN stop_requested THEN NULLIF(lease_expires_at, lease_expires_at) ELSE $5 END WHERE id = $6",
 );
 
 #[derive(Clone, Copy)]
@@ -62,6 +71,12 @@ pub(super) fn wait(Spending { run_id, spent }: Spending, now: DateTime<Utc>) -> 
     WAIT.with(values)
 }
 
+pub(super) fn park(Spending { run_id, spent }: Spending) -> Bound {
+    let mut values = usage(spent);
+    values.extend([PARKED_UNTIL.into(), run_id.into()]);
+    PARK.with(values)
+}
+
 pub(super) fn end(last: Last<'_>) -> Bound {
     let (code, message) = last.ending.error.clone().unzip();
     let mut values = usage(last.spending.spent);
@@ -72,6 +87,7 @@ pub(super) fn end(last: Last<'_>) -> Bound {
         last.sequence.into(),
         last.at.into(),
         last.ending.stop_reason.into(),
+        last.ending.output.as_ref().map(ToString::to_string).into(),
         last.spending.run_id.into(),
     ]);
     END.with(values)

@@ -13,6 +13,7 @@ def wrong(client: Runyard) -> None:
     client.agents.run(prompt="x", files=[1])  # wrong: not a file
     client.agents.run(prompt="x").nothing()  # wrong: no such method
     client.agents.run(prompt="x", tools=["bash"])  # wrong: not a function
+    client.agents.run(prompt="x", output="City")  # wrong: not a type
     client.inputs.answer("x", InputAnswer(input_id="y", decision="maybe"))  # wrong: no such decision
     client.runs.list(status="done")  # wrong: no such status
 

@@ -66,6 +66,7 @@ async fn a_run_over_grpc_web() {
             let stream = v1::StreamRunRequest {
                 agent_run_id: started.agent_run_id.clone(),
                 after_sequence: 0,
+                ..Default::default()
             };
             let (messages, trailers) = call("StreamRun", framed(&stream)).await;
             assert!(trailers.contains("grpc-status:0"), "{trailers}");

@@ -33,6 +33,8 @@ class StatusChanged(RunEvent):
     error_code: str | None
     message: str | None
     stop_reason: StopReason | None
+    output: dict[str, Any] | None
+    stopped_by: str | None
 
     @property
     def is_terminal(self) -> bool:
@@ -180,7 +182,6 @@ class SubagentStarted(RunEvent):
 RENAMED = {
     ("notice", "kind"): "about",
     ("input_requested", "kind"): "input_kind",
-    ("subagent_started", "agent_run_id"): "subagent_run_id",
 }
 
 EVENTS: dict[str, type[RunEvent]] = {

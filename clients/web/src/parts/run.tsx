@@ -11,8 +11,10 @@ import { count, credits, duration, short } from "../view/format";
 import type { Explained } from "../view/refusal";
 import { isPending } from "../view/input";
 import { explainFailure } from "../view/refusal";
-import { type NoticeStep, type ReasoningStep, type RunView, type Step, type TextStep, hasEnded } from "../view/run";
+import { type NoticeStep, type ReasoningStep, type RunView, type Step, type TextStep, hasEnded, whyStopped } from "../view/run";
+import { Output } from "./arguments";
 import { RefusalNote, State } from "./basic";
+import { CopyButton } from "./copy";
 import { Icon } from "./icon";
 import { Markdown } from "./markdown";
 import { pure } from "./pure";
@@ -20,9 +22,11 @@ import { ToolCard } from "./tool";
 
 export function RunTrack({ view }: { view: RunView }) {
   const ended = hasEnded(view);
+  // `FinalOutput` shows the same answer, so the track omits it.
+  const steps = view.output !== null && isJson(view.steps.at(-1)) ? view.steps.slice(0, -1) : view.steps;
   return (
     <ol class="track" aria-label="Steps of the run">
-      {view.steps.map((step, at) => (
+      {steps.map((step, at) => (
         <Stop key={`${step.kind}-${step.id}`} step={step} ended={ended} stopped={view.state === "stopped" && at === view.steps.length - 1} live={!ended && at === view.steps.length - 1} />
       ))}
       {!ended && view.steps.length === 0 && (
@@ -230,10 +234,29 @@ function Ticking({ since }: { since: number }) {
   return <>{duration(Math.max(100, now - since))}</>;
 }
 
-const STOP_WORDS: Partial<Record<NonNullable<RunView["stopReason"]>, string>> = {
-  interrupted: "A later run in this thread interrupted it.",
-  budget: "The run used its budget. Its work is kept.",
-};
+function isJson(step: Step | undefined): boolean {
+  if (step?.kind !== "text") return false;
+  try {
+    JSON.parse(step.text);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** The final answer of a run with an output, as JSON. */
+export function FinalOutput({ view }: { view: RunView }) {
+  if (view.output === null) return null;
+  return (
+    <section class="final-output" aria-label="Output of the run">
+      <div class="final-output-head small">
+        <span>Output</span>
+        <CopyButton text={view.output} what="output" />
+      </div>
+      <Output label="Output as JSON" text={view.output} />
+    </section>
+  );
+}
 
 /** The error of a failed run, or the final message of another ended run. */
 export function Failure({ view }: { view: RunView }) {
@@ -252,6 +275,6 @@ export function Failure({ view }: { view: RunView }) {
       </div>
     );
   }
-  const reason = view.message ?? (view.stopReason && STOP_WORDS[view.stopReason]);
+  const reason = view.message ?? whyStopped(view);
   return hasEnded(view) && reason ? <p class="small dim">{reason}</p> : null;
 }

@@ -17,7 +17,7 @@ import { Icon } from "./icon";
 import { Markdown } from "./markdown";
 import { Pictures, Workspace } from "./pictures";
 import { LargePicture } from "./lightbox";
-import { Failure, RunBar, RunTrack, Unread } from "./run";
+import { Failure, FinalOutput, RunBar, RunTrack, Unread } from "./run";
 import { RunActions, type TaskActions } from "./run_actions";
 import { ParentLink } from "./subagent";
 

@@ -1,6 +1,7 @@
 // The account screen.
 import { useEffect } from "preact/hooks";
 import { ApiKeys } from "../parts/api_keys";
+import { Secrets } from "../parts/secrets";
 import { Meter, RefusalNote, Spinner, Words } from "../parts/basic";
 import { DemoNote } from "../parts/demo_note";
 import { UsageReport } from "../parts/usage";
@@ -90,6 +91,7 @@ export function Account() {
       )}
       <UsageReport />
       <ApiKeys />
+      <Secrets />
     </div>
   );
 }

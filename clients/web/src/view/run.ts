@@ -86,6 +86,10 @@ export interface RunView {
   errorCode: string | null;
   message: string | null;
   stopReason: StatusEvent["stopReason"] | null;
+  /** The final answer as formatted JSON, if the run has an output. */
+  output: string | null;
+  /** The caller whose request stopped the run. */
+  stoppedBy: string | null;
   steps: readonly Step[];
   usage: Usage;
   /** Whether the built-in demo model answers, because no provider is configured for the model. */
@@ -105,6 +109,8 @@ export function emptyView(runId: string): RunView {
     errorCode: null,
     message: null,
     stopReason: null,
+    output: null,
+    stoppedBy: null,
     steps: [],
     usage: { calls: 0, inputTokens: 0, outputTokens: 0, credits: 0, estimated: false, modelName: null },
     isDemo: false,
@@ -115,6 +121,19 @@ export function emptyView(runId: string): RunView {
 
 export function hasEnded(view: RunView): boolean {
   return view.state === "completed" || view.state === "failed" || view.state === "stopped";
+}
+
+/** Why a run was stopped, and by whom; null if neither is known. */
+export function whyStopped({ stopReason, stoppedBy }: Pick<RunView, "stopReason" | "stoppedBy">): string | null {
+  const by = stoppedBy === null ? "" : ` by ${stoppedBy.replace(/^api_key:/, "API key ")}`;
+  switch (stopReason) {
+    case "interrupted":
+      return `A later run in this thread interrupted it${by && `, started${by}`}.`;
+    case "budget":
+      return "The run used its budget. Its work is kept.";
+    default:
+      return by ? `Stopped${by}.` : null;
+  }
 }
 
 /** The last text of the model; empty if there is none. */
@@ -168,6 +187,8 @@ function apply(draft: Draft, event: RunEvent): void {
       draft.errorCode = event.errorCode ?? null;
       draft.message = event.message ?? null;
       draft.stopReason = event.stopReason ?? null;
+      if (event.output) draft.output = JSON.stringify(event.output, null, 2);
+      draft.stoppedBy = event.stoppedBy ?? null;
       break;
     case "message_delta":
       markStarted(draft, at);

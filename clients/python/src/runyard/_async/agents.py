@@ -10,6 +10,7 @@ from runyard import _methods as methods
 from runyard import tools as client_tools
 from runyard._async.run import AsyncRun
 from runyard._lists import pages
+from runyard._output import Output, schema_of
 from runyard._sources import FileLike
 from runyard._unset import UNSET, Unset, changes
 from runyard.models import (
@@ -405,6 +406,7 @@ class AsyncAgents:
         max_steps: int | None = None,
         max_seconds: int | None = None,
         max_credits: float | None = None,
+        output: Output | None = None,
         request_id: str | None = None,
         progress: bool = False,
     ) -> AsyncRun:
@@ -427,6 +429,8 @@ class AsyncAgents:
             reasoning_effort: Reasoning effort of the model: "none", "minimal", "low", "medium" or "high". Default: the
                 effort in the model's configuration. Models without a reasoning effort ignore this field.
             if_busy: Behaviour if the thread already has a running run.
+            output: Form of the final answer: a Pydantic model, a dataclass, a TypedDict or a JSON schema. When the run has
+                completed, `run.output` is an instance of it.
             tools: Functions, or instances of `ClientTool`, that the model can call. Their type hints and docstrings
                 describe them. While the program iterates over the run, or waits for it, the handle runs them and
                 answers the calls.
@@ -443,6 +447,7 @@ class AsyncAgents:
         if request_id is None:
             request_id = "" if optimistic else str(uuid.uuid4())
         provided = client_tools.declared(tools, may_await=True)
+        output_schema = schema_of(output)
         uploads = await self._client.files.upload_all(files)
         request = to_message(
             methods.START_RUN.request,
@@ -462,6 +467,7 @@ class AsyncAgents:
             max_steps=max_steps,
             max_seconds=max_seconds,
             max_credits=max_credits,
+            output_schema=output_schema,
         )
         started = await self._transport.call(methods.START_RUN, request)
         run = AsyncRun(
@@ -472,6 +478,7 @@ class AsyncAgents:
             sandbox_id=started.sandbox_id or None,
             status="running",
             tools=provided,
+            output=output,
         )
         if progress:
             await run.show()

@@ -9,9 +9,12 @@ from runyard._async.inputs import AsyncInputs
 from runyard._async.memories import AsyncMemories
 from runyard._async.projects import AsyncProjects, AsyncSandboxes
 from runyard._async.runs import AsyncRuns
+from runyard._async.schedules import AsyncSchedules
+from runyard._async.secrets import AsyncSecrets
 from runyard._async.skills import AsyncSkills
 from runyard._async.threads import AsyncThreads
 from runyard._async.transport import AsyncTransport
+from runyard._async.triggers import AsyncTriggers
 from runyard._async.webhooks import AsyncWebhooks
 from runyard._options import Token, read_options
 
@@ -52,6 +55,9 @@ class AsyncRunyard:
         self.sandboxes = AsyncSandboxes(self)
         self.files = AsyncFiles(self)
         self.skills = AsyncSkills(self)
+        self.schedules = AsyncSchedules(self)
+        self.triggers = AsyncTriggers(self)
+        self.secrets = AsyncSecrets(self)
         self.webhooks = AsyncWebhooks(self)
         self.account = AsyncOwnAccount(self)
         self.api_keys = AsyncApiKeys(self)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Mapping
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from runyard import _methods as methods
 from runyard._async.calls import AsyncCalls
 from runyard._async.files import AsyncRemoteFile
+from runyard._output import Output, convert
 from runyard._retry import Backoff, may_reconnect
 from runyard.errors import (
     AuthenticationError,
@@ -42,9 +43,12 @@ class AsyncRun:
         status: RunStatus,
         record: RunRecord | None = None,
         tools: Mapping[str, ClientTool] | None = None,
+        output: Output | None = None,
     ) -> None:
         self._client = client
         self._calls = AsyncCalls(client, tools) if tools else None
+        self._output = output
+        self._answer: dict[str, Any] | None = record.output if record else None
         self.agent_run_id = agent_run_id
         self.thread_id = thread_id
         self.project_id = project_id
@@ -58,7 +62,11 @@ class AsyncRun:
 
     @classmethod
     def of_record(
-        cls, client: AsyncRunyard, record: RunRecord, tools: Mapping[str, ClientTool] | None = None
+        cls,
+        client: AsyncRunyard,
+        record: RunRecord,
+        tools: Mapping[str, ClientTool] | None = None,
+        output: Output | None = None,
     ) -> AsyncRun:
         return cls(
             client,
@@ -69,12 +77,20 @@ class AsyncRun:
             status=record.status,
             record=record,
             tools=tools,
+            output=output,
         )
 
     @property
     def id(self) -> str:
         """The run's UUID, an alias of `agent_run_id`."""
         return self.agent_run_id
+
+    @property
+    def output(self) -> Any:
+        """The final answer, if the run was started with `output` and this handle has seen that it completed; else None.
+
+        It is an instance of the type that the run was started with, or a dict."""
+        return None if self._answer is None else convert(self._answer, self._output)
 
     def __repr__(self) -> str:
         return f"<Run {self.agent_run_id} {self.status}>"
@@ -99,6 +115,8 @@ class AsyncRun:
             self.cursor = max(self.cursor, event.sequence)
             if isinstance(event, StatusChanged):
                 self.status = event.status
+                if event.output is not None:
+                    self._answer = event.output
             yield event
             if isinstance(event, InputRequested):
                 requested.append(event)
@@ -112,6 +130,7 @@ class AsyncRun:
         self.record = await self._client._transport.load(methods.GET_RUN, request, RunRecord)
         self.status = self.record.status
         self.sandbox_id = self.record.sandbox_id
+        self._answer = self.record.output
         return self.record
 
     async def wait(self, *, timeout: float | None = None, check: bool = False) -> RunRecord:

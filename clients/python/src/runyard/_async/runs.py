@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from runyard import _methods as methods
 from runyard import tools as client_tools
 from runyard._async.run import AsyncRun, follow
+from runyard._output import Output
 from runyard.events import RunEvent
 from runyard.models import Page, RunRecord, RunStatus, to_message, to_model
 
@@ -23,17 +24,20 @@ class AsyncRuns:
         self._client = client
         self._transport = client._transport
 
-    async def get(self, agent_run_id: str, *, tools: Iterable[client_tools.Tool] = ()) -> AsyncRun:
+    async def get(
+        self, agent_run_id: str, *, tools: Iterable[client_tools.Tool] = (), output: Output | None = None
+    ) -> AsyncRun:
         """Returns a handle on the run with this id. The handle answers the calls of the given tools.
 
         Args:
             agent_run_id: The run's UUID.
             tools: Functions, or instances of `ClientTool`, whose calls the handle answers.
+            output: Type of the handle's output, as for `run` of the agents.
         """
         provided = client_tools.declared(tools, may_await=True)
         request = to_message(methods.GET_RUN.request, agent_run_id=agent_run_id)
         record = await self._transport.load(methods.GET_RUN, request, RunRecord)
-        return AsyncRun.of_record(self._client, record, provided)
+        return AsyncRun.of_record(self._client, record, provided, output)
 
     async def list(
         self,

@@ -11,6 +11,7 @@ from runyard import _methods as methods
 from runyard import tools as client_tools
 from runyard._sync.run import Run
 from runyard._lists import pages
+from runyard._output import Output, schema_of
 from runyard._sources import FileLike
 from runyard._unset import UNSET, Unset, changes
 from runyard.models import (
@@ -406,6 +407,7 @@ class Agents:
         max_steps: int | None = None,
         max_seconds: int | None = None,
         max_credits: float | None = None,
+        output: Output | None = None,
         request_id: str | None = None,
         progress: bool = False,
     ) -> Run:
@@ -428,6 +430,8 @@ class Agents:
             reasoning_effort: Reasoning effort of the model: "none", "minimal", "low", "medium" or "high". Default: the
                 effort in the model's configuration. Models without a reasoning effort ignore this field.
             if_busy: Behaviour if the thread already has a running run.
+            output: Form of the final answer: a Pydantic model, a dataclass, a TypedDict or a JSON schema. When the run has
+                completed, `run.output` is an instance of it.
             tools: Functions, or instances of `ClientTool`, that the model can call. Their type hints and docstrings
                 describe them. While the program iterates over the run, or waits for it, the handle runs them and
                 answers the calls.
@@ -444,6 +448,7 @@ class Agents:
         if request_id is None:
             request_id = "" if optimistic else str(uuid.uuid4())
         provided = client_tools.declared(tools, may_await=False)
+        output_schema = schema_of(output)
         uploads = self._client.files.upload_all(files)
         request = to_message(
             methods.START_RUN.request,
@@ -463,6 +468,7 @@ class Agents:
             max_steps=max_steps,
             max_seconds=max_seconds,
             max_credits=max_credits,
+            output_schema=output_schema,
         )
         started = self._transport.call(methods.START_RUN, request)
         run = Run(
@@ -473,6 +479,7 @@ class Agents:
             sandbox_id=started.sandbox_id or None,
             status="running",
             tools=provided,
+            output=output,
         )
         if progress:
             run.show()

@@ -10,9 +10,12 @@ from runyard._sync.inputs import Inputs
 from runyard._sync.memories import Memories
 from runyard._sync.projects import Projects, Sandboxes
 from runyard._sync.runs import Runs
+from runyard._sync.schedules import Schedules
+from runyard._sync.secrets import Secrets
 from runyard._sync.skills import Skills
 from runyard._sync.threads import Threads
 from runyard._sync.transport import Transport
+from runyard._sync.triggers import Triggers
 from runyard._sync.webhooks import Webhooks
 from runyard._options import Token, read_options
 
@@ -53,6 +56,9 @@ class Runyard:
         self.sandboxes = Sandboxes(self)
         self.files = Files(self)
         self.skills = Skills(self)
+        self.schedules = Schedules(self)
+        self.triggers = Triggers(self)
+        self.secrets = Secrets(self)
         self.webhooks = Webhooks(self)
         self.account = OwnAccount(self)
         self.api_keys = ApiKeys(self)

@@ -5,11 +5,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from runyard import _methods as methods
 from runyard._sync.calls import Calls
 from runyard._sync.files import RemoteFile
+from runyard._output import Output, convert
 from runyard._retry import Backoff, may_reconnect
 from runyard.errors import (
     AuthenticationError,
@@ -43,9 +44,12 @@ class Run:
         status: RunStatus,
         record: RunRecord | None = None,
         tools: Mapping[str, ClientTool] | None = None,
+        output: Output | None = None,
     ) -> None:
         self._client = client
         self._calls = Calls(client, tools) if tools else None
+        self._output = output
+        self._answer: dict[str, Any] | None = record.output if record else None
         self.agent_run_id = agent_run_id
         self.thread_id = thread_id
         self.project_id = project_id
@@ -59,7 +63,11 @@ class Run:
 
     @classmethod
     def of_record(
-        cls, client: Runyard, record: RunRecord, tools: Mapping[str, ClientTool] | None = None
+        cls,
+        client: Runyard,
+        record: RunRecord,
+        tools: Mapping[str, ClientTool] | None = None,
+        output: Output | None = None,
     ) -> Run:
         return cls(
             client,
@@ -70,12 +78,20 @@ class Run:
             status=record.status,
             record=record,
             tools=tools,
+            output=output,
         )
 
     @property
     def id(self) -> str:
         """The run's UUID, an alias of `agent_run_id`."""
         return self.agent_run_id
+
+    @property
+    def output(self) -> Any:
+        """The final answer, if the run was started with `output` and this handle has seen that it completed; else None.
+
+        It is an instance of the type that the run was started with, or a dict."""
+        return None if self._answer is None else convert(self._answer, self._output)
 
     def __repr__(self) -> str:
         return f"<Run {self.agent_run_id} {self.status}>"
@@ -100,6 +116,8 @@ class Run:
             self.cursor = max(self.cursor, event.sequence)
             if isinstance(event, StatusChanged):
                 self.status = event.status
+                if event.output is not None:
+                    self._answer = event.output
             yield event
             if isinstance(event, InputRequested):
                 requested.append(event)
@@ -113,6 +131,7 @@ class Run:
         self.record = self._client._transport.load(methods.GET_RUN, request, RunRecord)
         self.status = self.record.status
         self.sandbox_id = self.record.sandbox_id
+        self._answer = self.record.output
         return self.record
 
     def wait(self, *, timeout: float | None = None, check: bool = False) -> RunRecord:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from runyard import _methods as methods
 from runyard import tools as client_tools
 from runyard._sync.run import Run, follow
+from runyard._output import Output
 from runyard.events import RunEvent
 from runyard.models import Page, RunRecord, RunStatus, to_message, to_model
 
@@ -24,17 +25,20 @@ class Runs:
         self._client = client
         self._transport = client._transport
 
-    def get(self, agent_run_id: str, *, tools: Iterable[client_tools.Tool] = ()) -> Run:
+    def get(
+        self, agent_run_id: str, *, tools: Iterable[client_tools.Tool] = (), output: Output | None = None
+    ) -> Run:
         """Returns a handle on the run with this id. The handle answers the calls of the given tools.
 
         Args:
             agent_run_id: The run's UUID.
             tools: Functions, or instances of `ClientTool`, whose calls the handle answers.
+            output: Type of the handle's output, as for `run` of the agents.
         """
         provided = client_tools.declared(tools, may_await=False)
         request = to_message(methods.GET_RUN.request, agent_run_id=agent_run_id)
         record = self._transport.load(methods.GET_RUN, request, RunRecord)
-        return Run.of_record(self._client, record, provided)
+        return Run.of_record(self._client, record, provided, output)
 
     def list(
         self,

@@ -1,0 +1,50 @@
+# Generated from runyard/_async by make_sync.py: edit the source there.
+"""Secrets: named, write-only values that agents use."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from runyard import _methods as methods
+from runyard._lists import pages
+from runyard._unset import UNSET, Unset, changes
+from runyard.models import Page, Secret, to_message
+
+if TYPE_CHECKING:
+    from runyard._sync.client import Runyard
+
+
+class Secrets:
+    """Manages the secrets of the account."""
+
+    def __init__(self, client: Runyard) -> None:
+        self._transport = client._transport
+
+    def create(self, name: str, value: str, *, hosts: Sequence[str] = ()) -> Secret:
+        """Creates a secret that may be sent to these hosts, or to all."""
+        request = to_message(methods.CREATE_SECRET.request, name=name, value=value, hosts=hosts)
+        return self._transport.load(methods.CREATE_SECRET, request, Secret)
+
+    def list(self, *, page_size: int = 0, page_token: str = "") -> Page[Secret]:
+        """Returns one page of secrets without their values, newest first."""
+        request = to_message(methods.LIST_SECRETS.request, page_size=page_size, page_token=page_token)
+        answer = self._transport.call(methods.LIST_SECRETS, request)
+        return pages(answer.secrets, Secret, answer.next_page_token)
+
+    def update(
+        self,
+        secret_id: str,
+        *,
+        value: str | Unset = UNSET,
+        hosts: Sequence[str] | Unset = UNSET,
+    ) -> Secret:
+        """Changes the value or the hosts. New connections use the new value."""
+        request = to_message(methods.UPDATE_SECRET.request, secret_id=secret_id)
+        request = changes(request, value=value, hosts=hosts)
+        return self._transport.load(methods.UPDATE_SECRET, request, Secret)
+
+    def delete(self, secret_id: str) -> None:
+        """Deletes a secret. New connections that need it fail."""
+        request = to_message(methods.DELETE_SECRET.request, secret_id=secret_id)
+        self._transport.call(methods.DELETE_SECRET, request)
