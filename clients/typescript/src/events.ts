@@ -15,7 +15,6 @@ import {
   ToolCallSchema,
   ToolOutputSchema,
   ToolResultSchema,
-  SubagentStartedSchema,
   UserMessageSchema,
   type InputAnswered,
   type InputRequested,
@@ -31,7 +30,6 @@ import {
   type ToolCall,
   type ToolOutput,
   type ToolResult,
-  type SubagentStarted,
   type UserMessage,
 } from "./generated/runyard/v1/events_pb.js";
 import { toPlain, type Plain } from "./plain.js";
@@ -69,7 +67,7 @@ export type InputRequestedEvent = EventBase & { type: "input_requested" } & Plai
 export type InputAnsweredEvent = EventBase & { type: "input_answered" } & Plain<InputAnswered>;
 /** The model receives a message that was added to the run. */
 export type UserMessageEvent = EventBase & { type: "user_message" } & Plain<UserMessage>;
-/** A subagent begins to work on a call of the tool `task`. */
+/** A subagent begins to work on a call of the tool `task`. `agentRunId` is the run with the call. */
 export type SubagentStartedEvent = EventBase & { type: "subagent_started" } & Plain<SubagentStarted>;
 /** An event of a kind that this version of the package does not know. */
 export type UnknownEvent = EventBase & { type: "unknown" };

@@ -125,6 +125,7 @@ function LiveRun({
     <section class="run" aria-label={`Run, ${view.state}`}>
       {run.parentRunId && <ParentLink parentRunId={run.parentRunId} />}
       <RunTrack view={view} />
+      <FinalOutput view={view} />
       <Unread view={view} added={added} />
       <Failure view={view} />
       {streamFailure && <RefusalNote explained={{ ...streamFailure, again: true }} onAgain={() => retryStream(run.agentRunId)} />}

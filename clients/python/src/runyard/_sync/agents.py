@@ -430,8 +430,8 @@ class Agents:
             reasoning_effort: Reasoning effort of the model: "none", "minimal", "low", "medium" or "high". Default: the
                 effort in the model's configuration. Models without a reasoning effort ignore this field.
             if_busy: Behaviour if the thread already has a running run.
-            output: Form of the final answer: a Pydantic model, a dataclass, a TypedDict or a JSON schema. When the run has
-                completed, `run.output` is an instance of it.
+            output: Form of the final answer: a Pydantic model, a dataclass, a TypedDict or a JSON schema. When the run
+                has completed, `run.output` is an instance of it.
             tools: Functions, or instances of `ClientTool`, that the model can call. Their type hints and docstrings
                 describe them. While the program iterates over the run, or waits for it, the handle runs them and
                 answers the calls.
