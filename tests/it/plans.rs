@@ -13,7 +13,7 @@ mod sqlite;
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, Statement};
 use serde_json::{Value, json};
 
-use crate::test_server::{TestServer, on_every_database};
+use crate::test_server::{Caller, TestServer, on_every_database};
 use runyard_upstream::Turn;
 
 /// Partial indexes that stay small, no matter how long the service runs. Each entry is the index and a note on its
@@ -142,6 +142,24 @@ async fn faults(db: &DatabaseConnection, sql: &str) -> Vec<String> {
     }
 }
 
+/// Makes two schedules, triggers and secrets, and two runs of a schedule. Returns the path of this schedule.
+async fn add_schedules(caller: &Caller) -> String {
+    let mut path = String::new();
+    for name in ["One", "Other"] {
+        let schedule = json!({"name": name, "cron": "0 0 1 1 *", "prompt": "go"});
+        let schedule = caller.post("/schedules", schedule).await.ok();
+        path = format!("/schedules/{}", schedule["schedule_id"].as_str().unwrap());
+        let secret = json!({"name": name, "value": "a secret value"});
+        caller.post("/secrets", secret).await.ok();
+        let trigger = json!({"name": name, "prompt": "{{body}}"});
+        caller.post("/triggers", trigger).await.ok();
+    }
+    for _ in 0..2 {
+        caller.post(&format!("{path}/run"), json!({})).await.ok();
+    }
+    path
+}
+
 async fn ask_for_all_lists(server: &TestServer) {
     let caller = server.caller("ann");
     let run = caller.ended(&caller.start("hello").await).await;
@@ -157,24 +175,7 @@ async fn ask_for_all_lists(server: &TestServer) {
             caller.post("/memories", memory).await.ok();
         }
     }
-    let mut schedule_id = String::new();
-    for name in ["One", "Other"] {
-        let schedule = json!({"name": name, "cron": "0 0 1 1 *", "prompt": "go"});
-        let schedule = caller.post("/schedules", schedule).await.ok();
-        schedule_id = schedule["schedule_id"].as_str().unwrap().to_owned();
-    }
-    for _ in 0..2 {
-        caller
-            .post(&format!("/schedules/{schedule_id}/run"), json!({}))
-            .await
-            .ok();
-    }
-    for name in ["One", "Other"] {
-        let secret = json!({"name": name, "value": "a secret value"});
-        caller.post("/secrets", secret).await.ok();
-        let trigger = json!({"name": name, "prompt": "{{body}}"});
-        caller.post("/triggers", trigger).await.ok();
-    }
+    let schedule = add_schedules(&caller).await;
     let mut webhooks = Vec::new();
     for path in ["/one", "/other"] {
         let webhook = json!({"url": format!("https://localhost:1{path}")});
@@ -209,7 +210,7 @@ async fn ask_for_all_lists(server: &TestServer) {
         "/schedules".to_owned(),
         "/triggers".to_owned(),
         "/secrets".to_owned(),
-        format!("/schedules/{schedule_id}/runs"),
+        format!("{schedule}/runs"),
         format!("/webhooks/{webhook_id}/deliveries"),
         "/memories?account_only=true".to_owned(),
         "/memories?search=fact".to_owned(),

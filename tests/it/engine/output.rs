@@ -19,7 +19,7 @@ fn schema() -> Value {
 
 /// Sets the schema. `answers` is the number of final answers that an earlier worker has recorded.
 fn with_output(mut stage: Stage, model: &str, answers: u32) -> Stage {
-    stage.job.model.name = model.to_owned();
+    model.clone_into(&mut stage.job.model.name);
     stage.job.output = Some(OutputForm::new(schema(), answers).unwrap());
     stage
 }

@@ -57,7 +57,7 @@ async fn each_protocol_has_its_own_field_for_the_schema() {
         json!({"type": "json_schema", "json_schema": format})
     );
     let chat = body(ProviderKind::OpenAi, |request, _| {
-        request.output = Some(Arc::new(loose()))
+        request.output = Some(Arc::new(loose()));
     })
     .await;
     assert_eq!(chat["response_format"]["json_schema"]["strict"], false);

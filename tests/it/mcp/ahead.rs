@@ -69,7 +69,7 @@ async fn the_first_run_of_a_saved_agent_uses_the_list_that_was_read_when_it_was_
             assert_eq!(seen(), ["server/discover", "tools/list"], "no run has started");
             run(&caller, &agent).await;
             assert_eq!(seen(), ["tools/call"]);
-            // A new version has a list of its own. A new name makes no new version.
+            // A new version has its own list. A new name makes no new version.
             let path = format!("/agents/{}", agent["agent_id"].as_str().unwrap());
             let prompt = json!({"system_prompt": "Act."});
             change(&caller, &path, prompt.clone()).await;

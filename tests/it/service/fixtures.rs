@@ -104,6 +104,7 @@ impl Belongings {
             ("expected_version_id", other_version_id.clone()),
             ("other_version_id", other_version_id),
             ("agent_run_id", text(&run["agent_run_id"])),
+            ("parent_run_id", text(&run["agent_run_id"])),
             ("thread_id", text(&run["thread_id"])),
             ("project_id", text(&run["project_id"])),
             ("sandbox_id", text(&run["sandbox_id"])),
@@ -149,7 +150,7 @@ impl Belongings {
             "GetRun" | "StopRun" | "StreamRun" => json!({"agent_run_id": id("agent_run_id")}),
             "StreamRuns" => json!({"runs": [{"agent_run_id": id("agent_run_id")}]}),
             "ListRuns" => {
-                json!({"thread_id": id("thread_id"), "status": "completed", "parent_run_id": id("agent_run_id")})
+                json!({"thread_id": id("thread_id"), "status": "completed", "parent_run_id": id("parent_run_id")})
             }
             "ListUsage" => json!({"thread_id": id("thread_id"), "agent_run_id": id("agent_run_id")}),
             "CreateThread" => json!({"project_id": id("project_id"), "name": "Another thread"}),

@@ -132,15 +132,12 @@ async fn no_kill_loses_or_repeats_an_occurrence() {
     for database in databases() {
         let folder = tempfile::tempdir().unwrap();
         let made = database.make().await;
-        let (config, url) = match &made {
-            Some(made) => (
-                format!("database_url = \"{}\"\n{OPEN}", made.direct),
-                made.direct.clone(),
-            ),
-            None => {
-                let file = folder.path().join("data/runyard.db");
-                (OPEN.to_owned(), format!("sqlite://{}", file.display()))
-            }
+        let (config, url) = if let Some(made) = &made {
+            let url = made.direct.clone();
+            (format!("database_url = \"{url}\"\n{OPEN}"), url)
+        } else {
+            let file = folder.path().join("data/runyard.db");
+            (OPEN.to_owned(), format!("sqlite://{}", file.display()))
         };
         let program = Program::start(folder.path(), &config).await;
         let db = sea_orm::Database::connect(url).await.unwrap();

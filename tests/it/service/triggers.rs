@@ -54,7 +54,7 @@ fn signed(request: RequestBuilder, secret: &str, id: &str, timestamp: i64, body:
         .header("webhook-signature", signature)
 }
 
-fn accepted(answer: Answer) -> Value {
+fn accepted(answer: &Answer) -> Value {
     assert_eq!(answer.status, 202, "{}", answer.text);
     answer.json()
 }
@@ -81,7 +81,7 @@ async fn a_request_with_the_secret_starts_a_run_with_the_filled_template() {
         let sent = request(server, &trigger, body)
             .bearer_auth(text(&trigger, "secret"))
             .header("x-source", "a test");
-        let run = accepted(Answer::of(sent.send().await.unwrap()).await);
+        let run = accepted(&Answer::of(sent.send().await.unwrap()).await);
         let expected = r#"Look at {{body}} (["bug"]), sent by a test."#;
         assert_eq!(prompt_of(&caller, &run).await, expected);
         let listed = caller.get("/triggers").await.ok();
@@ -147,9 +147,9 @@ async fn an_unknown_trigger_and_a_wrong_secret_get_the_same_answer() {
             );
         }
         assert_eq!(server.number("SELECT COUNT(*) FROM runs").await, 0);
-        accepted(fire(server, &trigger, "{}").await);
+        accepted(&fire(server, &trigger, "{}").await);
         let sent = signed(request(server, &trigger, "{}"), secret, "msg_1", now, "{}");
-        accepted(Answer::of(sent.send().await.unwrap()).await);
+        accepted(&Answer::of(sent.send().await.unwrap()).await);
         // A token opens no trigger, and a secret opens nothing else.
         let list = server.http.get(server.url("/triggers")).bearer_auth(secret);
         assert_eq!(list.send().await.unwrap().status(), 401);
@@ -167,9 +167,9 @@ async fn repeated_requests_start_one_run() {
             let sent = request(server, &trigger, body).bearer_auth(secret);
             async move { Answer::of(sent.header("idempotency-key", key).send().await.unwrap()).await }
         };
-        let first = accepted(keyed("one", "go").await);
-        assert_eq!(accepted(keyed("one", "go").await), first);
-        assert_ne!(accepted(keyed("two", "go").await), first);
+        let first = accepted(&keyed("one", "go").await);
+        assert_eq!(accepted(&keyed("one", "go").await), first);
+        assert_ne!(accepted(&keyed("two", "go").await), first);
         keyed("one", "other").await.refused(409, "REQUEST_KEY_REUSED");
         keyed("", "go").await.refused(400, "INVALID_REQUEST");
 
@@ -177,14 +177,14 @@ async fn repeated_requests_start_one_run() {
         let mut runs = Vec::new();
         for (id, later) in [("msg_1", 0), ("msg_1", 60), ("msg_2", 0)] {
             let sent = signed(request(server, &trigger, "go"), secret, id, now + later, "go");
-            runs.push(accepted(Answer::of(sent.send().await.unwrap()).await));
+            runs.push(accepted(&Answer::of(sent.send().await.unwrap()).await));
         }
         assert!(runs[0] == runs[1] && runs[0] != runs[2], "{runs:?}");
         // The keys of another trigger are its own.
         let other = create(&caller, json!({})).await;
         let sent = request(server, &other, "go").bearer_auth(text(&other, "secret"));
         let run = Answer::of(sent.header("idempotency-key", "one").send().await.unwrap()).await;
-        assert_ne!(accepted(run), first);
+        assert_ne!(accepted(&run), first);
     })
     .await;
 }
@@ -198,11 +198,11 @@ async fn a_rotated_secret_is_valid_for_a_day() {
         let new = caller.post(&path, json!({})).await.ok();
         assert!(new["secret"] != old["secret"] && new["earlier_secret_expires_at"].is_string());
         for trigger in [&old, &new] {
-            accepted(fire(server, trigger, "go").await);
+            accepted(&fire(server, trigger, "go").await);
         }
         server.clock.advance(Duration::from_hours(25));
         fire(server, &old, "go").await.refused(401, "NOT_AUTHENTICATED");
-        accepted(fire(server, &new, "go").await);
+        accepted(&fire(server, &new, "go").await);
         // The database stores no secret in plain text.
         let secret = text(&new, "secret");
         let stored = format!("SELECT COUNT(*) FROM triggers WHERE secret LIKE '%{}%'", &secret[6..]);
@@ -252,7 +252,7 @@ async fn triggers_are_changed_listed_and_deleted_over_grpc() {
                 ..Default::default()
             };
             grpc.update_trigger(caller.signed(change)).await.unwrap();
-            let run = accepted(fire(server, &trigger, body).await);
+            let run = accepted(&fire(server, &trigger, body).await);
             assert_eq!(prompt_of(&caller, &run).await, "Again: hello");
             let rotate = v1::RotateTriggerSecretRequest {
                 trigger_id: made.trigger_id.clone(),
@@ -309,7 +309,7 @@ async fn invalid_triggers_and_large_bodies_are_refused() {
             fire(server, &trigger, &"x".repeat(1_001))
                 .await
                 .refused(413, "TOO_LARGE");
-            accepted(fire(server, &trigger, &"x".repeat(1_000)).await);
+            accepted(&fire(server, &trigger, &"x".repeat(1_000)).await);
             let sent = server.http.post(server.url(text(&trigger, "path"))).body(vec![0xff]);
             let sent = sent.bearer_auth(text(&trigger, "secret")).send().await.unwrap();
             Answer::of(sent).await.refused(400, "INVALID_REQUEST");
@@ -338,7 +338,7 @@ async fn the_rate_limit_of_the_account_counts_requests_to_its_triggers() {
                 statuses.push(fire(server, &trigger, "go").await.status);
             }
             assert!(statuses.contains(&202) && statuses.contains(&429), "{statuses:?}");
-            accepted(fire(server, &other, "go").await);
+            accepted(&fire(server, &other, "go").await);
         },
     )
     .await;
