@@ -198,7 +198,7 @@ fn in_safe_order() -> Vec<prost_reflect::MethodDescriptor> {
     let mut methods = methods();
     methods.sort_by_key(|method| match method.name() {
         "RevokeApiKey" | "DeleteFile" | "UpdateWebhook" => 1,
-        "DeleteAgent" | "DeleteWebhook" => 2,
+        "DeleteAgent" | "DeleteWebhook" | "DeleteSchedule" | "DeleteTrigger" | "DeleteSecret" => 2,
         "DeleteThread" => 3,
         "DeleteProject" => 4,
         _ => 0,
