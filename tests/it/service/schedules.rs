@@ -63,7 +63,7 @@ pub fn held(gate: &Gate) -> Script {
 }
 
 #[tokio::test]
-async fn an_occurrence_starts_one_run_within_two_seconds() {
+async fn an_occurrence_starts_one_run_soon() {
     on_every_database(held, async |server| {
         let caller = server.caller("ann");
         let schedule = create(&caller, json!({})).await;
@@ -73,7 +73,7 @@ async fn an_occurrence_starts_one_run_within_two_seconds() {
         let caller = next_hour(server, "ann");
         let began = Instant::now();
         let started = outcomes(&caller, &schedule, &["started"]).await.remove(0);
-        assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
+        assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
         assert_eq!(started["occurrence"], times[0]);
         let run = caller.ended(&started).await;
         assert_eq!(
