@@ -176,7 +176,8 @@ fn plain(value: &mut serde_json::Value) {
     match value {
         Value::String(text) => {
             let is_time = text.len() >= 20 && text.ends_with('Z') && text.as_bytes()[10] == b'T';
-            if uuid::Uuid::parse_str(text).is_ok() || is_time {
+            let id = text.strip_prefix("/triggers/").unwrap_or(text);
+            if uuid::Uuid::parse_str(id).is_ok() || is_time {
                 "<varies>".clone_into(text);
             }
         }

@@ -14,10 +14,11 @@ use super::{
 };
 use crate::test_server::{TEST_TIMEOUT, on_every_database_with};
 
-/// Otherwise the lease of a held run would expire when a test moves the clock by an hour.
+/// Otherwise the lease and the time limit of a held run would end when a test moves the clock by an hour.
 fn long_leases(config: &mut Config) {
     config.limits = Limits::Off;
     config.worker.lease_seconds = 24 * 60 * 60;
+    config.worker.run_timeout_seconds = 24 * 60 * 60;
 }
 
 #[tokio::test]
