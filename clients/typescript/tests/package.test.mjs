@@ -183,6 +183,7 @@ test("the snippets of the README run", LIMIT, async () => {
   const counting = imports + setup + snippets[2].replace("How many people live in Rome?", answer);
   await writeFile(join(folder, "output.mjs"), counting);
   assert.equal((await run(process.execPath, ["output.mjs"], { cwd: folder })).stdout, "Rome 3\n");
+  await rm(join(folder, "node_modules/zod"));
   const asking = await client.agents.run({ prompt: 'call: weather | {"city": "Rome"}\nsay: Denied.', tools: [{ name: "weather" }] });
   for await (const event of asking) {
     if (event.type === "input_requested") {
