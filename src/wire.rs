@@ -22,6 +22,7 @@ mod forwarded;
 mod inputs;
 pub mod jwt;
 pub mod link;
+mod mask;
 mod memories;
 pub mod openapi;
 mod owner;

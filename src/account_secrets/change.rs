@@ -10,7 +10,7 @@ use super::{
     table::{Column, Entity, Model},
 };
 use crate::{
-    accounts::{Caller, ensure, queue},
+    accounts::{Caller, queue},
     app::App,
     error::Result,
 };
@@ -36,8 +36,7 @@ pub async fn update(app: &App, caller: &Caller, secret_id: Uuid, changes: Change
     };
     let hosts = changes.hosts.map(|hosts| checked_hosts(&hosts)).transpose()?;
     let now = app.clock.now();
-    let tx = queue::begin(app, caller.account_id, "account_secrets.update").await?;
-    ensure::lock(&tx, caller.account_id).await?;
+    let tx = queue::begin_locked(app, caller.account_id, "account_secrets.update").await?;
     let mut row = list::load(&tx, caller.scope(), secret_id).await?;
     row.value = value.unwrap_or(row.value);
     row.hosts = hosts.unwrap_or(row.hosts);
@@ -58,8 +57,7 @@ pub async fn update(app: &App, caller: &Caller, secret_id: Uuid, changes: Change
 /// `SECRET_NOT_FOUND`.
 pub async fn delete(app: &App, caller: &Caller, secret_id: Uuid) -> Result<()> {
     list::load(app.db.read(), caller.scope(), secret_id).await?;
-    let tx = queue::begin(app, caller.account_id, "account_secrets.delete").await?;
-    ensure::lock(&tx, caller.account_id).await?;
+    let tx = queue::begin_locked(app, caller.account_id, "account_secrets.delete").await?;
     list::load(&tx, caller.scope(), secret_id).await?;
     Entity::delete_many()
         .filter(Column::AccountId.eq(caller.account_id))

@@ -24,6 +24,28 @@ pub struct SavedStart {
     pub mode: String,
 }
 
+/// Changes of a [`SavedStart`]. `None` keeps a field.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StartChanges {
+    pub prompt: Option<String>,
+    pub agent_id: Option<Option<Uuid>>,
+    pub thread_id: Option<Option<Uuid>>,
+    pub model: Option<String>,
+    pub mode: Option<String>,
+}
+
+impl StartChanges {
+    pub fn apply(self, to: SavedStart) -> SavedStart {
+        SavedStart {
+            prompt: self.prompt.unwrap_or(to.prompt),
+            agent_id: self.agent_id.unwrap_or(to.agent_id),
+            thread_id: self.thread_id.unwrap_or(to.thread_id),
+            model: self.model.unwrap_or(to.model),
+            mode: self.mode.unwrap_or(to.mode),
+        }
+    }
+}
+
 impl SavedStart {
     /// Checks all fields. The agent and the thread must exist in the caller's account.
     ///

@@ -14,7 +14,7 @@ use super::{
     table::{Column, Entity},
 };
 use crate::{
-    accounts::{Caller, ensure, queue},
+    accounts::{Caller, queue},
     app::App,
     error::Result,
 };
@@ -27,8 +27,7 @@ use crate::{
 pub async fn stop(app: &App, caller: &Caller, run_id: Uuid) -> Result<Run> {
     // Refuse a run of another account before locking the caller's account.
     load(app.db.read(), caller.scope(), run_id).await?;
-    let tx = queue::begin(app, caller.account_id, "runs.stop").await?;
-    ensure::lock(&tx, caller.account_id).await?;
+    let tx = queue::begin_locked(app, caller.account_id, "runs.stop").await?;
     // The update locks the row: a worker that makes the run wait releases the lease before or after, not in between.
     let first = Func::coalesce([Expr::col(Column::StoppedBy), Expr::value(&*caller.name)]);
     Entity::update_many()

@@ -24,7 +24,7 @@ use super::{
     table::{Column, Entity},
 };
 use crate::{
-    accounts::{Access, Caller, Role, Scope, ensure, of, queue},
+    accounts::{Access, Caller, Role, Scope, of, queue},
     agents::subagents,
     app::App,
     db::{Sql, Tx},
@@ -48,12 +48,6 @@ const STOP_CHILDREN: Sql = Sql::new(
     "UPDATE runs SET stop_requested = TRUE, waiting_since = NULL, \
      lease_expires_at = CASE WHEN lease_owner IS NULL THEN NULL ELSE lease_expires_at END \
      WHERE status = 1 AND parent_run_id = $1",
-);
-
-const STOP_GRANDCHILDREN: Sql = Sql::new(
-    "UPDATE runs SET stop_requested = TRUE, waiting_since = NULL, \
-     lease_expires_at = CASE WHEN lease_owner IS NULL THEN NULL ELSE lease_expires_at END \
-     WHERE status = 1 AND parent_run_id IN (SELECT child.id FROM runs AS child WHERE child.parent_run_id = $1)",
 );
 
 /// Starts the children that are due, and passes on the results of those that have ended.
@@ -157,8 +151,7 @@ async fn new_run(app: &App, run: &Run, input: &Input, children: &[Run]) -> Resul
 
 /// Records in the parent's stream that the child has started.
 async fn note_started(app: &App, run: &Run, input: &Input, child: &Run) -> Result<()> {
-    let tx = queue::begin(app, run.account_id, "tasks.started").await?;
-    ensure::lock(&tx, run.account_id).await?;
+    let tx = queue::begin_locked(app, run.account_id, "tasks.started").await?;
     let parent = load(&tx, Scope::account(run.account_id), run.id).await?;
     if parent.status != Status::Running || !of_subagents::store_child(&tx, input, child.id).await? {
         return Ok(());
@@ -179,8 +172,7 @@ async fn note_started(app: &App, run: &Run, input: &Input, child: &Run) -> Resul
 
 async fn answer(app: &App, input: &Input, text: String, is_error: bool) -> Result<()> {
     let scope = Scope::account(input.account_id);
-    let tx = queue::begin(app, input.account_id, "tasks.answer").await?;
-    ensure::lock(&tx, input.account_id).await?;
+    let tx = queue::begin_locked(app, input.account_id, "tasks.answer").await?;
     let run = load(&tx, scope, input.run_id).await?;
     let mut pending = of_subagents::pending(&tx, scope, run.id).await?;
     let now = app.clock.now();
@@ -279,8 +271,8 @@ pub(super) async fn stop_children(tx: &Tx, run_id: Uuid, now: DateTime<Utc>) -> 
         return Ok(());
     }
     tx.change(STOP_CHILDREN.with([run_id.into()])).await?;
-    tx.change(STOP_GRANDCHILDREN.with([run_id.into()])).await?;
     for child in children {
+        tx.change(STOP_CHILDREN.with([child.into()])).await?;
         inputs::cancel(tx, child, now).await?;
     }
     Ok(())

@@ -10,10 +10,11 @@ use super::{
     table::schedule::{Column, Entity, Model, Overlap},
 };
 use crate::{
-    accounts::{Caller, ensure, queue},
+    accounts::{Caller, queue},
     app::App,
     db::Tx,
     error::Result,
+    runs::saved::StartChanges,
 };
 
 /// Changes of a schedule. `None` keeps a field.
@@ -22,34 +23,18 @@ pub struct Changes {
     pub name: Option<String>,
     pub cron: Option<String>,
     pub time_zone: Option<String>,
-    pub prompt: Option<String>,
-    pub agent_id: Option<Option<Uuid>>,
-    pub thread_id: Option<Option<Uuid>>,
-    pub model: Option<String>,
-    pub mode: Option<String>,
+    pub start: StartChanges,
     pub overlap: Option<Overlap>,
     pub max_failures: Option<i32>,
 }
 
 impl Changes {
     fn apply(self, row: &Model) -> NewSchedule {
-        let mut start = saved(row);
-        start.agent_id = self.agent_id.unwrap_or(start.agent_id);
-        start.thread_id = self.thread_id.unwrap_or(start.thread_id);
-        for (field, change) in [
-            (&mut start.prompt, self.prompt),
-            (&mut start.model, self.model),
-            (&mut start.mode, self.mode),
-        ] {
-            if let Some(change) = change {
-                *field = change;
-            }
-        }
         NewSchedule {
             name: self.name.unwrap_or_else(|| row.name.clone()),
             cron: self.cron.unwrap_or_else(|| row.cron.clone()),
             time_zone: self.time_zone.unwrap_or_else(|| row.time_zone.clone()),
-            start,
+            start: self.start.apply(saved(row)),
             overlap: self.overlap.unwrap_or(row.overlap),
             max_failures: self.max_failures.unwrap_or(row.max_failures),
         }
@@ -61,7 +46,7 @@ impl Changes {
 pub async fn update(app: &App, caller: &Caller, schedule_id: Uuid, changes: Changes) -> Result<Model> {
     let before = list::load(app.db.read(), caller.scope(), schedule_id).await?;
     changes.clone().apply(&before).check(app, caller).await?;
-    let tx = begin(app, caller, "schedules.update").await?;
+    let tx = queue::begin_locked(app, caller.account_id, "schedules.update").await?;
     let mut row = list::load(&tx, caller.scope(), schedule_id).await?;
     // Another request may have changed other fields since the check.
     let new = changes.apply(&row);
@@ -90,7 +75,7 @@ pub async fn update(app: &App, caller: &Caller, schedule_id: Uuid, changes: Chan
 /// `SCHEDULE_NOT_FOUND`.
 pub async fn pause(app: &App, caller: &Caller, schedule_id: Uuid) -> Result<Model> {
     list::load(app.db.read(), caller.scope(), schedule_id).await?;
-    let tx = begin(app, caller, "schedules.pause").await?;
+    let tx = queue::begin_locked(app, caller.account_id, "schedules.pause").await?;
     let mut row = list::load(&tx, caller.scope(), schedule_id).await?;
     row.paused = true;
     row.next_at = None;
@@ -106,7 +91,7 @@ pub async fn pause(app: &App, caller: &Caller, schedule_id: Uuid) -> Result<Mode
 /// `SCHEDULE_NOT_FOUND`.
 pub async fn resume(app: &App, caller: &Caller, schedule_id: Uuid) -> Result<Model> {
     list::load(app.db.read(), caller.scope(), schedule_id).await?;
-    let tx = begin(app, caller, "schedules.resume").await?;
+    let tx = queue::begin_locked(app, caller.account_id, "schedules.resume").await?;
     let mut row = list::load(&tx, caller.scope(), schedule_id).await?;
     let now = app.clock.now();
     row.paused = false;
@@ -125,7 +110,7 @@ pub async fn resume(app: &App, caller: &Caller, schedule_id: Uuid) -> Result<Mod
 /// `SCHEDULE_NOT_FOUND`.
 pub async fn delete(app: &App, caller: &Caller, schedule_id: Uuid) -> Result<()> {
     list::load(app.db.read(), caller.scope(), schedule_id).await?;
-    let tx = begin(app, caller, "schedules.delete").await?;
+    let tx = queue::begin_locked(app, caller.account_id, "schedules.delete").await?;
     list::load(&tx, caller.scope(), schedule_id).await?;
     Entity::delete_many()
         .filter(Column::AccountId.eq(caller.account_id))
@@ -133,12 +118,6 @@ pub async fn delete(app: &App, caller: &Caller, schedule_id: Uuid) -> Result<()>
         .exec(&tx)
         .await?;
     tx.commit().await
-}
-
-async fn begin(app: &App, caller: &Caller, name: &'static str) -> Result<Tx> {
-    let tx = queue::begin(app, caller.account_id, name).await?;
-    ensure::lock(&tx, caller.account_id).await?;
-    Ok(tx)
 }
 
 /// Writes all columns. The transaction must have locked the account.

@@ -15,7 +15,7 @@ use super::{
     },
 };
 use crate::{
-    accounts::{Access, Caller, Role, ensure, queue},
+    accounts::{Access, Caller, Role, queue},
     app::App,
     error::{Code, Error, Result},
     runs::{self, IfBusy, NewRun, Run, Status},
@@ -83,8 +83,7 @@ pub async fn run_now(app: &App, caller: &Caller, schedule_id: Uuid) -> Result<oc
     let mut new = due::new(&schedule, now, true, now);
     // The loop starts the run if this process dies before it has started it.
     new.due_at = now + RETRY;
-    let tx = queue::begin(app, caller.account_id, "schedules.run_now").await?;
-    ensure::lock(&tx, caller.account_id).await?;
+    let tx = queue::begin_locked(app, caller.account_id, "schedules.run_now").await?;
     due::insert_once(&tx, new).await?;
     tx.commit().await?;
     let load = || async {
@@ -182,8 +181,7 @@ fn paused_reason(failures: i32) -> String {
 
 /// Pauses a schedule that does not work.
 pub(super) async fn pause(app: &App, caller: &Caller, schedule_id: Uuid, reason: String) -> Result<()> {
-    let tx = queue::begin(app, caller.account_id, "schedules.fail").await?;
-    ensure::lock(&tx, caller.account_id).await?;
+    let tx = queue::begin_locked(app, caller.account_id, "schedules.fail").await?;
     let mut row = list::load(&tx, caller.scope(), schedule_id).await?;
     row.paused = true;
     row.paused_reason = Some(reason);

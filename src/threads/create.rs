@@ -89,8 +89,7 @@ pub async fn rename(app: &App, caller: &Caller, thread_id: Uuid, name: String) -
     check(&name)?;
     load(app.db.read(), caller.scope(), thread_id).await?;
     let now = app.clock.now();
-    let tx = queue::begin(app, caller.account_id, "threads.rename").await?;
-    ensure::lock(&tx, caller.account_id).await?;
+    let tx = queue::begin_locked(app, caller.account_id, "threads.rename").await?;
     let mut row = load(&tx, caller.scope(), thread_id).await?;
     if row.name == name {
         return Ok(row);

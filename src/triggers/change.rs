@@ -12,10 +12,11 @@ use super::{
     table::{Column, Entity, Model},
 };
 use crate::{
-    accounts::{Caller, ensure, queue},
+    accounts::{Caller, queue},
     app::App,
     db::Tx,
     error::Result,
+    runs::saved::StartChanges,
     signatures,
 };
 
@@ -26,32 +27,18 @@ const OVERLAP: Duration = Duration::from_hours(24);
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Changes {
     pub name: Option<String>,
-    pub prompt: Option<String>,
-    pub agent_id: Option<Option<Uuid>>,
-    pub thread_id: Option<Option<Uuid>>,
-    pub model: Option<String>,
-    pub mode: Option<String>,
+    pub start: StartChanges,
     pub enabled: Option<bool>,
 }
 
 impl Changes {
     fn apply(self, row: &Model) -> NewTrigger {
-        let mut new = chosen(row);
-        new.name = self.name.unwrap_or(new.name);
-        new.enabled = self.enabled.unwrap_or(new.enabled);
-        let start = &mut new.start;
-        start.agent_id = self.agent_id.unwrap_or(start.agent_id);
-        start.thread_id = self.thread_id.unwrap_or(start.thread_id);
-        for (field, change) in [
-            (&mut start.prompt, self.prompt),
-            (&mut start.model, self.model),
-            (&mut start.mode, self.mode),
-        ] {
-            if let Some(change) = change {
-                *field = change;
-            }
+        let before = chosen(row);
+        NewTrigger {
+            name: self.name.unwrap_or(before.name),
+            start: self.start.apply(before.start),
+            enabled: self.enabled.unwrap_or(before.enabled),
         }
-        new
     }
 }
 
@@ -60,7 +47,7 @@ impl Changes {
 pub async fn update(app: &App, caller: &Caller, trigger_id: Uuid, changes: Changes) -> Result<Model> {
     let before = list::load(app.db.read(), caller.scope(), trigger_id).await?;
     changes.clone().apply(&before).check(app, caller).await?;
-    let tx = begin(app, caller, "triggers.update").await?;
+    let tx = queue::begin_locked(app, caller.account_id, "triggers.update").await?;
     let mut row = list::load(&tx, caller.scope(), trigger_id).await?;
     // Another request may have changed other fields since the check.
     let new = changes.apply(&row);
@@ -85,7 +72,7 @@ pub async fn rotate(app: &App, caller: &Caller, trigger_id: Uuid) -> Result<With
     list::load(app.db.read(), caller.scope(), trigger_id).await?;
     let secret = signatures::new_secret();
     let new = sealed(app, caller.account_id, trigger_id, &secret)?;
-    let tx = begin(app, caller, "triggers.rotate").await?;
+    let tx = queue::begin_locked(app, caller.account_id, "triggers.rotate").await?;
     let mut trigger = list::load(&tx, caller.scope(), trigger_id).await?;
     let now = app.clock.now();
     trigger.earlier_secret = Some(std::mem::replace(&mut trigger.secret, new));
@@ -100,7 +87,7 @@ pub async fn rotate(app: &App, caller: &Caller, trigger_id: Uuid) -> Result<With
 /// `TRIGGER_NOT_FOUND`.
 pub async fn delete(app: &App, caller: &Caller, trigger_id: Uuid) -> Result<()> {
     list::load(app.db.read(), caller.scope(), trigger_id).await?;
-    let tx = begin(app, caller, "triggers.delete").await?;
+    let tx = queue::begin_locked(app, caller.account_id, "triggers.delete").await?;
     list::load(&tx, caller.scope(), trigger_id).await?;
     Entity::delete_many()
         .filter(Column::AccountId.eq(caller.account_id))
@@ -108,12 +95,6 @@ pub async fn delete(app: &App, caller: &Caller, trigger_id: Uuid) -> Result<()> 
         .exec(&tx)
         .await?;
     tx.commit().await
-}
-
-async fn begin(app: &App, caller: &Caller, name: &'static str) -> Result<Tx> {
-    let tx = queue::begin(app, caller.account_id, name).await?;
-    ensure::lock(&tx, caller.account_id).await?;
-    Ok(tx)
 }
 
 // The columns that a request to the trigger changes keep their values.

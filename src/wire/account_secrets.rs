@@ -4,11 +4,11 @@ use futures::FutureExt;
 use secrecy::SecretString;
 use tonic::{Request, Response, Status};
 
-use super::{caller, page::Page, traits::runyard::v1::secret_service_server::SecretService, write};
+use super::{caller, mask::Mask, page::Page, traits::runyard::v1::secret_service_server::SecretService, write};
 use crate::{
     account_secrets::{self, AccountSecret, Changes, NewSecret},
     app::App,
-    error::{Error, Result},
+    error::Result,
     events::timestamp,
     id, v1,
 };
@@ -83,24 +83,9 @@ fn shown(row: AccountSecret) -> v1::Secret {
 // A field that the mask contains, but the message does not set, becomes empty. The rules for values then refuse an
 // empty value.
 fn changes(asked: v1::UpdateSecretRequest) -> Result<Changes> {
-    const FIELDS: [&str; 2] = ["value", "hosts"];
-    let paths = asked.update_mask.map(|mask| mask.paths).unwrap_or_default();
-    for path in &paths {
-        if !FIELDS.contains(&path.as_str()) && !["secret_id", "update_mask", "*"].contains(&path.as_str()) {
-            let fields = FIELDS.join(", ");
-            let message = format!("update_mask: {path:?} is not an updatable field of a secret; they are {fields}");
-            return Err(Error::invalid_field("update_mask", message));
-        }
-    }
-    let named = |field: &str| paths.iter().any(|path| path == field || path == "*");
-    let is_open = paths.is_empty();
-    let value = if named("value") {
-        Some(asked.value.unwrap_or_default())
-    } else {
-        asked.value.filter(|_| is_open)
-    };
+    let mask = Mask::read(asked.update_mask, "a secret", &["secret_id"], &["value", "hosts"])?;
     Ok(Changes {
-        value: value.map(SecretString::from),
-        hosts: (named("hosts") || is_open && !asked.hosts.is_empty()).then_some(asked.hosts),
+        value: mask.value("value", asked.value).map(SecretString::from),
+        hosts: mask.list("hosts", asked.hosts),
     })
 }

@@ -3,13 +3,13 @@
 use futures::FutureExt;
 use tonic::{Request, Response, Status};
 
-use super::{caller, page::Page, traits::runyard::v1::schedule_service_server::ScheduleService, write};
+use super::{caller, mask::Mask, page::Page, traits::runyard::v1::schedule_service_server::ScheduleService, write};
 use crate::{
     app::App,
     error::{Error, Result},
     events::timestamp,
     id,
-    runs::saved::SavedStart,
+    runs::saved::{SavedStart, StartChanges},
     schedules::{self, Changes, NewSchedule, Occurrence, Outcome, Overlap, Schedule, Timetable, history},
     v1,
 };
@@ -213,44 +213,24 @@ fn changes(asked: v1::UpdateScheduleRequest) -> Result<Changes> {
         "overlap",
         "max_failures",
     ];
-    let paths = asked.update_mask.map(|mask| mask.paths).unwrap_or_default();
-    for path in &paths {
-        if !FIELDS.contains(&path.as_str()) && !["schedule_id", "update_mask", "*"].contains(&path.as_str()) {
-            let fields = FIELDS.join(", ");
-            let message = format!("update_mask: {path:?} is not an updatable field of a schedule; they are {fields}");
-            return Err(Error::invalid_field("update_mask", message));
-        }
-    }
-    let named = |field: &str| paths.iter().any(|path| path == field || path == "*");
-    let text = |field: &str, value: Option<String>| {
-        if named(field) {
-            Some(value.unwrap_or_default())
-        } else {
-            value.filter(|_| paths.is_empty())
-        }
-    };
-    let number = |field: &str, value: Option<i32>| {
-        if named(field) {
-            Some(value.unwrap_or_default())
-        } else {
-            value.filter(|_| paths.is_empty())
-        }
-    };
+    let mask = Mask::read(asked.update_mask, "a schedule", &["schedule_id"], &FIELDS)?;
     let id_of = |field: &'static str, value: Option<String>| {
-        let value = text(field, value).map(|text| id::parse_optional(field, &text));
-        value.transpose()
+        let value = mask.value(field, value);
+        value.map(|text| id::parse_optional(field, &text)).transpose()
     };
     Ok(Changes {
-        name: text("name", asked.name),
-        cron: text("cron", asked.cron),
-        time_zone: text("time_zone", asked.time_zone),
-        prompt: text("prompt", asked.prompt),
-        agent_id: id_of("agent_id", asked.agent_id)?,
-        thread_id: id_of("thread_id", asked.thread_id)?,
-        model: text("model_name", asked.model_name),
-        mode: text("mode", asked.mode),
-        overlap: number("overlap", asked.overlap).map(overlap).transpose()?,
-        max_failures: number("max_failures", asked.max_failures),
+        name: mask.value("name", asked.name),
+        cron: mask.value("cron", asked.cron),
+        time_zone: mask.value("time_zone", asked.time_zone),
+        start: StartChanges {
+            prompt: mask.value("prompt", asked.prompt),
+            agent_id: id_of("agent_id", asked.agent_id)?,
+            thread_id: id_of("thread_id", asked.thread_id)?,
+            model: mask.value("model_name", asked.model_name),
+            mode: mask.value("mode", asked.mode),
+        },
+        overlap: mask.value("overlap", asked.overlap).map(overlap).transpose()?,
+        max_failures: mask.value("max_failures", asked.max_failures),
     })
 }
 

@@ -6,13 +6,13 @@ use futures::FutureExt;
 use secrecy::ExposeSecret;
 use tonic::{Request, Response, Status};
 
-use super::{caller, page::Page, traits::runyard::v1::trigger_service_server::TriggerService, write};
+use super::{caller, mask::Mask, page::Page, traits::runyard::v1::trigger_service_server::TriggerService, write};
 use crate::{
     app::App,
-    error::{Error, Result},
+    error::Result,
     events::timestamp,
     id,
-    runs::saved::SavedStart,
+    runs::saved::{SavedStart, StartChanges},
     triggers::{self, Changes, NewTrigger, Trigger, WithSecret},
     v1,
 };
@@ -154,37 +154,20 @@ fn changes(asked: v1::UpdateTriggerRequest) -> Result<Changes> {
         "mode",
         "enabled",
     ];
-    let paths = asked.update_mask.map(|mask| mask.paths).unwrap_or_default();
-    for path in &paths {
-        if !FIELDS.contains(&path.as_str()) && !["trigger_id", "update_mask", "*"].contains(&path.as_str()) {
-            let fields = FIELDS.join(", ");
-            let message = format!("update_mask: {path:?} is not an updatable field of a trigger; they are {fields}");
-            return Err(Error::invalid_field("update_mask", message));
-        }
-    }
-    let named = |field: &str| paths.iter().any(|path| path == field || path == "*");
-    let text = |field: &str, value: Option<String>| {
-        if named(field) {
-            Some(value.unwrap_or_default())
-        } else {
-            value.filter(|_| paths.is_empty())
-        }
-    };
+    let mask = Mask::read(asked.update_mask, "a trigger", &["trigger_id"], &FIELDS)?;
     let id_of = |field: &'static str, value: Option<String>| {
-        let value = text(field, value).map(|text| id::parse_optional(field, &text));
-        value.transpose()
+        let value = mask.value(field, value);
+        value.map(|text| id::parse_optional(field, &text)).transpose()
     };
     Ok(Changes {
-        name: text("name", asked.name),
-        prompt: text("prompt", asked.prompt),
-        agent_id: id_of("agent_id", asked.agent_id)?,
-        thread_id: id_of("thread_id", asked.thread_id)?,
-        model: text("model_name", asked.model_name),
-        mode: text("mode", asked.mode),
-        enabled: if named("enabled") {
-            Some(asked.enabled.unwrap_or_default())
-        } else {
-            asked.enabled.filter(|_| paths.is_empty())
+        name: mask.value("name", asked.name),
+        start: StartChanges {
+            prompt: mask.value("prompt", asked.prompt),
+            agent_id: id_of("agent_id", asked.agent_id)?,
+            thread_id: id_of("thread_id", asked.thread_id)?,
+            model: mask.value("model_name", asked.model_name),
+            mode: mask.value("mode", asked.mode),
         },
+        enabled: mask.value("enabled", asked.enabled),
     })
 }

@@ -86,23 +86,19 @@ async fn attempt(app: &App, claimed: &Claimed, tokens: &Tokens) -> Result<()> {
     if let Err(fault) = announce(app, run, &log).await {
         warn!(error = %fault, "could not add a notice to a run");
     }
-    if work(app, claimed, &log, tokens).await? == Finished::Ended {
-        return Ok(());
-    }
-    // A message was added after the last model call. Each further turn contains at least one model call, so the limits
-    // of the run bound their number.
-    loop {
-        let claimed = Claimed {
+    let mut again: Option<Claimed> = None;
+    while work(app, again.as_ref().unwrap_or(claimed), &log, tokens).await? == Finished::HasMessages {
+        // A message was added after the last model call. Each further turn contains at least one model call, so the
+        // limits of the run bound their number.
+        again = Some(Claimed {
             run: load(app.db.read(), Scope::account(run.account_id), run.id).await?,
             newest_event: 0,
             fresh: None,
             awaits_files: false,
-        };
+        });
         tokens.signals.has_message.store(true, Ordering::SeqCst);
-        if work(app, &claimed, &log, tokens).await? == Finished::Ended {
-            return Ok(());
-        }
     }
+    Ok(())
 }
 
 /// Executes the run, and ends it or makes it wait.

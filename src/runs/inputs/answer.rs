@@ -13,7 +13,7 @@ use super::{
     table::{Column, Entity},
 };
 use crate::{
-    accounts::{Caller, Scope, ensure, queue},
+    accounts::{Caller, Scope, queue},
     app::App,
     contract::structs,
     db::Tx,
@@ -51,8 +51,7 @@ pub async fn answer(app: &App, caller: &Caller, run_id: Uuid, answers: Vec<Answe
     check(&answers)?;
     // Refuse a run of another account before locking the caller's account.
     load(app.db.read(), caller.scope(), run_id).await?;
-    let tx = queue::begin(app, caller.account_id, "inputs.answer").await?;
-    ensure::lock(&tx, caller.account_id).await?;
+    let tx = queue::begin_locked(app, caller.account_id, "inputs.answer").await?;
     let run = load(&tx, caller.scope(), run_id).await?;
     let named = Column::Id.is_in(answers.iter().map(|answer| answer.input_id));
     let mut inputs = of_run(&tx, caller.scope(), run_id, Column::Decision.is_null().or(named)).await?;
@@ -234,8 +233,7 @@ fn mistake(schema: &str, arguments: &Value) -> Option<String> {
 /// Decides about the expired inputs of one run, so that none of them is found again.
 pub(super) async fn expire(app: &App, account_id: Uuid, run_id: Uuid) -> Result<()> {
     let scope = Scope::account(account_id);
-    let tx = queue::begin(app, account_id, "inputs.expire").await?;
-    ensure::lock(&tx, account_id).await?;
+    let tx = queue::begin_locked(app, account_id, "inputs.expire").await?;
     let run = load(&tx, scope, run_id).await?;
     let mut inputs = of_run(&tx, scope, run_id, Column::Decision.is_null()).await?;
     let now = app.clock.now();
