@@ -6,7 +6,7 @@ import { RefusalNote, Spinner } from "../parts/basic";
 import { DemoNote } from "../parts/demo_note";
 import { FilesPanel } from "../parts/files";
 import { Icon } from "../parts/icon";
-import { Splitter, filesWidth } from "../parts/splitter";
+import { Splitter, filesWidth, isFullWidth } from "../parts/splitter";
 import { ThreadHead } from "../parts/thread_head";
 import { Transcript } from "../parts/transcript";
 import { files, filesChanged } from "../stores/files";
@@ -50,7 +50,7 @@ export function ThreadScreen({ threadId }: { threadId: string }) {
       </div>
     );
   }
-  const sandboxId = shown.runs.findLast((run) => run.sandboxId)?.sandboxId ?? null;
+  const { sandboxId } = shown;
   return (
     <div class="thread" data-side={side.value}>
       <ThreadHead name={name} threadId={threadId} onRefused={(explained) => (refused.value = explained)} />
@@ -71,9 +71,9 @@ export function ThreadScreen({ threadId }: { threadId: string }) {
           )}
         </button>
       </div>
-      <div class={filesWidth.value === null ? "thread-body" : "thread-body thread-body-split"} style={{ "--files": `${filesWidth.value ?? 32}%` }}>
+      <div class={`thread-body${isFullWidth.value ? " thread-body-full" : filesWidth.value === null ? "" : " thread-body-split"}`} style={{ "--files": `${filesWidth.value ?? 32}%` }}>
         <Transcript
-          threadId={threadId}
+          thread={shown.thread}
           all={turns(shown)}
           sandboxId={sandboxId}
           onFile={(path) => {
