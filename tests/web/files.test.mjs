@@ -231,8 +231,9 @@ for (const colorScheme of ["light", "dark"]) {
         preview = await open("broken.pdf");
         await preview.getByText("This PDF is damaged").waitFor();
         await page.setViewportSize(PHONE);
+        await page.getByRole("group", { name: "View", exact: true }).getByRole("button", { name: /^Files/ }).click();
         await page.getByRole("region", { name: "Files" }).getByRole("button", { name: /^report\.pdf/ }).click();
-        await preview.page().getByRole("group", { name: "Page 1" }).getByText("First page").waitFor();
+        await page.getByRole("group", { name: "Page 1" }).getByText("First page").waitFor();
         await checkLayout(page, "a PDF on a phone");
         await visited.screenshot(`pdf-phone-${colorScheme}`);
       },
