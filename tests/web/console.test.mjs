@@ -752,6 +752,7 @@ test("axe has no serious findings on any page, in either theme", LIMIT, async ()
     memory: ["#/memory", "Memory"],
     schedules: ["#/schedules", "Schedules"],
     webhooks: ["#/webhooks", "Webhooks"],
+    usage: ["#/usage", "Usage"],
     account: ["#/account", "Account"],
   };
   const backgrounds = new Set();

@@ -16,6 +16,8 @@ const WIDTHS = [
   { width: 1920, height: 1080 },
   { width: 390, height: 844 },
 ];
+/** Maximum height of a screenshot. */
+const MAX_HEIGHT = 4_000;
 /** Minimum width and height of a control on a phone, in pixels (WCAG 2.2, 2.5.8). */
 const MIN_TARGET = 24;
 
@@ -95,7 +97,7 @@ async function fill(client) {
     memory: ["#/memory", "Ann prefers tables"],
     schedules: ["#/schedules", "New issue"],
     webhooks: ["#/webhooks", "Webhooks"],
-    usage: ["#/usage", "Model calls"],
+    usage: ["#/usage", "Output tokens"],
     account: ["#/account", "Nightly job"],
     missing: ["#/nowhere", "Page not found"],
   };
@@ -114,15 +116,33 @@ function smallTargets(page) {
   }, MIN_TARGET);
 }
 
-async function shoot(visited, name, colorScheme, { whole = true, sizes = WIDTHS } = {}) {
+/** Whether the bar at the bottom shows the link to the current page, if it has one. */
+function isCurrentShown(page) {
+  return page.evaluate(() => {
+    const box = document.querySelector(".tabs [aria-current]")?.getBoundingClientRect();
+    return !box || box.width === 0 || (box.left >= 0 && box.right <= innerWidth);
+  });
+}
+
+/** Sets the size of the window, and waits until the page has drawn it. */
+async function resize(page, size) {
+  await page.setViewportSize(size);
+  await page.evaluate(() => new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve))));
+}
+
+/** With `whole`, the window becomes as high as the page, because the navigation of a phone covers a part of each window. */
+async function shoot(visited, name, colorScheme, { whole = true } = {}) {
   const { page } = visited;
-  for (const size of sizes) {
-    await page.setViewportSize(size);
-    // The page has answered the new size when two frames have passed.
-    await page.evaluate(() => new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve))));
-    await page.screenshot({ path: `${FOLDER}/${name}-${size.width}-${colorScheme}.png`, fullPage: whole, animations: "disabled" });
+  for (const size of WIDTHS) {
+    await resize(page, size);
     await checkLayout(page, name);
+    const scrollHeight = await page.evaluate(() => document.documentElement.scrollHeight);
+    if (whole && scrollHeight > size.height) {
+      await resize(page, { ...size, height: Math.min(scrollHeight, MAX_HEIGHT) });
+    }
+    await page.screenshot({ path: `${FOLDER}/${name}-${size.width}-${colorScheme}.png`, animations: "disabled" });
     if (size.width < 480) {
+      assert.ok(await isCurrentShown(page), `${name}: the current link of the navigation is out of view`);
       assert.deepEqual(await smallTargets(page), [], `${name}: small controls`);
     }
   }

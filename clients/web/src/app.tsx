@@ -291,8 +291,15 @@ function ThemeSwitch() {
 }
 
 function Tabs({ where }: { where: Place }) {
+  const bar = useRef<HTMLElement>(null);
+  useEffect(() => {
+    // The bar has more links than a phone can show, so the current one is scrolled into view.
+    const link = bar.current?.querySelector<HTMLElement>("[aria-current]");
+    const list = link?.closest("ul");
+    if (link && list) list.scrollLeft = link.offsetLeft - (list.clientWidth - link.offsetWidth) / 2;
+  }, [where.screen]);
   return (
-    <nav class="tabs" aria-label="Main (bottom bar)">
+    <nav ref={bar} class="tabs" aria-label="Main (bottom bar)">
       <Links where={where} isBar />
     </nav>
   );
