@@ -294,9 +294,15 @@ function Tabs({ where }: { where: Place }) {
   const bar = useRef<HTMLElement>(null);
   useEffect(() => {
     // The bar has more links than a phone can show, so the current one is scrolled into view.
-    const link = bar.current?.querySelector<HTMLElement>("[aria-current]");
-    const list = link?.closest("ul");
-    if (link && list) list.scrollLeft = link.offsetLeft - (list.clientWidth - link.offsetWidth) / 2;
+    const show = () => {
+      const link = bar.current?.querySelector<HTMLElement>("[aria-current]");
+      const list = link?.closest("ul");
+      if (link && list) list.scrollLeft = link.offsetLeft - (list.clientWidth - link.offsetWidth) / 2;
+    };
+    const observer = new ResizeObserver(show);
+    observer.observe(bar.current!);
+    show();
+    return () => observer.disconnect();
   }, [where.screen]);
   return (
     <nav ref={bar} class="tabs" aria-label="Main (bottom bar)">
