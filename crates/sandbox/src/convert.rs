@@ -97,7 +97,10 @@ pub async fn convert(
     let program = host.program.clone().ok_or_else(missing)?;
     let script = match conversion {
         Conversion::Own(arguments) => {
-            let arguments: Vec<String> = arguments.iter().map(|argument| quoted(&argument.replace('\0', ""))).collect();
+            let arguments: Vec<String> = arguments
+                .iter()
+                .map(|argument| quoted(&argument.replace('\0', "")))
+                .collect();
             format!("exec /proc/self/fd/{} {}", program.as_raw_fd(), arguments.join(" "))
         }
         Conversion::Script(script) => script,

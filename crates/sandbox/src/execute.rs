@@ -289,7 +289,9 @@ impl Running {
     async fn is_out_of_memory(&mut self) -> bool {
         let Some(group) = self.group.take() else { return false };
         let counted = spawn_blocking(move || (group.kills() > 0, group)).await;
-        let Ok((is_out_of_memory, group)) = counted else { return false };
+        let Ok((is_out_of_memory, group)) = counted else {
+            return false;
+        };
         self.group = Some(group);
         is_out_of_memory
     }

@@ -165,7 +165,11 @@ impl Plan {
     }
 
     fn copy_to(&self, parent: &Path, folder: PathBuf) -> io::Result<SettingsFolder> {
-        let mode = if rustix::process::geteuid().is_root() { 0o711 } else { 0o700 };
+        let mode = if rustix::process::geteuid().is_root() {
+            0o711
+        } else {
+            0o700
+        };
         make_folder(parent, mode)?;
         let copy = SettingsFolder {
             folder,
@@ -219,7 +223,9 @@ fn walk(source: &Path, inside: &Path) -> Option<Vec<Entry>> {
     let (mut entries, mut bytes) = (Vec::new(), 0);
     while let Some((source, inside)) = pending.pop() {
         // A file that was just removed is skipped.
-        let Ok(metadata) = fs::symlink_metadata(&source) else { continue };
+        let Ok(metadata) = fs::symlink_metadata(&source) else {
+            continue;
+        };
         if !is_copied(&metadata) {
             continue;
         }

@@ -13,7 +13,11 @@ use std::{
     time::Duration,
 };
 
-use tokio::{runtime::Handle, sync::OwnedSemaphorePermit, time::Instant};
+use tokio::{
+    runtime::Handle,
+    sync::OwnedSemaphorePermit,
+    time::{Instant, timeout},
+};
 
 use super::{
     prepared::{Prepared, prepare},
@@ -69,7 +73,11 @@ impl Standbys {
             let (standbys, cell) = (Arc::downgrade(self), cell.clone());
             tokio::spawn(async move {
                 let workspace = identity(&cell);
-                let prepared = prepare(&cell, None).await.ok().filter(|prepared| prepared.gate.is_some());
+                let prepared = timeout(MAX_AGE, prepare(&cell, None)).await;
+                let prepared = prepared
+                    .ok()
+                    .and_then(Result::ok)
+                    .filter(|prepared| prepared.gate.is_some());
                 let waiting = prepared.map(|prepared| Waiting {
                     prepared,
                     since: Instant::now(),
@@ -79,7 +87,10 @@ impl Standbys {
                 drop(cell);
                 let is_kept = match standbys.upgrade() {
                     Some(standbys) => standbys.put(waiting),
-                    None => false,
+                    None => {
+                        discard(waiting.into_iter().collect());
+                        false
+                    }
                 };
                 if is_kept {
                     tokio::time::sleep(MAX_AGE).await;
@@ -138,6 +149,10 @@ fn discard(waiting: Vec<Waiting>) {
 }
 
 fn identity(cell: &Cell) -> Option<(u64, u64)> {
-    let of = |folder: &Path| fs::metadata(folder).ok().map(|folder: Metadata| (folder.dev(), folder.ino()));
+    let of = |folder: &Path| {
+        fs::metadata(folder)
+            .ok()
+            .map(|folder: Metadata| (folder.dev(), folder.ino()))
+    };
     cell.workspace.as_ref().and_then(|workspace| of(workspace.folder()))
 }
