@@ -23,7 +23,7 @@ use super::bwrap::Room;
 /// Start of the first process of a command. Its standard input is a pipe, from which the shell reads assignments of
 /// the service. The shell reports on its standard output that it is ready.
 pub const WAIT_FOR_SCRIPT: &str = "echo && . /proc/self/fd/0 && [ \"${script+set}\" ] && exec </dev/null || exit 125; ";
-/// What the first process of a command writes when it is ready.
+/// The byte that the first process of a command writes when it is ready.
 pub const READY: u8 = b'\n';
 /// Start of the first process of a long-lived process. Its standard input is a socket, over which it reports that it is
 /// ready, and which stays the standard input.

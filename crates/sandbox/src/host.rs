@@ -6,7 +6,7 @@
 use std::{
     fs::{self, File},
     io::{self, Write as _},
-    os::{fd::OwnedFd, unix::fs::MetadataExt},
+    os::fd::OwnedFd,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::{Arc, OnceLock},
@@ -22,7 +22,7 @@ use rustix::{
 use tokio::sync::Semaphore;
 
 use super::{
-    advice::explain,
+    advice::{closed_folder, explain},
     beneath::open_beneath,
     bwrap::{Launch, Layout, Room},
     cgroup::Cgroups,
@@ -384,16 +384,6 @@ fn finish(mut child: Child) -> io::Result<(bool, String)> {
         output.status.success(),
         String::from_utf8_lossy(&text).trim().to_owned(),
     ))
-}
-
-/// Returns the first folder of the path that other users may not traverse. The path itself is included.
-fn closed_folder(path: &Path) -> Option<PathBuf> {
-    let path = std::path::absolute(path).ok()?;
-    let path = path.ancestors().find_map(|folder| folder.canonicalize().ok())?;
-    let mut folders: Vec<&Path> = path.ancestors().collect();
-    folders.reverse();
-    let closed = |folder: &&&Path| fs::metadata(folder).is_ok_and(|metadata| metadata.mode() & 0o001 == 0);
-    folders.iter().find(closed).map(|folder| folder.to_path_buf())
 }
 
 fn parse_version(text: &str) -> Option<(u32, u32)> {
