@@ -10,6 +10,7 @@ mod memory;
 mod network;
 mod programs;
 mod rootfs;
+mod standby;
 mod walls;
 mod without_root;
 
