@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::log::{RunEnd, Spent};
 use crate::{
-    db::{Bound, ById, Row, Sql, by_id},
+    db::{Bound, ById, ForEach, Row, Sql, Tx, by_id},
     runs::Status,
 };
 
@@ -17,16 +17,41 @@ pub(super) const LEASE: ById = by_id!(
 );
 
 /// Adds usage to a run, and releases the credits that were reserved for the model call.
-const SPEND: Sql = Sql::new(
-    "UPDATE runs SET steps = steps + $1, input_tokens = input_tokens + $2, output_tokens = output_tokens + $3, \
-     microcredits = microcredits + $4, held_microcredits = 0 WHERE id = $5",
-);
+const SPEND: ForEach = ForEach {
+    one: "UPDATE runs SET steps = steps + $1, input_tokens = input_tokens + $2, output_tokens = output_tokens + $3, \
+          microcredits = microcredits + $4, held_microcredits = 0 WHERE id = $5",
+    before: "UPDATE runs SET steps = runs.steps + v.steps, input_tokens = runs.input_tokens + v.input_tokens, \
+             output_tokens = runs.output_tokens + v.output_tokens, microcredits = runs.microcredits + v.microcredits, \
+             held_microcredits = 0 FROM (VALUES",
+    types: &["integer", "bigint", "bigint", "bigint", "uuid"],
+    after: ") AS v (steps, input_tokens, output_tokens, microcredits, id) WHERE runs.id = v.id",
+};
 
-const END: Sql = Sql::new(
-    "UPDATE runs SET steps = steps + $1, input_tokens = input_tokens + $2, output_tokens = output_tokens + $3, \
-     microcredits = microcredits + $4, held_microcredits = 0, status = $5, error_code = $6, error_message = $7, \
-     last_sequence = $8, finished_at = $9, stop_reason = $10, lease_owner = NULL, lease_expires_at = NULL WHERE id = $11",
-);
+const END: ForEach = ForEach {
+    one: "UPDATE runs SET steps = steps + $1, input_tokens = input_tokens + $2, output_tokens = output_tokens + $3, \
+          microcredits = microcredits + $4, held_microcredits = 0, status = $5, error_code = $6, error_message = $7, \
+          last_sequence = $8, finished_at = $9, stop_reason = $10, lease_owner = NULL, lease_expires_at = NULL WHERE id = $11",
+    before: "UPDATE runs SET steps = runs.steps + v.steps, input_tokens = runs.input_tokens + v.input_tokens, \
+             output_tokens = runs.output_tokens + v.output_tokens, microcredits = runs.microcredits + v.microcredits, \
+             held_microcredits = 0, status = v.status, error_code = v.error_code, error_message = v.error_message, \
+             last_sequence = v.last_sequence, finished_at = v.finished_at, stop_reason = v.stop_reason, lease_owner = NULL, \
+             lease_expires_at = NULL FROM (VALUES",
+    types: &[
+        "integer",
+        "bigint",
+        "bigint",
+        "bigint",
+        "smallint",
+        "text",
+        "text",
+        "bigint",
+        "timestamptz",
+        "smallint",
+        "uuid",
+    ],
+    after: ") AS v (steps, input_tokens, output_tokens, microcredits, status, error_code, error_message, last_sequence, \
+            finished_at, stop_reason, id) WHERE runs.id = v.id",
+};
 
 /// Makes a run wait and releases its lease. A run whose stop was requested does not wait: the next worker ends it.
 const WAIT: Sql = Sql::new(
@@ -50,10 +75,15 @@ pub(super) struct Last<'a> {
     pub(super) at: DateTime<Utc>,
 }
 
-pub(super) fn spend(Spending { run_id, spent }: Spending) -> Bound {
-    let mut values = usage(spent);
-    values.push(run_id.into());
-    SPEND.with(values)
+/// Adds the usage of runs that continue.
+pub(super) async fn spend(tx: &Tx, spendings: &[Spending]) -> Result<(), DbErr> {
+    let row = |Spending { run_id, spent }: &Spending| {
+        let mut values = usage(*spent);
+        values.push((*run_id).into());
+        values
+    };
+    let rows: Vec<Vec<Value>> = spendings.iter().map(row).collect();
+    tx.change_each(SPEND, &rows).await
 }
 
 pub(super) fn wait(Spending { run_id, spent }: Spending, now: DateTime<Utc>) -> Bound {
@@ -62,19 +92,24 @@ pub(super) fn wait(Spending { run_id, spent }: Spending, now: DateTime<Utc>) -> 
     WAIT.with(values)
 }
 
-pub(super) fn end(last: Last<'_>) -> Bound {
-    let (code, message) = last.ending.error.clone().unzip();
-    let mut values = usage(last.spending.spent);
-    values.extend([
-        last.ending.status.into(),
-        code.into(),
-        message.into(),
-        last.sequence.into(),
-        last.at.into(),
-        last.ending.stop_reason.into(),
-        last.spending.run_id.into(),
-    ]);
-    END.with(values)
+/// Ends runs and releases their leases.
+pub(super) async fn end(tx: &Tx, ends: &[Last<'_>]) -> Result<(), DbErr> {
+    let row = |last: &Last<'_>| {
+        let (code, message) = last.ending.error.clone().unzip();
+        let mut values = usage(last.spending.spent);
+        values.extend([
+            last.ending.status.into(),
+            code.into(),
+            message.into(),
+            last.sequence.into(),
+            last.at.into(),
+            last.ending.stop_reason.into(),
+            last.spending.run_id.into(),
+        ]);
+        values
+    };
+    let rows: Vec<Vec<Value>> = ends.iter().map(row).collect();
+    tx.change_each(END, &rows).await
 }
 
 fn usage(spent: Spent) -> Vec<Value> {

@@ -1,16 +1,13 @@
 //! Tests of the sandboxes that are set up before their commands are known.
 
-use std::os::unix::fs::MetadataExt as _;
-
 use runyard::sandbox::CommandEnd;
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::{Yard, eventually, run, say, settings, with_marker};
+use super::{Yard, eventually, run, sandbox_mark, say, settings, with_marker};
 
 /// Processes of bubblewrap that belong to sandboxes of this yard.
 fn sandboxes(yard: &Yard) -> Vec<u32> {
-    let folder = std::fs::metadata(yard.folder.path()).unwrap();
-    with_marker(&format!("runyard-sandbox/{}-{}/", folder.dev(), folder.ino()))
+    with_marker(&sandbox_mark(yard.folder.path()))
 }
 
 async fn two_wait(yard: &Yard) {
