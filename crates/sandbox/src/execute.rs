@@ -33,6 +33,8 @@ use crate::error::{Error, ErrorKind, Result};
 const TIMEOUT_GRACE: Duration = Duration::from_secs(2);
 /// Time between SIGTERM and SIGKILL after a cancellation. It is short, because the caller is waiting.
 const CANCEL_GRACE: Duration = Duration::from_millis(500);
+/// Maximum time to set up a sandbox.
+const SETUP: Duration = Duration::from_secs(30);
 /// Maximum time until killed processes have ended.
 const DEATH: Duration = Duration::from_secs(10);
 /// Maximum time until bubblewrap has reported the sandbox's first process.
@@ -55,17 +57,17 @@ pub async fn run(
     if cancel.is_cancelled() {
         return Ok(unstarted(CommandEnd::Cancelled));
     }
-    let longest = Duration::from_secs(cell.host.config.max_timeout_seconds);
-    let until = Instant::now() + command.timeout.min(longest);
     check_script(&command.script)?;
     let waiting = standbys.as_ref().and_then(|standbys| standbys.take(&cell));
     let prepared = match waiting {
         Some(prepared) => measured(&cell, prepared).await?,
-        None => match stoppable(prepare(&cell, None), until, &cancel).await {
+        None => match stoppable(prepare(&cell, None), &cancel).await {
             Ok(prepared) => prepared?,
             Err(ending) => return Ok(unstarted(ending)),
         },
     };
+    let longest = Duration::from_secs(cell.host.config.max_timeout_seconds);
+    let until = Instant::now() + command.timeout.min(longest);
     let running = Running::new(cell.clone(), prepared, command.script, live, drop);
     let execution = running.finish(until, &cancel).await;
     // Not earlier, so that the setup does not slow this command down.
@@ -83,16 +85,20 @@ async fn measured(cell: &Cell, mut prepared: Prepared) -> Result<Prepared> {
     Ok(prepared)
 }
 
-/// Waits for the setup of a sandbox until `until` or `cancel`.
+/// Waits for the setup of a sandbox. The setup does not count towards the time limit of the command.
 pub async fn stoppable(
     preparing: impl Future<Output = Result<Prepared>>,
-    until: Instant,
     cancel: &CancellationToken,
 ) -> Result<Result<Prepared>, CommandEnd> {
+    let late = |_| {
+        Err(Error::new(
+            ErrorKind::Unavailable,
+            "the sandbox could not be set up in time",
+        ))
+    };
     tokio::select! {
-        prepared = preparing => Ok(prepared),
+        prepared = timeout(SETUP, preparing) => Ok(prepared.unwrap_or_else(late)),
         () = cancel.cancelled() => Err(CommandEnd::Cancelled),
-        () = sleep_until(until) => Err(CommandEnd::TimedOut),
     }
 }
 

@@ -290,7 +290,10 @@ impl Host {
     }
 
     fn probe(&self) -> Result<(), String> {
-        let layout = self.untried_layout(None).map_err(Clone::clone)?;
+        let mut layout = self.untried_layout(None).map_err(Clone::clone)?;
+        // The commands use this copy too.
+        let settings = self.settings.current(layout.root);
+        layout.settings = settings.as_deref();
         let confinement = Confinement {
             become_user: self.owner(0),
             ..Confinement::default()

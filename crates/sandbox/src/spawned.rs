@@ -141,13 +141,13 @@ async fn live(
     slot: OwnedSemaphorePermit,
 ) -> Result<Execution> {
     let Command { script, timeout } = command;
-    let until = Instant::now() + timeout;
     check_script(&script)?;
     let preparing = prepare(&cell, Some(script.clone()));
-    let mut prepared = match stoppable(preparing, until, &cancel).await {
+    let mut prepared = match stoppable(preparing, &cancel).await {
         Ok(prepared) => prepared?,
         Err(ending) => return Ok(unstarted(ending)),
     };
+    let until = Instant::now() + timeout;
     let stdout = prepared.stdout.take();
     // Standard error has no live view, so the receiver is dropped.
     let (unread, _) = mpsc::channel(1);
