@@ -15,6 +15,7 @@ pub mod remove;
 pub mod report;
 pub mod reserve;
 pub mod resume;
+pub mod say;
 pub mod start;
 pub mod stop;
 mod table;

@@ -7,7 +7,7 @@ pub mod history;
 pub mod list;
 pub mod messages;
 pub mod moved;
-pub mod say;
+pub mod steering;
 mod table;
 
 pub use attachments::Attachment;
@@ -15,5 +15,5 @@ pub use create::{create, insertion, rename};
 pub use delete::delete;
 pub use list::{find, list, load};
 pub use messages::NewMessage;
-pub use say::say;
+pub use table::message::Delivery;
 pub use table::{message::Model as Message, thread::Model as Thread};

@@ -17,6 +17,7 @@ mod m0013_skills;
 mod m0014_attachments;
 mod m0015_waiting;
 mod m0016_webhooks;
+mod m0020_added_messages;
 mod m0021_triggers;
 mod parts;
 
@@ -45,6 +46,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0014_attachments::Migration),
             Box::new(m0015_waiting::Migration),
             Box::new(m0016_webhooks::Migration),
+            Box::new(m0020_added_messages::Migration),
             Box::new(m0021_triggers::Migration),
         ]
     }

@@ -31,6 +31,7 @@ use crate::{
     id,
     runs::{
         claim::{self, Claimed},
+        wake::Signals,
         worker_slots::ClaimedInSlot,
     },
 };
@@ -52,8 +53,8 @@ pub(crate) struct Held {
 
 #[derive(Clone, Default)]
 pub(crate) struct Tokens {
-    /// Cancelled when a caller requests a stop.
-    pub(crate) stop: CancellationToken,
+    /// Signals of callers.
+    pub(crate) signals: Signals,
     /// Cancelled when this worker gives up the run: another worker owns the run, the journal cannot be written, or
     /// this process shuts down. This worker then writes nothing more for the run.
     pub(crate) lost: CancellationToken,
@@ -193,7 +194,7 @@ async fn renew(app: App, worker_id: Uuid, held: Held, ended: CancellationToken) 
                 for run_id in before {
                     let Some(tokens) = runs.get(&run_id) else { continue };
                     match renewed.iter().find(|run| run.run_id == run_id) {
-                        Some(run) if run.stop_requested => tokens.stop.cancel(),
+                        Some(run) if run.stop_requested => tokens.signals.stop.cancel(),
                         Some(_) => {}
                         // Another worker owns the run, or the run has just finished. For a finished run, cancelling
                         // has no effect.

@@ -9,6 +9,7 @@
 //! written once per [`PAUSE`]. All other output is urgent: it is written immediately, together with all pending
 //! output.
 
+mod end;
 mod log;
 mod rows;
 mod write;
@@ -21,7 +22,8 @@ use tokio::{
 };
 
 use crate::{clock::Clock, db::Db};
-pub use log::{Entry, RunEnd, RunLog, Spent};
+pub use end::{Finished, RunEnd};
+pub use log::{Entry, RunLog, Spent};
 
 /// Maximum number of queued logs. A log is queued only once, however much output it has.
 const QUEUE: usize = 16_384;

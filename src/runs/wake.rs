@@ -1,4 +1,4 @@
-//! Tells the worker of this process that a run waits to be claimed, or should stop. A lost signal only causes a
+//! Tells the worker of this process that a run waits to be claimed, should stop, or has a new message. A lost signal only causes a
 //! delay: the worker polls for work, and reads stop requests when it renews its leases.
 
 use std::sync::{
@@ -15,7 +15,16 @@ use uuid::Uuid;
 pub struct Wake {
     work: Arc<Notify>,
     waits: Arc<AtomicBool>,
-    stops: Arc<DashMap<Uuid, CancellationToken>>,
+    working: Arc<DashMap<Uuid, Signals>>,
+}
+
+/// Signals to the worker of one run.
+#[derive(Clone, Default)]
+pub struct Signals {
+    /// Cancelled when a caller requests a stop.
+    pub stop: CancellationToken,
+    /// True if a caller has added a message that the worker has not looked for.
+    pub has_message: Arc<AtomicBool>,
 }
 
 impl Default for Wake {
@@ -25,7 +34,7 @@ impl Default for Wake {
         Self {
             work: Arc::default(),
             waits: Arc::new(AtomicBool::new(true)),
-            stops: Arc::default(),
+            working: Arc::default(),
         }
     }
 }
@@ -56,7 +65,7 @@ impl Wake {
 
     /// True if this process is executing no runs.
     pub fn is_idle(&self) -> bool {
-        self.stops.is_empty()
+        self.working.is_empty()
     }
 
     /// Waits for a signal of [`Wake::run_queued`] or [`Wake::run_ended`]. Returns immediately if a signal has arrived
@@ -67,32 +76,39 @@ impl Wake {
 
     /// Cancels the stop token of a run if this process is executing the run.
     pub fn stop(&self, run_id: Uuid) {
-        if let Some(token) = self.stops.get(&run_id) {
-            token.cancel();
+        if let Some(signals) = self.working.get(&run_id) {
+            signals.stop.cancel();
+        }
+    }
+
+    /// Signals that a message was added to a run.
+    pub fn message_added(&self, run_id: Uuid) {
+        if let Some(signals) = self.working.get(&run_id) {
+            signals.has_message.store(true, Ordering::SeqCst);
         }
     }
 
     pub fn is_working(&self, run_id: Uuid) -> bool {
-        self.stops.contains_key(&run_id)
+        self.working.contains_key(&run_id)
     }
 
     /// Registers that this process is executing a run, until the returned guard is dropped.
-    pub fn working(&self, run_id: Uuid, stop: CancellationToken) -> Working {
-        self.stops.insert(run_id, stop);
+    pub fn working(&self, run_id: Uuid, signals: Signals) -> Working {
+        self.working.insert(run_id, signals);
         Working {
             run_id,
-            stops: Arc::clone(&self.stops),
+            working: Arc::clone(&self.working),
         }
     }
 }
 
 pub struct Working {
     run_id: Uuid,
-    stops: Arc<DashMap<Uuid, CancellationToken>>,
+    working: Arc<DashMap<Uuid, Signals>>,
 }
 
 impl Drop for Working {
     fn drop(&mut self) {
-        self.stops.remove(&self.run_id);
+        self.working.remove(&self.run_id);
     }
 }

@@ -9,6 +9,7 @@ use super::{
     Attachment, Message,
     attachments::{self, Kind},
     messages::{self, Bound, StoredCall},
+    steering,
 };
 use crate::{
     accounts::Scope,
@@ -80,7 +81,7 @@ pub async fn load(
     let mut open: Vec<ToolRequest> = Vec::new();
     let mut images = Vec::new();
     let mut unread = Vec::new();
-    for row in without_repeated(rows, run_id) {
+    for row in without_repeated(steering::as_received(rows, run_id), run_id) {
         let records = attachments::of_message(&row)?;
         images.extend(
             records

@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::{
     attachments::{self, Attachment},
-    table::message::{Column, Entity, Model},
+    table::message::{Column, Delivery, Entity, Model},
 };
 use crate::{
     accounts::{Scope, of},
@@ -57,6 +57,8 @@ pub struct NewMessage {
     pub is_error: bool,
     /// True if the model's stream broke off before the message was complete.
     pub partial: bool,
+    /// `None` unless the message is added to an unfinished run.
+    pub delivery: Option<Delivery>,
 }
 
 impl NewMessage {
@@ -72,6 +74,7 @@ impl NewMessage {
             attachments: Vec::new(),
             is_error: false,
             partial: false,
+            delivery: None,
         }
     }
 }
@@ -112,13 +115,15 @@ pub fn row(belongs: Belongs, new: NewMessage, at: DateTime<Utc>) -> Result<Model
         is_error: new.is_error,
         partial: new.partial,
         created_at: at,
+        delivery: new.delivery,
+        read_after: None,
     })
 }
 
 const INSERT: Sql = Sql::new(
     "INSERT INTO messages (id, account_id, thread_id, run_id, turn, role, content, tool_calls, carried, tool_call_id, \
-     files, attachments, is_error, partial, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, \
-     $14, $15) \
+     files, attachments, is_error, partial, created_at, delivery) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, \
+     $14, $15, $16) \
      ON CONFLICT DO NOTHING",
 );
 
@@ -141,6 +146,7 @@ pub fn insertion(row: Model) -> db::Bound {
         row.is_error.into(),
         row.partial.into(),
         row.created_at.into(),
+        row.delivery.into(),
     ])
 }
 

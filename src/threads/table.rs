@@ -37,6 +37,14 @@ pub mod message {
 
     use crate::accounts::Owned;
 
+    /// The numbers are those of the contract's `MessageDelivery`.
+    #[derive(Clone, Copy, Debug, DeriveActiveEnum, EnumIter, PartialEq, Eq)]
+    #[sea_orm(rs_type = "i16", db_type = "SmallInteger")]
+    pub enum Delivery {
+        Pending = 1,
+        Read = 2,
+    }
+
     #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
     #[sea_orm(table_name = "messages")]
     pub struct Model {
@@ -65,6 +73,10 @@ pub mod message {
         /// True if the model's stream broke off before the message was complete.
         pub partial: bool,
         pub created_at: DateTime<Utc>,
+        /// `None` unless the message was added to an unfinished run.
+        pub delivery: Option<Delivery>,
+        /// The message after which the model received an added message; `None` if it has not received it.
+        pub read_after: Option<Uuid>,
     }
 
     #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

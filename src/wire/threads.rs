@@ -10,9 +10,9 @@ use crate::{
     error::{Error, Result},
     events::timestamp,
     id,
-    runs::remove,
+    runs::{remove, say},
     threads::{
-        self, Attachment, Message, Thread, attachments,
+        self, Attachment, Delivery, Message, Thread, attachments,
         messages::{self, Bound, StoredCall},
     },
     v1,
@@ -118,7 +118,7 @@ impl ThreadService for Threads {
         let role = v1::MessageRole::try_from(asked.role)
             .map_err(|_| Error::invalid_field("role", "role must be user or assistant"))?;
         let message = write(&self.app, caller, move |app, caller| {
-            threads::say(app, caller, thread_id, role, asked.content).boxed()
+            say::say(app, caller, thread_id, role, asked.content).boxed()
         })
         .await?;
         Ok(Response::new(shown_message(message)?))
@@ -179,6 +179,13 @@ fn shown_message(row: Message) -> Result<v1::Message> {
         partial: row.partial,
         created_at: Some(timestamp(row.created_at)),
         attachments,
+        delivery: row.delivery.map(|delivery| {
+            match delivery {
+                Delivery::Pending => v1::MessageDelivery::Pending,
+                Delivery::Read => v1::MessageDelivery::Read,
+            }
+            .into()
+        }),
     })
 }
 

@@ -186,7 +186,7 @@ def name_of(value):
     """Returns the short name of an enum value. For example, RUN_STATUS_RUNNING and running both become running."""
     prefixes = (
         "run_status_", "message_role_", "mcp_transport_", "notice_kind_", "api_key_scope_", "memory_scope_", "input_kind_",
-        "input_decision_", "tool_decision_", "stop_reason_", "webhook_delivery_status_",
+        "input_decision_", "tool_decision_", "stop_reason_", "message_delivery_", "webhook_delivery_status_",
     )
     name = str(value).lower()
     return next((name[len(prefix) :] for prefix in prefixes if name.startswith(prefix)), name)

@@ -76,6 +76,7 @@ mod slow_bodies;
 mod stalled_readers;
 mod start;
 mod start_options;
+mod steering;
 mod stop;
 mod stream;
 mod tenancy;

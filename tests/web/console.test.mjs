@@ -211,7 +211,7 @@ test("an agent gets an icon, a tool server and a model, and does a run", LIMIT, 
   assert.deepEqual([run.agentId, run.modelRequested, run.mode], [agent.agentId, "kortix/minimax", "chat"]);
 });
 
-test("tool output is live, edits are shown as diffs, and a failed task can be edited and retried", LIMIT, async () => {
+test("tool output is live, edits are shown as diffs, and a failed task can be edited and sent again", LIMIT, async () => {
   const { token } = await account(scripted);
   await visit(scripted, async (visited, page) => {
     await visited.signIn(token);
@@ -239,7 +239,7 @@ test("tool output is live, edits are shown as diffs, and a failed task can be ed
     assert.equal(await written.locator(".diff-added").count(), 3, "an empty line is a line");
     await visited.screenshot("failed-run");
     await visited.audit("a run that failed");
-    await page.getByRole("button", { name: "Edit and retry" }).click();
+    await page.getByRole("button", { name: "Edit and resend" }).click();
     const task = page.getByRole("textbox", { name: "Task" });
     await visited.until("the composer holds the task again", async () => (await task.inputValue()) === script.join("\n"));
     await page.getByLabel("Thread actions").click();

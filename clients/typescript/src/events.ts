@@ -14,6 +14,7 @@ import {
   ToolCallSchema,
   ToolOutputSchema,
   ToolResultSchema,
+  UserMessageSchema,
   type InputAnswered,
   type InputRequested,
   type MessageDelta,
@@ -27,6 +28,7 @@ import {
   type ToolCall,
   type ToolOutput,
   type ToolResult,
+  type UserMessage,
 } from "./generated/runyard/v1/events_pb.js";
 import { toPlain, type Plain } from "./plain.js";
 
@@ -61,6 +63,8 @@ export type NoticeEvent = EventBase & { type: "notice" } & Plain<Notice>;
 export type InputRequestedEvent = EventBase & { type: "input_requested" } & Plain<InputRequested>;
 /** An input was answered, or it expired. */
 export type InputAnsweredEvent = EventBase & { type: "input_answered" } & Plain<InputAnswered>;
+/** The model receives a message that was added to the run. */
+export type UserMessageEvent = EventBase & { type: "user_message" } & Plain<UserMessage>;
 /** An event of a kind that this version of the package does not know. */
 export type UnknownEvent = EventBase & { type: "unknown" };
 
@@ -76,6 +80,7 @@ export type RunEvent =
   | NoticeEvent
   | InputRequestedEvent
   | InputAnsweredEvent
+  | UserMessageEvent
   | UnknownEvent;
 
 const KINDS: Record<NonNullable<WireEvent["event"]["case"]>, [RunEvent["type"], DescMessage]> = {
@@ -90,6 +95,7 @@ const KINDS: Record<NonNullable<WireEvent["event"]["case"]>, [RunEvent["type"], 
   notice: ["notice", NoticeSchema],
   inputRequested: ["input_requested", InputRequestedSchema],
   inputAnswered: ["input_answered", InputAnsweredSchema],
+  userMessage: ["user_message", UserMessageSchema],
 };
 
 export function fromWire(wire: WireEvent): RunEvent {

@@ -25,6 +25,7 @@ export {
   type Attachment,
   type EventBase,
   type InputAnsweredEvent,
+  type UserMessageEvent,
   type InputRequestedEvent,
   type MessageDeltaEvent,
   type MessageEvent,

@@ -139,7 +139,7 @@ const snake = (key) => key.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase(
 const word = (value) =>
   String(value)
     .toLowerCase()
-    .replace(/^(run_status|message_role|mcp_transport|notice_kind|api_key_scope|memory_scope|if_busy|input_kind|input_decision|tool_decision|stop_reason|webhook_delivery_status)_/, "");
+    .replace(/^(run_status|message_role|mcp_transport|notice_kind|api_key_scope|memory_scope|if_busy|input_kind|input_decision|tool_decision|stop_reason|message_delivery|webhook_delivery_status)_/, "");
 const isEnum = (value) => /^(RUN_STATUS|MESSAGE_ROLE|MCP_TRANSPORT|API_KEY_SCOPE|MEMORY_SCOPE|IF_BUSY|INPUT_KIND|INPUT_DECISION|TOOL_DECISION|STOP_REASON|WEBHOOK_DELIVERY_STATUS)_/.test(value);
 
 class Player {

@@ -4,6 +4,7 @@
 // The token is kept in session storage, or in local storage if the user wants to stay signed in. The console never
 // shows the token.
 import { signal } from "@preact/signals";
+import { forgetBudgets } from "./stores/budgets";
 
 const KEY = "runyard.token";
 
@@ -34,6 +35,7 @@ export function signIn(value: string, remember: boolean): void {
 /** The sign-in screen shows `why`. */
 export function signOut(why: string | null = null): void {
   forget();
+  forgetBudgets();
   signOutReason.value = why;
   token.value = null;
 }

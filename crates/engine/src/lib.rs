@@ -215,12 +215,28 @@ pub trait Sink: Send + Sync {
     /// As for [`Sink::record`].
     async fn consume_answers(&self) -> Result<()>;
 
+    /// Returns the messages that were added to the run since the last call, oldest first. The engine records an event
+    /// [`Event::UserMessage`] for each.
+    ///
+    /// # Errors
+    /// As for [`Sink::record`].
+    async fn added(&self) -> Result<Vec<AddedMessage>>;
+
     /// Reserves credits for a model call with about `input_tokens` input tokens. Returns the allowed output tokens,
     /// up to `max_output_tokens`, or `None` if the budget of the request does not cover the call.
     ///
     /// # Errors
     /// `INSUFFICIENT_CREDITS` fails the run. After any other error, the engine returns [`Outcome::Abandoned`].
     async fn reserve(&self, input_tokens: u64, max_output_tokens: u32) -> Result<Option<u32>>;
+}
+
+/// A message that a person or a program has added to the running run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AddedMessage {
+    /// Id of the stored message.
+    pub message_id: Uuid,
+    /// Text of the message.
+    pub text: String,
 }
 
 /// An event to record, and the thread message to store with it.
@@ -247,7 +263,10 @@ pub struct StoredMessage {
 #[derive(Debug)]
 pub enum Outcome {
     /// The model gave its final answer.
-    Completed,
+    Completed {
+        /// True if the budget allows further model calls, for messages that were added in the meantime.
+        may_continue: bool,
+    },
     /// The run failed. Clients receive the code and the message.
     Failed {
         /// One of [`CODES`], `INSUFFICIENT_CREDITS`, or the code of a tool's fatal error.

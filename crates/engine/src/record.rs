@@ -5,11 +5,14 @@ use std::time::Duration;
 
 use runyard_contract::{
     structs,
-    v1::{Attachment, MessageFinished, ModelUsage, Notice, NoticeKind, ToolCall, ToolResult, run_event::Event},
+    v1::{
+        Attachment, MessageFinished, ModelUsage, Notice, NoticeKind, ToolCall, ToolResult, UserMessage,
+        run_event::Event,
+    },
 };
 use serde_json::Value;
 
-use super::{Recorded, StoredMessage, answer::Answer};
+use super::{AddedMessage, Recorded, StoredMessage, answer::Answer};
 use crate::{
     id,
     images::Image,
@@ -28,6 +31,16 @@ pub(super) fn notice_event(kind: NoticeKind, message: impl Into<String>) -> Even
 pub(super) fn notice(kind: NoticeKind, message: impl Into<String>) -> Recorded {
     Recorded {
         event: notice_event(kind, message),
+        message: None,
+    }
+}
+
+pub(super) fn user_message(added: &AddedMessage) -> Recorded {
+    Recorded {
+        event: Event::UserMessage(UserMessage {
+            message_id: added.message_id.to_string(),
+            text: added.text.clone(),
+        }),
         message: None,
     }
 }

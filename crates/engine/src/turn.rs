@@ -121,24 +121,47 @@ impl<'a> RunLoop<'a> {
     async fn go(&mut self) -> Result<Outcome, Outcome> {
         self.settle_interrupted().await?;
         self.messages = mend(std::mem::take(&mut self.messages));
+        self.receive().await?;
         if !matches!(
             self.messages.last(),
             Some(ChatMessage::User { .. } | ChatMessage::Tool { .. })
         ) {
             if self.is_taken_up && !self.messages.is_empty() {
                 // The previous worker recorded the last answer, but not the end of the run.
-                return Ok(Outcome::Completed);
+                return Ok(self.completed());
             }
             self.messages.push(note("Continue."));
         }
         loop {
+            self.receive().await?;
             self.check_budget().await?;
             let answer = self.ask().await?;
             match self.take(answer).await? {
                 Next::AskAgain => {}
-                Next::Finish => return Ok(Outcome::Completed),
+                Next::Finish => return Ok(self.completed()),
             }
         }
+    }
+
+    fn completed(&self) -> Outcome {
+        Outcome::Completed {
+            may_continue: self.may_continue(),
+        }
+    }
+
+    /// Whether the budget allows a further model call with tools.
+    fn may_continue(&self) -> bool {
+        !self.is_last && self.meter.has_steps() && !self.meter.has_spent_own_steps() && self.meter.tokens_left() > 0
+    }
+
+    /// Adds the messages that were added to the run to the conversation. Returns whether there were any.
+    async fn receive(&mut self) -> Result<bool, Outcome> {
+        let added = self.sink.added().await.map_err(Outcome::Abandoned)?;
+        self.record(added.iter().map(record::user_message).collect()).await?;
+        let is_any = !added.is_empty();
+        self.messages
+            .extend(added.into_iter().map(|added| ChatMessage::user(added.text)));
+        Ok(is_any)
     }
 
     /// Handles the calls that the previous worker did not finish. Calls whose inputs were answered continue. Of the

@@ -3,11 +3,15 @@
 //! At shutdown, the run is handed over. Its model call is cancelled, and its tool calls get [`TOOL_GRACE`] to finish.
 //! Then the lease is released for the next process.
 
-use std::{panic::AssertUnwindSafe, pin::pin, sync::Arc, time::Duration};
+use std::{
+    panic::AssertUnwindSafe,
+    pin::pin,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use futures::FutureExt;
 use tokio::time::timeout;
-use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, error, info, info_span, warn};
 use uuid::Uuid;
 
@@ -22,9 +26,11 @@ use crate::{
         Run, RunLog, StopReason,
         claim::{self, Claimed},
         inputs,
-        journal::RunEnd,
+        journal::{Finished, RunEnd},
+        list::load,
         options::RunOptions,
         report,
+        wake::Signals,
     },
     v1::{Notice, NoticeKind, run_event::Event},
 };
@@ -59,19 +65,51 @@ pub(super) async fn drive(app: &App, worker_id: Uuid, claimed: Claimed, tokens: 
 
 async fn attempt(app: &App, claimed: &Claimed, tokens: &Tokens) -> Result<()> {
     let run = &claimed.run;
-    let _working = app.wake.working(run.id, tokens.stop.clone());
+    let _working = app.wake.working(run.id, tokens.signals.clone());
     let ring = app.hub.ring(run.id);
     let log = RunLog::open(
         &app.journal,
         run,
         ring,
         claimed.newest_event,
-        (tokens.stop.clone(), tokens.lost.clone()),
+        (tokens.signals.stop.clone(), tokens.lost.clone()),
     );
     if run.stop_requested {
-        return finish(app, run, &log, RunEnd::stopped(StopReason::Requested)).await;
+        return finish(app, run, &log, RunEnd::stopped(StopReason::Requested))
+            .await
+            .map(drop);
     }
-    let work = Box::pin(AssertUnwindSafe(execute(app, claimed, &log, tokens)).catch_unwind());
+    // A new worker may resume the run, so it looks for messages that the model has not received.
+    tokens
+        .signals
+        .has_message
+        .fetch_or(claimed.fresh.is_none(), Ordering::SeqCst);
+    if let Err(fault) = announce(app, run, &log).await {
+        warn!(error = %fault, "could not add a notice to a run");
+    }
+    if work(app, claimed, &log, tokens).await? == Finished::Ended {
+        return Ok(());
+    }
+    // A message was added after the last model call. Each further turn contains at least one model call, so the limits
+    // of the run bound their number.
+    loop {
+        let claimed = Claimed {
+            run: load(app.db.read(), Scope::account(run.account_id), run.id).await?,
+            newest_event: 0,
+            fresh: None,
+            awaits_files: false,
+        };
+        tokens.signals.has_message.store(true, Ordering::SeqCst);
+        if work(app, &claimed, &log, tokens).await? == Finished::Ended {
+            return Ok(());
+        }
+    }
+}
+
+/// Executes the run, and ends it or makes it wait.
+async fn work(app: &App, claimed: &Claimed, log: &Arc<RunLog>, tokens: &Tokens) -> Result<Finished> {
+    let run = &claimed.run;
+    let work = Box::pin(AssertUnwindSafe(execute(app, claimed, log, tokens)).catch_unwind());
     let outcome = work.await.unwrap_or_else(|_| {
         error!("a run panicked");
         Err(Error::new(
@@ -83,10 +121,10 @@ async fn attempt(app: &App, claimed: &Claimed, tokens: &Tokens) -> Result<()> {
         return Err(Error::new(Code::Contended, "another worker owns the run"));
     }
     let ending = match outcome {
-        Ok(Outcome::Completed) => RunEnd::completed(),
+        Ok(Outcome::Completed { may_continue }) => RunEnd::completed(may_continue),
         Ok(Outcome::Stopped) => RunEnd::stopped(StopReason::Requested),
         Ok(Outcome::BudgetSpent) => RunEnd::stopped(StopReason::Budget),
-        Ok(Outcome::Waiting(calls)) => return wait(app, run, &log, calls, tokens).await,
+        Ok(Outcome::Waiting(calls)) => return wait(app, run, log, calls, tokens).await.map(|()| Finished::Ended),
         Ok(Outcome::Failed { code, message }) => RunEnd::failed(code, message),
         Ok(Outcome::Abandoned(fault)) => {
             tokens.lost.cancel();
@@ -97,7 +135,7 @@ async fn attempt(app: &App, claimed: &Claimed, tokens: &Tokens) -> Result<()> {
             RunEnd::failed(fault.code().as_str().to_owned(), fault.message().to_owned())
         }
     };
-    let finished = finish(app, run, &log, ending).await;
+    let finished = finish(app, run, log, ending).await;
     if finished.is_err() {
         tokens.lost.cancel();
     }
@@ -117,17 +155,19 @@ async fn wait(app: &App, run: &Run, log: &Arc<RunLog>, calls: Vec<WaitingCall>, 
         report::waits(run);
     }
     // If a stop was requested in the meantime, the run does not wait, and a worker must claim it to end it.
-    if tokens.stop.is_cancelled() {
+    if tokens.signals.stop.is_cancelled() {
         app.wake.run_queued();
     }
     waiting
 }
 
-async fn finish(app: &App, run: &Run, log: &Arc<RunLog>, ending: RunEnd) -> Result<()> {
+async fn finish(app: &App, run: &Run, log: &Arc<RunLog>, ending: RunEnd) -> Result<Finished> {
     let (status, error_code) = (ending.status, ending.error.as_ref().map(|(code, _)| code.clone()));
-    log.finish(ending).await?;
-    report::ended(run, status, error_code.as_deref(), log.used(), app.clock.now());
-    Ok(())
+    let finished = log.finish(ending).await?;
+    if finished == Finished::Ended {
+        report::ended(run, status, error_code.as_deref(), log.used(), app.clock.now());
+    }
+    Ok(finished)
 }
 
 async fn execute(app: &App, claimed: &Claimed, log: &Arc<RunLog>, tokens: &Tokens) -> Result<Outcome> {
@@ -135,9 +175,9 @@ async fn execute(app: &App, claimed: &Claimed, log: &Arc<RunLog>, tokens: &Token
     let (job, sink) = tokio::select! {
         biased;
         () = leave(app, log, tokens, async {}) => return Err(Error::new(Code::Contended, "this worker is handing over the run")),
-        prepared = prepare(app, claimed, log, &tokens.stop) => prepared?,
+        prepared = prepare(app, claimed, log, &tokens.signals) => prepared?,
     };
-    let cancel = tokens.stop.child_token();
+    let cancel = tokens.signals.stop.child_token();
     let mut work = pin!(engine::run(&app.llm, job, Arc::clone(&sink) as _, &cancel));
     tokio::select! {
         outcome = &mut work => return Ok(outcome),
@@ -168,15 +208,15 @@ async fn prepare(
     app: &App,
     claimed: &Claimed,
     log: &Arc<RunLog>,
-    stop: &CancellationToken,
+    signals: &Signals,
 ) -> Result<(Job, Arc<JournalSink>)> {
     let run = &claimed.run;
     let model = app.models.load(&run.model_used)?;
-    announce(app, run, log).await?;
     // Read once: the schemas of client tools can have megabytes.
     let options = RunOptions::of(run)?;
-    let job = job::assemble(app, claimed, (model, &options), log, stop).await?;
-    let sink = JournalSink::new(app, run, Arc::clone(log), model, options.budget);
+    let job = job::assemble(app, claimed, (model, &options), log, &signals.stop).await?;
+    let reports = (Arc::clone(log), Arc::clone(&signals.has_message));
+    let sink = JournalSink::new(app, run, reports, model, options.budget);
     Ok((job, Arc::new(sink)))
 }
 

@@ -3,16 +3,18 @@
 
 use std::sync::{
     Arc,
-    atomic::{AtomicI32, AtomicI64, Ordering},
+    atomic::{AtomicBool, AtomicI32, AtomicI64, Ordering},
 };
 
 use async_trait::async_trait;
 use tokio::sync::watch;
+use uuid::Uuid;
 
 use crate::{
+    accounts::Scope,
     app::App,
     config::Model,
-    engine::{self, Recorded, Sink, StoredMessage},
+    engine::{self, AddedMessage, Recorded, Sink, StoredMessage},
     error::{Code, Error},
     ledger::{self, Billing, Charge},
     llm::{ChatMessage, TokenUsage},
@@ -23,7 +25,7 @@ use crate::{
         reserve::{CallEstimate, affordable, reserve},
     },
     telemetry,
-    threads::{Attachment, NewMessage, messages::StoredCall},
+    threads::{Attachment, Delivery, NewMessage, messages::StoredCall, steering},
     v1::{MessageRole, ModelUsage, NoticeKind, run_event::Event},
 };
 
@@ -42,12 +44,20 @@ pub(super) struct JournalSink {
     max_microcredits: Option<i64>,
     /// Millionths of a credit reserved for the next model call.
     held: AtomicI64,
+    /// True if the run may have messages that its model has not received.
+    has_message: Arc<AtomicBool>,
     /// Number of tool calls that this sink has recorded and whose results it has not recorded yet.
     open_calls: watch::Sender<usize>,
 }
 
 impl JournalSink {
-    pub(super) fn new(app: &App, run: &Run, log: Arc<RunLog>, model: &Model, budget: RunBudget) -> Self {
+    pub(super) fn new(
+        app: &App,
+        run: &Run,
+        (log, has_message): (Arc<RunLog>, Arc<AtomicBool>),
+        model: &Model,
+        budget: RunBudget,
+    ) -> Self {
         Self {
             app: app.clone(),
             log,
@@ -57,6 +67,7 @@ impl JournalSink {
             held: AtomicI64::new(run.held_microcredits),
             open_calls: watch::Sender::new(0),
             max_microcredits: budget.max_microcredits,
+            has_message,
             run: run.clone(),
         }
     }
@@ -73,6 +84,9 @@ impl JournalSink {
             if let Event::Usage(usage) = &mut event {
                 let charge = self.price(usage, &mut entry.spent);
                 entry.charges.extend(charge);
+            }
+            if let Event::UserMessage(message) = &event {
+                entry.read.extend(message.message_id.parse::<Uuid>().ok());
             }
             self.count(&event);
             entry.events.push(event);
@@ -163,6 +177,23 @@ impl Sink for JournalSink {
             ..Entry::default()
         };
         Ok(self.log.record(entry).await?)
+    }
+
+    async fn added(&self) -> engine::Result<Vec<AddedMessage>> {
+        if !self.has_message.swap(false, Ordering::SeqCst) && !self.log.has_added() {
+            return Ok(Vec::new());
+        }
+        let (db, scope) = (self.app.db.read(), Scope::account(self.run.account_id));
+        let added = steering::added(db, scope, self.run.thread_id, self.run.id).await;
+        let added = added.map_err(engine::Error::from)?;
+        self.log.note_read(added.len());
+        let unread = added.into_iter().filter(|row| row.delivery == Some(Delivery::Pending));
+        Ok(unread
+            .map(|row| AddedMessage {
+                message_id: row.id,
+                text: row.content,
+            })
+            .collect())
     }
 
     async fn reserve(&self, input_tokens: u64, max_output_tokens: u32) -> engine::Result<Option<u32>> {

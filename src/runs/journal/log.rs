@@ -12,14 +12,17 @@ use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::Journal;
+use super::{
+    Journal,
+    end::{Finished, RunEnd},
+};
 use crate::{
     error::{Code, Error, Result},
     events::Ring,
     ledger::Charge,
-    runs::{Run, Status, StopReason, inputs::Input},
+    runs::{Run, inputs::Input},
     threads::{NewMessage, messages::Belongs},
-    v1::{self, RunStatus, StatusChanged, run_event::Event},
+    v1::run_event::Event,
 };
 
 /// Maximum size of a merged chunk.
@@ -35,16 +38,6 @@ pub struct Spent {
     pub microcredits: i64,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RunEnd {
-    /// Never `Running`.
-    pub status: Status,
-    /// Error code and text.
-    pub error: Option<(String, String)>,
-    /// `None` unless the run was stopped.
-    pub stop_reason: Option<StopReason>,
-}
-
 /// Output that is written in one transaction.
 #[derive(Debug, Default)]
 pub struct Entry {
@@ -56,43 +49,8 @@ pub struct Entry {
     pub charges: Vec<Charge>,
     /// True if the run continues with the answers to its inputs.
     pub consumes_inputs: bool,
-}
-
-impl RunEnd {
-    pub fn completed() -> Self {
-        Self {
-            status: Status::Completed,
-            error: None,
-            stop_reason: None,
-        }
-    }
-
-    pub fn failed(code: String, message: String) -> Self {
-        Self {
-            status: Status::Failed,
-            error: Some((code, message)),
-            stop_reason: None,
-        }
-    }
-
-    pub fn stopped(reason: StopReason) -> Self {
-        Self {
-            status: Status::Stopped,
-            error: None,
-            stop_reason: Some(reason),
-        }
-    }
-
-    /// The terminal event.
-    pub fn event(&self) -> Event {
-        let (error_code, message) = self.error.clone().unzip();
-        Event::Status(StatusChanged {
-            status: RunStatus::from(self.status).into(),
-            error_code,
-            message,
-            stop_reason: self.stop_reason.map(|reason| v1::StopReason::from(reason).into()),
-        })
-    }
+    /// Added messages that the model receives.
+    pub read: Vec<Uuid>,
 }
 
 impl Entry {
@@ -102,6 +60,7 @@ impl Entry {
         self.spent.add(more.spent);
         self.charges.extend(more.charges);
         self.consumes_inputs |= more.consumes_inputs;
+        self.read.extend(more.read);
     }
 }
 
@@ -135,6 +94,12 @@ struct State {
     /// Id of the message or tool call that the newest chunk belongs to.
     streaming: String,
     used: Spent,
+    /// Number of messages that were added to the run, as of the last commit.
+    added: i64,
+    /// Number of added messages that the model has received or is about to receive.
+    read: i64,
+    /// True if the last batch did not end the run, because the run has new messages.
+    goes_on: bool,
 }
 
 impl RunLog {
@@ -166,6 +131,9 @@ impl RunLog {
                 is_urgent: false,
                 streaming: String::new(),
                 used: Spent::of(run),
+                added: 0,
+                read: 0,
+                goes_on: false,
             }),
         })
     }
@@ -216,8 +184,39 @@ impl RunLog {
     }
 
     /// Ends the run with its terminal event, and waits for the commit.
-    pub async fn finish(self: &Arc<Self>, ending: RunEnd) -> Result<()> {
-        self.write(|gathered| gathered.ending = Some(ending)).await
+    pub async fn finish(self: &Arc<Self>, ending: RunEnd) -> Result<Finished> {
+        self.write(|gathered| gathered.ending = Some(ending)).await?;
+        Ok(if mem::take(&mut self.lock().goes_on) {
+            Finished::HasMessages
+        } else {
+            Finished::Ended
+        })
+    }
+
+    /// True if the last commit found added messages that the model has not received.
+    pub fn has_added(&self) -> bool {
+        let state = self.lock();
+        state.added > state.read
+    }
+
+    /// Stores the number of added messages that the model has received or is about to receive.
+    pub fn note_read(&self, read: usize) {
+        self.lock().read = i64::try_from(read).unwrap_or(i64::MAX);
+    }
+
+    pub(super) fn note_added(&self, added: i64) {
+        self.lock().added = added;
+    }
+
+    /// Takes back the terminal event, which was not written.
+    pub(super) fn go_on(&self, next_sequence: i64) {
+        let mut state = self.lock();
+        state.goes_on = true;
+        state.next_sequence = next_sequence;
+    }
+
+    pub(super) fn read(&self) -> i64 {
+        self.lock().read
     }
 
     /// Makes the run wait for inputs, releases its lease, and waits for the commit.

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use sea_orm::{ActiveEnum, DbErr, Value};
 use uuid::Uuid;
 
-use super::log::{RunEnd, Spent};
+use super::{end::RunEnd, log::Spent};
 use crate::{
     db::{Bound, ById, ForEach, Row, Sql, Tx, by_id},
     runs::Status,
@@ -12,7 +12,7 @@ use crate::{
 
 /// Locks the rows in the order of the run ids.
 pub(super) const LEASE: ById = by_id!(
-    "SELECT id, lease_epoch, status, lease_owner FROM runs WHERE id",
+    "SELECT id, lease_epoch, status, lease_owner, added_messages FROM runs WHERE id",
     "ORDER BY id FOR UPDATE"
 );
 
@@ -132,6 +132,7 @@ pub(super) struct Lease {
     pub(super) epoch: i64,
     pub(super) status: Option<Status>,
     pub(super) is_held: bool,
+    pub(super) added_messages: i64,
 }
 
 pub(super) fn lease(row: &mut Row<'_>) -> Result<Lease, DbErr> {
@@ -140,5 +141,6 @@ pub(super) fn lease(row: &mut Row<'_>) -> Result<Lease, DbErr> {
         epoch: row.take()?,
         status: Status::try_from_value(&row.take::<i16>()?).ok(),
         is_held: row.take::<Option<Uuid>>()?.is_some(),
+        added_messages: row.take()?,
     })
 }

@@ -12,7 +12,8 @@ use tracing::{error, warn};
 use uuid::Uuid;
 
 use super::{
-    log::{Entry, Gathered, RunEnd, RunLog, Spent},
+    end::RunEnd,
+    log::{Entry, Gathered, RunLog, Spent},
     rows::{self, Last, Lease, Spending},
 };
 use crate::{
@@ -26,7 +27,7 @@ use crate::{
         inputs::{self, Input},
     },
     telemetry,
-    threads::{Message, messages},
+    threads::{Message, messages, steering},
     v1::{RunStatus, run_event::Event},
 };
 
@@ -48,6 +49,7 @@ struct Taken {
     spent: Spent,
     charges: Vec<Charge>,
     consumes_inputs: bool,
+    read: Vec<Uuid>,
     ending: Option<RunEnd>,
     /// Inputs that the run waits for from now on.
     waits: Vec<Input>,
@@ -58,6 +60,19 @@ struct Taken {
 type Waiting = Mutex<Vec<oneshot::Sender<Result<()>>>>;
 
 impl Taken {
+    /// The events to write: all, or all but the terminal event.
+    fn events_of(&self, state: LeaseState) -> &[Stored] {
+        match self.events.split_last() {
+            Some((_, written)) if state == LeaseState::HasMessages => written,
+            _ => &self.events,
+        }
+    }
+
+    /// Sequence of the terminal event, which the next event of a continuing run gets.
+    fn first_unwritten(&self) -> i64 {
+        self.events.last().map_or(1, |event| event.sequence)
+    }
+
     fn answer(&self, outcome: impl Fn() -> Result<()>) {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         for waiting in waiting.drain(..) {
@@ -71,6 +86,9 @@ impl Taken {
 enum LeaseState {
     /// The log's worker holds the lease: all output is written.
     Current,
+    /// The log's worker holds the lease, but the run must not end yet, because its model has not received all added
+    /// messages. All output except the end is written.
+    HasMessages,
     /// A request ended the run while its worker held the lease. No event may follow the terminal event. Messages are
     /// still added to the thread, and usage is charged.
     Ended,
@@ -144,6 +162,7 @@ fn take(log: &Arc<RunLog>, clock: &Clock) -> Option<Arc<Taken>> {
         spent,
         charges,
         consumes_inputs,
+        read,
     } = entry;
     let now = clock.now();
     let terminal = ending.as_ref().map(RunEnd::event);
@@ -173,6 +192,7 @@ fn take(log: &Arc<RunLog>, clock: &Clock) -> Option<Arc<Taken>> {
             spent,
             charges,
             consumes_inputs,
+            read,
             ending,
             waits,
             waiting: Mutex::new(waiting),
@@ -203,9 +223,9 @@ async fn write_all(tx: &Tx, clock: &Clock, taken: &[Arc<Taken>]) -> Result<Vec<L
         if *state == LeaseState::Lost {
             continue;
         }
-        let is_current = *state == LeaseState::Current;
+        let is_current = matches!(state, LeaseState::Current | LeaseState::HasMessages);
         if is_current {
-            events.extend(run.events.iter().map(|event| (run.log.run_id, event)));
+            events.extend(run.events_of(*state).iter().map(|event| (run.log.run_id, event)));
         }
         messages.extend(&run.messages);
         charges.extend(&run.charges);
@@ -216,12 +236,16 @@ async fn write_all(tx: &Tx, clock: &Clock, taken: &[Arc<Taken>]) -> Result<Vec<L
         if is_current && run.consumes_inputs {
             updates.push(inputs::answers::consumption(run.log.run_id));
         }
+        if is_current {
+            let read = run.read.iter();
+            updates.extend(read.map(|id| steering::reading(run.log.belongs.thread_id, run.log.run_id, *id)));
+        }
         if is_current && !run.waits.is_empty() {
             updates.push(rows::wait(spending, now));
             updates.extend(run.waits.iter().map(inputs::insertion));
             continue;
         }
-        match run.ending.as_ref().filter(|_| is_current) {
+        match run.ending.as_ref().filter(|_| *state == LeaseState::Current) {
             Some(ending) => ends.push(Last {
                 spending,
                 ending,
@@ -245,25 +269,31 @@ async fn lease_states(tx: &Tx, taken: &[Arc<Taken>]) -> Result<Vec<LeaseState>> 
     let run_ids: Vec<Uuid> = taken.iter().map(|run| run.log.run_id).collect();
     let leases = tx.rows_by_id(rows::LEASE, &run_ids, rows::lease).await?;
     let leases: BTreeMap<Uuid, Lease> = leases.into_iter().map(|lease| (lease.run_id, lease)).collect();
-    let state = |log: &RunLog| match leases.get(&log.run_id) {
+    let state = |run: &Taken| match leases.get(&run.log.run_id) {
         Some(lease) if lease.status == Some(Status::Running) => {
-            if lease.epoch == log.epoch {
-                LeaseState::Current
+            let log = &run.log;
+            if lease.epoch != log.epoch {
+                return LeaseState::Lost;
+            }
+            log.note_added(lease.added_messages);
+            let awaits_reading = run.ending.as_ref().is_some_and(|ending| ending.awaits_reading);
+            if awaits_reading && lease.added_messages > log.read() {
+                LeaseState::HasMessages
             } else {
-                LeaseState::Lost
+                LeaseState::Current
             }
         }
         // A request that ends a run increments the epoch, and does not release the worker's lease. A worker that ends
         // its run releases the lease.
-        Some(lease) if lease.is_held && lease.epoch == log.epoch + 1 => LeaseState::Ended,
+        Some(lease) if lease.is_held && lease.epoch == run.log.epoch + 1 => LeaseState::Ended,
         _ => LeaseState::Lost,
     };
-    Ok(taken.iter().map(|run| state(&run.log)).collect())
+    Ok(taken.iter().map(|run| state(run)).collect())
 }
 
-fn count(run: &Taken) {
-    metrics::counter!(telemetry::EVENTS).increment(run.events.len() as u64);
-    if let Some(ending) = &run.ending {
+fn count(run: &Taken, state: LeaseState) {
+    metrics::counter!(telemetry::EVENTS).increment(run.events_of(state).len() as u64);
+    if let Some(ending) = run.ending.as_ref().filter(|_| state == LeaseState::Current) {
         metrics::counter!(telemetry::RUNS_ENDED, "status" => ending.status.as_str()).increment(1);
     }
 }
@@ -271,9 +301,12 @@ fn count(run: &Taken) {
 fn publish(taken: &[Arc<Taken>], lease_states: &[LeaseState]) {
     for (run, state) in taken.iter().zip(lease_states) {
         let outcome = match state {
-            LeaseState::Current => {
-                run.log.ring.push(&run.events);
-                count(run);
+            LeaseState::Current | LeaseState::HasMessages => {
+                run.log.ring.push(run.events_of(*state));
+                if *state == LeaseState::HasMessages {
+                    run.log.go_on(run.first_unwritten());
+                }
+                count(run, *state);
                 Ok(())
             }
             LeaseState::Ended => {

@@ -37,6 +37,7 @@ const KINDS: &[&str] = &[
     "notice",
     "input_requested",
     "input_answered",
+    "user_message",
 ];
 
 #[tokio::test]
@@ -422,6 +423,7 @@ fn short_name(text: &str) -> String {
         "input_decision_",
         "tool_decision_",
         "stop_reason_",
+        "message_delivery_",
         "webhook_delivery_status_",
     ];
     let short = prefixes

@@ -10,7 +10,10 @@ use async_trait::async_trait;
 use futures::{StreamExt, future::BoxFuture, stream};
 use runyard::{
     config::{Config, VisionSettings},
-    engine::{self, Budget, Error, Job, ModelLimits, Outcome, Recorded, Result, Sink, StoredMessage, config::Vision},
+    engine::{
+        self, AddedMessage, Budget, Error, Job, ModelLimits, Outcome, Recorded, Result, Sink, StoredMessage,
+        config::Vision,
+    },
     llm::{
         Carried, ChatMessage, EndReason, Llm, LlmError, ModelEvent, ModelRequest, ModelStream, TokenUsage, ToolRequest,
         ToolSpec,
@@ -177,6 +180,8 @@ pub struct Log {
     /// The results of the next reservations: a number of output tokens, or an error. If the queue is empty,
     /// reservations are unlimited.
     pub affordable: Arc<Mutex<VecDeque<Result<u32>>>>,
+    /// Messages that the next call of `added` returns.
+    pub added: Arc<Mutex<Vec<AddedMessage>>>,
     records: Arc<Mutex<usize>>,
     changed: Arc<tokio::sync::Notify>,
 }
@@ -229,6 +234,10 @@ impl Sink for Log {
     async fn reserve(&self, _input_tokens: u64, max_output_tokens: u32) -> Result<Option<u32>> {
         let affordable = self.affordable.lock().unwrap().pop_front().unwrap_or(Ok(u32::MAX));
         affordable.map(|affordable| Some(affordable.min(max_output_tokens)))
+    }
+
+    async fn added(&self) -> Result<Vec<AddedMessage>> {
+        Ok(std::mem::take(&mut *self.added.lock().unwrap()))
     }
 
     async fn consume_answers(&self) -> Result<()> {
@@ -284,6 +293,7 @@ fn show(event: &Event) -> String {
             let mark = if usage.estimated { " estimated" } else { "" };
             format!("usage {}/{}{mark}", usage.input_tokens, usage.output_tokens)
         }
+        Event::UserMessage(message) => format!("user {:?}", short(&message.text)),
         Event::InputRequested(asked) => format!("asks {} {}", asked.tool_call_id, asked.name),
         Event::InputAnswered(answered) => format!("answered {}", answered.tool_call_id),
         Event::Notice(notice) => format!("notice {}", NoticeKind::try_from(notice.kind).unwrap().as_str_name()),
@@ -448,7 +458,7 @@ impl Played {
     #[track_caller]
     pub fn assert_completed(&self) {
         assert!(
-            matches!(self.outcome, Outcome::Completed),
+            matches!(self.outcome, Outcome::Completed { .. }),
             "{:?} {:#?}",
             self.outcome,
             self.lines()

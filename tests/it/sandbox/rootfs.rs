@@ -113,7 +113,11 @@ async fn the_built_in_model_draws_a_png_chart_with_pandas() {
         let log = crate::engine::script::Log::default();
         let cancel = tokio_util::sync::CancellationToken::new();
         let outcome = engine::run(&Demo, job, std::sync::Arc::new(log.clone()), &cancel).await;
-        assert!(matches!(outcome, engine::Outcome::Completed), "{:#?}", log.lines());
+        assert!(
+            matches!(outcome, engine::Outcome::Completed { .. }),
+            "{:#?}",
+            log.lines()
+        );
         let events = log.events.lock().unwrap();
         let answer = format!("{:?}", events.iter().rev().take(4).collect::<Vec<_>>());
         for part in wanted {

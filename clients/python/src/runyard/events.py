@@ -154,6 +154,15 @@ class InputAnswered(RunEvent):
     is_error: bool
 
 
+@dataclass(frozen=True, kw_only=True)
+class UserMessage(RunEvent):
+    """The model receives a message that was added to the run."""
+
+    kind = "user_message"
+    message_id: str
+    text: str
+
+
 # Maps each event whose API field `kind` has another name, because `kind` is the kind of the event, to that name.
 RENAMED_KINDS = {"notice": "about", "input_requested": "input_kind"}
 
@@ -171,6 +180,7 @@ EVENTS: dict[str, type[RunEvent]] = {
         Notice,
         InputRequested,
         InputAnswered,
+        UserMessage,
     )
 }
 

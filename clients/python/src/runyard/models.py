@@ -25,6 +25,7 @@ Enum = Any
 RunStatus = Literal["running", "waiting", "completed", "failed", "stopped"]
 ENDED: tuple[RunStatus, ...] = ("completed", "failed", "stopped")
 """The statuses of a run that has ended."""
+MessageDelivery = Literal["pending", "read"]
 MessageRole = Literal["user", "assistant", "tool"]
 McpTransport = Literal["http", "sse", "stdio"]
 ApiKeyScope = Literal["read", "run", "admin"]
@@ -411,6 +412,8 @@ class Message:
     partial: bool
     created_at: datetime.datetime
     attachments: list[Attachment]
+    # None unless the message was added to an unfinished run.
+    delivery: MessageDelivery | None
 
 
 @dataclass(frozen=True, kw_only=True)

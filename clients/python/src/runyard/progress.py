@@ -23,6 +23,7 @@ from runyard.events import (
     StatusChanged,
     ToolCall,
     ToolResult,
+    UserMessage,
 )
 from runyard.models import ENDED
 
@@ -139,6 +140,8 @@ class TextView:
                 self._line(f"  waiting: {event.message or event.name}")
             case InputAnswered():
                 self._line(f"  {_answered_in_words(event)}")
+            case UserMessage(text=text):
+                self._line(f"message read: {text}")
             case Notice(message=message):
                 self._line(f"note: {message}")
             case StatusChanged() if event.is_terminal:

@@ -283,6 +283,7 @@ function newAgent(draft: Draft) {
     skills: draft.skills,
     memory: draft.memory,
     approvals: draft.approvals,
+    ...(Object.keys(draft.tools).length > 0 ? { agentpressTools: draft.tools } : {}),
     ...(draft.description ? { description: draft.description } : {}),
     ...(draft.systemPrompt.trim() ? { systemPrompt: draft.systemPrompt } : {}),
     ...(draft.model ? { model: draft.model } : {}),
@@ -306,7 +307,7 @@ function changesOf(before: Draft, now: Draft): Record<string, unknown> {
 // The memory settings control these tools, so the form shows no switches for them.
 const OF_MEMORY = new Set(["remember", "recall", "forget"]);
 
-// The tools of a new agent. The form also shows them until an existing agent's tools are loaded.
+// The tools of a new agent: the core tools, and the tool that a new agent can switch on. The form also shows them until an existing agent's tools are loaded.
 const CORE: readonly AgentTool[] = [
   ["bash", "Runs a command in the sandbox."],
   ["read", "Reads a file in the workspace."],
@@ -316,4 +317,5 @@ const CORE: readonly AgentTool[] = [
   ["grep", "Finds lines that match a pattern."],
   ["bash_output", "Reads the output of a background command."],
   ["bash_kill", "Ends a background command."],
-].map(([name, description]) => ({ name: name!, description: description!, isCore: true, enabled: true, parametersSchema: "{}", server: "" }));
+  ["ask_user", "Asks the user a question. The run waits for the answer."],
+].map(([name, description]) => ({ name: name!, description: description!, isCore: name !== "ask_user", enabled: name !== "ask_user", parametersSchema: "{}", server: "" }));

@@ -1,59 +1,74 @@
 // The composer: the form that starts a run in a new or existing thread.
-import { ArrowUp, FileText, Paperclip, SlidersHorizontal, X } from "lucide";
+import { ArrowUp, FileText, Paperclip, X } from "lucide";
 import { useComputed, useSignal } from "@preact/signals";
-import { newId } from "@runyard/client";
+import { isRunyardError, newId } from "@runyard/client";
 import { useEffect, useId, useMemo, useRef } from "preact/hooks";
 import { runyard } from "../client";
 import { parameters } from "../router";
 import { account, isUnlimited, loadAccount } from "../stores/account";
 import { agents, loadAgents } from "../stores/agents";
-import { loadModes, modes } from "../stores/modes";
+import { enterStarts } from "../stores/enter";
 import { Attachments, type Attachment } from "../stores/attachments";
+import { budgetOf, keepBudget } from "../stores/budgets";
 import { explainError } from "../errors";
+import { type BudgetFaults, NO_BUDGET, budgetFaults, readBudget } from "../view/budget";
 import { bytes } from "../view/format";
 import type { Explained } from "../view/refusal";
 import { Note, RefusalNote } from "./basic";
+import { AgentChoice, ModeChoice, ModelChoice } from "./choices";
 import { Icon } from "./icon";
-import { isApple } from "./keys";
-
-/** Touch devices have no drag and drop and no keyboard shortcuts. */
-const isTouch = typeof matchMedia === "function" && matchMedia("(pointer: coarse)").matches;
+import { isTouch } from "./keys";
+import { RunOptions } from "./run_options";
 
 export interface Started {
   threadId: string;
   agentRunId: string;
 }
 
+/** A task to copy into the form. A new value of `turn` copies the task again. */
+export interface Suggestion {
+  prompt: string;
+  files: File[];
+  turn: number;
+  agentId?: string;
+  model?: string;
+  mode?: string;
+}
+
 export interface ComposerProperties {
   /** The thread to continue. By default, the composer starts a new thread. */
   threadId?: string;
+  /** The agent of the thread's last run; empty for the built-in agent. */
+  lastAgentId?: string;
   busy?: boolean;
   onStarted: (started: Started) => void;
-  /** A task to copy into the form. A new value of `turn` copies the task again. */
-  suggestion?: { prompt: string; files: File[]; turn: number } | null;
+  suggestion?: Suggestion | null;
   large?: boolean;
 }
 
-export function Composer({ threadId, busy = false, onStarted, suggestion, large = false }: ComposerProperties) {
+export function Composer({ threadId, lastAgentId = "", busy = false, onStarted, suggestion, large = false }: ComposerProperties) {
   const prompt = useSignal("");
-  // A link can select an agent: `#/?agent=UUID`.
-  const agentId = useSignal(threadId ? "" : (parameters().get("agent") ?? ""));
+  // Until the user chooses an agent, it is the agent of the thread's last run. A link can select the agent of a new
+  // thread: `#/?agent=UUID`.
+  const chosenAgentId = useSignal<string | null>(null);
+  const agentId = existing(chosenAgentId.value ?? (threadId ? lastAgentId : (parameters().get("agent") ?? "")));
   const model = useSignal("");
   const mode = useSignal("code");
   const ifBusy = useSignal<"enqueue" | "interrupt">("enqueue");
   const starting = useSignal(false);
   const over = useSignal(false);
   const isOpen = useSignal(false);
+  const budget = useSignal(threadId ? budgetOf(threadId) : NO_BUDGET);
+  const faults = useSignal<BudgetFaults>({});
   const refused = useSignal<Explained | null>(null);
   const attachments = useMemo(() => new Attachments(), []);
   const input = useRef<HTMLTextAreaElement>(null);
   const picker = useRef<HTMLInputElement>(null);
   const help = useId();
-  const choices = useId();
   // The idempotency key of the current request. A retry after a lost response reuses the key and so starts no second
   // run.
   const key = useRef<{ of: string; key: string } | null>(null);
-  const chosen = [agentId.value, model.value, mode.value === "code" ? "" : mode.value].filter(Boolean).length;
+  const chosen = [agentId, model.value, mode.value === "code" ? "" : mode.value].filter(Boolean).length;
   const full = useComputed(() => {
     const runs = account.value?.concurrentRuns;
     return runs?.limit !== undefined && runs.used >= runs.limit;
@@ -67,6 +82,9 @@ export function Composer({ threadId, busy = false, onStarted, suggestion, large 
   useEffect(() => {
     if (!suggestion) return;
     prompt.value = suggestion.prompt;
+    if (suggestion.agentId !== undefined) chosenAgentId.value = suggestion.agentId;
+    if (suggestion.model !== undefined) model.value = suggestion.model;
+    if (suggestion.mode !== undefined) mode.value = suggestion.mode;
     attachments.clear();
     attachments.add(suggestion.files);
     input.current?.focus();
@@ -84,8 +102,14 @@ export function Composer({ threadId, busy = false, onStarted, suggestion, large 
       input.current?.focus();
       return;
     }
+    const limits = readBudget(budget.value);
+    if ("faults" in limits) {
+      showFaults(limits.faults);
+      return;
+    }
     starting.value = true;
     refused.value = null;
+    faults.value = {};
     try {
       const files = await attachments.ready();
       if (!files) {
@@ -97,22 +121,30 @@ export function Composer({ threadId, busy = false, onStarted, suggestion, large 
         files: files.map((uploadId) => ({ uploadId })),
         mode: mode.value,
         ...(threadId ? { threadId, ifBusy: ifBusy.value } : {}),
-        ...(agentId.value ? { agentId: agentId.value } : {}),
+        ...(agentId ? { agentId } : {}),
         ...(model.value ? { modelName: model.value } : {}),
+        ...limits.budget,
       };
       const of = JSON.stringify(request);
       if (key.current?.of !== of) key.current = { of, key: newId() };
       const started = await runyard().agents.run({ ...request, idempotencyKey: key.current.key });
       key.current = null;
+      keepBudget(started.threadId, budget.value);
       prompt.value = "";
       attachments.clear();
       void loadAccount();
       onStarted(started);
     } catch (error) {
-      refused.value = explainError(error);
+      const wrong = isRunyardError(error) ? budgetFaults(error.details) : null;
+      if (wrong) showFaults(wrong);
+      else refused.value = explainError(error);
     } finally {
       starting.value = false;
     }
+  };
+  const showFaults = (wrong: BudgetFaults) => {
+    faults.value = wrong;
+    isOpen.value = true;
   };
 
   const onPaste = (event: ClipboardEvent) => {
@@ -166,10 +198,13 @@ export function Composer({ threadId, busy = false, onStarted, suggestion, large 
           onInput={(event) => (prompt.value = event.currentTarget.value)}
           onPaste={onPaste}
           onKeyDown={(event) => {
-            if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
-              event.preventDefault();
-              void start();
-            }
+            // Enter can also end the input of a composed character.
+            if (event.key !== "Enter" || event.isComposing) return;
+            // The keyboard of a touch device has no Shift+Enter, so there Enter adds a line.
+            const starts = event.ctrlKey || event.metaKey || (!isTouch && event.shiftKey !== enterStarts.value);
+            if (!starts) return;
+            event.preventDefault();
+            void start();
           }}
         />
         <AttachmentList attachments={attachments} />
@@ -190,22 +225,22 @@ export function Composer({ threadId, busy = false, onStarted, suggestion, large 
             <Icon of={Paperclip} size={16} />
             <span>Add files</span>
           </button>
-          <button
-            type="button"
-            class="button button-quiet composer-more"
-            aria-expanded={isOpen.value}
-            aria-controls={choices}
-            onClick={() => (isOpen.value = !isOpen.value)}
+          <RunOptions
+            isOpen={isOpen.value}
+            chosen={chosen}
+            budget={budget.value}
+            faults={faults.value}
+            onOpen={(open) => (isOpen.value = open)}
+            onBudget={(next) => {
+              budget.value = next;
+              faults.value = {};
+            }}
+            onDone={() => input.current?.focus()}
           >
-            <Icon of={SlidersHorizontal} size={16} />
-            Options
-            {chosen > 0 && <span class="badge">{chosen}</span>}
-          </button>
-          <div id={choices} class={isOpen.value ? "composer-choices composer-choices-open" : "composer-choices"}>
-            <AgentChoice value={agentId.value} onChange={(value) => (agentId.value = value)} />
+            <AgentChoice value={agentId} onChange={(value) => (chosenAgentId.value = value)} />
             <ModelChoice value={model.value} onChange={(value) => (model.value = value)} />
             <ModeChoice value={mode.value} onChange={(value) => (mode.value = value)} />
-          </div>
+          </RunOptions>
           <button type="submit" class="button button-primary composer-start" disabled={starting.value}>
             {starting.value ? "Starting" : "Start"}
             <Icon of={ArrowUp} size={16} />
@@ -214,14 +249,14 @@ export function Composer({ threadId, busy = false, onStarted, suggestion, large 
       </div>
       <div class="composer-below small">
         <p id={help} class="composer-help">
-          <kbd>{isApple ? "⌘" : "Ctrl"}</kbd> <kbd>Enter</kbd> starts the run
+          <Keys starts={enterStarts.value} /> starts the run · <Keys starts={!enterStarts.value} /> adds a line
           {!threadId && (
             <>
               {" "}
               · <kbd>/</kbd> focuses this field
             </>
-          )}{" "}
-          · files up to {bytes(account.value?.maxUploadBytes ?? 10_000_000)} each
+          )}
+          {!busy && ` · files up to ${bytes(account.value?.maxUploadBytes ?? 10_000_000)} each`}
         </p>
         {threadId && busy && (
           <label class="choice composer-busy">
@@ -237,6 +272,24 @@ export function Composer({ threadId, busy = false, onStarted, suggestion, large 
         )}
       </div>
     </form>
+  );
+}
+
+/** Returns the agent's id, or an empty id if the agent was deleted. Until the agents are loaded, every id counts. */
+function existing(agentId: string): string {
+  return agents.value?.some((agent) => agent.agentId === agentId) === false ? "" : agentId;
+}
+
+function Keys({ starts }: { starts: boolean }) {
+  return (
+    <>
+      {!starts && (
+        <>
+          <kbd>Shift</kbd>{" "}
+        </>
+      )}
+      <kbd>Enter</kbd>
+    </>
   );
 }
 
@@ -278,62 +331,5 @@ function AttachmentChip({ attachment, onRemove }: { attachment: Attachment; onRe
         <Icon of={X} size={14} />
       </button>
     </li>
-  );
-}
-
-function AgentChoice({ value, onChange }: { value: string; onChange: (value: string) => void }) {
-  const list = agents.value ?? [];
-  const defaultAgent = list.find((agent) => agent.isDefault);
-  const shown = list.some((agent) => agent.agentId === value && agent !== defaultAgent) ? value : "";
-  return (
-    <label class="choice">
-      <span class="unseen">Agent</span>
-      <select value={shown} onChange={(event) => onChange(event.currentTarget.value)}>
-        <option value="">{defaultAgent ? `${defaultAgent.name} (default)` : "Built-in agent"}</option>
-        {list
-          .filter((agent) => agent !== defaultAgent)
-          .map((agent) => (
-            <option key={agent.agentId} value={agent.agentId}>
-              {agent.name}
-            </option>
-          ))}
-      </select>
-    </label>
-  );
-}
-
-function ModeChoice({ value, onChange }: { value: string; onChange: (value: string) => void }) {
-  useEffect(() => void loadModes(), []);
-  // Every server has the mode "code", so the menu offers it until the modes are loaded.
-  const list = modes.value ?? [{ name: "code", description: "" }];
-  return (
-    <label class="choice" title={list.find((mode) => mode.name === value)?.description}>
-      <span class="unseen">Mode</span>
-      <select value={value} onChange={(event) => onChange(event.currentTarget.value)}>
-        {list.map((mode) => (
-          <option key={mode.name} value={mode.name} title={mode.description}>
-            Mode: {mode.name}
-          </option>
-        ))}
-      </select>
-    </label>
-  );
-}
-
-function ModelChoice({ value, onChange }: { value: string; onChange: (value: string) => void }) {
-  const models = account.value?.models ?? [];
-  return (
-    <label class="choice">
-      <span class="unseen">Model</span>
-      <select value={value} onChange={(event) => onChange(event.currentTarget.value)}>
-        <option value="">Agent's model</option>
-        {models.map((model) => (
-          <option key={model.modelName} value={model.modelName} disabled={!model.allowed && !model.downgradedTo}>
-            {model.modelName}
-            {!model.allowed && (model.downgradedTo ? ` (your plan uses ${model.downgradedTo})` : " (not in your plan)")}
-          </option>
-        ))}
-      </select>
-    </label>
   );
 }

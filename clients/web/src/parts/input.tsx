@@ -169,14 +169,7 @@ function Edit({ input, sending, onAnswer, onClose }: { input: InputView; sending
           />
         </Field>
       ))}
-      <div class="asks-actions">
-        <button type="submit" class="button button-primary" disabled={sending}>
-          Approve with changes
-        </button>
-        <button type="button" class="button" disabled={sending} onClick={onClose}>
-          Cancel
-        </button>
-      </div>
+      <Foot send="Approve with changes" other="Cancel" sending={sending} onOther={onClose} />
     </form>
   );
 }
@@ -195,14 +188,7 @@ function Deny({ sending, onAnswer, onClose }: { sending: boolean; onAnswer: Answ
       <Field label="Reason" hint="Optional. The model reads it.">
         <textarea rows={2} maxLength={4000} autofocus value={reason} onInput={(event) => setReason(event.currentTarget.value)} />
       </Field>
-      <div class="asks-actions">
-        <button type="submit" class="button button-danger" disabled={sending}>
-          Deny
-        </button>
-        <button type="button" class="button" disabled={sending} onClick={onClose}>
-          Cancel
-        </button>
-      </div>
+      <Foot send="Deny" sendClass="button-danger" other="Cancel" sending={sending} onOther={onClose} />
     </form>
   );
 }
@@ -231,14 +217,7 @@ function Question({ input, sending, onAnswer }: { input: InputView; sending: boo
       <Field label={choices.length > 0 ? "Another answer" : "Your answer"}>
         <textarea rows={2} value={text} onInput={(event) => setText(event.currentTarget.value)} />
       </Field>
-      <div class="asks-actions">
-        <button type="submit" class="button button-primary" disabled={sending || !text.trim()}>
-          Send answer
-        </button>
-        <button type="button" class="button" disabled={sending} onClick={() => onAnswer({ decision: "deny" })}>
-          Do not answer
-        </button>
-      </div>
+      <Foot send="Send answer" other="Do not answer" sending={sending} isEmpty={!text.trim()} onOther={() => onAnswer({ decision: "deny" })} />
     </form>
   );
 }
@@ -262,14 +241,38 @@ function ClientResult({ sending, onAnswer }: { sending: boolean; onAnswer: Answe
         <input type="checkbox" checked={isError} onChange={(event) => setIsError(event.currentTarget.checked)} />
         <span>The tool failed; this text is the error.</span>
       </label>
-      <div class="asks-actions">
-        <button type="submit" class="button button-primary" disabled={sending}>
-          Send result
-        </button>
-        <button type="button" class="button button-deny" disabled={sending} onClick={() => onAnswer({ decision: "deny" })}>
-          Deny
-        </button>
-      </div>
+      <Foot send="Send result" other="Deny" otherClass="button-deny" sending={sending} onOther={() => onAnswer({ decision: "deny" })} />
     </form>
+  );
+}
+
+/** The buttons below a form: one sends it, and the other one does something else. */
+function Foot({
+  send,
+  sendClass = "button-primary",
+  other,
+  otherClass = "",
+  sending,
+  isEmpty = false,
+  onOther,
+}: {
+  send: string;
+  sendClass?: string;
+  other: string;
+  otherClass?: string;
+  sending: boolean;
+  /** An empty form cannot be sent. */
+  isEmpty?: boolean;
+  onOther: () => void;
+}) {
+  return (
+    <div class="asks-actions">
+      <button type="submit" class={`button ${sendClass}`} disabled={sending || isEmpty}>
+        {send}
+      </button>
+      <button type="button" class={`button ${otherClass}`} disabled={sending} onClick={onOther}>
+        {other}
+      </button>
+    </div>
   );
 }

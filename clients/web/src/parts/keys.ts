@@ -3,6 +3,9 @@ import { go } from "../router";
 
 export const isApple = typeof navigator !== "undefined" && /Mac|iPhone|iPad/.test(navigator.userAgent);
 
+/** Touch devices have no drag and drop and no keyboard shortcuts. */
+export const isTouch = typeof matchMedia === "function" && matchMedia("(pointer: coarse)").matches;
+
 // Navigation shortcuts: `g`, and then one of these keys. The values are paths.
 const PLACES: Record<string, string> = { h: "/", t: "/threads", r: "/runs", w: "/waiting", a: "/agents", s: "/skills", m: "/memory", k: "/webhooks", c: "/account" };
 /** Maximum milliseconds between `g` and the second key. */

@@ -1,5 +1,6 @@
 // A run: its steps, its state and its usage.
-import { Brain, ChevronRight, Info, RotateCcw, Square } from "lucide";
+import { Brain, ChevronRight, Info, Square } from "lucide";
+import type { ComponentChildren } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 import { runyard } from "../client";
 import { announce } from "../stores/announce";
@@ -113,7 +114,8 @@ function Notice({ step }: { step: NoticeStep }) {
   );
 }
 
-export function RunBar({ view, stopping, onAgain }: { view: RunView; stopping?: boolean; onAgain?: (() => void) | undefined }) {
+/** `children` are more actions. */
+export function RunBar({ view, stopping, children }: { view: RunView; stopping?: boolean; children?: ComponentChildren }) {
   const [stopRequested, setStopRequested] = useState(stopping ?? false);
   const [refused, setRefused] = useState<Explained | null>(null);
   const ended = hasEnded(view);
@@ -139,12 +141,7 @@ export function RunBar({ view, stopping, onAgain }: { view: RunView; stopping?: 
             {stopRequested ? "Stopping" : "Stop"}
           </button>
         )}
-        {ended && view.state !== "completed" && onAgain && (
-          <button type="button" class="button button-small run-again" onClick={onAgain}>
-            <Icon of={RotateCcw} size={13} />
-            Edit and retry
-          </button>
-        )}
+        {children}
       </div>
       {refused && <RefusalNote explained={refused} onClose={() => setRefused(null)} />}
     </>

@@ -1,13 +1,17 @@
 // The transcript of a thread. A thread consists of turns; each turn is a task and its run.
+import { ArrowDown } from "lucide";
 import { useSignal } from "@preact/signals";
-import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
+import { useEffect, useRef } from "preact/hooks";
 import { loadAccount } from "../stores/account";
 import { isReconnecting } from "../stores/live";
+import { retry } from "../stores/retry";
 import { type Turn, loadThread } from "../stores/thread";
 import { loadThreads } from "../stores/threads";
 import { isActive } from "../view/run";
 import { Note } from "./basic";
-import { Composer } from "./composer";
+import { Composer, type Suggestion } from "./composer";
+import { Icon } from "./icon";
+import { useStick } from "./stick";
 import { TurnView } from "./turn";
 
 /** Number of newest turns whose steps are loaded automatically. */
@@ -25,13 +29,30 @@ export function Transcript({
   onFile: (path: string) => void;
 }) {
   const place = useRef<HTMLDivElement>(null);
-  const stick = useStickToEnd(place, threadId);
+  const { atEnd, toEnd } = useStick(place, threadId);
   const older = all.length - NEWEST;
-  const again = useSignal<{ prompt: string; files: File[]; turn: number } | null>(null);
+  const again = useSignal<Suggestion | null>(null);
   const busy = useSignal(all.some((turn) => turn.run && isActive(turn.run.status)));
   useEffect(() => {
     busy.value = all.some((turn) => turn.run && isActive(turn.run.status));
   }, [all]);
+  const onStarted = () => {
+    toEnd();
+    void loadThread(threadId);
+    void loadThreads();
+  };
+  const taskOf = ({ prompt, run }: Turn) => {
+    if (!prompt || !run) return null;
+    const { agentId = "", modelRequested: model = "", mode } = run;
+    return {
+      retry: async () => {
+        await retry(run, prompt.content);
+        void loadAccount();
+        onStarted();
+      },
+      edit: () => (again.value = { prompt: prompt.content, files: [], turn: (again.peek()?.turn ?? 0) + 1, agentId, model, mode }),
+    };
+  };
   return (
     <div class="transcript">
       <div ref={place} class="turns" tabIndex={0} role="region" aria-label="Transcript">
@@ -43,7 +64,7 @@ export function Transcript({
             last={at === all.length - 1}
             sandboxId={sandboxId}
             onFile={onFile}
-            onAgain={(prompt) => (again.value = { prompt, files: [], turn: (again.peek()?.turn ?? 0) + 1 })}
+            task={taskOf(turn)}
             onEnded={() => {
               void loadThread(threadId);
               void loadAccount();
@@ -53,60 +74,30 @@ export function Transcript({
         {all.length === 0 && <p class="dim">This thread has no messages yet.</p>}
       </div>
       <div class="transcript-foot">
+        {!atEnd.value && (
+          <button
+            type="button"
+            class="button button-small jump"
+            onClick={() => {
+              toEnd();
+              place.current?.focus({ preventScroll: true });
+            }}
+          >
+            <Icon of={ArrowDown} size={14} />
+            Jump to latest
+          </button>
+        )}
         {isReconnecting.value && (
           <Note kind="warning">The connection was interrupted. Reconnecting; no data is lost.</Note>
         )}
         <Composer
           threadId={threadId}
+          lastAgentId={all.findLast((turn) => turn.run)?.run?.agentId ?? ""}
           busy={busy.value}
           suggestion={again.value}
-          onStarted={() => {
-            stick();
-            void loadThread(threadId);
-            void loadThreads();
-          }}
+          onStarted={onStarted}
         />
       </div>
     </div>
   );
-}
-
-// Scrolls to new content, unless the user has scrolled up.
-function useStickToEnd(place: { current: HTMLDivElement | null }, threadId: string): () => void {
-  const atEnd = useRef(true);
-  useLayoutEffect(() => {
-    const element = place.current;
-    if (!element) return;
-    atEnd.current = true;
-    const toEnd = () => {
-      if (atEnd.current) element.scrollTop = element.scrollHeight;
-    };
-    let before = element.scrollTop;
-    // New content also increases the distance to the end, so the distance alone does not show that the user scrolled.
-    // An upward scroll shows that, because the page itself never scrolls up.
-    const onScroll = () => {
-      if (element.scrollHeight - element.scrollTop - element.clientHeight < 80) atEnd.current = true;
-      else if (element.scrollTop < before - 1) atEnd.current = false;
-      before = element.scrollTop;
-    };
-    const observer = new ResizeObserver(toEnd);
-    const watchChildren = new MutationObserver(() => {
-      observer.disconnect();
-      observer.observe(element);
-      for (const child of element.children) observer.observe(child);
-    });
-    watchChildren.observe(element, { childList: true });
-    observer.observe(element);
-    for (const child of element.children) observer.observe(child);
-    element.addEventListener("scroll", onScroll, { passive: true });
-    toEnd();
-    return () => {
-      observer.disconnect();
-      watchChildren.disconnect();
-      element.removeEventListener("scroll", onScroll);
-    };
-  }, [threadId]);
-  return () => {
-    atEnd.current = true;
-  };
 }

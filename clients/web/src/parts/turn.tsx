@@ -11,13 +11,14 @@ import { explainError } from "../errors";
 import { dayAndTime } from "../view/format";
 import { writtenBy } from "../view/output";
 import type { Explained } from "../view/refusal";
-import { hasEnded, isActive, stateOf } from "../view/run";
+import { hasEnded, isActive, lastAnswer, stateOf } from "../view/run";
 import { RefusalNote, State } from "./basic";
 import { Icon } from "./icon";
 import { Markdown } from "./markdown";
 import { Pictures, Workspace } from "./pictures";
 import { Picture } from "./preview";
 import { Failure, RunBar, RunTrack } from "./run";
+import { RunActions, type TaskActions } from "./run_actions";
 
 /** Without `fresh`, the run's steps are shown only on request. */
 export function TurnView({
@@ -26,7 +27,7 @@ export function TurnView({
   last,
   sandboxId,
   onFile,
-  onAgain,
+  task,
   onEnded,
 }: {
   turn: Turn;
@@ -34,7 +35,7 @@ export function TurnView({
   last: boolean;
   sandboxId: string | null;
   onFile: (path: string) => void;
-  onAgain: (prompt: string) => void;
+  task: TaskActions | null;
   onEnded: () => void;
 }) {
   const stepsRequested = useSignal(false);
@@ -71,19 +72,20 @@ export function TurnView({
             sandboxId={sandboxId}
             attached={turn.prompt?.files ?? []}
             onFile={onFile}
-            onAgain={last && turn.prompt ? () => onAgain(turn.prompt!.content) : undefined}
+            task={task}
             onEnded={onEnded}
           />
         ) : (
           <div class="older">
             {turn.answers.map((message) => message.content && <Markdown key={message.messageId} text={message.content} />)}
             {turn.run && (
-              <p class="small">
-                <State of={stateOf(turn.run.status)} quiet />{" "}
+              <div class="run-bar">
+                <State of={stateOf(turn.run.status)} quiet />
                 <button type="button" class="button button-small" onClick={() => (stepsRequested.value = true)}>
                   Show steps
                 </button>
-              </p>
+                {!isActive(turn.run.status) && <RunActions answer={turn.answers.findLast((message) => message.content)?.content ?? ""} task={task} isPlain />}
+              </div>
             )}
           </div>
         )}
@@ -98,7 +100,7 @@ function LiveRun({
   sandboxId,
   attached,
   onFile,
-  onAgain,
+  task,
   onEnded,
 }: {
   run: RunRecord;
@@ -106,7 +108,7 @@ function LiveRun({
   sandboxId: string | null;
   attached: readonly string[];
   onFile: (path: string) => void;
-  onAgain: (() => void) | undefined;
+  task: TaskActions | null;
   onEnded: () => void;
 }) {
   const view = useRun(run.agentRunId).value;
@@ -129,7 +131,9 @@ function LiveRun({
           onFile={onFile}
         />
       )}
-      <RunBar view={view} stopping={run.stopRequested} onAgain={onAgain} />
+      <RunBar view={view} stopping={run.stopRequested}>
+        {ended && <RunActions answer={lastAnswer(view)} task={task} isPlain={view.state === "completed"} />}
+      </RunBar>
     </section>
   );
 }

@@ -3,7 +3,7 @@ import { ChartLine, FileText, SquareTerminal } from "lucide";
 import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import { Meter, RefusalNote } from "../parts/basic";
-import { Composer } from "../parts/composer";
+import { Composer, type Suggestion } from "../parts/composer";
 import { Icon } from "../parts/icon";
 import { ThreadList } from "../parts/thread_list";
 import { go } from "../router";
@@ -13,7 +13,7 @@ import { credits } from "../view/format";
 import { sampleLog, sampleNotes, sampleTable } from "./samples";
 
 export function Home() {
-  const suggestion = useSignal<{ prompt: string; files: File[]; turn: number } | null>(null);
+  const suggestion = useSignal<Suggestion | null>(null);
   useEffect(() => {
     document.title = "New run · Runyard";
     void loadThreads();

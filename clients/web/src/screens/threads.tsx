@@ -1,15 +1,56 @@
-// The threads screen.
+// The threads screen: the threads by day, a search by title, and the deletion of several threads.
+import { ListChecks, Trash2 } from "lucide";
+import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
-import { Empty, RefusalNote, Spinner } from "../parts/basic";
+import { explainError } from "../errors";
+import { Confirm, Empty, RefusalNote, Spinner } from "../parts/basic";
+import { Icon } from "../parts/icon";
 import { ThreadList } from "../parts/thread_list";
-import { loadMoreThreads, loadThreads, moreThreads, threads } from "../stores/threads";
+import { loadAccount } from "../stores/account";
+import { announce } from "../stores/announce";
+import { useNow } from "../stores/clock";
+import { MAX_SEARCHED, deleteThreads, isSearchCut, loadMoreThreads, loadSearched, loadThreads, moreThreads, searched, threads } from "../stores/threads";
+import { groupByDay, matches } from "../view/days";
+import { count, counted } from "../view/format";
+import type { Explained } from "../view/refusal";
 
 export function Threads() {
+  const search = useSignal("");
+  /** The selected threads; null while the user does not select threads. */
+  const chosen = useSignal<ReadonlySet<string> | null>(null);
+  const asks = useSignal(false);
+  const deleting = useSignal<{ done: number; all: number } | null>(null);
+  const refused = useSignal<Explained | null>(null);
+  const now = useNow();
   useEffect(() => {
     document.title = "Threads · Runyard";
     void loadThreads();
+    return () => searched.clear();
   }, []);
-  const { value, refused, loading } = threads.state.value;
+  const words = search.value.trim();
+  const isSearch = words !== "";
+  useEffect(() => {
+    if (isSearch && !searched.state.peek().value) void loadSearched();
+  }, [isSearch]);
+  const { value: all, refused: notLoaded, loading } = (isSearch ? searched : threads).state.value;
+  const value = isSearch ? (all?.filter((thread) => matches(thread.name || "Untitled", words)) ?? null) : all;
+  const toggle = (threadId: string) => {
+    const next = new Set(chosen.peek());
+    if (!next.delete(threadId)) next.add(threadId);
+    chosen.value = next;
+  };
+  const remove = async () => {
+    const ids = [...(chosen.peek() ?? [])];
+    deleting.value = { done: 0, all: ids.length };
+    const errors = await deleteThreads(ids, (done) => (deleting.value = { done, all: ids.length }));
+    deleting.value = null;
+    const deleted = ids.length - errors.length;
+    announce(`Deleted ${counted(deleted, "thread")}`);
+    void loadAccount();
+    const explained = errors.length > 0 ? explainError(errors[0]) : null;
+    refused.value = explained && { ...explained, title: `${counted(errors.length, "thread")} could not be deleted`, text: `${explained.title}. ${explained.text}` };
+    chosen.value = null;
+  };
   return (
     <div class="page">
       <div class="page-head">
@@ -18,9 +59,50 @@ export function Threads() {
           New run
         </a>
       </div>
-      {refused && <RefusalNote explained={refused} onAgain={() => void loadThreads()} />}
-      {!value && loading && <Spinner label="Loading threads" />}
-      {value?.length === 0 && (
+      {threads.value && threads.value.length > 0 && (
+        <div class="threads-tools">
+          <input
+            type="search"
+            class="search"
+            aria-label="Search threads by title"
+            placeholder="Search titles"
+            value={search.value}
+            onInput={(event) => (search.value = event.currentTarget.value)}
+          />
+          {chosen.value ? (
+            <div class="threads-chosen" role="group" aria-label="Selected threads">
+              <span class="small numbers" role="status">
+                {deleting.value ? `Deleting: ${deleting.value.done} of ${deleting.value.all}` : `${chosen.value.size} selected`}
+              </span>
+              <button
+                type="button"
+                class="button button-small"
+                disabled={deleting.value !== null}
+                onClick={() => (chosen.value = new Set(value?.map((thread) => thread.threadId)))}
+              >
+                Select all
+              </button>
+              <button type="button" class="button button-small button-danger" disabled={chosen.value.size === 0 || deleting.value !== null} onClick={() => (asks.value = true)}>
+                <Icon of={Trash2} size={14} />
+                Delete
+              </button>
+              <button type="button" class="button button-small" disabled={deleting.value !== null} onClick={() => (chosen.value = null)}>
+                Cancel
+              </button>
+            </div>
+          ) : (
+            <button type="button" class="button" onClick={() => (chosen.value = new Set())}>
+              <Icon of={ListChecks} size={16} />
+              Select
+            </button>
+          )}
+        </div>
+      )}
+      {refused.value && <RefusalNote explained={refused.value} onClose={() => (refused.value = null)} />}
+      {notLoaded && <RefusalNote explained={notLoaded} onAgain={() => void (isSearch ? loadSearched() : loadThreads())} />}
+      {!value && loading && <Spinner label={isSearch ? "Searching" : "Loading threads"} />}
+      {value?.length === 0 && isSearch && <p class="dim">No thread has this title.</p>}
+      {value?.length === 0 && !isSearch && (
         <Empty title="No threads yet">
           <p>Start a run to create a thread. A thread keeps your tasks, the agent's steps and the files.</p>
           <a class="button button-primary" href="#/">
@@ -28,11 +110,26 @@ export function Threads() {
           </a>
         </Empty>
       )}
-      {value && value.length > 0 && <ThreadList threads={value} />}
-      {moreThreads.value !== "" && (
+      {value && value.length > 0 && (
+        <div class="threads-days">
+          {groupByDay(value, (thread) => thread.updatedAt, now).map(({ label, items }) => (
+            <section key={label}>
+              <h2 class="threads-day">{label}</h2>
+              <ThreadList threads={items} label={label} selection={chosen.value && { chosen: chosen.value, onToggle: toggle }} />
+            </section>
+          ))}
+        </div>
+      )}
+      {isSearch && isSearchCut.value && <p class="small dim">The search covers your {count(MAX_SEARCHED)} latest threads.</p>}
+      {!isSearch && moreThreads.value !== "" && (
         <button type="button" class="button" disabled={loading} onClick={() => void loadMoreThreads()}>
           {loading ? "Loading" : "Show more"}
         </button>
+      )}
+      {asks.value && chosen.value && (
+        <Confirm title={`Delete ${counted(chosen.value.size, "thread")}?`} action="Delete" onClose={() => (asks.value = false)} onConfirm={() => void remove()}>
+          <p>This permanently deletes the selected threads with their messages and runs.</p>
+        </Confirm>
       )}
     </div>
   );

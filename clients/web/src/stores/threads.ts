@@ -1,14 +1,20 @@
 // The threads of the account, most recently active first.
-import { signal } from "@preact/signals";
+import { computed, signal } from "@preact/signals";
 import type { Thread } from "@runyard/client";
 import { runyard } from "../client";
 import { Loadable } from "./loaded";
 
 const PAGE = 50;
+/** Maximum number of threads whose titles are searched. The server has no search, so the console loads the threads. */
+export const MAX_SEARCHED = 2_000;
 
 export const threads = new Loadable<readonly Thread[]>();
 /** The token of the next page; empty when all threads are loaded. */
 export const moreThreads = signal("");
+/** The threads whose titles are searched; not loaded before the first search. */
+export const searched = new Loadable<readonly Thread[]>();
+/** Whether older threads exist that are not searched. */
+export const isSearchCut = computed(() => (searched.value?.length ?? 0) >= MAX_SEARCHED);
 
 export function loadThreads(): Promise<void> {
   return threads.load(async () => {
@@ -25,4 +31,28 @@ export function loadMoreThreads(): Promise<void> {
     moreThreads.value = page.nextPageToken;
     return [...before, ...page.items];
   });
+}
+
+export function loadSearched(): Promise<void> {
+  return searched.load(() => runyard().threads.list({ pageSize: 200 }).all(MAX_SEARCHED));
+}
+
+/**
+ * Deletes threads one after the other, and reports the number of deleted ones after each. A refused deletion does not
+ * keep the others from being deleted. Returns the errors.
+ */
+export async function deleteThreads(threadIds: readonly string[], onDeleted: (deleted: number) => void): Promise<unknown[]> {
+  const errors: unknown[] = [];
+  let deleted = 0;
+  for (const threadId of threadIds) {
+    try {
+      await runyard().threads.delete(threadId);
+      deleted += 1;
+      onDeleted(deleted);
+    } catch (error) {
+      errors.push(error);
+    }
+  }
+  await Promise.all([loadThreads(), ...(searched.state.peek().value ? [loadSearched()] : [])]);
+  return errors;
 }

@@ -99,6 +99,12 @@ export function hasEnded(view: RunView): boolean {
   return view.state === "completed" || view.state === "failed" || view.state === "stopped";
 }
 
+/** The last text of the model; empty if there is none. */
+export function lastAnswer(view: RunView): string {
+  const step = view.steps.findLast((each) => each.kind === "text" && each.text !== "");
+  return step?.kind === "text" ? step.text : "";
+}
+
 /** Whether a run with this status has not ended. */
 export function isActive(status: RunRecord["status"]): boolean {
   return status === "running" || status === "waiting";
@@ -218,6 +224,9 @@ function apply(draft: Draft, event: RunEvent): void {
       break;
     case "notice":
       add(draft, { kind: "notice", id: `notice-${draft.last}`, notice: event.kind, message: event.message });
+      break;
+    case "user_message":
+      add(draft, { kind: "notice", id: `notice-${draft.last}`, notice: "other", message: `The agent has read your message: ${event.text}` });
       break;
     case "unknown":
       // A newer server sent an unknown type of event. Only the cursor changes.

@@ -128,6 +128,10 @@ impl TextView {
                 &Style::new().magenta(),
                 &format!("input needed: {}", one_line(&asked.message)),
             ),
+            Some(Event::UserMessage(message)) => self.styled(
+                &Style::new().magenta(),
+                &format!("message read: {}", one_line(&message.text)),
+            ),
             // A newer server may send unknown events.
             Some(Event::InputAnswered(_)) | None => Ok(()),
         }

@@ -68,6 +68,6 @@ class AsyncThreads:
                 return
 
     async def add_message(self, thread_id: str, *, content: str, role: MessageRole | None = None) -> Message:
-        """Adds a message without starting a run."""
+        """Adds a message without starting a run. An unfinished run of the thread receives it at its next model call."""
         request = to_message(methods.ADD_MESSAGE.request, thread_id=thread_id, content=content, role=role)
         return await self._transport.load(methods.ADD_MESSAGE, request, Message)

@@ -69,6 +69,6 @@ class Threads:
                 return
 
     def add_message(self, thread_id: str, *, content: str, role: MessageRole | None = None) -> Message:
-        """Adds a message without starting a run."""
+        """Adds a message without starting a run. An unfinished run of the thread receives it at its next model call."""
         request = to_message(methods.ADD_MESSAGE.request, thread_id=thread_id, content=content, role=role)
         return self._transport.load(methods.ADD_MESSAGE, request, Message)

@@ -1,0 +1,114 @@
+// Tests the threads screen in Chromium with a real server: days, the search by title, and the deletion of several threads.
+
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { Runyard } from "../../clients/typescript/dist/index.js";
+import { Server } from "../../clients/typescript/tests/server.mjs";
+import { CONSOLE_DIR, PHONE, startBrowser, Visit } from "./browser.mjs";
+import { checkLayout } from "./layout.mjs";
+
+const LIMIT = { timeout: 400_000 };
+const TITLES = ["Sales report", "Sales chart", "Fix the parser", "Notes"];
+
+let browser;
+let server;
+
+before(async () => {
+  const started = await Promise.allSettled([startBrowser(), Server.start(`RUNYARD_CONSOLE_DIR=${CONSOLE_DIR}`)]);
+  [browser, server] = started.map(({ value }) => value);
+  for (const { reason } of started.filter(({ status }) => status === "rejected")) {
+    throw reason;
+  }
+}, LIMIT);
+after(async () => {
+  await Promise.allSettled([browser?.close(), server?.close()]);
+});
+
+/** A page with a new account that has 60 threads of one kind, and then `TITLES`. */
+async function visit(doing, options = {}) {
+  const { token } = await server.ask({ do: "token", tier: "enterprise" });
+  const client = new Runyard({ baseUrl: server.url, token });
+  await client.threads.create({ name: "The oldest thread" });
+  for (let number = 1; number < 60; number += 1) {
+    await client.threads.create({ name: `Filler ${number}` });
+  }
+  for (const name of TITLES) {
+    await client.threads.create({ name });
+  }
+  const visited = await Visit.begin(browser, server.url, options);
+  try {
+    await visited.signIn(token, "#/threads");
+    await visited.page.getByRole("heading", { level: 1, name: "Threads" }).waitFor();
+    await doing(visited, visited.page, client);
+  } catch (error) {
+    await visited.screenshot(`failed-${Date.now()}`).catch(() => {});
+    await visited.context.close();
+    throw new Error(`${error.message}\nThe page did: ${visited.wrong.join("\n") || "nothing wrong"}`, { cause: error });
+  }
+  await visited.end(/status of 4\d\d/);
+}
+
+test("threads are grouped by day, latest activity first, and searched by title beyond the first page", LIMIT, async () => {
+  await visit(async (visited, page, client) => {
+    const main = page.getByRole("main");
+    const names = () => main.locator(".thread-row-name").allInnerTexts();
+    await main.getByText("Notes", { exact: true }).waitFor();
+    assert.deepEqual((await names()).slice(0, 4), [...TITLES].reverse());
+    assert.equal((await names()).length, 50, "one page");
+    const days = await main.getByRole("heading", { level: 2 }).allInnerTexts();
+    assert.equal(days[0], "Today");
+    await visited.audit("threads by day");
+    const search = main.getByRole("searchbox", { name: "Search threads by title" });
+    await search.fill("sales");
+    await visited.until("the matching threads", async () => (await names()).join() === "Sales chart,Sales report");
+    await search.fill("thread OLDEST");
+    await visited.until("a thread of the second page", async () => (await names()).join() === "The oldest thread");
+    await search.fill("nothing like this");
+    await main.getByText("No thread has this title.").waitFor();
+    await search.fill("");
+    await visited.until("all threads", async () => (await names()).length === 50);
+    // Activity moves a thread to the top.
+    const old = (await client.threads.list().all()).find(({ name }) => name === "Fix the parser");
+    await (await client.agents.run({ prompt: "say: Hi.", threadId: old.threadId })).wait();
+    await visited.go("#/");
+    await page.getByRole("heading", { level: 1, name: "What should the agent do?" }).waitFor();
+    await visited.go("#/threads");
+    await visited.until("the active thread is first", async () => (await names())[0] === "Fix the parser");
+  });
+});
+
+test("several threads are selected and deleted, and a refused deletion is reported", LIMIT, async () => {
+  await visit(async (visited, page, client) => {
+    const main = page.getByRole("main");
+    const busy = (await client.threads.list().all()).find(({ name }) => name === "Notes");
+    const run = await client.agents.run({ prompt: "sleep: 300", threadId: busy.threadId });
+    await main.getByRole("button", { name: "Select" }).click();
+    await visited.audit("threads to select");
+    const remove = main.getByRole("button", { name: "Delete" });
+    assert.ok(await remove.isDisabled(), "nothing is selected");
+    for (const name of ["Sales report", "Sales chart"]) {
+      await main.getByRole("checkbox", { name }).check();
+    }
+    await main.getByText("2 selected").waitFor();
+    await visited.screenshot("threads-selected");
+    await page.setViewportSize(PHONE);
+    await checkLayout(page, "selected threads on a phone");
+    await visited.screenshot("threads-selected-phone");
+    await remove.click();
+    await page.getByRole("dialog", { name: "Delete 2 threads?" }).getByRole("button", { name: "Delete" }).click();
+    await main.getByText("Sales chart").waitFor({ state: "detached" });
+    const left = async () => (await client.threads.list().all()).map(({ name }) => name);
+    assert.deepEqual([(await left()).length, (await left()).some((name) => name.startsWith("Sales"))], [62, false]);
+    // The server keeps a thread with an active run. The others are deleted.
+    await main.getByRole("searchbox", { name: "Search threads by title" }).fill("e");
+    await main.getByRole("button", { name: "Select" }).click();
+    for (const name of [/^Notes/, "Filler 59"]) {
+      await main.getByRole("checkbox", { name }).check();
+    }
+    await remove.click();
+    await page.getByRole("dialog").getByRole("button", { name: "Delete" }).click();
+    await page.getByRole("alert").getByText("1 thread could not be deleted").waitFor();
+    assert.deepEqual([(await left()).includes("Notes"), (await left()).includes("Filler 59")], [true, false]);
+    await run.stop();
+  });
+});
