@@ -16,5 +16,9 @@ fi
 . scripts/node.sh
 
 for folder in clients/typescript clients/web; do
-    (cd "$folder" && npm ci --no-audit --no-fund --loglevel=error && npm run --silent build)
+    if ! (cd "$folder" && npm ci --no-audit --no-fund --loglevel=error && npm run --silent build); then
+        # The next call would take a partial build for a complete one.
+        rm -rf clients/web/dist
+        exit 1
+    fi
 done

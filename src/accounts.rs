@@ -7,6 +7,8 @@ pub mod scope;
 mod table;
 pub mod tier;
 
+use std::sync::Arc;
+
 use sea_orm::{DeriveActiveEnum, EnumIter};
 use uuid::Uuid;
 
@@ -24,6 +26,9 @@ pub struct Caller {
     pub role: Role,
     /// An API key has the access that its creator chose. A token has full access.
     pub access: Access,
+    /// The subject of the token, or `api_key:` and the name of the API key. The server itself acts as `schedule:`, `trigger:`
+    /// or `run:` and an id.
+    pub name: Arc<str>,
 }
 
 /// Access level of a credential within its account. Each level includes the rights of the levels before it.

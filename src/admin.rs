@@ -104,8 +104,7 @@ pub async fn grant(app: &App, caller: &Caller, account_id: Uuid, new: Grant) -> 
     } else {
         format!("asked {request_key}")
     };
-    let tx = queue::begin(app, account_id, "admin.grant").await?;
-    ensure::lock(&tx, account_id).await?;
+    let tx = queue::begin_locked(app, account_id, "admin.grant").await?;
     wallet::lock(app, &tx, account_id).await?;
     if wallet::grant(app, &tx, account_id, credits.saturating_mul(MICRO), &key).await? == 0 {
         // The key was used before, so nothing changes and no audit entry is recorded.

@@ -10,6 +10,7 @@ pub mod list;
 pub mod mcp;
 pub mod memory;
 pub mod rules;
+pub mod subagents;
 mod table;
 pub mod tools;
 pub mod update;
@@ -30,4 +31,11 @@ use table::agent;
 pub struct Agent {
     pub row: agent::Model,
     pub version: AgentVersion,
+}
+
+impl Agent {
+    /// Returns whether the last change of the agent made the current version.
+    pub fn has_new_version(&self) -> bool {
+        self.row.updated_at == self.version.created_at
+    }
 }

@@ -5,12 +5,15 @@
 //! | `worker` | executes runs |
 //! | `sweeper` | removes unused data |
 //! | `webhooks::dispatch` | sends the deliveries of webhooks |
+//! | `schedules::work` | starts the runs of schedules |
 //! | `telemetry::add_up_samples` | aggregates metric samples, so that metrics use little memory |
+//! | `advance_tasks` | starts subagents, and passes on their results |
+//! | `mcp::ahead::list_queued` | lists the tools of the MCP servers of saved agents |
 //! | `expire_inputs` | decides about inputs without an answer in time |
 //! | `events::relay` | on PostgreSQL, fetches events that other processes write |
 //! | `installation::keep` | on PostgreSQL, reports that the data folder is in use |
 //!
-//! The worker, the sweeper and the webhooks start their work only when this process is not on standby (see `installation`).
+//! The worker, the sweeper, the webhooks and the schedules start their work only when this process is not on standby (see `installation`).
 
 pub mod sweeper;
 mod worker;
@@ -23,13 +26,24 @@ use tokio::{
 };
 use tracing::warn;
 
-use crate::{app::App, error::Result, events, installation, runs::inputs, telemetry, webhooks};
+use crate::{
+    app::App,
+    error::Result,
+    events, installation, mcp,
+    runs::{inputs, tasks},
+    schedules, telemetry, webhooks,
+};
 
 /// Maximum wait for the worker at shutdown. If the database does not respond, the worker may never stop.
 const WORKER_END: Duration = Duration::from_secs(5);
 
 /// Interval at which expired inputs are looked for.
 const EXPIRE_EVERY: Duration = Duration::from_secs(2);
+
+/// Interval at which subagents are looked for on PostgreSQL, where other processes start and end runs.
+const TASKS_SHARED: Duration = Duration::from_secs(1);
+/// The same interval on SQLite, where this process signals each change.
+const TASKS_PRIVATE: Duration = Duration::from_secs(10);
 
 /// The running loops. Dropping the value ends all loops except the worker and the webhooks.
 pub struct Background {
@@ -43,7 +57,10 @@ impl Background {
         let mut others = JoinSet::new();
         others.spawn(sweep(app.clone()));
         others.spawn(expire_inputs(app.clone()));
+        others.spawn(advance_tasks(app.clone()));
+        others.spawn(schedule(app.clone()));
         others.spawn(telemetry::add_up_samples());
+        others.spawn(mcp::ahead::list_queued(app.clone()));
         if !app.db.is_private() {
             others.spawn(events::relay::relay(app.clone()));
             others.spawn(installation::keep(app.clone(), app.stopping.clone()));
@@ -96,12 +113,36 @@ async fn expire_inputs(app: App) {
     }
 }
 
+async fn advance_tasks(app: App) {
+    app.installation.member().await;
+    loop {
+        if let Err(fault) = tasks::advance(&app).await {
+            warn!(error = %fault, "could not look for subagents; the server will retry");
+        }
+        let elsewhere = if app.db.is_private() {
+            TASKS_PRIVATE
+        } else {
+            TASKS_SHARED
+        };
+        tokio::select! {
+            () = app.stopping.cancelled() => return,
+            () = app.wake.tasks() => {}
+            () = sleep(elsewhere) => {}
+        }
+    }
+}
+
 async fn dispatch(app: App) {
     tokio::select! {
         () = app.stopping.cancelled() => return,
         () = app.installation.member() => {}
     }
     webhooks::dispatch(app).await;
+}
+
+async fn schedule(app: App) {
+    app.installation.member().await;
+    schedules::work(app).await;
 }
 
 async fn sweep(app: App) {

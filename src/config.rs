@@ -7,7 +7,10 @@ pub mod models;
 pub mod modes;
 mod place;
 pub mod rates;
+mod schedules;
+mod secrets;
 pub mod tiers;
+mod triggers;
 mod web;
 mod webhooks;
 
@@ -30,7 +33,10 @@ pub use modes::{Mode, ModeTable};
 use place::{File, Mistake};
 use rates::{Network, SlowRateLimit};
 pub use rates::{Rate, RateLimit};
+pub use schedules::Schedules;
+pub use secrets::Secrets;
 pub use tiers::{Tier, TierTable};
+pub use triggers::Triggers;
 pub use web::{HostPattern, SearchProvider, Web, WebSearch};
 pub use webhooks::Webhooks;
 
@@ -45,8 +51,10 @@ const MAX_MCP_TIMEOUT: u64 = 86_400;
 /// PostgreSQL then reads all memories of an agent or account.
 const MAX_MEMORY: [u64; 3] = [10_000, 100_000, 16_384];
 
-/// Largest configurable number of webhooks per account, and of concurrent requests per webhook.
+/// Largest configurable number of webhooks, schedules, triggers and secrets per account, and of concurrent requests per webhook.
 const MAX_WEBHOOKS: u64 = 1_000;
+/// In bytes. The body of a request to a trigger is held in memory before the request is authenticated.
+const MAX_TRIGGER_BODY: u64 = 8 * 1024 * 1024;
 /// In seconds. A server holds the lease on a webhook for longer than the longest request.
 const MAX_WEBHOOK_TIMEOUT: u64 = 60;
 const MAX_KEEP_DAYS: u64 = 3_650;
@@ -78,6 +86,9 @@ pub struct Config {
     pub mcp: Mcp,
     pub web: Web,
     pub webhooks: Webhooks,
+    pub schedules: Schedules,
+    pub triggers: Triggers,
+    pub secrets: Secrets,
     #[serde(default)]
     pub providers: std::collections::BTreeMap<String, Provider>,
     pub models: Vec<Model>,
@@ -301,6 +312,27 @@ impl Config {
             (["memory", "max_per_agent"], memory.max_per_agent, most_per_agent),
             (["memory", "max_per_account"], memory.max_per_account, most_per_account),
             (["memory", "max_bytes"], count(memory.max_bytes), largest),
+            (
+                ["schedules", "max_per_account"],
+                self.schedules.max_per_account,
+                MAX_WEBHOOKS,
+            ),
+            (["schedules", "keep_days"], self.schedules.keep_days, MAX_KEEP_DAYS),
+            (
+                ["secrets", "max_per_account"],
+                self.secrets.max_per_account,
+                MAX_WEBHOOKS,
+            ),
+            (
+                ["triggers", "max_per_account"],
+                self.triggers.max_per_account,
+                MAX_WEBHOOKS,
+            ),
+            (
+                ["triggers", "max_body_bytes"],
+                count(self.triggers.max_body_bytes),
+                MAX_TRIGGER_BODY,
+            ),
             (["webhooks", "max_per_account"], webhooks.max_per_account, MAX_WEBHOOKS),
             (
                 ["webhooks", "timeout_seconds"],

@@ -55,15 +55,17 @@ impl Stored {
             bytes: event.encode_to_vec().into(),
         }
     }
+
+    /// The content of the event; `None` for a kind that this server does not know.
+    pub fn event(&self) -> Option<Event> {
+        RunEvent::decode(self.bytes.clone()).ok()?.event
+    }
 }
 
 /// Returns whether a notice is among the first events of a run. The calling code must have checked access to the run.
 pub async fn starts_with(db: &impl Rows, run_id: Uuid, notice: &Notice) -> Result<bool> {
     let events = table::page(db, run_id, 0, START_BYTES).await?;
-    let is_notice = |event: &Stored| {
-        let decoded = RunEvent::decode(event.bytes.clone()).ok();
-        matches!(decoded.and_then(|event| event.event), Some(Event::Notice(found)) if found == *notice)
-    };
+    let is_notice = |event: &Stored| matches!(event.event(), Some(Event::Notice(found)) if found == *notice);
     Ok(events.iter().any(is_notice))
 }
 
@@ -74,6 +76,8 @@ pub fn status(status: RunStatus) -> Event {
         error_code: None,
         message: None,
         stop_reason: None,
+        output: None,
+        stopped_by: None,
     })
 }
 

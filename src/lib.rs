@@ -20,6 +20,7 @@ pub mod signatures;
 pub mod telemetry;
 
 // The noun layer: the domain. The list in tests/it/tidy.rs determines which other nouns each noun may use.
+pub mod account_secrets;
 pub mod account_state;
 pub mod accounts;
 pub mod admin;
@@ -34,8 +35,10 @@ pub mod memories;
 pub mod model_calls;
 pub mod projects;
 pub mod runs;
+pub mod schedules;
 pub mod skills;
 pub mod threads;
+pub mod triggers;
 pub mod uploads;
 pub mod web;
 pub mod webhooks;

@@ -3,8 +3,10 @@
 //! At the start of a run, [`offer`] lists the tools of all servers of the agent's version. Each listed tool becomes a
 //! tool of the run ([`McpTool`]). If a server fails, the run continues without that server's tools, and a notice says
 //! so. The connections and server processes stay open until the run's tools are dropped. A connection without a
-//! session then waits for the next run of the same agent version. Stdio servers run only in the sandbox.
+//! session then waits for the next run of the same agent version. Stdio servers run only in the sandbox. [`ahead`] lists
+//! the tools of HTTP servers before the first run.
 
+pub mod ahead;
 mod idle;
 mod lists;
 mod offer;
@@ -20,6 +22,7 @@ use crate::{
     addresses, config,
     error::{Error, Result},
 };
+use ahead::Ahead;
 use idle::Idle;
 use lists::Lists;
 pub use offer::{Failure, Offer, Servers, offer, preview, try_out};
@@ -35,6 +38,7 @@ pub struct Mcp {
     limits: Limits,
     lists: Lists,
     idle: Idle,
+    ahead: Ahead,
     /// Queues of previews and trials, one per account.
     trials: AccountQueues,
 }
@@ -53,6 +57,7 @@ impl Mcp {
             limits: config.limits(),
             lists: Lists::default(),
             idle: Idle::default(),
+            ahead: Ahead::default(),
             trials: AccountQueues::new(TRIALS.0, TRIALS.1),
         })
     }

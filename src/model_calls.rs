@@ -96,6 +96,7 @@ fn request(call: OneOffCall<'_>) -> ModelRequest {
         system: call.system,
         messages: vec![ChatMessage::user(call.message)],
         tools: Vec::new(),
+        output: None,
         max_output_tokens: call.max_output_tokens,
         reasoning_effort: None,
         extra_body: Map::new(),

@@ -15,15 +15,17 @@ pub mod remove;
 pub mod report;
 pub mod reserve;
 pub mod resume;
+pub mod saved;
 pub mod say;
 pub mod start;
 pub mod stop;
 mod table;
+pub mod tasks;
 pub mod wake;
 pub mod worker_slots;
 
 pub use journal::{Journal, RunLog};
-pub use start::{IfBusy, NewRun, Started, start};
+pub use start::{IfBusy, NewRun, Parent, Started, start};
 pub use table::{Model as Run, Status, StopReason};
 pub use wake::Wake;
 pub use worker_slots::WorkerSlots;

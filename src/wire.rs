@@ -3,6 +3,7 @@
 //! HTTP needs no handlers, because `crates/transcode` translates HTTP requests to gRPC calls.
 
 mod access;
+mod account_secrets;
 mod accounts;
 mod admin;
 mod agents;
@@ -21,6 +22,7 @@ mod forwarded;
 mod inputs;
 pub mod jwt;
 pub mod link;
+mod mask;
 mod memories;
 pub mod openapi;
 mod owner;
@@ -34,6 +36,7 @@ pub mod readiness;
 mod refusal;
 mod runs;
 mod sandboxes;
+mod schedules;
 pub mod site;
 mod skills;
 pub mod stack;
@@ -41,6 +44,7 @@ pub mod status;
 mod streams;
 mod threads;
 pub mod throttle;
+mod triggers;
 mod unread;
 mod unread_body;
 mod webhooks;
@@ -68,8 +72,10 @@ pub fn services(app: &App) -> Routes {
         agent_service_server::AgentServiceServer, file_service_server::FileServiceServer,
         input_service_server::InputServiceServer, memory_service_server::MemoryServiceServer,
         project_service_server::ProjectServiceServer, run_service_server::RunServiceServer,
-        sandbox_service_server::SandboxServiceServer, skill_service_server::SkillServiceServer,
-        thread_service_server::ThreadServiceServer, webhook_service_server::WebhookServiceServer,
+        sandbox_service_server::SandboxServiceServer, schedule_service_server::ScheduleServiceServer,
+        secret_service_server::SecretServiceServer, skill_service_server::SkillServiceServer,
+        thread_service_server::ThreadServiceServer, trigger_service_server::TriggerServiceServer,
+        webhook_service_server::WebhookServiceServer,
     };
     let limit = app.config.http.max_message_bytes;
     // The size limit applies after decompression. Responses are compressed by `wire/compression.rs`.
@@ -94,4 +100,11 @@ pub fn services(app: &App) -> Routes {
         .add_service(limited!(InputServiceServer::new(inputs::Inputs { app: app() })))
         .add_service(limited!(MemoryServiceServer::new(memories::Memories { app: app() })))
         .add_service(limited!(WebhookServiceServer::new(webhooks::Webhooks { app: app() })))
+        .add_service(limited!(SecretServiceServer::new(account_secrets::AccountSecrets {
+            app: app()
+        })))
+        .add_service(limited!(TriggerServiceServer::new(triggers::Triggers { app: app() })))
+        .add_service(limited!(ScheduleServiceServer::new(schedules::Schedules {
+            app: app()
+        })))
 }

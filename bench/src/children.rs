@@ -17,7 +17,7 @@ use tokio::{
     time::timeout,
 };
 
-use crate::{Result, paced, report, sandbox};
+use crate::{Result, paced, report, sandbox, waiting};
 
 const TIMEOUT: Duration = Duration::from_secs(20);
 pub(crate) const SECRET: &str = "a secret of the benchmark that is long enough";
@@ -80,7 +80,7 @@ impl Helper {
 }
 
 /// Names of the scripted models, in the order in which [`play_model`] prints their URLs.
-const MODELS: [&str; 6] = ["one", "many", "slow", "tools", "paced", "shell"];
+const MODELS: [&str; 7] = ["one", "many", "slow", "tools", "paced", "shell", "asks"];
 
 /// Parses the URLs that [`play_model`] printed. Returns the name and the base URL of each model.
 pub(crate) fn models(line: &str) -> Result<Vec<(&'static str, &str)>> {
@@ -105,7 +105,13 @@ pub(crate) async fn play_model() -> Result<()> {
     let paced = paced::serve().await?;
     let shell = Upstream::start(Script::function(sandbox::answer)).await;
     let urls = [&one, &many, &slow, &tools].map(Upstream::base_url);
-    report::say(&format!("{} {paced} {}", urls.join(" "), shell.base_url()));
+    let asks = Upstream::start(Script::function(waiting::answer)).await;
+    report::say(&format!(
+        "{} {paced} {} {}",
+        urls.join(" "),
+        shell.base_url(),
+        asks.base_url()
+    ));
     until_input_ends().await
 }
 

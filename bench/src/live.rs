@@ -33,6 +33,7 @@ impl Live {
             let request = account.signed(StreamRunRequest {
                 agent_run_id: run.to_string(),
                 after_sequence: 0,
+                ..Default::default()
             });
             let mut stream = client.stream_run(request).await?.into_inner();
             let mut reader = Reader::new(&run.to_string());

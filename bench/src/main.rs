@@ -32,6 +32,7 @@ mod starts;
 mod subjects;
 mod targets;
 mod tokens;
+mod waiting;
 mod webhooks;
 
 use std::{error::Error, process::ExitCode};

@@ -98,6 +98,7 @@ async fn follow(mut client: RunServiceClient<Channel>, account: &Account, load: 
     let request = StreamRunRequest {
         agent_run_id: run,
         after_sequence: 0,
+        ..Default::default()
     };
     let mut stream = client.stream_run(account.signed(request)).await?.into_inner();
     let (mut tokens, mut early, mut first, mut last) = (0, 0, None, began);

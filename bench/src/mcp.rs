@@ -5,12 +5,17 @@
 
 use std::{
     net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::{Duration, Instant},
 };
 
 use axum::{
     Router,
     body::Bytes,
+    extract::State,
     http::{StatusCode, header},
     response::{IntoResponse, Response},
     routing::post,
@@ -34,11 +39,14 @@ pub(crate) const CONFIG: &str = "[mcp]\nallow_private_addresses = true\n";
 const WAIT: Duration = Duration::from_millis(50);
 /// Number of agents whose first run is measured.
 const AGENTS: usize = 3;
+/// Maximum wait until the server has listed the tools of a saved agent. An earlier build lists them in the run only.
+const LISTED: Duration = Duration::from_secs(1);
 
 pub(crate) struct Found {
-    /// Round trips that the first run waits for. It is the server's first contact with the MCP servers.
+    /// Round trips that the first run of an agent waits for, after the agent was saved. The save is the server's first
+    /// contact with the MCP servers.
     pub(crate) first: f64,
-    /// Round trips that the first run of another agent with the same MCP servers waits for.
+    /// Round trips that the first run of another agent with the same MCP servers waits for, right after the save.
     pub(crate) known: f64,
     /// Round trips that later runs wait for.
     pub(crate) later: f64,
@@ -51,12 +59,11 @@ pub(crate) struct Found {
 /// Runs an agent without MCP servers and an agent with two servers by turns.
 pub(crate) async fn measure(address: SocketAddr, account: &Account, runs: usize) -> Result<Found> {
     let servers = Servers::start().await?;
-    let (without, with) = (
-        create(address, account, "without", &[]).await?,
-        create(address, account, "with", &servers.urls).await?,
-    );
+    let without = create(address, account, "without", &[]).await?;
     // The first run opens the service's connection to the model.
     run(address, account, &without).await?;
+    let with = create(address, account, "with", &servers.urls).await?;
+    servers.listed().await;
     let first = run(address, account, &with).await?;
     let (mut plain, mut known, mut delayed) = (Times::default(), Times::default(), Times::default());
     for number in 0..AGENTS {
@@ -141,6 +148,7 @@ async fn run(address: SocketAddr, account: &Account, agent_id: &str) -> Result<T
     let request = StreamRunRequest {
         agent_run_id: run,
         after_sequence: 0,
+        ..Default::default()
     };
     let mut stream = client.stream_run(account.signed(request)).await?.into_inner();
     let mut token = None;
@@ -160,6 +168,8 @@ async fn run(address: SocketAddr, account: &Account, agent_id: &str) -> Result<T
 /// Two MCP servers for the protocol revision 2026-07-28.
 struct Servers {
     urls: [String; 2],
+    /// Number of answered requests for lists.
+    lists: Arc<AtomicUsize>,
     task: JoinHandle<()>,
 }
 
@@ -171,7 +181,9 @@ impl Drop for Servers {
 
 impl Servers {
     async fn start() -> Result<Self> {
+        let lists = Arc::<AtomicUsize>::default();
         let router = Router::new().route("/one", post(answer)).route("/two", post(answer));
+        let router = router.with_state(Arc::clone(&lists));
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
         let task = tokio::spawn(async move {
@@ -179,11 +191,20 @@ impl Servers {
             let _ = axum::serve(listener, router).await;
         });
         let urls = ["one", "two"].map(|path| format!("http://{address}/{path}"));
-        Ok(Self { urls, task })
+        Ok(Self { urls, lists, task })
+    }
+
+    /// Waits until the tools of both servers are listed, and until the answers have arrived.
+    async fn listed(&self) {
+        let began = Instant::now();
+        while self.lists.load(Ordering::Relaxed) < self.urls.len() && began.elapsed() < LISTED {
+            sleep(WAIT / 10).await;
+        }
+        sleep(WAIT).await;
     }
 }
 
-async fn answer(body: Bytes) -> Response {
+async fn answer(State(lists): State<Arc<AtomicUsize>>, body: Bytes) -> Response {
     let Ok(request) = serde_json::from_slice::<Value>(&body) else {
         return StatusCode::BAD_REQUEST.into_response();
     };
@@ -194,7 +215,10 @@ async fn answer(body: Bytes) -> Response {
             "resultType": "complete", "supportedVersions": ["2026-07-28"], "capabilities": {"tools": {}},
             "ttlMs": 0, "cacheScope": "private"
         }),
-        Some("tools/list") => json!({"resultType": "complete", "tools": [tool]}),
+        Some("tools/list") => {
+            lists.fetch_add(1, Ordering::Relaxed);
+            json!({"resultType": "complete", "tools": [tool]})
+        }
         _ => return StatusCode::ACCEPTED.into_response(),
     };
     let answer = json!({"jsonrpc": "2.0", "id": request["id"], "result": result});

@@ -11,7 +11,7 @@ const USAGE: &str = "usage: runyard-bench [--quick] [--rounds N] [--database pos
   --database  an empty PostgreSQL database, instead of SQLite in a temporary folder
   --folder    parent of the temporary folder [default: beside this program, because /tmp may be memory]
   --only      measure one part: start-up, probe, starts, reads, tokens, first, streams, many, sandbox, database,
-              neighbours, mcp, webhooks, memory, growth, soak; may be repeated; soak is measured only if named
+              neighbours, mcp, webhooks, waiting, memory, growth, soak; may be repeated; soak is measured only if named
   --minutes   duration of the soak [default: 60]
   --server    the server program [default: beside this one]; a second one, the previous build, is measured in turn with
               the first";

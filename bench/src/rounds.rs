@@ -14,8 +14,11 @@ use crate::{
     report::{note, say},
     sandbox, soak, starts,
     subjects::{Limits, Measured, REST, Stage, Subject, config},
-    targets::{Compared, DELIVERIES, FULL, KNOWN, TRIPS, WITH_SERVERS, WITHOUT_SERVERS, WRONG_DELIVERIES},
-    webhooks,
+    targets::{
+        ANSWERED, Compared, DELIVERIES, FIRST_TRIPS, FULL, KNOWN, TRIPS, WAITING_CPU, WAITING_MEMORY, WITH_SERVERS,
+        WITHOUT_SERVERS, WRONG_DELIVERIES,
+    },
+    waiting, webhooks,
 };
 
 const QUIET: usize = 200;
@@ -133,6 +136,10 @@ async fn finish(round: &Round<'_>, all: Vec<Measured>) -> Result<Vec<Measured>> 
         if options.wants("webhooks") && has_limits && finished.is_empty() {
             with_webhooks(round, &mut measured).await?;
         }
+        // An earlier build may not have client tools.
+        if options.wants("waiting") && has_limits && finished.is_empty() {
+            with_waiting_runs(round, &mut measured).await?;
+        }
         finished.push(measured);
     }
     Ok(finished)
@@ -211,7 +218,7 @@ async fn with_servers(round: &Round<'_>, measured: &mut Measured) -> Result<()> 
     let found = mcp::measure(server.address, &round.stage.watcher, runs).await?;
     server.stop().await?;
     let figures = &mut measured.figures;
-    figures.add("two MCP servers: round trips of the first run", "trips", found.first);
+    figures.add(FIRST_TRIPS, "trips", found.first);
     figures.add(KNOWN, "trips", found.known);
     figures.add(TRIPS, "trips", found.later);
     figures.add(WITHOUT_SERVERS, "ms", found.answer_without);
@@ -231,5 +238,21 @@ async fn with_webhooks(round: &Round<'_>, measured: &mut Measured) -> Result<()>
     let figures = &mut measured.figures;
     figures.add(DELIVERIES, "deliveries/s", found.rate);
     figures.add(WRONG_DELIVERIES, "deliveries", found.wrong);
+    Ok(())
+}
+
+/// Uses a separate server, because its many waiting runs remain.
+async fn with_waiting_runs(round: &Round<'_>, measured: &mut Measured) -> Result<()> {
+    note("waiting runs");
+    let Some(server) = measured.subject.start_beside("waiting", "").await? else {
+        return Ok(());
+    };
+    let answers = 400 / round.options.divisor;
+    let found = waiting::measure(server.address, server.pid(), &round.stage.watcher, answers).await?;
+    server.stop().await?;
+    let figures = &mut measured.figures;
+    figures.add(ANSWERED, "ms", found.answered);
+    figures.add(WAITING_MEMORY, "MiB", found.memory);
+    figures.add(WAITING_CPU, "ms", found.cpu);
     Ok(())
 }

@@ -51,6 +51,7 @@ pub(crate) async fn measure(address: SocketAddr, account: &Account) -> Result<Fo
     let request = StreamRunRequest {
         agent_run_id: run,
         after_sequence: 0,
+        ..Default::default()
     };
     let mut stream = client.stream_run(account.signed(request)).await?.into_inner();
     let mut calls = HashMap::new();

@@ -139,6 +139,7 @@ async fn run(address: std::net::SocketAddr, account: &Account, model: &str) -> R
     let request = StreamRunRequest {
         agent_run_id: started.agent_run_id.clone(),
         after_sequence: 0,
+        ..Default::default()
     };
     let mut stream = client.stream_run(account.signed(request)).await?.into_inner();
     let mut ended = None;

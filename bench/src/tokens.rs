@@ -72,6 +72,7 @@ async fn follow(client: &mut RunServiceClient<Channel>, account: &Account) -> Re
     let request = StreamRunRequest {
         agent_run_id: started.agent_run_id,
         after_sequence: 0,
+        ..Default::default()
     };
     let mut stream = client.stream_run(account.signed(request)).await?.into_inner();
     let (mut pieces, mut whole) = (String::new(), String::new());
@@ -142,6 +143,7 @@ async fn first_through(client: &mut RunServiceClient<Channel>, account: &Account
     let request = StreamRunRequest {
         agent_run_id: started.agent_run_id,
         after_sequence: 0,
+        ..Default::default()
     };
     let mut stream = client.stream_run(account.signed(request)).await?.into_inner();
     let mut took = None;

@@ -27,6 +27,9 @@ const FILES: &[&str] = &[
     "runyard/v1/accounts.proto",
     "runyard/v1/admin.proto",
     "runyard/v1/webhooks.proto",
+    "runyard/v1/schedules.proto",
+    "runyard/v1/triggers.proto",
+    "runyard/v1/secrets.proto",
 ];
 
 /// Proto files of the gRPC error model. Their descriptors are written to a separate file.

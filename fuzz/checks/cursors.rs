@@ -33,6 +33,7 @@ fn read<C: Cursor>(account: u128, search: &str, token: &str) -> Option<Page<C>> 
         account_id: Uuid::from_u128(account),
         role: Role::User,
         access: Access::Admin,
+        name: "ann".into(),
     };
     let mut asked = ListAgentsRequest {
         page_size: 1,

@@ -17,8 +17,14 @@ mod m0013_skills;
 mod m0014_attachments;
 mod m0015_waiting;
 mod m0016_webhooks;
-mod m0020_added_messages;
-mod m0021_triggers;
+mod m0017_schedules;
+mod m0018_triggers;
+mod m0019_account_secrets;
+mod m0020_stopped_by;
+mod m0021_output;
+mod m0022_added_messages;
+mod m0023_subagents;
+mod m0024_triggers;
 mod parts;
 
 pub use sea_orm_migration::MigratorTrait;
@@ -46,8 +52,14 @@ impl MigratorTrait for Migrator {
             Box::new(m0014_attachments::Migration),
             Box::new(m0015_waiting::Migration),
             Box::new(m0016_webhooks::Migration),
-            Box::new(m0020_added_messages::Migration),
-            Box::new(m0021_triggers::Migration),
+            Box::new(m0017_schedules::Migration),
+            Box::new(m0018_triggers::Migration),
+            Box::new(m0019_account_secrets::Migration),
+            Box::new(m0020_stopped_by::Migration),
+            Box::new(m0021_output::Migration),
+            Box::new(m0022_added_messages::Migration),
+            Box::new(m0023_subagents::Migration),
+            Box::new(m0024_triggers::Migration),
         ]
     }
 }

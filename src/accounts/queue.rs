@@ -19,6 +19,7 @@ use tokio::{
 };
 use uuid::Uuid;
 
+use super::ensure;
 use crate::{
     app::App,
     db::Tx,
@@ -61,6 +62,16 @@ pub async fn begin(app: &App, account_id: Uuid, name: &'static str) -> Result<Tx
     }
     let turn = app.account_queues.take(account_id).await?;
     Ok(app.db.begin(name).await?.keeping(turn))
+}
+
+/// Like [`begin`], and locks the account.
+///
+/// # Errors
+/// As for [`begin`].
+pub async fn begin_locked(app: &App, account_id: Uuid, name: &'static str) -> Result<Tx> {
+    let tx = begin(app, account_id, name).await?;
+    ensure::lock(&tx, account_id).await?;
+    Ok(tx)
 }
 
 /// Waits until the account's queue admits this writer, then runs `unit` in a transaction and commits it.

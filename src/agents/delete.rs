@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::{list::load_row, table::agent, update};
 use crate::{
-    accounts::{Caller, Scope, ensure, of, queue},
+    accounts::{Caller, Scope, of, queue},
     app::App,
     db::Sql,
     error::{Code, Error, Result},
@@ -25,8 +25,7 @@ const FORGET: Sql = Sql::new("DELETE FROM memories WHERE account_id = $1 AND age
 /// `AGENT_NOT_FOUND`; CONFLICT for the default agent.
 pub async fn delete(app: &App, caller: &Caller, agent_id: Uuid) -> Result<()> {
     load_row(app.db.read(), caller.scope(), agent_id).await?;
-    let tx = queue::begin(app, caller.account_id, "agents.delete").await?;
-    ensure::lock(&tx, caller.account_id).await?;
+    let tx = queue::begin_locked(app, caller.account_id, "agents.delete").await?;
     let mut row = load_row(&tx, caller.scope(), agent_id).await?;
     if row.is_default {
         let message = "the default agent cannot be deleted; make another agent the default first";

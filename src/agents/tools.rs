@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{ask, memory, version::Content, web};
+use super::{ask, memory, subagents, version::Content, web};
 use crate::{
     app::App,
     config::Mode,
@@ -62,6 +62,14 @@ const GROUPS: &[Group] = &[
         default: true,
         specs: |_| vec![skills::tool::spec()],
         applies: |content| !content.skills.is_empty(),
+    },
+    Group {
+        name: "task",
+        tools: &[subagents::NAME],
+        // Off, because a subagent can do more than its parent.
+        default: false,
+        specs: |_| vec![subagents::spec()],
+        applies: |_| true,
     },
     Group {
         name: "web_fetch",

@@ -10,7 +10,7 @@ use super::{
     table::{Column, Entity},
 };
 use crate::{
-    accounts::{Access, Caller, ensure, of, queue},
+    accounts::{Access, Caller, of, queue},
     app::App,
     error::{Code, Error, Result},
     id,
@@ -61,8 +61,7 @@ pub async fn create(app: &App, caller: &Caller, new: NewKey) -> Result<(ApiKey, 
         last_used_at: None,
         revoked_at: None,
     };
-    let tx = queue::begin(app, caller.account_id, "api_keys.create").await?;
-    ensure::lock(&tx, caller.account_id).await?;
+    let tx = queue::begin_locked(app, caller.account_id, "api_keys.create").await?;
     let in_use = of::<Entity>(caller.scope())
         .filter(Column::RevokedAt.is_null())
         .count(&tx)

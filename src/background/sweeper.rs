@@ -1,5 +1,6 @@
 //! The sweeper removes unused data: expired uploads, files without an upload row, deleted agents whose last run has
-//! ended, workspaces of deleted projects, unpacked files of deleted skills, and old deliveries of webhooks.
+//! ended, workspaces of deleted projects, unpacked files of deleted skills, and old deliveries of webhooks
+//! and old occurrences of schedules.
 
 use std::time::{Duration, SystemTime};
 
@@ -10,7 +11,7 @@ use tokio::{
 use tracing::{info, warn};
 use uuid::Uuid;
 
-use crate::{accounts::Scope, agents, app::App, error::Result, projects, skills, uploads, webhooks};
+use crate::{accounts::Scope, agents, app::App, error::Result, projects, schedules, skills, uploads, webhooks};
 
 const EVERY: Duration = Duration::from_mins(10);
 /// Pause after the first failed sweep. Each further failure adds this pause again, up to [`EVERY`].
@@ -53,7 +54,9 @@ pub async fn sweep_once(app: &App, began: SystemTime) -> Result<()> {
     let uploads = old_uploads(app, began).await;
     let skills = old_skills(app).await;
     let deliveries = webhooks::purge(app).await;
-    agents.and(workspaces).and(uploads).and(skills).and(deliveries)
+    let occurrences = schedules::purge(app).await;
+    let files = workspaces.and(uploads).and(skills);
+    agents.and(files).and(deliveries).and(occurrences)
 }
 
 // Removes workspaces without a project row. A project's row is created before its workspace, so such a workspace

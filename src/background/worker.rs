@@ -144,7 +144,8 @@ struct Executor {
 
 impl Executor {
     fn begin(&self, claimed: Claimed, slot: OwnedSemaphorePermit) {
-        let tokens = Tokens::default();
+        let mut tokens = Tokens::default();
+        tokens.signals.parent = claimed.run.parent_run_id;
         let run_id = claimed.run.id;
         self.held.with(|runs| runs.insert(run_id, tokens.clone()));
         let (app, held, worker_id) = (self.app.clone(), self.held.clone(), self.worker_id);

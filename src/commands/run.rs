@@ -3,9 +3,13 @@
 mod files;
 mod view;
 
-use std::path::PathBuf;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use clap::Args;
+use prost_types::Struct;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{
@@ -17,6 +21,7 @@ use super::{
 use runyard_client::Client;
 
 use crate::{
+    contract::structs,
     error::{Error, Result},
     llm::ReasoningEffort,
     v1::{RunStatus, StartRunRequest, StartRunResponse, run_event::Event},
@@ -51,6 +56,9 @@ pub(super) struct Run {
     /// Whether the run uses memory [default: the agent's setting].
     #[arg(long, value_name = "BOOL")]
     memory: Option<bool>,
+    /// File with a JSON schema for the final answer. The command then prints the answer as JSON.
+    #[arg(long, value_name = "FILE")]
+    output_schema: Option<PathBuf>,
     /// Save the files that the run creates to this folder.
     #[arg(long, value_name = "DIR")]
     download: Option<PathBuf>,
@@ -63,22 +71,27 @@ pub(super) struct Run {
 
 impl Run {
     pub(super) async fn execute(self, settings: &Settings) -> Result<Outcome> {
+        let schema = self.output_schema.as_deref().map(read_schema).transpose()?;
         for file in &self.files {
             if !file.is_file() {
                 return Err(Error::invalid(format!("there is no file {}", file.display())));
             }
         }
         let connected = self.connection.open(settings).await?;
-        connected.explain(self.start(&connected.client).await)
+        connected.explain(self.start(&connected.client, schema).await)
     }
 
-    async fn start(&self, client: &Client) -> Result<Outcome> {
-        let mut view = if self.json { View::json()? } else { View::people() };
+    async fn start(&self, client: &Client, schema: Option<Struct>) -> Result<Outcome> {
+        let mut view = match (self.json, &schema) {
+            (true, _) => View::json()?,
+            (false, Some(_)) => View::output(),
+            (false, None) => View::people(),
+        };
         let files = self.upload(client, &mut view).await?;
         // Install the signal handler before the run exists, so that Ctrl-C always stops the run.
         let mut interrupts = signal(SignalKind::interrupt())
             .map_err(|error| Error::internal("cannot install a signal handler", error))?;
-        let run = client.start_run(self.request(files)).await?;
+        let run = client.start_run(self.request(files, schema)).await?;
         view.started(client.server(), &run)?;
         let status = watch(client, &run, &mut view, &mut interrupts).await?;
         if self.mode.as_deref() != Some("chat") {
@@ -102,7 +115,7 @@ impl Run {
         Ok(ids)
     }
 
-    fn request(&self, files: Vec<String>) -> StartRunRequest {
+    fn request(&self, files: Vec<String>, output_schema: Option<Struct>) -> StartRunRequest {
         StartRunRequest {
             prompt: Some(self.prompt.clone()),
             thread_id: self.thread.clone().unwrap_or_default(),
@@ -112,9 +125,18 @@ impl Run {
             memory_enabled: self.memory,
             reasoning_effort: self.reasoning_effort.clone().unwrap_or_default(),
             files,
+            output_schema,
             ..StartRunRequest::default()
         }
     }
+}
+
+/// Reads a JSON schema. The server checks whether it is valid.
+fn read_schema(file: &Path) -> Result<Struct> {
+    let text =
+        fs::read_to_string(file).map_err(|error| Error::invalid(format!("cannot read {}: {error}", file.display())))?;
+    structs::parse_object(&text)
+        .ok_or_else(|| Error::invalid(format!("{} does not contain a JSON object", file.display())))
 }
 
 /// Shows events as they arrive. The first Ctrl-C stops the run, the second exits.

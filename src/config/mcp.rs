@@ -16,6 +16,8 @@ pub struct Mcp {
     /// Permits private, loopback and link-local addresses for MCP servers with the transport http or sse. Every
     /// account can then reach this process's internal network, including metadata services.
     pub allow_private_addresses: bool,
+    /// Connects to the HTTP servers of an agent when the agent is saved, so that its first run starts sooner.
+    pub list_tools_when_saved: bool,
     /// Maximum time to start and connect to a server, and to list its tools.
     pub connect_timeout_seconds: u64,
     /// Maximum time between two messages of a server about a tool call.

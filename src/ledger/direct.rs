@@ -12,12 +12,7 @@ use super::{
     },
     wallet,
 };
-use crate::{
-    accounts::{ensure, queue},
-    app::App,
-    error::Result,
-    llm::TokenUsage,
-};
+use crate::{accounts::queue, app::App, error::Result, llm::TokenUsage};
 
 /// A charge to the wallet never exceeds the wallet's balance.
 pub async fn charge(
@@ -27,8 +22,7 @@ pub async fn charge(
     (model, price): (&str, Price),
     (usage, estimated): (TokenUsage, bool),
 ) -> Result<()> {
-    let tx = queue::begin(app, account_id, "ledger.aside").await?;
-    ensure::lock(&tx, account_id).await?;
+    let tx = queue::begin_locked(app, account_id, "ledger.aside").await?;
     let cost = price.cost_of(usage);
     let taken = match book {
         Book::Wallet => {

@@ -1,7 +1,8 @@
 //! Open connections that wait for the next run of their agent version.
 //!
 //! A run that takes such a connection saves the round trip of the handshake. Only connections without a session wait,
-//! because a session may hold state of the previous run. One run at a time uses a connection.
+//! because a session may hold state of the previous run. A connection that no run has used yet (`ahead`) waits with its
+//! session. One run at a time uses a connection.
 
 use std::{sync::Arc, time::Duration};
 
@@ -42,9 +43,10 @@ impl Idle {
     }
 
     /// Keeps a connection for the next run, or closes it if the next run cannot use it.
-    pub(super) fn keep(&self, key: &Key, line: Arc<Line>, now: DateTime<Utc>) {
+    pub(super) fn keep(&self, key: &Key, line: Arc<Line>, may_have_session: bool, now: DateTime<Utc>) {
         let connection = &line.connection;
-        if connection.is_usable() && !connection.has_session() && !connection.tools_changed() {
+        let is_clean = may_have_session || !connection.has_session();
+        if connection.is_usable() && is_clean && !connection.tools_changed() {
             self.lines.insert(key.clone(), Entry { line, since: now });
         }
     }

@@ -3,14 +3,17 @@
 
 use std::{mem, sync::Arc};
 
-use runyard_mcp::{Address, Connection, Outcome, ToolList};
+use runyard_mcp::{Address, Connection, Outcome, Rendered, ToolList};
+use secrecy::SecretString;
 use serde_json::{Map, Value};
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
+use url::Url;
 use uuid::Uuid;
 
 use super::{lists::Key, process};
 use crate::{
+    account_secrets::{fill, redact},
     agents::mcp::{Server, Transport, headers},
     app::App,
     engine::SandboxSource,
@@ -34,6 +37,8 @@ pub(super) struct Remote {
     key: Option<Key>,
     server: Server,
     place: Place,
+    /// True if no run has used the connection.
+    is_ahead_of_runs: bool,
     line: Mutex<Option<Arc<Line>>>,
 }
 
@@ -42,6 +47,26 @@ pub(super) struct Line {
     pub(super) connection: Connection,
     // The mutex is never locked. It makes the process `Sync`, so that tasks can share this value.
     process: Option<std::sync::Mutex<Spawned>>,
+    /// The secrets of the account that were sent to the server. They are removed from its answers.
+    secrets: Vec<SecretString>,
+}
+
+impl Line {
+    fn redacted(&self, outcome: Outcome) -> Outcome {
+        if self.secrets.is_empty() {
+            return outcome;
+        }
+        let hidden = |mut rendered: Rendered| {
+            rendered.text = redact(&rendered.text, &self.secrets);
+            rendered
+        };
+        match outcome {
+            Outcome::Answered(rendered) => Outcome::Answered(hidden(rendered)),
+            Outcome::Reported(rendered) => Outcome::Reported(hidden(rendered)),
+            Outcome::Unknown(why) => Outcome::Unknown(redact(&why, &self.secrets)),
+            Outcome::NotStarted(why) => Outcome::NotStarted(redact(&why, &self.secrets)),
+        }
+    }
 }
 
 impl Remote {
@@ -53,8 +78,15 @@ impl Remote {
             key: version_id.map(|version_id| (version_id, server.name.clone())),
             server,
             place,
+            is_ahead_of_runs: false,
             line: Mutex::default(),
         }
+    }
+
+    /// Uses this server for a run that may start later. The run gets the connection.
+    pub(super) fn ahead_of_runs(mut self) -> Self {
+        self.is_ahead_of_runs = true;
+        self
     }
 
     pub(super) fn server(&self) -> &Server {
@@ -69,14 +101,27 @@ impl Remote {
         {
             return Ok(list);
         }
-        let mut list = self.line().await?.connection.list_tools().await;
+        if let Some(key) = &self.key
+            && let Some(list) = self.app.mcp.ahead.join(key).await
+        {
+            return Ok(list);
+        }
+        self.list().await
+    }
+
+    /// Lists the tools and caches the list.
+    pub(super) async fn list(&self) -> Result<Arc<ToolList>, String> {
+        let mut line = self.line().await?;
+        let mut list = line.connection.list_tools().await;
         // The server may have changed its revision since it was negotiated. Listing has no effect, so it is repeated.
         if list.is_err() && self.forget_revision().await {
-            list = self.line().await?.connection.list_tools().await;
+            line = self.line().await?;
+            list = line.connection.list_tools().await;
         }
-        let list = Arc::new(list.map_err(|error| format!("its tools cannot be listed: {error}"))?);
+        let failed = |error| redact(&format!("its tools cannot be listed: {error}"), &line.secrets);
+        let list = Arc::new(list.map_err(failed)?);
         if let Some(key) = &self.key {
-            lists.keep(key, &list, self.app.clock.now()).await;
+            self.app.mcp.lists.keep(key, &list, self.app.clock.now()).await;
         }
         Ok(list)
     }
@@ -98,8 +143,9 @@ impl Remote {
         };
         let outcome = line
             .connection
-            .call(tool, arguments, &|text| output(text), cancel)
+            .call(tool, arguments, &|text| output(redact(&text, &line.secrets)), cancel)
             .await;
+        let outcome = line.redacted(outcome);
         if let Some(key) = &self.key
             && line.connection.tools_changed()
         {
@@ -145,16 +191,24 @@ impl Remote {
     async fn over_http(&self) -> Result<Line, String> {
         let headers = headers::opened(&self.app.secrets, self.account_id, &self.server);
         let lost = |name| format!("the value of the header {name} cannot be decrypted; save it again");
+        let url = Url::parse(&self.server.url).map_err(|error| error.to_string())?;
+        let (mut filled, mut secrets) = (Vec::new(), Vec::new());
+        for (name, value) in headers.map_err(lost)? {
+            let value = fill(&self.app, self.account_id, url.host_str().unwrap_or_default(), &value).await?;
+            filled.push((name, value.text));
+            secrets.extend(value.values);
+        }
         let address = Address {
             url: self.server.url.clone(),
-            headers: headers.map_err(lost)?,
+            headers: filled,
             may_be_sse: self.server.transport == Transport::Sse,
         };
         let mcp = &self.app.mcp;
         let connection = Connection::http(&mcp.http, &address, &mcp.limits).await;
         Ok(Line {
-            connection: connection.map_err(|error| error.to_string())?,
+            connection: connection.map_err(|error| redact(&error.to_string(), &secrets))?,
             process: None,
+            secrets,
         })
     }
 
@@ -174,6 +228,7 @@ impl Remote {
             Ok(connection) => Ok(Line {
                 connection,
                 process: Some(process.into()),
+                secrets: Vec::new(),
             }),
             Err(error) => Err(process::explained(&error, process.stop().await.ok().as_ref())),
         }
@@ -182,9 +237,15 @@ impl Remote {
 
 impl Drop for Remote {
     fn drop(&mut self) {
-        let line = self.line.get_mut().take().filter(|line| line.process.is_none());
+        // A connection with secrets does not wait for the next run, because their values can change.
+        let line = self.line.get_mut().take();
+        let line = line.filter(|line| line.process.is_none() && line.secrets.is_empty());
         if let (Some(key), Some(line)) = (&self.key, line) {
-            self.app.mcp.idle.keep(key, line, self.app.clock.now());
+            let may_have_session = self.is_ahead_of_runs;
+            self.app
+                .mcp
+                .idle
+                .keep(key, line, may_have_session, self.app.clock.now());
         }
     }
 }

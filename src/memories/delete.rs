@@ -9,7 +9,7 @@ use super::{
     table::{Column, Entity},
 };
 use crate::{
-    accounts::{Scope, ensure, queue},
+    accounts::{Scope, queue},
     app::App,
     error::Result,
 };
@@ -22,8 +22,7 @@ use crate::{
 pub async fn delete(app: &App, account_id: Uuid, holder: Option<Holder>, memory_id: Uuid) -> Result<()> {
     let scope = Scope::account(account_id);
     load(app.db.read(), scope, holder, memory_id).await?;
-    let tx = queue::begin(app, account_id, "memories.delete").await?;
-    ensure::lock(&tx, account_id).await?;
+    let tx = queue::begin_locked(app, account_id, "memories.delete").await?;
     load(&tx, scope, holder, memory_id).await?;
     Entity::delete_many()
         .filter(Column::AccountId.eq(account_id))

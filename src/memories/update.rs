@@ -9,7 +9,7 @@ use super::{
     table::{Column, Entity, Model},
 };
 use crate::{
-    accounts::{Caller, ensure, queue},
+    accounts::{Caller, queue},
     app::App,
     error::Result,
 };
@@ -22,8 +22,7 @@ pub async fn update(app: &App, caller: &Caller, memory_id: Uuid, text: &str) -> 
     let text = checked(app, text)?;
     load(app.db.read(), caller.scope(), None, memory_id).await?;
     let now = app.clock.now();
-    let tx = queue::begin(app, caller.account_id, "memories.update").await?;
-    ensure::lock(&tx, caller.account_id).await?;
+    let tx = queue::begin_locked(app, caller.account_id, "memories.update").await?;
     let mut row = load(&tx, caller.scope(), None, memory_id).await?;
     if row.text == text {
         return Ok(row);

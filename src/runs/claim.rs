@@ -175,6 +175,8 @@ pub async fn release_all(app: &App) -> Result<()> {
             .col_expr(Column::LeaseExpiresAt, Expr::value(None::<DateTime<Utc>>))
             .filter(state)
             .filter(Column::LeaseExpiresAt.is_not_null())
+            // Runs that wait for subagents have no owner.
+            .filter(Column::LeaseOwner.is_not_null())
             .exec(&tx)
             .await?;
     }

@@ -10,6 +10,7 @@ use super::{
     Run, Status, inputs,
     journal::RunEnd,
     table::{Column, Entity},
+    tasks,
 };
 use crate::{
     db::Tx,
@@ -47,13 +48,26 @@ pub(super) async fn finish(tx: &Tx, run: &Run, ending: &RunEnd, now: DateTime<Ut
             Expr::value(error.map(|(_, message)| message.clone())),
         )
         .col_expr(Column::StopReason, Expr::value(ending.stop_reason))
+        .col_expr(Column::StoppedBy, Expr::value(ending.stopped_by.clone()))
         .col_expr(Column::WaitingSince, Expr::value(None::<DateTime<Utc>>))
         .col_expr(Column::StopRequested, Expr::value(true))
+        // A run with pending subagents has an end of the lease, but no owner.
+        .col_expr(Column::LeaseExpiresAt, lease_of_owner())
         .col_expr(Column::LastSequence, Expr::value(sequence))
         .col_expr(Column::FinishedAt, Expr::value(now))
         .filter(Column::AccountId.eq(run.account_id))
         .filter(Column::Id.eq(run.id))
         .exec(tx)
         .await?;
+    tasks::stop_children(tx, run.id, now).await?;
     Ok(Some(event))
+}
+
+fn lease_of_owner() -> Expr {
+    Expr::case(
+        Expr::col(Column::LeaseOwner).is_null(),
+        Expr::value(None::<DateTime<Utc>>),
+    )
+    .finally(Expr::col(Column::LeaseExpiresAt))
+    .into()
 }

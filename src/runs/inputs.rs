@@ -8,6 +8,7 @@ pub mod answer;
 pub mod answers;
 pub mod expire;
 pub mod list;
+pub mod of_subagents;
 mod table;
 
 use std::time::Duration;

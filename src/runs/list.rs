@@ -3,11 +3,14 @@
 use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
-use sea_orm::{ColumnTrait, ConnectionTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, Iterable, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, Select,
+    sea_query::Expr,
+};
 use uuid::Uuid;
 
 use super::{
-    Run, Status,
+    Run, Status, start,
     table::{self, Column, Entity, has_status, is_unfinished},
 };
 use crate::{
@@ -41,6 +44,8 @@ impl State {
 #[derive(Clone, Debug, Default)]
 pub struct Listing {
     pub thread_id: Option<Uuid>,
+    /// Lists only the runs that this run started as subagents.
+    pub parent_run_id: Option<Uuid>,
     pub state: Option<State>,
     pub created_after: Option<DateTime<Utc>>,
     pub created_before: Option<DateTime<Utc>>,
@@ -53,6 +58,9 @@ pub async fn list(db: &impl ConnectionTrait, scope: Scope, listing: &Listing) ->
     let mut query = of::<Entity>(scope);
     if let Some(thread_id) = listing.thread_id {
         query = query.filter(Column::ThreadId.eq(thread_id));
+    }
+    if let Some(parent_run_id) = listing.parent_run_id {
+        query = query.filter(Column::ParentRunId.eq(parent_run_id));
     }
     match listing.state {
         Some(State::Running) => query = query.filter(Column::WaitingSince.is_null()),
@@ -80,7 +88,17 @@ pub async fn list(db: &impl ConnectionTrait, scope: Scope, listing: &Listing) ->
     if let Some(below) = span.below {
         query = query.filter(Column::Id.lt(below));
     }
-    Ok(query.order_by_desc(Column::Id).limit(listing.limit).all(db).await?)
+    let query = without_output(query.order_by_desc(Column::Id).limit(listing.limit));
+    Ok(query.all(db).await?)
+}
+
+/// Leaves the outputs out, because a page of them could exceed the size of a response.
+fn without_output(query: Select<Entity>) -> Select<Entity> {
+    let columns = Column::iter().filter(|column| !matches!(column, Column::Output));
+    query
+        .select_only()
+        .columns(columns)
+        .expr_as(Expr::val(None::<String>), "output")
 }
 
 pub async fn load(db: &impl Rows, scope: Scope, run_id: Uuid) -> Result<Run> {
@@ -88,19 +106,34 @@ pub async fn load(db: &impl Rows, scope: Scope, run_id: Uuid) -> Result<Run> {
     found.ok_or_else(not_found)
 }
 
-/// Loads runs in the order of the ids, which must be distinct. Fails with `RUN_NOT_FOUND` if one of the runs is
+/// Loads runs in the order of the ids, which must be distinct. Several runs are loaded without their outputs. Fails with `RUN_NOT_FOUND` if one of the runs is
 /// missing.
 pub async fn load_all(db: &impl Rows, scope: Scope, run_ids: &[Uuid]) -> Result<Vec<Run>> {
     if let [run_id] = run_ids {
         return Ok(vec![load(db, scope, *run_id).await?]);
     }
-    let rows = of::<Entity>(scope)
+    let rows = without_output(of::<Entity>(scope))
         .filter(Column::Id.is_in(run_ids.iter().copied()))
         .all(db)
         .await?;
     let mut rows: HashMap<Uuid, Run> = rows.into_iter().map(|run| (run.id, run)).collect();
     let ordered = run_ids.iter().map(|run_id| rows.remove(run_id).ok_or_else(not_found));
     ordered.collect()
+}
+
+/// Returns the runs with these ids. Runs that no longer exist are missing from the result.
+pub async fn find_all(db: &impl ConnectionTrait, scope: Scope, run_ids: &[Uuid]) -> Result<Vec<Run>> {
+    if run_ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let query = of::<Entity>(scope).filter(Column::Id.is_in(run_ids.iter().copied()));
+    Ok(query.all(db).await?)
+}
+
+/// Finds the run that a request with this `request_id` started.
+pub async fn with_key(db: &impl ConnectionTrait, scope: Scope, request_key: &str) -> Result<Option<Run>> {
+    let query = of::<Entity>(scope).filter(Column::RequestKey.eq(start::stored_key(request_key)));
+    Ok(query.one(db).await?)
 }
 
 /// Counts the unfinished runs, including queued runs.

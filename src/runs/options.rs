@@ -1,11 +1,11 @@
 //! Settings of a run that few runs have, stored as JSON in one column.
 
-use jsonschema::validator_for;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{Run, inputs::parsed};
 use crate::{
+    engine::schema,
     error::{Error, Result},
     llm::ToolSpec,
     tools,
@@ -17,9 +17,10 @@ pub const MAX_TOOLS: usize = 64;
 const MAX_NAME: usize = 64;
 /// Maximum length of a tool's description in characters.
 const MAX_DESCRIPTION: usize = 4096;
-/// Maximum size of a tool's JSON schema in bytes.
+/// Maximum size of a JSON schema in bytes.
 const MAX_SCHEMA_BYTES: usize = 64 * 1024;
-const FIELD: &str = "tools";
+const TOOLS: &str = "tools";
+const OUTPUT_SCHEMA: &str = "output_schema";
 
 /// The settings. A field with its default value is not stored.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
@@ -29,6 +30,9 @@ pub struct RunOptions {
     pub tools: Vec<ClientTool>,
     #[serde(skip_serializing_if = "is_default")]
     pub budget: RunBudget,
+    /// JSON schema of the final answer; `None` for free text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub output_schema: Option<Value>,
 }
 
 /// The budget that a request gives its run. `None` means that only the limits of the server, the mode and the plan apply.
@@ -88,8 +92,26 @@ impl RunOptions {
             }
             tool.check()?;
         }
-        Ok(())
+        match &self.output_schema {
+            Some(schema) => check_schema(schema)
+                .map_err(|refused| Error::invalid_field(OUTPUT_SCHEMA, format!("{OUTPUT_SCHEMA} {refused}"))),
+            None => Ok(()),
+        }
     }
+}
+
+/// Checks a JSON schema.
+///
+/// # Errors
+/// The reason why the schema is refused, as the end of a sentence that begins with the schema.
+fn check_schema(schema: &Value) -> Result<(), String> {
+    if schema.to_string().len() > MAX_SCHEMA_BYTES {
+        return Err(format!("must have at most {MAX_SCHEMA_BYTES} bytes"));
+    }
+    if schema.get("type").and_then(Value::as_str) != Some("object") {
+        return Err("must have the type \"object\"".to_owned());
+    }
+    schema::compile(schema).map(|_| ())
 }
 
 impl ClientTool {
@@ -107,18 +129,7 @@ impl ClientTool {
             ));
         }
         let Some(schema) = &self.parameters else { return Ok(()) };
-        if schema.to_string().len() > MAX_SCHEMA_BYTES {
-            return wrong(format!(
-                "the schema of {name} must have at most {MAX_SCHEMA_BYTES} bytes"
-            ));
-        }
-        if schema.get("type").and_then(Value::as_str) != Some("object") {
-            return wrong(format!("the schema of {name} must have the type \"object\""));
-        }
-        if let Err(mistake) = validator_for(schema) {
-            return wrong(format!("the schema of {name} is not a valid JSON schema: {mistake}"));
-        }
-        Ok(())
+        check_schema(schema).or_else(|refused| wrong(format!("the schema of {name} {refused}")))
     }
 
     pub fn spec(&self) -> ToolSpec {
@@ -131,5 +142,5 @@ impl ClientTool {
 }
 
 fn wrong<T>(message: String) -> Result<T> {
-    Err(Error::invalid_field(FIELD, message))
+    Err(Error::invalid_field(TOOLS, message))
 }

@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::table::{Column, Entity, is_over, is_unfinished};
 use crate::{
-    accounts::{Caller, Scope, ensure, of, queue},
+    accounts::{Caller, Scope, of, queue},
     app::App,
     db::Tx,
     error::{Code, Error, Result},
@@ -26,8 +26,7 @@ use crate::{
 /// `THREAD_NOT_FOUND`; CONFLICT while the thread has an active run.
 pub async fn thread(app: &App, caller: &Caller, thread_id: Uuid) -> Result<()> {
     threads::load(app.db.read(), caller.scope(), thread_id).await?;
-    let tx = queue::begin(app, caller.account_id, "threads.delete").await?;
-    ensure::lock(&tx, caller.account_id).await?;
+    let tx = queue::begin_locked(app, caller.account_id, "threads.delete").await?;
     threads::load(&tx, caller.scope(), thread_id).await?;
     refuse_busy(app, &tx, caller.scope(), Column::ThreadId, thread_id).await?;
     let staged = staged(&tx, caller.scope(), Column::ThreadId, thread_id).await?;
@@ -43,8 +42,7 @@ pub async fn thread(app: &App, caller: &Caller, thread_id: Uuid) -> Result<()> {
 /// `PROJECT_NOT_FOUND`; CONFLICT while the project has an active run.
 pub async fn project(app: &App, caller: &Caller, project_id: Uuid) -> Result<()> {
     projects::load(app.db.read(), caller.scope(), project_id).await?;
-    let tx = queue::begin(app, caller.account_id, "projects.delete").await?;
-    ensure::lock(&tx, caller.account_id).await?;
+    let tx = queue::begin_locked(app, caller.account_id, "projects.delete").await?;
     projects::load(&tx, caller.scope(), project_id).await?;
     refuse_busy(app, &tx, caller.scope(), Column::ProjectId, project_id).await?;
     let staged = staged(&tx, caller.scope(), Column::ProjectId, project_id).await?;

@@ -41,7 +41,8 @@ use crate::{
 use prepared::Prepared;
 use written::Written;
 
-pub use new_run::{IfBusy, MAX_KEY, MAX_PROMPT_BYTES, NewRun};
+pub use key::stored as stored_key;
+pub use new_run::{IfBusy, MAX_KEY, MAX_PROMPT_BYTES, NewRun, Parent};
 pub use started::{Started, Timing};
 
 /// Starts a run.

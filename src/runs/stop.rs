@@ -1,6 +1,9 @@
 //! Stops runs. If a worker holds the run, that worker ends it. Otherwise the run ends at once.
 
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, sea_query::Expr};
+use sea_orm::{
+    ColumnTrait, EntityTrait, QueryFilter,
+    sea_query::{Expr, Func},
+};
 use uuid::Uuid;
 
 use super::{
@@ -11,24 +14,25 @@ use super::{
     table::{Column, Entity},
 };
 use crate::{
-    accounts::{Caller, ensure, queue},
+    accounts::{Caller, queue},
     app::App,
     error::Result,
 };
 
 /// Requests that a run stop, and returns the run. If a worker holds the run, the returned run is still unfinished. A
-/// run that has already ended does not change.
+/// run that has already ended does not change. The run was stopped by the first of several callers.
 ///
 /// # Errors
 /// `RUN_NOT_FOUND`.
 pub async fn stop(app: &App, caller: &Caller, run_id: Uuid) -> Result<Run> {
     // Refuse a run of another account before locking the caller's account.
     load(app.db.read(), caller.scope(), run_id).await?;
-    let tx = queue::begin(app, caller.account_id, "runs.stop").await?;
-    ensure::lock(&tx, caller.account_id).await?;
+    let tx = queue::begin_locked(app, caller.account_id, "runs.stop").await?;
     // The update locks the row: a worker that makes the run wait releases the lease before or after, not in between.
+    let first = Func::coalesce([Expr::col(Column::StoppedBy), Expr::value(&*caller.name)]);
     Entity::update_many()
         .col_expr(Column::StopRequested, Expr::value(true))
+        .col_expr(Column::StoppedBy, first.into())
         .filter(Column::AccountId.eq(caller.account_id))
         .filter(Column::Id.eq(run_id))
         .filter(Column::Status.eq(Status::Running))
@@ -40,13 +44,16 @@ pub async fn stop(app: &App, caller: &Caller, run_id: Uuid) -> Result<Run> {
     }
     let now = app.clock.now();
     if run.lease_owner.is_none() {
-        let event = finish::finish(&tx, &run, &RunEnd::stopped(StopReason::Requested), now).await?;
+        let ending = RunEnd::stopped_by(StopReason::Requested, run.stopped_by.clone());
+        let event = finish::finish(&tx, &run, &ending, now).await?;
         tx.commit().await?;
         if let Some(event) = event {
             app.hub.publish(run_id, &[event]);
             report::ended(&run, Status::Stopped, None, Spent::of(&run), now);
         }
+        app.wake.stop_children(run_id);
         app.wake.run_queued();
+        app.wake.task_changed();
     } else {
         tx.commit().await?;
         app.wake.stop(run_id);

@@ -74,6 +74,12 @@ impl Model {
             self.status.into()
         }
     }
+
+    /// The caller who stopped the run; `None` if the run ended for another reason.
+    pub fn stopped_by(&self) -> Option<&str> {
+        let is_by_caller = matches!(self.stop_reason, Some(StopReason::Requested | StopReason::Interrupted));
+        self.stopped_by.as_deref().filter(|_| is_by_caller)
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
@@ -135,6 +141,14 @@ pub struct Model {
     pub stop_reason: Option<StopReason>,
     /// Settings that few runs have, as JSON (`runs/options.rs`).
     pub options: Option<String>,
+    /// The final answer as JSON. `None` unless the run is completed and its request had an output schema.
+    pub output: Option<String>,
+    /// The run that started this run as a subagent; `None` for other runs.
+    pub parent_run_id: Option<Uuid>,
+    /// The call of the parent that started this run.
+    pub parent_call_id: Option<String>,
+    /// The caller who requested the stop (`Caller::name`). The run may have ended for another reason before the stop.
+    pub stopped_by: Option<String>,
 }
 
 /// `SeaORM` requires this type. Joins are written by hand.
@@ -175,7 +189,7 @@ macro_rules! columns {
          model_used, memory_enabled, reasoning_effort, request_key, request_hash, lease_owner, lease_epoch, \
          lease_expires_at, stop_requested, error_code, error_message, steps, input_tokens, output_tokens, \
          microcredits, held_microcredits, last_sequence, created_at, started_at, finished_at, waiting_since, \
-         waited_ms, stop_reason, options"
+         waited_ms, stop_reason, options, output, parent_run_id, parent_call_id, stopped_by"
     };
 }
 
@@ -183,7 +197,7 @@ const INSERT: Sql = Sql::new(concat!(
     "INSERT INTO runs (",
     columns!(),
     ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, \
-     $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33)",
+     $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36, $37)",
 ));
 
 const FIND: Sql = Sql::new(concat!(
@@ -235,6 +249,10 @@ pub fn read(row: &mut Row<'_>) -> Result<Model, DbErr> {
             .map(|reason| StopReason::try_from_value(&reason))
             .transpose()?,
         options: row.take()?,
+        output: row.take()?,
+        parent_run_id: row.take()?,
+        parent_call_id: row.take()?,
+        stopped_by: row.take()?,
     })
 }
 
@@ -273,5 +291,9 @@ pub fn insertion(run: &Model) -> Bound {
         run.waited_ms.into(),
         run.stop_reason.into(),
         run.options.clone().into(),
+        run.output.clone().into(),
+        run.parent_run_id.into(),
+        run.parent_call_id.clone().into(),
+        run.stopped_by.clone().into(),
     ])
 }

@@ -14,6 +14,7 @@ use uuid::Uuid;
 #[derive(Clone)]
 pub struct Wake {
     work: Arc<Notify>,
+    tasks: Arc<Notify>,
     waits: Arc<AtomicBool>,
     working: Arc<DashMap<Uuid, Signals>>,
 }
@@ -25,6 +26,8 @@ pub struct Signals {
     pub stop: CancellationToken,
     /// True if a caller has added a message that the worker has not looked for.
     pub has_message: Arc<AtomicBool>,
+    /// The run that started this run as a subagent.
+    pub parent: Option<Uuid>,
 }
 
 impl Default for Wake {
@@ -33,6 +36,7 @@ impl Default for Wake {
     fn default() -> Self {
         Self {
             work: Arc::default(),
+            tasks: Arc::default(),
             waits: Arc::new(AtomicBool::new(true)),
             working: Arc::default(),
         }
@@ -79,6 +83,23 @@ impl Wake {
         if let Some(signals) = self.working.get(&run_id) {
             signals.stop.cancel();
         }
+    }
+
+    /// Cancels the stop tokens of the subagents' runs that this process is executing.
+    pub fn stop_children(&self, run_id: Uuid) {
+        for signals in self.working.iter().filter(|signals| signals.parent == Some(run_id)) {
+            signals.stop.cancel();
+        }
+    }
+
+    /// Signals that a run waits for a subagent, or that a subagent's run has ended.
+    pub fn task_changed(&self) {
+        self.tasks.notify_one();
+    }
+
+    /// Waits for a signal of [`Wake::task_changed`].
+    pub async fn tasks(&self) {
+        self.tasks.notified().await;
     }
 
     /// Signals that a message was added to a run.

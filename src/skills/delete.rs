@@ -11,7 +11,7 @@ use super::{
     table::{skill, version},
 };
 use crate::{
-    accounts::{Caller, ensure, queue},
+    accounts::{Caller, queue},
     app::App,
     error::Result,
 };
@@ -21,8 +21,7 @@ use crate::{
 pub async fn delete(app: &App, caller: &Caller, skill_id: Uuid, number: Option<i32>) -> Result<()> {
     list::load(app.db.read(), caller.scope(), skill_id, number).await?;
     let now = app.clock.now();
-    let tx = queue::begin(app, caller.account_id, "skills.delete").await?;
-    ensure::lock(&tx, caller.account_id).await?;
+    let tx = queue::begin_locked(app, caller.account_id, "skills.delete").await?;
     let gone = list::load(&tx, caller.scope(), skill_id, number).await?;
     let mut left = list::versions(&tx, caller.scope(), skill_id).await?;
     left.retain(|version| number.is_some() && version.id != gone.version.id);

@@ -55,6 +55,7 @@ pub async fn create(app: &App, caller: &Caller, project_id: Option<Uuid>, name: 
         name,
         created_at: now,
         updated_at: now,
+        parent_run_id: None,
     };
     thread::Entity::insert(row.clone().into_active_model())
         .exec_without_returning(&tx)
@@ -64,7 +65,8 @@ pub async fn create(app: &App, caller: &Caller, project_id: Option<Uuid>, name: 
 }
 
 const INSERT: Sql = Sql::new(
-    "INSERT INTO threads (id, account_id, project_id, name, created_at, updated_at) VALUES ($1, $2, $3, $4, $5, $6)",
+    "INSERT INTO threads (id, account_id, project_id, name, created_at, updated_at, parent_run_id) \
+     VALUES ($1, $2, $3, $4, $5, $6, $7)",
 );
 
 pub fn insertion(row: thread::Model) -> Bound {
@@ -75,6 +77,7 @@ pub fn insertion(row: thread::Model) -> Bound {
         row.name.into(),
         row.created_at.into(),
         row.updated_at.into(),
+        row.parent_run_id.into(),
     ])
 }
 
@@ -86,8 +89,7 @@ pub async fn rename(app: &App, caller: &Caller, thread_id: Uuid, name: String) -
     check(&name)?;
     load(app.db.read(), caller.scope(), thread_id).await?;
     let now = app.clock.now();
-    let tx = queue::begin(app, caller.account_id, "threads.rename").await?;
-    ensure::lock(&tx, caller.account_id).await?;
+    let tx = queue::begin_locked(app, caller.account_id, "threads.rename").await?;
     let mut row = load(&tx, caller.scope(), thread_id).await?;
     if row.name == name {
         return Ok(row);

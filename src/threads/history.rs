@@ -31,6 +31,8 @@ pub struct Past {
     pub messages: Vec<ChatMessage>,
     /// Tool calls of the run's last assistant message that have no result, because their worker stopped.
     pub interrupted: Vec<ToolRequest>,
+    /// Number of messages at the end that are answers of the run without tool calls.
+    pub final_answers: u32,
     /// Images of the messages, oldest first. The worker reads them from the workspace.
     pub images: Vec<PastImage>,
     /// The run's own prompt, if it has files whose text is not recorded yet, and earlier prompts whose documents could
@@ -58,6 +60,7 @@ pub fn of_prompt(prompt: &str) -> Past {
     Past {
         messages: vec![ChatMessage::user(prompt)],
         interrupted: Vec::new(),
+        final_answers: 0,
         images: Vec::new(),
         unread: Vec::new(),
     }
@@ -79,6 +82,7 @@ pub async fn load(
     let mut names: HashMap<String, String> = HashMap::new();
     let mut conversation = Vec::with_capacity(rows.len());
     let mut open: Vec<ToolRequest> = Vec::new();
+    let mut final_answers = 0;
     let mut images = Vec::new();
     let mut unread = Vec::new();
     for row in without_repeated(steering::as_received(rows, run_id), run_id) {
@@ -96,6 +100,8 @@ pub async fn load(
         match role {
             MessageRole::Assistant => {
                 let tool_calls = calls(&row)?;
+                let is_final = row.run_id == Some(run_id) && tool_calls.is_empty();
+                final_answers = if is_final { final_answers + 1 } else { 0 };
                 names.extend(tool_calls.iter().map(|call| (call.id.clone(), call.name.clone())));
                 open = if row.run_id == Some(run_id) {
                     tool_calls.clone()
@@ -110,6 +116,7 @@ pub async fn load(
                 });
             }
             MessageRole::Tool => {
+                final_answers = 0;
                 let tool_call_id = row.tool_call_id.unwrap_or_default();
                 open.retain(|call| call.id != tool_call_id);
                 let name = names.get(&tool_call_id).cloned().unwrap_or_default();
@@ -122,6 +129,7 @@ pub async fn load(
                 });
             }
             MessageRole::User | MessageRole::Unspecified => {
+                final_answers = 0;
                 let is_read = |record: &Attachment| record.kind != Kind::File || record.details.text.is_some();
                 let is_own = row.run_id == Some(run_id);
                 let awaits_retry = records.iter().any(|record| record.details.is_unread);
@@ -143,6 +151,7 @@ pub async fn load(
     Ok(Past {
         messages: conversation,
         interrupted: open,
+        final_answers,
         images,
         unread,
     })

@@ -25,7 +25,8 @@ pub fn not_found() -> Error {
     Error::new(Code::ThreadNotFound, "Thread not found")
 }
 
-/// Lists the threads of one or all projects, most recently active first. `before` is the page cursor: last-activity
+/// Lists the threads of one or all projects, most recently active first. The list of all projects leaves out
+/// the threads of subagents. `before` is the page cursor: last-activity
 /// time and id of the last thread on the previous page.
 pub async fn list(
     db: &impl ConnectionTrait,
@@ -34,10 +35,10 @@ pub async fn list(
     before: Option<(DateTime<Utc>, Uuid)>,
     limit: u64,
 ) -> Result<Vec<Model>> {
-    let mut query = of::<Entity>(scope);
-    if let Some(project_id) = project_id {
-        query = query.filter(Column::ProjectId.eq(project_id));
-    }
+    let mut query = of::<Entity>(scope).filter(match project_id {
+        Some(project_id) => Column::ProjectId.eq(project_id),
+        None => Column::ParentRunId.is_null(),
+    });
     if let Some((updated_at, id)) = before {
         let place = Expr::tuple([Column::UpdatedAt, Column::Id].map(|column| Expr::col((Entity, column))));
         query = query.filter(place.lt(Expr::tuple([Expr::value(updated_at), Expr::value(id)])));

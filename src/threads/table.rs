@@ -17,6 +17,8 @@ pub mod thread {
         pub created_at: DateTime<Utc>,
         /// Time of the last run start, `AddMessage` call or renaming. Lists of threads are sorted by this time.
         pub updated_at: DateTime<Utc>,
+        /// The run that started a subagent in this thread; `None` for other threads.
+        pub parent_run_id: Option<Uuid>,
     }
 
     #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -8,7 +8,7 @@ use super::{
     table::webhook::{Column, Entity},
 };
 use crate::{
-    accounts::{Caller, ensure, queue},
+    accounts::{Caller, queue},
     app::App,
     error::Result,
 };
@@ -19,8 +19,7 @@ use crate::{
 /// `WEBHOOK_NOT_FOUND`.
 pub async fn delete(app: &App, caller: &Caller, webhook_id: Uuid) -> Result<()> {
     list::load(app.db.read(), caller.scope(), webhook_id).await?;
-    let tx = queue::begin(app, caller.account_id, "webhooks.delete").await?;
-    ensure::lock(&tx, caller.account_id).await?;
+    let tx = queue::begin_locked(app, caller.account_id, "webhooks.delete").await?;
     list::load(&tx, caller.scope(), webhook_id).await?;
     Entity::delete_many()
         .filter(Column::AccountId.eq(caller.account_id))

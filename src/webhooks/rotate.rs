@@ -10,7 +10,7 @@ use super::{
     table::webhook::{Column, Entity},
 };
 use crate::{
-    accounts::{Caller, ensure, queue},
+    accounts::{Caller, queue},
     app::App,
     error::Result,
     signatures,
@@ -26,8 +26,7 @@ pub async fn rotate(app: &App, caller: &Caller, webhook_id: Uuid) -> Result<With
     let secret = signatures::new_secret();
     let new = sealed(app, caller.account_id, webhook_id, &secret)?;
     let now = app.clock.now();
-    let tx = queue::begin(app, caller.account_id, "webhooks.rotate").await?;
-    ensure::lock(&tx, caller.account_id).await?;
+    let tx = queue::begin_locked(app, caller.account_id, "webhooks.rotate").await?;
     let mut webhook = list::load(&tx, caller.scope(), webhook_id).await?;
     webhook.earlier_secret = Some(std::mem::replace(&mut webhook.secret, new));
     webhook.earlier_until = Some(now + OVERLAP);

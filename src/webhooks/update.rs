@@ -9,7 +9,7 @@ use super::{
     table::webhook::{Column, Entity, Model},
 };
 use crate::{
-    accounts::{Caller, ensure, queue},
+    accounts::{Caller, queue},
     app::App,
     error::Result,
 };
@@ -31,8 +31,7 @@ pub async fn update(app: &App, caller: &Caller, webhook_id: Uuid, changes: Chang
     let url = changes.url.map(|url| checked(app, &url)).transpose()?;
     let events = changes.events.map(|events| event::bits(&events)).transpose()?;
     let now = app.clock.now();
-    let tx = queue::begin(app, caller.account_id, "webhooks.update").await?;
-    ensure::lock(&tx, caller.account_id).await?;
+    let tx = queue::begin_locked(app, caller.account_id, "webhooks.update").await?;
     let mut row = list::load(&tx, caller.scope(), webhook_id).await?;
     row.url = url.unwrap_or(row.url);
     row.events = events.unwrap_or(row.events);

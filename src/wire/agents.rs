@@ -32,6 +32,7 @@ impl AgentService for Agents {
             agents::create(app, caller, new).boxed()
         });
         let agent = made.await.map_err(|error| error.doing("Failed to create agent"))?;
+        mcp::ahead::queue(&self.app, &agent.version);
         Ok(Response::new(shown::agent(agent)?))
     }
 
@@ -78,6 +79,9 @@ impl AgentService for Agents {
             agents::update(app, caller, agent_id, change).boxed()
         })
         .await?;
+        if agent.has_new_version() {
+            mcp::ahead::queue(&self.app, &agent.version);
+        }
         Ok(Response::new(shown::agent(agent)?))
     }
 
@@ -142,6 +146,7 @@ impl AgentService for Agents {
             version::create::create(app, caller, agent_id, change).boxed()
         })
         .await?;
+        mcp::ahead::queue(&self.app, &made);
         let current = made.id;
         Ok(Response::new(shown::version(made, current)?))
     }

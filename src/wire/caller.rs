@@ -1,7 +1,7 @@
 //! Authenticates every request of every protocol before its body is read.
 //!
-//! Only CORS preflight requests, the paths in [`OPEN`] and the files of the console need no credential. A service
-//! method calls [`open`] to get its caller.
+//! Only CORS preflight requests, the paths in [`OPEN`] and the files of the console need no credential. Requests to
+//! triggers have their own (`wire/triggers/fire.rs`). A service method calls [`open`] to get its caller.
 
 use std::{net::IpAddr, sync::Arc};
 
@@ -22,6 +22,7 @@ use super::{
     refusal,
     site::Site,
     throttle::Throttle,
+    triggers::fire::is_for_trigger,
 };
 use crate::{
     accounts::{Access, Caller, Role, ensure},
@@ -65,12 +66,17 @@ pub(super) struct Gate {
     verifier: Arc<Verifier>,
     site: Arc<Site>,
     connect: Connect,
-    throttle: Throttle,
+    throttle: Arc<Throttle>,
 }
 
 impl Gate {
-    pub(super) fn new(app: App, verifier: Arc<Verifier>, site: Arc<Site>, connect: Connect) -> Self {
-        let throttle = Throttle::new(&app.config);
+    pub(super) fn new(
+        app: App,
+        verifier: Arc<Verifier>,
+        site: Arc<Site>,
+        connect: Connect,
+        throttle: Arc<Throttle>,
+    ) -> Self {
         Self {
             app,
             verifier,
@@ -100,6 +106,13 @@ pub(super) async fn authenticate(
     }
     if let Err(error) = gate.app.installation.check() {
         return refusal::render(&gate.connect, Protocol::of(&request), error);
+    }
+    // A trigger checks its own secret, which can need the body.
+    if is_for_trigger(&request) {
+        return match gate.throttle.check_address(address) {
+            Ok(()) => answer(next, request, Owner::of_address(address)).await,
+            Err(error) => refusal::render(&gate.connect, Protocol::of(&request), error),
+        };
     }
     // The credential is read before the first await: a `Body` is not `Sync`, so the future must not borrow the
     // request across an await.
@@ -170,6 +183,7 @@ async fn known(gate: &Gate, shown: Shown, address: Option<IpAddr>) -> Result<(Ca
                 // Only tokens can grant a role.
                 role: Role::User,
                 access: key.scope,
+                name: format!("api_key:{}", key.name).into(),
             };
             return Ok((caller, CredentialExpiry::of_key(&key)));
         }
@@ -189,6 +203,7 @@ async fn known(gate: &Gate, shown: Shown, address: Option<IpAddr>) -> Result<(Ca
         account_id,
         role,
         access: Access::Admin,
+        name: Arc::clone(&token.claims.subject),
     };
     Ok((caller, CredentialExpiry::of_token(&token.claims)))
 }

@@ -5,7 +5,7 @@ use futures::FutureExt;
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
-use super::{caller, page::Page, traits::runyard::v1::memory_service_server::MemoryService, write};
+use super::{caller, mask::Mask, page::Page, traits::runyard::v1::memory_service_server::MemoryService, write};
 use crate::{
     accounts::Caller,
     agents,
@@ -146,21 +146,8 @@ fn holder(asked: &v1::ListMemoriesRequest) -> Result<Option<Holder>> {
 // Returns the new text of the memory, or `None` if the text does not change. If the mask contains `text` but the
 // message does not set `text`, the new text is empty and is refused later.
 fn new_text(asked: v1::UpdateMemoryRequest) -> Result<Option<String>> {
-    let paths = asked.update_mask.map(|mask| mask.paths).unwrap_or_default();
-    for path in &paths {
-        if !["text", "memory_id", "update_mask", "*"].contains(&path.as_str()) {
-            return Err(Error::invalid_field(
-                "update_mask",
-                format!("update_mask: {path:?} is not an updatable field of a memory; the updatable field is text"),
-            ));
-        }
-    }
-    let is_named = paths.iter().any(|path| path == "text" || path == "*");
-    Ok(match asked.text {
-        None if is_named => Some(String::new()),
-        Some(text) if is_named || paths.is_empty() => Some(text),
-        _ => None,
-    })
+    let mask = Mask::read(asked.update_mask, "a memory", &["memory_id"], &["text"])?;
+    Ok(mask.value("text", asked.text))
 }
 
 fn shown(row: Memory) -> v1::Memory {

@@ -1,5 +1,6 @@
 //! Implements the gRPC service `RunService`. Stored events are sent unchanged.
 
+mod children;
 mod start;
 
 use std::{
@@ -26,6 +27,7 @@ use crate::{
     accounts::{Caller, Role},
     app::App,
     config::{Mode, modes::DEFAULT_MODE},
+    contract::structs,
     error::{Code, Error, Result},
     events::{self, EncodedEvent, Stored, timestamp},
     id, projects,
@@ -98,8 +100,12 @@ impl RunService for Runs {
         let found = self.cursors(&caller, &[cursor]).await?.pop();
         let (run, after) =
             found.ok_or_else(|| Error::internal("the run could not be loaded", "no run matches the cursor"))?;
-        let ended = run.last_sequence == Some(after);
-        let events = self.follow(run.id, after).boxed();
+        let ended = run.last_sequence == Some(after) && !asked.include_children;
+        let events = if asked.include_children {
+            children::follow(&self.app, run.id, after).boxed()
+        } else {
+            self.follow(run.id, after).boxed()
+        };
         let events = credential_expiry::hold(&self.app, expiry, Alive::new(&self.app, (run.id, after), events));
         let mut response = Response::new(Box::pin(events) as Events);
         if ended {
@@ -156,8 +162,13 @@ impl RunService for Runs {
         if let Some(thread_id) = thread_id {
             crate::threads::load(self.app.db.read(), caller.scope(), thread_id).await?;
         }
+        let parent_run_id = id::parse_optional("parent_run_id", &asked.parent_run_id)?;
+        if let Some(parent_run_id) = parent_run_id {
+            runs::list::load(self.app.db.read(), caller.scope(), parent_run_id).await?;
+        }
         let listing = Listing {
             thread_id,
+            parent_run_id,
             state: state(asked.status()),
             created_after: time("created_after", asked.created_after)?,
             created_before: time("created_before", asked.created_before)?,
@@ -282,6 +293,7 @@ fn shown_start(started: &Started, timed: bool) -> v1::StartRunResponse {
 )]
 fn shown_run(run: Run, sandbox_id: Option<Uuid>) -> v1::Run {
     let text = |id: Option<Uuid>| id.map(|id| id.to_string());
+    let stopped_by = run.stopped_by().map(str::to_owned);
     v1::Run {
         agent_run_id: run.id.to_string(),
         thread_id: run.thread_id.to_string(),
@@ -295,6 +307,7 @@ fn shown_run(run: Run, sandbox_id: Option<Uuid>) -> v1::Run {
         mode: run.mode,
         memory_enabled: run.memory_enabled,
         reasoning_effort: run.reasoning_effort,
+        stopped_by,
         stop_reason: run.stop_reason.map(|reason| v1::StopReason::from(reason).into()),
         stop_requested: run.stop_requested,
         error: run.error_code.map(|error_code| v1::RunError {
@@ -310,6 +323,9 @@ fn shown_run(run: Run, sandbox_id: Option<Uuid>) -> v1::Run {
         created_at: Some(timestamp(run.created_at)),
         started_at: run.started_at.map(timestamp),
         finished_at: run.finished_at.map(timestamp),
+        output: run.output.as_deref().and_then(structs::parse_object),
+        parent_run_id: text(run.parent_run_id),
+        parent_tool_call_id: run.parent_call_id,
     }
 }
 

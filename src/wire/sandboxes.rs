@@ -163,6 +163,7 @@ mod tests {
             account_id: id::new(),
             role: Role::User,
             access: Access::Admin,
+            name: "ann".into(),
         };
         let page = |page_token: String| {
             let mut asked = v1::ListFilesRequest {

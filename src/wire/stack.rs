@@ -8,7 +8,7 @@
 //! 6. Authenticate the caller before the body is read.
 //! 7. End a call and its stream at the deadline.
 //! 8. Select the protocol by content type. gRPC, gRPC-Web and Connect requests go to the services, all other requests
-//!    to the built-in pages, the console or the transcoder.
+//!    to the triggers, the built-in pages, the console or the transcoder.
 
 use std::{
     panic::AssertUnwindSafe,
@@ -47,6 +47,8 @@ use super::{
     site::Site,
     status,
     streams::{self, Streams},
+    throttle::Throttle,
+    triggers::fire::{Addresses, is_for_trigger},
     unread::{self, Ledger},
 };
 use crate::{
@@ -106,11 +108,20 @@ pub fn build(app: &App, verifier: Arc<Verifier>, grpc: Routes) -> Result<Stack> 
     let pages = pages(app, &transcoder);
     let contract = beside(Arc::clone(&site), transcoder.over(grpc.clone()));
     let calls = connect.over(grpc.clone());
+    let throttle = Arc::new(Throttle::new(&app.config));
+    let addresses = Addresses {
+        app: app.clone(),
+        throttle: Arc::clone(&throttle),
+    };
     // Each request clones only the service of its protocol.
     let services = Arc::new((grpc, web, calls, pages, contract));
     let protocols = service_fn(move |request: Request<Body>| -> Answered {
         let services = Arc::clone(&services);
+        let addresses = is_for_trigger(&request).then(|| addresses.clone());
         Box::pin(async move {
+            if let Some(addresses) = addresses {
+                return Ok(addresses.answer(request).await);
+            }
             let (grpc, web, calls, pages, contract) = services.as_ref();
             let response = match Protocol::of(&request) {
                 Protocol::Grpc => {
@@ -129,7 +140,7 @@ pub fn build(app: &App, verifier: Arc<Verifier>, grpc: Routes) -> Result<Stack> 
             Ok(response)
         })
     });
-    let gate = Gate::new(app.clone(), verifier, site, connect.clone());
+    let gate = Gate::new(app.clone(), verifier, site, connect.clone(), throttle);
     let ledger = Arc::new(Ledger::new(http.max_unread_bytes));
     // Each call of `layer` wraps the stack in one more layer, so the innermost layer comes first.
     let stack = layer(protocols, connect, deadline::end_call);

@@ -3,7 +3,7 @@
 use futures::FutureExt;
 use tonic::{Request, Response, Status};
 
-use super::{caller, page::Page, traits::runyard::v1::thread_service_server::ThreadService, write};
+use super::{caller, mask::Mask, page::Page, traits::runyard::v1::thread_service_server::ThreadService, write};
 use crate::{
     app::App,
     contract::structs,
@@ -128,21 +128,8 @@ impl ThreadService for Threads {
 // Returns the new name of the thread, or `None` if the name does not change. If the mask contains `name` but the
 // message does not set `name`, the new name is empty.
 fn new_name(asked: v1::UpdateThreadRequest) -> Result<Option<String>> {
-    let paths = asked.update_mask.map(|mask| mask.paths).unwrap_or_default();
-    for path in &paths {
-        if !["name", "thread_id", "update_mask", "*"].contains(&path.as_str()) {
-            return Err(Error::invalid_field(
-                "update_mask",
-                format!("update_mask: {path:?} is not an updatable field of a thread; the updatable field is name"),
-            ));
-        }
-    }
-    let is_named = paths.iter().any(|path| path == "name" || path == "*");
-    Ok(match asked.name {
-        None if is_named => Some(String::new()),
-        Some(name) if is_named || paths.is_empty() => Some(name),
-        _ => None,
-    })
+    let mask = Mask::read(asked.update_mask, "a thread", &["thread_id"], &["name"])?;
+    Ok(mask.value("name", asked.name))
 }
 
 fn shown(row: Thread) -> v1::Thread {

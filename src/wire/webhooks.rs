@@ -4,10 +4,10 @@ use futures::FutureExt;
 use secrecy::ExposeSecret;
 use tonic::{Request, Response, Status};
 
-use super::{caller, page::Page, traits::runyard::v1::webhook_service_server::WebhookService, write};
+use super::{caller, mask::Mask, page::Page, traits::runyard::v1::webhook_service_server::WebhookService, write};
 use crate::{
     app::App,
-    error::{Error, Result},
+    error::Result,
     events::timestamp,
     id, v1,
     webhooks::{self, Changes, Delivery, State, Webhook, WithSecret, deliveries, event},
@@ -163,29 +163,16 @@ impl Webhooks {
 // A field that the mask contains, but the message does not set, gets its default value. The rules for URLs then refuse
 // an empty URL.
 fn changes(asked: v1::UpdateWebhookRequest) -> Result<Changes> {
-    const FIELDS: [&str; 3] = ["url", "events", "enabled"];
-    let paths = asked.update_mask.map(|mask| mask.paths).unwrap_or_default();
-    for path in &paths {
-        if !FIELDS.contains(&path.as_str()) && !["webhook_id", "update_mask", "*"].contains(&path.as_str()) {
-            let fields = FIELDS.join(", ");
-            let message = format!("update_mask: {path:?} is not an updatable field of a webhook; they are {fields}");
-            return Err(Error::invalid_field("update_mask", message));
-        }
-    }
-    let named = |field: &str| paths.iter().any(|path| path == field || path == "*");
-    let is_open = paths.is_empty();
+    let mask = Mask::read(
+        asked.update_mask,
+        "a webhook",
+        &["webhook_id"],
+        &["url", "events", "enabled"],
+    )?;
     Ok(Changes {
-        url: if named("url") {
-            Some(asked.url.unwrap_or_default())
-        } else {
-            asked.url.filter(|_| is_open)
-        },
-        events: (named("events") || is_open && !asked.events.is_empty()).then_some(asked.events),
-        enabled: if named("enabled") {
-            Some(asked.enabled.unwrap_or_default())
-        } else {
-            asked.enabled.filter(|_| is_open)
-        },
+        url: mask.value("url", asked.url),
+        events: mask.list("events", asked.events),
+        enabled: mask.value("enabled", asked.enabled),
     })
 }
 

@@ -35,6 +35,19 @@ class CommandLineTest(unittest.TestCase):
         self.assertEqual([event["sequence"] for event in events], list(range(1, len(events) + 1)))
         self.assertEqual(events[-1]["status"]["status"], "completed")
 
+    def test_a_schema_makes_the_answer_the_only_output(self):
+        with tempfile.TemporaryDirectory() as folder:
+            schema = os.path.join(folder, "schema.json")
+            with open(schema, "w", encoding="utf-8") as file:
+                json.dump({"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}, file)
+            done = self.server.call("run", "Which city?", "--mode", "chat", "--output-schema", schema)
+            self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+            self.assertEqual(json.loads(done.stdout), {"city": "city"})
+            self.assertIn("runyard: note: ", done.stderr)
+            refused = self.server.call("run", "Which city?", "--output-schema", os.path.join(folder, "none.json"))
+            self.assertEqual((refused.returncode, refused.stdout), (1, ""))
+            self.assertIn("cannot read", refused.stderr)
+
     def test_agents_are_created_shown_and_listed(self):
         token = self.server.token()
         self.assertIn("You have no agents", self.server.call("agents", "list", token=token).stdout)

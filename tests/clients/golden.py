@@ -187,6 +187,7 @@ def name_of(value):
     prefixes = (
         "run_status_", "message_role_", "mcp_transport_", "notice_kind_", "api_key_scope_", "memory_scope_", "input_kind_",
         "input_decision_", "tool_decision_", "stop_reason_", "message_delivery_", "webhook_delivery_status_",
+        "schedule_overlap_", "schedule_run_outcome_",
     )
     name = str(value).lower()
     return next((name[len(prefix) :] for prefix in prefixes if name.startswith(prefix)), name)

@@ -18,8 +18,11 @@ from runyard.v1 import (
     projects_pb2,
     runs_pb2,
     sandboxes_pb2,
+    schedules_pb2,
+    secrets_pb2,
     skills_pb2,
     threads_pb2,
+    triggers_pb2,
     webhooks_pb2,
 )
 
@@ -36,8 +39,11 @@ FILES = (
     projects_pb2,
     runs_pb2,
     sandboxes_pb2,
+    schedules_pb2,
+    secrets_pb2,
     skills_pb2,
     threads_pb2,
+    triggers_pb2,
     webhooks_pb2,
 )
 METHODS = {

@@ -69,7 +69,7 @@ fn a_valid_token_yields_its_claims() {
     payload["role"] = "super_admin".into();
     let found = accept(&signer.verifier(), &signer.sign(&payload));
     assert_eq!(found.issuer, "https://issuer.example");
-    assert_eq!(found.subject, "2f6f3c1e-0f50-4b6a-9d52-0c4f6f8b8a11");
+    assert_eq!(&*found.subject, "2f6f3c1e-0f50-4b6a-9d52-0c4f6f8b8a11");
     assert_eq!(found.role.as_deref(), Some("super_admin"));
     assert_eq!(found.expires_at.timestamp(), NOW + 600);
     let plain = accept(&signer.verifier(), &signer.sign(&claims()));

@@ -161,10 +161,7 @@ fn a_printed_token_is_accepted() {
     let now = runyard::clock::Clock::default().now();
     let verifier = Verifier::new(&config.auth, Some(&SecretString::from(SECRET))).unwrap();
     let claims = verifier.verify(stdout(&given).trim_end(), now).unwrap();
-    assert_eq!(
-        (claims.subject.as_str(), claims.role.as_deref()),
-        ("me", Some("super_admin"))
-    );
+    assert_eq!((&*claims.subject, claims.role.as_deref()), ("me", Some("super_admin")));
     let lasts = (claims.expires_at - now).num_minutes();
     assert!((719..=720).contains(&lasts), "{lasts}");
     assert!(
@@ -201,7 +198,7 @@ fn the_token_command_names_the_secret_and_the_account() {
         &[],
     );
     assert_eq!(
-        verifier.verify(stdout(&alice).trim_end(), now).unwrap().subject,
+        &*verifier.verify(stdout(&alice).trim_end(), now).unwrap().subject,
         "alice"
     );
     assert!(String::from_utf8(alice.stderr).unwrap().contains("the account alice"));

@@ -94,8 +94,9 @@ fn the_page_of_the_configuration_is_up_to_date() {
          console), `http.rate_per_account`, `http.rate_per_address`, `sandbox.rootfs`, the table\n\
          `web.search`.\n\n\
          [Authentication](authentication.md) describes the settings of `auth`, and how to configure Runyard for your identity provider.\n\
-         [Memory](agents/memory.md) describes the settings of `memory`, [Web](agents/web.md) the settings of `web`, and\n\
-         [Webhooks](webhooks.md) the settings of `webhooks`.\n\n\
+         [Memory](agents/memory.md) describes the settings of `memory`, [Web](agents/web.md) the settings of `web`,\n\
+         [Webhooks](webhooks.md) the settings of `webhooks`, [Schedules](schedules.md) those of `schedules`,\n\
+         [Triggers](triggers.md) those of `triggers`, and [Secrets](secrets.md) those of `secrets`.\n\n\
          ## The database\n\n\
          Without `database_url`, Runyard uses SQLite in the data folder. `database_url` names a PostgreSQL server, version 15 or newer:\n\
          `postgres://user:password@host:5432/runyard`. It accepts the parameters of PostgreSQL's own clients, such as\n\
@@ -131,7 +132,9 @@ fn the_page_of_the_configuration_is_up_to_date() {
          Runs connect to the MCP servers of their agents. `mcp.allow_private_addresses = true` permits servers on private, loopback\n\
          and link-local addresses; set it only if every account may reach the network of the server. The timeouts of `mcp` apply to\n\
          each server: `connect_timeout_seconds` to starting a server, connecting to it and listing its tools,\n\
-         `idle_timeout_seconds` to a tool call without progress, and `call_timeout_seconds` to a whole tool call.\n\n\
+         `idle_timeout_seconds` to a tool call without progress, and `call_timeout_seconds` to a whole tool call. After an agent is\n\
+         saved, the server connects to its HTTP servers and lists their tools, so that its first run starts sooner;\n\
+         `list_tools_when_saved = false` switches this off.\n\n\
          `secrets_key` encrypts the header values of MCP servers and the signing secrets of webhooks in the database. Without it,\n\
          the server generates the file `secrets.key` in the data folder. Back up that file together with the database: without the\n\
          key, these values are lost.\n\n\

@@ -6,5 +6,6 @@ mod budgets;
 mod calls;
 mod history;
 mod images;
+mod output;
 mod real_tools;
 pub mod script;

@@ -5,6 +5,7 @@ mod images;
 mod models;
 mod other_providers;
 mod shapes;
+mod structured;
 mod upstream;
 
 use std::time::Duration;
@@ -65,6 +66,7 @@ pub fn question(text: &str) -> ModelRequest {
         system: "Be brief.".to_owned(),
         messages: vec![ChatMessage::user(text)],
         tools: Vec::new(),
+        output: None,
         max_output_tokens: 1000,
         reasoning_effort: None,
         extra_body: serde_json::Map::new(),

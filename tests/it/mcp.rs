@@ -1,6 +1,8 @@
 //! Tests of runs with MCP servers. Some servers use the library `rmcp`. Other servers are written without it, so that
 //! they can break the protocol.
 
+mod account_secrets;
+mod ahead;
 mod broken;
 mod offers;
 mod old;
@@ -17,9 +19,11 @@ use serde_json::{Value, json};
 
 use crate::test_server::{Caller, SseEvent};
 
-/// Permits MCP servers on loopback addresses, and any number of agents.
+/// Permits MCP servers on loopback addresses, and any number of agents. Saving an agent sends no request, so that tests
+/// can count the requests of runs.
 fn permit_loopback(config: &mut Config) {
     config.mcp.allow_private_addresses = true;
+    config.mcp.list_tools_when_saved = false;
     config.tiers[0].agents = None;
 }
 

@@ -160,6 +160,7 @@ fn forms_streams_and_raw_bytes_are_described() {
     let expected = [
         "agent_run_id",
         "after_sequence",
+        "include_children",
         "Last-Event-ID",
         "last_id",
         "lastEventId",

@@ -13,7 +13,7 @@ mod sqlite;
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, Statement};
 use serde_json::{Value, json};
 
-use crate::test_server::{TestServer, on_every_database};
+use crate::test_server::{Caller, TestServer, on_every_database};
 use runyard_upstream::Turn;
 
 /// Partial indexes that stay small, no matter how long the service runs. Each entry is the index and a note on its
@@ -28,11 +28,20 @@ const SMALL: &[(&str, &str)] = &[
     ("runs_waiting", "waiting runs"),
     ("inputs_pending", "inputs of waiting runs"),
     ("inputs_expiring", "inputs of waiting runs"),
+    ("inputs_tasks", "inputs of runs that wait for subagents"),
     ("uploads_waiting", "up to 300 per account"),
     ("uploads_coming", "files of starts in progress"),
     ("api_keys_in_use", "up to 100 per account"),
     ("agents_deleted", "the sweeper removes them"),
     ("agents_one_default", "one per account"),
+    ("schedules_by_account", "up to 50 schedules per account"),
+    ("schedules_due", "one row per schedule that is not paused"),
+    (
+        "schedule_runs_pending",
+        "occurrences of the last moments, and up to ten more per schedule",
+    ),
+    ("account_secrets_by_account", "up to 100 secrets per account"),
+    ("triggers_by_account", "up to 50 triggers per account"),
     ("webhooks_by_account", "up to 20 webhooks per account"),
     ("webhooks_due", "webhooks with queued deliveries"),
     ("webhook_deliveries_new", "deliveries of the last moments"),
@@ -44,6 +53,8 @@ const WALKED: &[(&str, &str)] = &[
     ("runs_completed", "\"status\" = (2)"),
     ("runs_failed", "\"status\" = (3)"),
     ("runs_stopped", "\"status\" = (4)"),
+    ("threads_by_activity", "\"parent_run_id\" IS NULL"),
+    ("schedule_runs_attempts", "\"outcome\" < (3)"),
     ("memories_of_account_by_change", "\"agent_id\" IS NULL"),
     ("agents_by_creation", "\"deleted_at\" IS NULL"),
     ("agents_by_change", "\"deleted_at\" IS NULL"),
@@ -131,6 +142,24 @@ async fn faults(db: &DatabaseConnection, sql: &str) -> Vec<String> {
     }
 }
 
+/// Makes two schedules, triggers and secrets, and two runs of a schedule. Returns the path of this schedule.
+async fn add_schedules(caller: &Caller) -> String {
+    let mut path = String::new();
+    for name in ["One", "Other"] {
+        let schedule = json!({"name": name, "cron": "0 0 1 1 *", "prompt": "go"});
+        let schedule = caller.post("/schedules", schedule).await.ok();
+        path = format!("/schedules/{}", schedule["schedule_id"].as_str().unwrap());
+        let secret = json!({"name": name, "value": "a secret value"});
+        caller.post("/secrets", secret).await.ok();
+        let trigger = json!({"name": name, "prompt": "{{body}}"});
+        caller.post("/triggers", trigger).await.ok();
+    }
+    for _ in 0..2 {
+        caller.post(&format!("{path}/run"), json!({})).await.ok();
+    }
+    path
+}
+
 async fn ask_for_all_lists(server: &TestServer) {
     let caller = server.caller("ann");
     let run = caller.ended(&caller.start("hello").await).await;
@@ -146,6 +175,7 @@ async fn ask_for_all_lists(server: &TestServer) {
             caller.post("/memories", memory).await.ok();
         }
     }
+    let schedule = add_schedules(&caller).await;
     let mut webhooks = Vec::new();
     for path in ["/one", "/other"] {
         let webhook = json!({"url": format!("https://localhost:1{path}")});
@@ -177,6 +207,10 @@ async fn ask_for_all_lists(server: &TestServer) {
         format!("/inputs?agent_run_id={run_id}"),
         "/memories".to_owned(),
         "/webhooks".to_owned(),
+        "/schedules".to_owned(),
+        "/triggers".to_owned(),
+        "/secrets".to_owned(),
+        format!("{schedule}/runs"),
         format!("/webhooks/{webhook_id}/deliveries"),
         "/memories?account_only=true".to_owned(),
         "/memories?search=fact".to_owned(),

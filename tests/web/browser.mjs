@@ -156,7 +156,8 @@ export class Visit {
       await page.getByLabel("Choose files").setInputFiles(files);
     }
     await page.getByRole("textbox", { name: "Task" }).fill(prompt);
-    await page.getByRole("button", { name: "Start", exact: true }).click();
+    // In a thread with an active run, the button says where the task goes.
+    await page.getByRole("button", { name: /^(Start|Send)$/ }).click();
   }
 
   run(state) {

@@ -640,7 +640,7 @@ test("a new run in a busy thread can interrupt the active run", LIMIT, async () 
     await visited.signIn(token);
     await visited.start("sleep: 300");
     await visited.run("running").getByText("Waiting.").waitFor();
-    await page.getByRole("combobox", { name: "If a run is active" }).selectOption({ label: "interrupts it" });
+    await page.getByRole("group", { name: "While a run is active" }).getByRole("button", { name: "Interrupt" }).click();
     await visited.start("say: I am first now.");
     await visited.run("stopped").waitFor();
     await visited.run("completed").getByText("I am first now.").waitFor();
@@ -750,6 +750,7 @@ test("axe has no serious findings on any page, in either theme", LIMIT, async ()
     agent: [`#/agents/${agent.agentId}`, "Analyst"],
     skills: ["#/skills", "Skills"],
     memory: ["#/memory", "Memory"],
+    schedules: ["#/schedules", "Schedules"],
     webhooks: ["#/webhooks", "Webhooks"],
     account: ["#/account", "Account"],
   };

@@ -1,4 +1,4 @@
-// Tests the inputs of waiting runs in the console, in Chromium with a real server.
+// Tests the inputs of waiting runs and the outputs of runs in the console, in Chromium with a real server.
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
@@ -293,3 +293,20 @@ for (const [kind, sizes, options] of [
     });
   }
 }
+
+test("the output of a completed run is shown as formatted JSON", LIMIT, async () => {
+  const { token, client } = await account();
+  const city = { type: "object", properties: { name: { type: "string" }, people: { type: "integer" } }, required: ["name", "people"] };
+  const run = await client.agents.run({ prompt: 'say: {"name": "Rome", "people": 2800000}', output: city });
+  assert.equal((await run.output()).people, 2_800_000);
+  await visit(async (visited, page) => {
+    await visited.signIn(token, `#/threads/${title(run)}`);
+    const output = visited.run("completed").getByRole("region", { name: "Output of the run" });
+    await output.waitFor();
+    assert.equal(await output.getByRole("group", { name: "Output as JSON" }).innerText(), '{\n  "name": "Rome",\n  "people": 2800000\n}');
+    const track = visited.run("completed").getByRole("list", { name: "Steps of the run" });
+    assert.equal(await track.getByText("Rome").count(), 0, "the answer is shown once");
+    await visited.screenshot("output");
+    await visited.audit("an output");
+  });
+});

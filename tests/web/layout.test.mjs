@@ -68,6 +68,7 @@ async function fill(client) {
     "an agent": [`#/agents/${agent.agentId}`, agent.name],
     "versions of an agent": [`#/agents/${agent.agentId}/versions`, agent.name],
     memory: ["#/memory", "Memory"],
+    schedules: ["#/schedules", "Schedules"],
     webhooks: ["#/webhooks", "Webhooks"],
     account: ["#/account", "Account"],
     "a missing page": ["#/nowhere", "Page not found"],

@@ -1,6 +1,9 @@
 // Tests the transcript of a thread in Chromium with a real server: keys, scrolling, actions on runs, and low windows.
 
 import assert from "node:assert/strict";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { Runyard } from "../../clients/typescript/dist/index.js";
 import { Server } from "../../clients/typescript/tests/server.mjs";
@@ -20,8 +23,10 @@ const LOW = [
 
 let browser;
 let server;
+let folder;
 
 before(async () => {
+  folder = mkdtempSync(join(tmpdir(), "runyard-transcript-"));
   const started = await Promise.allSettled([startBrowser(), Server.start(`RUNYARD_CONSOLE_DIR=${CONSOLE_DIR}`)]);
   [browser, server] = started.map(({ value }) => value);
   for (const { reason } of started.filter(({ status }) => status === "rejected")) {
@@ -30,6 +35,7 @@ before(async () => {
 }, LIMIT);
 after(async () => {
   await Promise.allSettled([browser?.close(), server?.close()]);
+  rmSync(folder, { recursive: true });
 });
 
 async function account() {
@@ -83,11 +89,13 @@ test("a reader who scrolls up stays there while text streams, and can jump to th
   const { token } = await account();
   await visit(async (visited, page) => {
     await visited.signIn(token);
-    await visited.start(`say: ${"Intro. ".repeat(900)}\nslow: 900 20`);
+    // Each part of the text waits for a file.
+    const [first, second, last] = ["first", "second", "last"].map((name) => join(folder, name));
+    await visited.start(`say: ${"Intro. ".repeat(900)}\nstream: 30\nhold: ${first}\nstream: 300\nhold: ${second}\nstream: 300\nhold: ${last}`);
     const transcript = page.getByRole("region", { name: "Transcript" });
     const place = () => transcript.evaluate(({ scrollTop, scrollHeight, clientHeight }) => ({ top: scrollTop, left: scrollHeight - scrollTop - clientHeight, height: scrollHeight }));
     const jump = page.getByRole("button", { name: "Jump to latest" });
-    await page.getByText("word-20 ").waitFor();
+    await page.getByText("word-29").waitFor();
     assert.ok((await place()).left < 5, "the end is shown while text streams");
     assert.equal(await jump.count(), 0);
     // One short turn of the wheel, which stays near the end.
@@ -95,6 +103,7 @@ test("a reader who scrolls up stays there while text streams, and can jump to th
     await page.mouse.wheel(0, -40);
     await jump.waitFor();
     const { top, height } = await place();
+    writeFileSync(first, "");
     await visited.until("the text grows", async () => (await place()).height > height + 100);
     assert.ok(Math.abs((await place()).top - top) < 2, "the page stays where the reader scrolled");
     await visited.screenshot("jump-to-latest");
@@ -102,6 +111,7 @@ test("a reader who scrolls up stays there while text streams, and can jump to th
     await jump.click();
     await jump.waitFor({ state: "detached" });
     const after = (await place()).height;
+    writeFileSync(second, "");
     await visited.until("the text grows", async () => (await place()).height > after + 50);
     assert.ok((await place()).left < 5, "the end is shown again");
     await page.getByRole("button", { name: "Stop" }).click();

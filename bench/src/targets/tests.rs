@@ -131,7 +131,7 @@ fn a_row_without_a_figure_says_why() {
     assert!(
         compared
             .table()
-            .ends_with("Must: 0 met, 0 NOT met, 27 without a figure.\n"),
+            .ends_with("Must: 0 met, 0 NOT met, 31 without a figure.\n"),
         "{}",
         compared.table()
     );
@@ -144,6 +144,6 @@ fn the_last_line_counts_the_verdicts() {
     assert!(
         compared(&on, &off)
             .table()
-            .ends_with("Must: 2 met, 1 NOT met, 24 without a figure.\n")
+            .ends_with("Must: 2 met, 1 NOT met, 28 without a figure.\n")
     );
 }

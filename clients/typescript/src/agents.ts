@@ -1,5 +1,6 @@
 // Manages agents and their versions, and starts runs.
 
+import type { JsonObject } from "@bufbuild/protobuf";
 import type { CallOptions, Channel } from "./channel.js";
 import type { Feed, OnConnection } from "./follow.js";
 import {
@@ -22,6 +23,7 @@ import {
 import { RunService, type Mode as WireMode, type StartRunRequest } from "./generated/runyard/v1/runs_pb.js";
 import { newId } from "./ids.js";
 import { maskOf, type Changes } from "./mask.js";
+import { jsonSchemaOf, type OutputSchema } from "./output.js";
 import { Listing } from "./pages.js";
 import type { Input, Plain } from "./plain.js";
 import { Run } from "./run.js";
@@ -60,7 +62,17 @@ export type AgentChanges = Changes<Omit<Input<UpdateAgentRequest>, "agentId" | "
 /** The fields of a new version. An omitted field is copied from the current version. */
 export type NewAgentVersion = Omit<Input<CreateAgentVersionRequest>, "agentId">;
 
-export interface RunOptions extends Omit<Input<StartRunRequest>, "files" | "requestId" | "emitTiming" | "tools"> {
+/** A built-in mode, or a mode of the server's configuration. */
+export type ModeName = "code" | "chat" | "plan" | (string & {});
+export type ReasoningEffort = "none" | "minimal" | "low" | "medium" | "high";
+
+type StartFields = Omit<Input<StartRunRequest>, "files" | "requestId" | "emitTiming" | "tools" | "outputSchema" | "mode" | "reasoningEffort">;
+
+export interface RunOptions<T = JsonObject> extends StartFields {
+  /** Mode, which determines the tools, the instructions and the budget of the run; "code" by default. */
+  mode?: ModeName | undefined;
+  /** Reasoning effort of the model. Models without one ignore it. */
+  reasoningEffort?: ReasoningEffort | undefined;
   /** Files that the server puts into /workspace: files to upload, or ids of complete uploads. */
   files?: readonly (FileInput | { uploadId: string })[] | undefined;
   /**
@@ -68,6 +80,10 @@ export interface RunOptions extends Omit<Input<StartRunRequest>, "files" | "requ
    * answers their calls.
    */
   tools?: readonly ClientTool[] | undefined;
+  /**
+   * Form of the final answer: a Zod schema, another Standard Schema, or a JSON schema. `run.output()` returns the answer.
+   */
+  output?: OutputSchema<T> | undefined;
   /**
    * The idempotency key. A retry with the same key within 24 hours returns the same run. By default, a new UUID; with
    * `optimistic`, the thread's UUID.
@@ -187,8 +203,10 @@ export class Agents {
   }
 
   /** Uploads the files and starts a run. The run continues in the background, even if no client reads its events. */
-  async run(options: RunOptions): Promise<Run> {
-    const { files = [], tools = [], idempotencyKey, signal, timeoutMs, onUploadProgress, onConnection, ...request } = options;
+  async run<T = JsonObject>(options: RunOptions<T>): Promise<Run<T>> {
+    const { files = [], tools = [], output, idempotencyKey, signal, timeoutMs, onUploadProgress, onConnection, ...request } =
+      options;
+    const outputSchema = output && jsonSchemaOf(output);
     const call = { signal, timeoutMs };
     // Parallel uploads over one connection would not be faster.
     const sent: string[] = [];
@@ -197,9 +215,9 @@ export class Agents {
       sent.push(upload.uploadId);
     }
     const requestId = idempotencyKey ?? (request.optimistic ? undefined : newId());
-    const start = { ...request, files: sent, tools: declarations(tools), requestId };
+    const start = { ...request, files: sent, tools: declarations(tools), outputSchema, requestId };
     const started = await this.#channel.callSafely(RunService.method.startRun, start, call);
-    return new Run(this.#channel, this.#feed, this.#sandboxes, { ...started, onConnection, tools });
+    return new Run(this.#channel, this.#feed, this.#sandboxes, { ...started, onConnection, tools, output });
   }
 
   /** Lists the caller's active runs, newest first. */

@@ -39,12 +39,15 @@ export class Channel {
   readonly baseUrl: string;
   readonly #transport: Transport;
   readonly #token: Token | undefined;
+  /** A caller's own `fetch` may add a credential. */
+  readonly #needsToken: boolean;
   readonly #timeoutMs: number;
   readonly #attempts: number;
 
   constructor(options: ChannelOptions) {
     this.baseUrl = checkedUrl(options.baseUrl);
     this.#token = options.token;
+    this.#needsToken = options.fetch === undefined;
     this.#timeoutMs = options.timeoutMs;
     this.#attempts = options.attempts;
     this.#transport = createGrpcWebTransport({
@@ -142,8 +145,17 @@ export class Channel {
   }
 
   async #header(): Promise<Headers> {
-    const token = typeof this.#token === "function" ? await this.#token() : this.#token;
+    const given = this.#token;
+    const isFunction = typeof given === "function";
+    const token = isFunction ? await given() : given;
     const header = new Headers();
+    if ((token === undefined && this.#needsToken) || (token === "" && isFunction)) {
+      throw new RunyardError({
+        errorCode: "NOT_AUTHENTICATED",
+        kind: "unauthenticated",
+        message: isFunction ? "the token function returned no token" : "no token is set: set `token` to a token, an API key or a function that returns one",
+      });
+    }
     if (token !== undefined && token !== "") {
       // For an invalid token, `Headers` would throw an error that contains the token.
       if (typeof token !== "string" || !/^[\x21-\x7e]+$/.test(token)) {

@@ -12,15 +12,21 @@ import { Memories } from "./memories.js";
 import { Projects } from "./projects.js";
 import { Runs } from "./runs.js";
 import { Sandboxes } from "./sandboxes.js";
+import { Schedules } from "./schedules.js";
+import { Secrets } from "./secrets.js";
 import { Skills } from "./skills.js";
 import { Threads } from "./threads.js";
+import { Triggers } from "./triggers.js";
 import { Uploads } from "./uploads.js";
 import { Webhooks } from "./webhooks.js";
 
 export interface RunyardOptions {
   /** URL of the server. In a browser, the page's origin by default. */
   baseUrl?: string | undefined;
-  /** A token or API key, or a function that returns one. Without it, the client sends no credential. */
+  /**
+   * A token or API key, or a function that returns one. Without it, calls fail, unless `fetch` adds one. An empty
+   * string sends no credential, for a proxy that adds one.
+   */
   token?: Token | undefined;
   /** Timeout of one attempt of a call in milliseconds; 30,000 by default. Streams have no timeout. */
   timeoutMs?: number | undefined;
@@ -46,6 +52,9 @@ export class Runyard {
   readonly sandboxes: Sandboxes;
   readonly uploads: Uploads;
   readonly skills: Skills;
+  readonly schedules: Schedules;
+  readonly triggers: Triggers;
+  readonly secrets: Secrets;
   readonly webhooks: Webhooks;
   readonly account: Account;
   readonly apiKeys: ApiKeys;
@@ -77,6 +86,9 @@ export class Runyard {
     this.skills = new Skills(this.#channel, this.uploads);
     this.threads = new Threads(this.#channel);
     this.memories = new Memories(this.#channel);
+    this.schedules = new Schedules(this.#channel);
+    this.triggers = new Triggers(this.#channel);
+    this.secrets = new Secrets(this.#channel);
     this.webhooks = new Webhooks(this.#channel);
     this.projects = new Projects(this.#channel);
     this.account = new Account(this.#channel);

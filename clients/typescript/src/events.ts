@@ -11,6 +11,7 @@ import {
   NoticeSchema,
   ReasoningDeltaSchema,
   StatusChangedSchema,
+  SubagentStartedSchema,
   ToolCallSchema,
   ToolOutputSchema,
   ToolResultSchema,
@@ -25,6 +26,7 @@ import {
   type Attachment as WireAttachment,
   type RunEvent as WireEvent,
   type StatusChanged,
+  type SubagentStarted,
   type ToolCall,
   type ToolOutput,
   type ToolResult,
@@ -65,6 +67,8 @@ export type InputRequestedEvent = EventBase & { type: "input_requested" } & Plai
 export type InputAnsweredEvent = EventBase & { type: "input_answered" } & Plain<InputAnswered>;
 /** The model receives a message that was added to the run. */
 export type UserMessageEvent = EventBase & { type: "user_message" } & Plain<UserMessage>;
+/** A subagent begins to work on a call of the tool `task`. `agentRunId` is the run with the call. */
+export type SubagentStartedEvent = EventBase & { type: "subagent_started" } & Plain<SubagentStarted>;
 /** An event of a kind that this version of the package does not know. */
 export type UnknownEvent = EventBase & { type: "unknown" };
 
@@ -81,6 +85,7 @@ export type RunEvent =
   | InputRequestedEvent
   | InputAnsweredEvent
   | UserMessageEvent
+  | SubagentStartedEvent
   | UnknownEvent;
 
 const KINDS: Record<NonNullable<WireEvent["event"]["case"]>, [RunEvent["type"], DescMessage]> = {
@@ -96,6 +101,7 @@ const KINDS: Record<NonNullable<WireEvent["event"]["case"]>, [RunEvent["type"], 
   inputRequested: ["input_requested", InputRequestedSchema],
   inputAnswered: ["input_answered", InputAnsweredSchema],
   userMessage: ["user_message", UserMessageSchema],
+  subagentStarted: ["subagent_started", SubagentStartedSchema],
 };
 
 export function fromWire(wire: WireEvent): RunEvent {

@@ -22,6 +22,8 @@ export type OnConnection = (state: ConnectionState) => void;
 export interface FollowOptions {
   /** Sequence number of the last event that the reader has. The default 0 requests all events. */
   afterSequence?: number | undefined;
+  /** Whether the stream also contains the events of the subagents that start after the cursor; false by default. */
+  includeChildren?: boolean | undefined;
   /** Aborts the iteration, which then rejects with the signal's reason. */
   signal?: AbortSignal | undefined;
   /** Called when the stream connects or disconnects. */
@@ -64,23 +66,24 @@ export class Feed {
     let over = false;
     const { signal } = options;
 
+    const add = (runId: string, cursor: number) => {
+      inbox.open += 1;
+      this.#add({
+        runId,
+        cursor,
+        inbox,
+        onConnection: options.onConnection,
+        parked: false,
+        behind: false,
+        hasReceived: false,
+        mayBeAtEnd: cursor > 0,
+      });
+    };
     const begin = () => {
       begun = true;
       signal?.addEventListener("abort", abort);
-      inbox.open = cursors.length;
       for (const cursor of cursors) {
-        const follower: Follower = {
-          runId: cursor.agentRunId,
-          cursor: cursor.afterSequence ?? options.afterSequence ?? 0,
-          inbox,
-          onConnection: options.onConnection,
-          parked: false,
-          behind: false,
-          hasReceived: false,
-          mayBeAtEnd: false,
-        };
-        follower.mayBeAtEnd = follower.cursor > 0;
-        this.#add(follower);
+        add(cursor.agentRunId, cursor.afterSequence ?? options.afterSequence ?? 0);
       }
     };
     const finish = () => {
@@ -110,6 +113,9 @@ export class Feed {
         try {
           const event = await inbox.next();
           if (event) {
+            if (options.includeChildren && event.type === "subagent_started") {
+              add(event.subagentRunId, 0);
+            }
             return { done: false, value: event };
           }
         } catch (error) {

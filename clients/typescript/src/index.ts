@@ -12,9 +12,11 @@ export {
   type AgentVersion,
   type ApprovalSettings,
   type Mode,
+  type ModeName,
   type McpServerTrial,
   type NewAgent,
   type NewAgentVersion,
+  type ReasoningEffort,
   type RunOptions,
 } from "./agents.js";
 export { Runyard, type RunyardOptions } from "./client.js";
@@ -33,6 +35,7 @@ export {
   type ReasoningDeltaEvent,
   type RunEvent,
   type StatusEvent,
+  type SubagentStartedEvent,
   type ToolCallEvent,
   type ToolOutputEvent,
   type ToolResultEvent,
@@ -43,14 +46,18 @@ export type { ConnectionState, FollowOptions, OnConnection, RunCursor } from "./
 export { newId } from "./ids.js";
 export { Inputs, type AnsweredInputs, type InputAnswer, type RunInput } from "./inputs.js";
 export { Memories, type Memory } from "./memories.js";
+export type { OutputSchema, StandardSchema } from "./output.js";
 export { Listing, type Page } from "./pages.js";
 export type { Input, Plain } from "./plain.js";
 export { Projects, type Project } from "./projects.js";
 export { Run, type RunFile } from "./run.js";
 export { Runs, type RunRecord } from "./runs.js";
 export { Sandboxes, type FileEntry, type FileStream, type ListFilesOptions, type Sandbox } from "./sandboxes.js";
+export { Schedules, type Schedule, type ScheduleChanges, type ScheduleRun } from "./schedules.js";
+export { Secrets, type Secret, type SecretChanges } from "./secrets.js";
 export { Skills, type Skill } from "./skills.js";
 export { Threads, type Thread, type ThreadMessage } from "./threads.js";
 export type { ClientTool, ClientToolCall } from "./tools.js";
+export { Triggers, type Trigger, type TriggerChanges } from "./triggers.js";
 export { Uploads, type FileContent, type FileInput, type Upload, type UploadOptions, type UploadProgress } from "./uploads.js";
 export { Webhooks, type Webhook, type WebhookChanges, type WebhookDelivery } from "./webhooks.js";

@@ -1,16 +1,26 @@
 // Lists. `await` returns the first page; iteration returns all items.
 
-export interface Page<T> {
+/** The items of a page, as the server sent them. */
+interface Loaded<T> {
   items: T[];
   /** Requests the next page; empty on the last page. */
   nextPageToken: string;
 }
 
+/** One page of a list. Iteration returns the items of the page. */
+export interface Page<T> extends Loaded<T>, Iterable<T> {}
+
+/** The iterator is not enumerable, so that two pages with the same items are equal. */
+function pageOf<T>(loaded: Loaded<T>): Page<T> {
+  const iterator = { value: () => loaded.items[Symbol.iterator]() };
+  return Object.defineProperty({ ...loaded }, Symbol.iterator, iterator) as Page<T>;
+}
+
 /** A list that sends no request until it is awaited or iterated. */
 export class Listing<T> implements PromiseLike<Page<T>>, AsyncIterable<T> {
-  readonly #load: (pageToken: string | undefined) => Promise<Page<T>>;
+  readonly #load: (pageToken: string | undefined) => Promise<Loaded<T>>;
 
-  constructor(load: (pageToken: string | undefined) => Promise<Page<T>>) {
+  constructor(load: (pageToken: string | undefined) => Promise<Loaded<T>>) {
     this.#load = load;
   }
 
@@ -19,14 +29,14 @@ export class Listing<T> implements PromiseLike<Page<T>>, AsyncIterable<T> {
     resolved?: ((page: Page<T>) => A | PromiseLike<A>) | null,
     rejected?: ((error: unknown) => B | PromiseLike<B>) | null,
   ): Promise<A | B> {
-    return this.#load(undefined).then(resolved, rejected);
+    return this.#load(undefined).then(pageOf).then(resolved, rejected);
   }
 
   /** Iterates over all items from the first page, or from the page of the given `pageToken`. */
   async *[Symbol.asyncIterator](): AsyncGenerator<T, void, undefined> {
     let pageToken: string | undefined;
     do {
-      const page: Page<T> = await this.#load(pageToken);
+      const page: Loaded<T> = await this.#load(pageToken);
       yield* page.items;
       pageToken = page.nextPageToken;
     } while (pageToken);

@@ -7,6 +7,7 @@ import type { ApiKeyScope } from "./generated/runyard/v1/accounts_pb.js";
 import type { McpTransport, MemoryScope, ToolDecision } from "./generated/runyard/v1/agents_pb.js";
 import type { InputDecision, InputKind, NoticeKind, RunStatus, StopReason } from "./generated/runyard/v1/events_pb.js";
 import type { IfBusy } from "./generated/runyard/v1/runs_pb.js";
+import type { ScheduleOverlap, ScheduleRunOutcome } from "./generated/runyard/v1/schedules_pb.js";
 import type { MessageDelivery, MessageRole } from "./generated/runyard/v1/threads_pb.js";
 import type { WebhookDeliveryStatus } from "./generated/runyard/v1/webhooks_pb.js";
 import { invalid } from "./error.js";
@@ -37,7 +38,11 @@ type Word<T> = T extends RunStatus
                         ? Lowercase<keyof typeof StopReason>
                         : T extends MessageDelivery
                           ? Lowercase<keyof typeof MessageDelivery>
-                          : number;
+                          : T extends ScheduleOverlap
+                            ? Lowercase<keyof typeof ScheduleOverlap>
+                            : T extends ScheduleRunOutcome
+                              ? Lowercase<keyof typeof ScheduleRunOutcome>
+                              : number;
 
 type Numeric<T extends number> = `${number}` extends `${T}` ? number : Word<T>;
 

@@ -1,21 +1,26 @@
 // A handle on one run.
 
+import type { JsonObject } from "@bufbuild/protobuf";
 import type { CallOptions, Channel } from "./channel.js";
 import { RunyardError } from "./error.js";
 import { hasEnded, isTerminal, type RunEvent, type StatusEvent } from "./events.js";
 import type { Feed, FollowOptions, OnConnection } from "./follow.js";
 import { RunService } from "./generated/runyard/v1/runs_pb.js";
+import { ThreadService } from "./generated/runyard/v1/threads_pb.js";
+import { parsed, type OutputSchema } from "./output.js";
 import type { RunRecord } from "./runs.js";
 import type { FileEntry, Sandboxes } from "./sandboxes.js";
+import type { ThreadMessage } from "./threads.js";
 import { ToolRunner, type ClientTool } from "./tools.js";
 
-export interface RunInfo {
+export interface RunInfo<T> {
   agentRunId: string;
   threadId: string;
   projectId: string;
   sandboxId?: string | undefined;
   onConnection?: OnConnection | undefined;
   tools?: readonly ClientTool[] | undefined;
+  output?: OutputSchema<T> | undefined;
 }
 
 /** A file in the run's workspace. */
@@ -27,7 +32,8 @@ export interface RunFile extends FileEntry {
   blob(options?: CallOptions): Promise<Blob>;
 }
 
-export class Run implements AsyncIterable<RunEvent> {
+/** A handle on one run. `T` is the type of its output. */
+export class Run<T = JsonObject> implements AsyncIterable<RunEvent> {
   readonly id: string;
   readonly threadId: string;
   readonly projectId: string;
@@ -36,10 +42,11 @@ export class Run implements AsyncIterable<RunEvent> {
   readonly #sandboxes: Sandboxes;
   readonly #onConnection: OnConnection | undefined;
   readonly #tools: ToolRunner | undefined;
+  readonly #output: OutputSchema<T> | undefined;
   #sandboxId: string | undefined;
   #cursor = 0;
 
-  constructor(channel: Channel, feed: Feed, sandboxes: Sandboxes, info: RunInfo) {
+  constructor(channel: Channel, feed: Feed, sandboxes: Sandboxes, info: RunInfo<T>) {
     this.#channel = channel;
     this.#feed = feed;
     this.#sandboxes = sandboxes;
@@ -48,6 +55,7 @@ export class Run implements AsyncIterable<RunEvent> {
     this.projectId = info.projectId;
     this.#sandboxId = info.sandboxId;
     this.#onConnection = info.onConnection;
+    this.#output = info.output;
     if (info.tools?.some((tool) => tool.run)) {
       this.#tools = new ToolRunner(channel, feed.reconnectForMs, info.tools);
     }
@@ -86,7 +94,8 @@ export class Run implements AsyncIterable<RunEvent> {
     }
     const next = async () => {
       const step = await (this.#tools ? this.#tools.during(events) : events.next());
-      if (!step.done) {
+      // The cursor and the tools belong to this run, not to its subagents.
+      if (!step.done && step.value.agentRunId === this.id) {
         this.#cursor = Math.max(this.#cursor, step.value.sequence);
         this.#tools?.take(step.value);
       }
@@ -138,6 +147,34 @@ export class Run implements AsyncIterable<RunEvent> {
       });
     }
     return answers.join("\n");
+  }
+
+  /**
+   * Sends a message to the unfinished run. Its model reads the message at its next call, which the event `user_message`
+   * shows. If the run has ended, the message has no `delivery` and stays in the thread for the next run.
+   */
+  steer(text: string, options?: CallOptions): Promise<ThreadMessage> {
+    const request = { threadId: this.threadId, content: text };
+    return this.#channel.call(ThreadService.method.addMessage, request, options);
+  }
+
+  /**
+   * Waits for the run to end and returns its output, as the type of the schema that the run was started with. Throws if
+   * the run has not completed, if it was started without a schema, or if the schema's library refuses the output.
+   */
+  async output(options: { signal?: AbortSignal; timeoutMs?: number } = {}): Promise<T> {
+    const { status, error, output } = await this.wait(options);
+    if (status !== "completed") {
+      throw new RunyardError({
+        errorCode: error?.errorCode ?? "CANCELLED",
+        kind: error ? "internal" : "conflicting",
+        message: error?.message ?? `the run is ${status} and has no output`,
+      });
+    }
+    if (output === undefined) {
+      throw new TypeError("the run has no output, because it was started without a schema");
+    }
+    return parsed(output, this.#output);
   }
 
   /** Asks the run to stop. Has no effect on a run that has ended. */

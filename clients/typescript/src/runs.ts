@@ -1,9 +1,11 @@
 // Fetches, lists, streams and stops runs.
 
+import type { JsonObject } from "@bufbuild/protobuf";
 import type { CallOptions, Channel } from "./channel.js";
 import type { RunEvent } from "./events.js";
 import type { Feed, FollowOptions, OnConnection, RunCursor } from "./follow.js";
 import { RunService, type ListRunsRequest, type Run as WireRun } from "./generated/runyard/v1/runs_pb.js";
+import type { OutputSchema } from "./output.js";
 import { Listing } from "./pages.js";
 import type { Input, Plain } from "./plain.js";
 import { Run } from "./run.js";
@@ -38,14 +40,18 @@ export class Runs {
     });
   }
 
-  /** Returns a handle on an existing run. While its stream is read, it answers calls of the given tools. */
-  async open(
+  /** Returns a handle on an existing run. While its stream is read, it answers calls of the given tools. `output` is the schema of its output. */
+  async open<T = JsonObject>(
     agentRunId: string,
-    options: CallOptions & { onConnection?: OnConnection | undefined; tools?: readonly ClientTool[] | undefined } = {},
-  ): Promise<Run> {
-    const { onConnection, tools, ...call } = options;
+    options: CallOptions & {
+      onConnection?: OnConnection | undefined;
+      tools?: readonly ClientTool[] | undefined;
+      output?: OutputSchema<T> | undefined;
+    } = {},
+  ): Promise<Run<T>> {
+    const { onConnection, tools, output, ...call } = options;
     const record = await this.get(agentRunId, call);
-    return new Run(this.#channel, this.#feed, this.#sandboxes, { ...record, onConnection, tools });
+    return new Run(this.#channel, this.#feed, this.#sandboxes, { ...record, onConnection, tools, output });
   }
 
   /** Streams the events of a run after a cursor until the run ends. Resumes after a broken connection. */

@@ -577,6 +577,87 @@ test("usage entries have typed times and numbers", LIMIT, async () => {
   assert.equal(typeof state.microcredits, "bigint");
 });
 
+test("a message steers a run, and stays in the thread after the run", LIMIT, async () => {
+  const client = await server.client({ tier: "pro" });
+  const run = await client.agents.run({ prompt: "slow: 30 100\nbash: true\nsay: Not changed." });
+  let message;
+  const read = [];
+  for await (const event of run) {
+    if (event.type === "message_delta" && message === undefined) {
+      message = await run.steer("say: Changed.");
+    } else if (event.type === "user_message") {
+      read.push([event.messageId, event.text]);
+    }
+  }
+  assert.deepEqual([message.agentRunId, message.delivery], [run.id, "pending"]);
+  assert.deepEqual(read, [[message.messageId, "say: Changed."]]);
+  assert.match(await run.text(), /Changed\.$/);
+  const late = await run.steer("say: Later.");
+  assert.deepEqual([late.agentRunId, late.delivery], [undefined, undefined]);
+});
+
+test("a stream can include the events of subagents", LIMIT, async () => {
+  const client = await server.client({ tier: "enterprise" });
+  await client.agents.create({ name: "Researcher" });
+  const lead = await client.agents.create({ name: "Lead", agentpressTools: { task: { enabled: true } } });
+  const call = JSON.stringify({ agent: "Researcher", prompt: "say: Found it." });
+  const run = await client.agents.run({ agentId: lead.agentId, prompt: `call: task | ${call}\nsay: Thanks.` });
+  const said = new Map();
+  let subagent;
+  for await (const event of run.events({ includeChildren: true })) {
+    if (event.type === "subagent_started") {
+      subagent = event;
+    } else if (event.type === "message" && event.text !== "") {
+      said.set(event.agentRunId, event.text);
+    }
+  }
+  assert.deepEqual([...said].sort(), [[run.id, "Thanks."], [subagent.subagentRunId, "Found it."]].sort());
+  const [child] = await client.runs.list({ parentRunId: run.id });
+  assert.deepEqual([child.agentRunId, child.threadId, child.parentRunId, child.parentToolCallId], [subagent.subagentRunId, subagent.threadId, run.id, subagent.toolCallId]);
+  const alone = [];
+  for await (const event of run) {
+    alone.push(event.agentRunId);
+  }
+  assert.deepEqual([...new Set(alone)], [run.id], "by default, a stream has no events of subagents");
+});
+
+test("without a token the client says so before it sends a request", LIMIT, async () => {
+  const nowhere = { baseUrl: "http://127.0.0.1:9", attempts: 1, reconnectForMs: 10 };
+  for (const [token, message] of [
+    [undefined, /^no token is set/],
+    [() => "", /^the token function returned no token$/],
+  ]) {
+    const client = new Runyard({ ...nowhere, token });
+    const expected = (error) => error.kind === "unauthenticated" && message.test(error.message);
+    await assert.rejects(client.account.state(), expected);
+    await assert.rejects(async () => {
+      for await (const _ of client.runs.stream("00000000-0000-4000-8000-000000000000")) {
+        assert.fail("an event");
+      }
+    }, expected);
+  }
+  // An empty token means that a proxy adds the token, so the client sends the request.
+  await assert.rejects(new Runyard({ ...nowhere, token: "" }).account.state(), { errorCode: "CONNECTION_LOST" });
+});
+
+test("a page is iterable, and so is the whole list", LIMIT, async () => {
+  const client = await server.client({ tier: "pro" });
+  const run = await client.agents.run({ prompt: "sleep: 300" });
+  const seen = [];
+  for (const { agentRunId } of await client.agents.listActive()) {
+    seen.push(agentRunId);
+  }
+  for await (const { agentRunId } of client.agents.listActive()) {
+    seen.push(agentRunId);
+  }
+  assert.deepEqual(seen, [run.agentRunId, run.agentRunId]);
+  await run.stop();
+  await run.wait();
+  const page = await client.agents.listActive();
+  assert.deepEqual([...page], []);
+  assert.deepEqual(page, { items: [], nextPageToken: "" });
+});
+
 test("a token function is called again when the server rejects its token", LIMIT, async () => {
   const { token } = await server.ask({ do: "token" });
   const handed = ["stale", token];

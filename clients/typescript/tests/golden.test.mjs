@@ -61,6 +61,25 @@ const CALLS = {
   "MemoryService.ListMemories": (client, asked) => page("memories", client.memories.list(asked)),
   "MemoryService.UpdateMemory": (client, { memoryId, ...changes }) => client.memories.update(memoryId, changes),
   "MemoryService.DeleteMemory": (client, { memoryId }) => client.memories.delete(memoryId),
+  "SecretService.CreateSecret": (client, asked) => client.secrets.create(asked),
+  "SecretService.ListSecrets": (client, asked) => page("secrets", client.secrets.list(asked)),
+  "SecretService.UpdateSecret": (client, { secretId, ...changes }) => client.secrets.update(secretId, changes),
+  "SecretService.DeleteSecret": (client, { secretId }) => client.secrets.delete(secretId),
+  "TriggerService.CreateTrigger": (client, asked) => client.triggers.create(asked),
+  "TriggerService.GetTrigger": (client, { triggerId }) => client.triggers.get(triggerId),
+  "TriggerService.ListTriggers": (client, asked) => page("triggers", client.triggers.list(asked)),
+  "TriggerService.UpdateTrigger": (client, { triggerId, ...changes }) => client.triggers.update(triggerId, changes),
+  "TriggerService.DeleteTrigger": (client, { triggerId }) => client.triggers.delete(triggerId),
+  "TriggerService.RotateTriggerSecret": (client, { triggerId }) => client.triggers.rotateSecret(triggerId),
+  "ScheduleService.CreateSchedule": (client, asked) => client.schedules.create(asked),
+  "ScheduleService.GetSchedule": (client, { scheduleId }) => client.schedules.get(scheduleId),
+  "ScheduleService.ListSchedules": (client, asked) => page("schedules", client.schedules.list(asked)),
+  "ScheduleService.UpdateSchedule": (client, { scheduleId, ...changes }) => client.schedules.update(scheduleId, changes),
+  "ScheduleService.DeleteSchedule": (client, { scheduleId }) => client.schedules.delete(scheduleId),
+  "ScheduleService.PauseSchedule": (client, { scheduleId }) => client.schedules.pause(scheduleId),
+  "ScheduleService.ResumeSchedule": (client, { scheduleId }) => client.schedules.resume(scheduleId),
+  "ScheduleService.RunScheduleNow": (client, { scheduleId }) => client.schedules.runNow(scheduleId),
+  "ScheduleService.ListScheduleRuns": (client, { scheduleId, ...asked }) => page("runs", client.schedules.runs(scheduleId, asked)),
   "WebhookService.CreateWebhook": (client, asked) => client.webhooks.create(asked),
   "WebhookService.GetWebhook": (client, { webhookId }) => client.webhooks.get(webhookId),
   "WebhookService.ListWebhooks": (client, asked) => page("webhooks", client.webhooks.list(asked)),
@@ -139,8 +158,8 @@ const snake = (key) => key.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase(
 const word = (value) =>
   String(value)
     .toLowerCase()
-    .replace(/^(run_status|message_role|mcp_transport|notice_kind|api_key_scope|memory_scope|if_busy|input_kind|input_decision|tool_decision|stop_reason|message_delivery|webhook_delivery_status)_/, "");
-const isEnum = (value) => /^(RUN_STATUS|MESSAGE_ROLE|MCP_TRANSPORT|API_KEY_SCOPE|MEMORY_SCOPE|IF_BUSY|INPUT_KIND|INPUT_DECISION|TOOL_DECISION|STOP_REASON|WEBHOOK_DELIVERY_STATUS)_/.test(value);
+    .replace(/^(run_status|message_role|mcp_transport|notice_kind|api_key_scope|memory_scope|if_busy|input_kind|input_decision|tool_decision|stop_reason|message_delivery|webhook_delivery_status|schedule_overlap|schedule_run_outcome)_/, "");
+const isEnum = (value) => /^(RUN_STATUS|MESSAGE_ROLE|MCP_TRANSPORT|API_KEY_SCOPE|MEMORY_SCOPE|IF_BUSY|INPUT_KIND|INPUT_DECISION|TOOL_DECISION|STOP_REASON|MESSAGE_DELIVERY|WEBHOOK_DELIVERY_STATUS|SCHEDULE_OVERLAP|SCHEDULE_RUN_OUTCOME)_/.test(value);
 
 class Player {
   kept = {};
@@ -154,7 +173,7 @@ class Player {
     for (const [name, wanted] of Object.entries(exchange.callers ?? { me: {} })) {
       this.clients[name] = await this.server.client(wanted);
     }
-    this.clients.nobody = new Runyard({ baseUrl: this.server.url });
+    this.clients.nobody = new Runyard({ baseUrl: this.server.url, token: "" });
     for (const [number, step] of exchange.steps.entries()) {
       try {
         await this.step(step);

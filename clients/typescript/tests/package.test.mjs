@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
-import { copyFile, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { copyFile, mkdtemp, readdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
@@ -52,17 +52,20 @@ for await (const event of run) {
   }
 }
 const record: RunRecord = await run.wait();
+const output: object = await run.output().catch(() => ({}));
 const steps: number | undefined = record.usage?.steps;
 const [file] = await run.files();
 const refused = await client.call(AdminService.method.getAccount, { accountId: newId() }).catch((error: unknown) => error);
 console.log(JSON.stringify({
-  names, steps, text: await file?.text(), created: created instanceof Date,
+  output, names, steps, text: await file?.text(), created: created instanceof Date,
   refused: isRunyardError(refused) && refused.errorCode,
 }));
 `;
 
 const WRONG = [
   'client.agents.run({ prompt: "x", tools: [{ name: "x", run: "y" }] });',
+  'client.agents.run({ prompt: "x", output: "City" });',
+  'const length: number = await (await client.agents.run({ prompt: "x", output: { type: "object" } })).output();',
   'client.inputs.answer("x", { inputId: "y", decision: "maybe" });',
   'client.agents.create({ nmae: "x" });',
   'client.agents.create({ name: 1 });',
@@ -113,6 +116,7 @@ test("a TypeScript program compiles against the installed package and runs", LIM
     steps: 2,
     text: "typed",
     created: true,
+    output: {},
     refused: "PERMISSION_DENIED",
   });
 });
@@ -150,13 +154,13 @@ test("wrong types do not compile", LIMIT, async () => {
     (error) => error,
   );
   const wrong = new Set([...stdout.matchAll(/wrong\.ts[(:](\d+)/g)].map(([, line]) => Number(line)));
-  assert.deepEqual([...wrong].sort(), WRONG.map((_, position) => position + 3), stdout);
+  assert.deepEqual([...wrong].sort((one, other) => one - other), WRONG.map((_, position) => position + 3), stdout);
 });
 
 test("the snippets of the README run", LIMIT, async () => {
   const readme = await readFile(join(folder, "node_modules/@runyard/client/README.md"), "utf8");
   const snippets = snippetsOf(readme, "js");
-  assert.equal(snippets.length, 4);
+  assert.equal(snippets.length, 5);
   await writeFile(join(folder, "first.mjs"), snippets[0].replace("Analyze data.csv and create visualizations", "bash: mkdir -p output; cp data.csv output/\\nsay: Here."));
   const { stdout } = await run(process.execPath, ["first.mjs"], { cwd: folder, env: await environment() });
   assert.match(stdout, /▸ bash\n/);
@@ -167,16 +171,23 @@ test("the snippets of the README run", LIMIT, async () => {
   const { Runyard } = await import(join(folder, "node_modules/@runyard/client/dist/index.js"));
   const client = new Runyard({ baseUrl: server.url, token });
 
-  // The second snippet runs a client tool, and the third one denies the pending inputs.
+  // The second snippet runs a client tool, the third one reads a structured answer, and the fourth one denies the pending
+  // inputs.
   const imports = 'import { Runyard } from "@runyard/client";\n';
   const setup = `const client = new Runyard({ baseUrl: ${JSON.stringify(server.url)}, token: ${JSON.stringify(token)} });\n`;
   const call = 'call: weather | {\\"city\\": \\"Rome\\"}\\nsay: Sunny, I read.';
   await writeFile(join(folder, "tools.mjs"), imports + setup + snippets[1].replace("What is the weather in Rome?", call));
   assert.equal((await run(process.execPath, ["tools.mjs"], { cwd: folder })).stdout, "Sunny, I read.\n");
+  await symlink(join(PACKAGE, "node_modules/zod"), join(folder, "node_modules/zod"));
+  const answer = 'say: {\\"name\\": \\"Rome\\", \\"people\\": 3}';
+  const counting = imports + setup + snippets[2].replace("How many people live in Rome?", answer);
+  await writeFile(join(folder, "output.mjs"), counting);
+  assert.equal((await run(process.execPath, ["output.mjs"], { cwd: folder })).stdout, "Rome 3\n");
+  await rm(join(folder, "node_modules/zod"));
   const asking = await client.agents.run({ prompt: 'call: weather | {"city": "Rome"}\nsay: Denied.', tools: [{ name: "weather" }] });
   for await (const event of asking) {
     if (event.type === "input_requested") {
-      await writeFile(join(folder, "inputs.mjs"), imports + setup + snippets[2]);
+      await writeFile(join(folder, "inputs.mjs"), imports + setup + snippets[3]);
       const { stdout: listed } = await run(process.execPath, ["inputs.mjs"], { cwd: folder });
       assert.equal(listed, "client_tool weather { city: 'Rome' }\n");
     }
@@ -185,7 +196,7 @@ test("the snippets of the README run", LIMIT, async () => {
 
   // The last snippet handles an exceeded run limit. The plan allows one concurrent run: `busy`.
   const busy = await client.agents.run({ prompt: "sleep: 60" });
-  await writeFile(join(folder, "second.mjs"), snippets[3].replace("\ntry {", `\n${setup}try {`));
+  await writeFile(join(folder, "second.mjs"), snippets[4].replace("\ntry {", `\n${setup}try {`));
   const caught = await run(process.execPath, ["second.mjs"], { cwd: folder });
   assert.equal(caught.stdout, `1 of 1 runs: [ '${busy.threadId}' ]\n`);
   await busy.stop();

@@ -1,5 +1,5 @@
 // The frame around every screen.
-import { BookOpen, Bot, Brain, Command, Hand, LogOut, MessagesSquare, Monitor, Moon, Package, Plus, Rows3, Sun, UserRound, Webhook } from "lucide";
+import { BookOpen, Bot, Brain, CalendarClock, Command, Hand, LogOut, MessagesSquare, Monitor, Moon, Package, Plus, Rows3, Sun, UserRound, Webhook } from "lucide";
 import type { IconNode } from "lucide";
 import { lazy, Suspense } from "./parts/lazy";
 import { useComputed, useSignal } from "@preact/signals";
@@ -19,6 +19,7 @@ import { signOut, token } from "./session";
 import { account, isUnlimited } from "./stores/account";
 import { active, runningThreads, useActive, waitingThreads } from "./stores/active";
 import { announcement } from "./stores/announce";
+import { checkModel, forgetModel } from "./stores/demo";
 import { pendingCount } from "./stores/inputs";
 import { forgetRuns } from "./stores/live";
 import { forgetLoaded } from "./stores/loaded";
@@ -32,6 +33,7 @@ const Skills = lazy(() => import("./screens/skills").then((module) => module.Ski
 const Board = lazy(() => import("./screens/board").then((module) => module.Board));
 const Waiting = lazy(() => import("./screens/waiting").then((module) => module.Waiting));
 const MemoryScreen = lazy(() => import("./screens/memory").then((module) => module.MemoryScreen));
+const Schedules = lazy(() => import("./screens/schedules").then((module) => module.Schedules));
 const Webhooks = lazy(() => import("./screens/webhooks").then((module) => module.Webhooks));
 const Account = lazy(() => import("./screens/account").then((module) => module.Account));
 
@@ -42,6 +44,7 @@ export function App() {
     if (signedIn) return;
     forgetRuns();
     forgetLoaded();
+    forgetModel();
   }, [signedIn]);
   return (
     <>
@@ -59,6 +62,7 @@ function Frame() {
   useActive();
   useEffect(() => {
     void loadThreads();
+    void checkModel();
     return listenToKeys(() => (palette.value = true));
   }, []);
   const where = place.value;
@@ -121,6 +125,8 @@ function Screen({ where }: { where: Place }) {
       return <Suspense of={Skills} fallback={waiting} properties={{}} />;
     case "memory":
       return <Suspense of={MemoryScreen} fallback={waiting} properties={{}} />;
+    case "schedules":
+      return <Suspense of={Schedules} fallback={waiting} properties={{}} />;
     case "webhooks":
       return <Suspense of={Webhooks} fallback={waiting} properties={{}} />;
     case "account":
@@ -152,6 +158,7 @@ const ENTRIES: Entry[] = [
   { to: "/agents", label: "Agents", icon: Bot, screens: ["agents", "agent"] },
   { to: "/skills", label: "Skills", icon: Package, screens: ["skills"] },
   { to: "/memory", label: "Memory", icon: Brain, screens: ["memory"] },
+  { to: "/schedules", label: "Schedules", icon: CalendarClock, screens: ["schedules"] },
   { to: "/webhooks", label: "Webhooks", icon: Webhook, screens: ["webhooks"] },
   { to: "/account", label: "Account", icon: UserRound, screens: ["account"] },
 ];

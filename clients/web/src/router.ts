@@ -12,6 +12,7 @@ export type Place =
   | { screen: "skills" }
   | { screen: "memory" }
   | { screen: "webhooks" }
+  | { screen: "schedules" }
   | { screen: "account" }
   | { screen: "missing" };
 
@@ -51,6 +52,9 @@ export function parse(text: string): Place {
     case "webhooks":
       if (second !== undefined) break;
       return { screen: "webhooks" };
+    case "schedules":
+      if (second !== undefined) break;
+      return { screen: "schedules" };
     case "account":
       if (second !== undefined) break;
       return { screen: "account" };

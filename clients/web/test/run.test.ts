@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { RunEvent } from "@runyard/client";
-import { MAX_LIVE_OUTPUT, type RunView, advance, hasEnded, emptyView } from "../src/view/run";
+import { MAX_LIVE_OUTPUT, type RunView, advance, hasEnded, emptyView, lastAnswer, whyStopped } from "../src/view/run";
 
 const RUN = "01a20050-c1be-76d7-b592-ba985a8be29d";
 
@@ -116,12 +116,28 @@ test("a run is queued until its first output, and running again after a lost wor
   assert.equal(hasEnded(view), false);
 });
 
+test("the output of a run is kept as formatted JSON", () => {
+  const ended = events({ type: "status", status: "running" }, { type: "status", status: "completed", output: { city: "Rome", tags: [] } });
+  assert.equal(advance(emptyView(RUN), ended).output, '{\n  "city": "Rome",\n  "tags": []\n}');
+  assert.equal(ALL.output, null);
+});
+
 test("a failed run keeps its error code and message", () => {
   const view = advance(emptyView(RUN), events({ type: "status", status: "running" }, { type: "status", status: "failed", errorCode: "MODEL_UNAVAILABLE", message: "unavailable" }));
   assert.equal(view.state, "failed");
   assert.equal(view.errorCode, "MODEL_UNAVAILABLE");
   assert.equal(view.message, "unavailable");
   assert.equal(hasEnded(view), true);
+});
+
+test("a stopped run says why, and by whom", () => {
+  const stopped = (what: Partial<What>) => whyStopped(advance(emptyView(RUN), events({ type: "status", status: "stopped", ...what } as What)));
+  assert.equal(stopped({ stopReason: "requested", stoppedBy: "ann" }), "Stopped by ann.");
+  assert.equal(stopped({ stopReason: "requested", stoppedBy: "api_key:deploy" }), "Stopped by API key deploy.");
+  assert.equal(stopped({ stopReason: "interrupted", stoppedBy: "ann" }), "A later run in this thread interrupted it, started by ann.");
+  assert.equal(stopped({ stopReason: "interrupted" }), "A later run in this thread interrupted it.");
+  assert.equal(stopped({ stopReason: "budget" }), "The run used its budget. Its work is kept.");
+  assert.equal(stopped({}), null);
 });
 
 test("the output kept of a running tool is bounded", () => {
@@ -135,4 +151,35 @@ test("the output kept of a running tool is bounded", () => {
   assert.ok(step?.kind === "tool");
   assert.ok(step.output.length <= MAX_LIVE_OUTPUT);
   assert.equal(step.outputCut, true);
+});
+
+test("a message to the running agent is a step, and a call of task shows its subagent", () => {
+  const view = advance(
+    emptyView(RUN),
+    events(
+      { type: "status", status: "running" },
+      { type: "tool_call", toolCallId: "c1", name: "task", arguments: { agent: "Ann", prompt: "Look." } },
+      { type: "subagent_started", toolCallId: "c1", subagentRunId: "child", threadId: "thread", agentId: "ann" },
+      { type: "user_message", messageId: "m1", text: "Be quick." },
+    ),
+  );
+  const [call, message] = view.steps;
+  assert.ok(call?.kind === "tool" && message?.kind === "message");
+  assert.deepEqual(call.subagent, { runId: "child", threadId: "thread", agentId: "ann" });
+  assert.deepEqual([message.id, message.text], ["m1", "Be quick."]);
+  assert.equal(view.last, 4, "the events belong to the parent run");
+});
+
+test("the last text of a run is its answer, and the notice of the demo model is remembered", () => {
+  const start = advance(emptyView(RUN), events({ type: "status", status: "running" }, { type: "notice", kind: "demo_model", message: "Demo." }));
+  assert.deepEqual([start.isDemo, lastAnswer(start)], [true, ""]);
+  const view = advance(
+    emptyView(RUN),
+    events(
+      { type: "message", messageId: "a", text: "First.", partial: false },
+      { type: "message", messageId: "b", text: "Last.", partial: false },
+      { type: "tool_call", toolCallId: "c1", name: "bash", arguments: {} },
+    ),
+  );
+  assert.deepEqual([view.isDemo, lastAnswer(view)], [false, "Last."]);
 });

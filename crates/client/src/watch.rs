@@ -26,6 +26,7 @@ impl Watch {
         let request = StreamRunRequest {
             agent_run_id: agent_run_id.to_owned(),
             after_sequence,
+            ..StreamRunRequest::default()
         };
         Self {
             runs,

@@ -102,6 +102,12 @@ codes! {
     WebhookNotFound = "WEBHOOK_NOT_FOUND" => Missing,
     /// The webhook does not have this delivery.
     WebhookDeliveryNotFound = "WEBHOOK_DELIVERY_NOT_FOUND" => Missing,
+    /// The schedule does not exist.
+    ScheduleNotFound = "SCHEDULE_NOT_FOUND" => Missing,
+    /// The secret does not exist.
+    SecretNotFound = "SECRET_NOT_FOUND" => Missing,
+    /// The trigger does not exist.
+    TriggerNotFound = "TRIGGER_NOT_FOUND" => Missing,
     /// The API key does not exist.
     ApiKeyNotFound = "API_KEY_NOT_FOUND" => Missing,
     /// No method has this path.
@@ -116,6 +122,12 @@ codes! {
     MemoryLimitExceeded = "MEMORY_LIMIT_EXCEEDED" => Conflicting,
     /// The account has the maximum number of webhooks; delete webhooks before you create others.
     WebhookLimitExceeded = "WEBHOOK_LIMIT_EXCEEDED" => Conflicting,
+    /// The account has the maximum number of schedules; delete schedules before you create others.
+    ScheduleLimitExceeded = "SCHEDULE_LIMIT_EXCEEDED" => Conflicting,
+    /// The account has the maximum number of secrets; delete secrets before you create others.
+    SecretLimitExceeded = "SECRET_LIMIT_EXCEEDED" => Conflicting,
+    /// The account has the maximum number of triggers; delete triggers before you create others.
+    TriggerLimitExceeded = "TRIGGER_LIMIT_EXCEEDED" => Conflicting,
     /// The resource is in use, or its state does not allow the operation.
     Conflict = "CONFLICT" => Conflicting,
     /// Another request changed the same data first; retry.

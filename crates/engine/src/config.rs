@@ -11,7 +11,8 @@ use serde_json::{Map, Value};
 
 use crate::llm::ReasoningEffort;
 pub use capabilities::{
-    CallIds, Capabilities, EffortStyle, KeyHeader, MaxTokensField, ReasoningReturn, SystemRole, ThinkTags,
+    CallIds, Capabilities, EffortStyle, KeyHeader, MaxTokensField, ReasoningReturn, StructuredOutput, SystemRole,
+    ThinkTags,
 };
 pub use vision::{ImageFormats, Vision, VisionSettings};
 

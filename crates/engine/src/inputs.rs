@@ -3,7 +3,6 @@
 //! A call that needs an input makes the engine return [`crate::Outcome::Waiting`]. The service stores the requests, and runs
 //! the engine again with the answers ([`crate::Job::answers`]) when all of them are there.
 
-use runyard_contract::v1::InputKind;
 use serde_json::Value;
 
 use crate::{
@@ -12,11 +11,24 @@ use crate::{
     tools::ToolAnswer,
 };
 
+/// Kind of an input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AskKind {
+    /// Permission to run the call.
+    Approval,
+    /// Result of a tool that the client runs.
+    ClientTool,
+    /// Answer to a question.
+    Question,
+    /// Result of a subagent.
+    Task,
+}
+
 /// A request for an input of a tool call.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Ask {
     /// Kind of the input.
-    pub kind: InputKind,
+    pub kind: AskKind,
     /// JSON schema of the call's arguments; `None` if they cannot be edited.
     pub schema: Option<Value>,
     /// Sentence for people that says what the call needs.

@@ -22,9 +22,11 @@ mod id;
 pub mod images;
 pub mod inputs;
 pub mod llm;
+pub mod output;
 pub mod prompt;
 mod record;
 pub mod salvage;
+pub mod schema;
 pub mod tools;
 mod turn;
 
@@ -33,12 +35,14 @@ use std::{sync::Arc, time::Duration};
 use async_trait::async_trait;
 use runyard_contract::v1::run_event::Event;
 use runyard_sandbox::Sandbox;
+use serde_json::Value;
 use uuid::Uuid;
 
 pub use config::Config;
 pub use error::{Error, Result};
 use inputs::{CallAnswer, WaitingCall};
 use llm::{ChatMessage, ReasoningEffort, ToolRequest};
+use output::OutputForm;
 use tools::Toolbox;
 pub use turn::run;
 
@@ -81,6 +85,8 @@ pub const MODEL_EMPTY_ANSWER: &str = "MODEL_EMPTY_ANSWER";
 pub const RUN_TIMEOUT: &str = "RUN_TIMEOUT";
 /// The run used [`Budget::max_tokens`] tokens or more and needed another model call.
 pub const TOKEN_BUDGET_EXHAUSTED: &str = "TOKEN_BUDGET_EXHAUSTED";
+/// The final answer does not match the output schema of the request, even after it was repaired.
+pub const INVALID_OUTPUT: &str = "INVALID_OUTPUT";
 
 /// An input of the run expired, and the agent's settings say that the run then fails. The service sets this
 /// code.
@@ -127,6 +133,10 @@ pub const CODES: &[(&str, &str)] = &[
     (RUN_TIMEOUT, "The run exceeded its time limit."),
     (TOKEN_BUDGET_EXHAUSTED, "The run exceeded its token budget."),
     (
+        INVALID_OUTPUT,
+        "The model's final answer does not match the output schema of the request, and neither do two repaired answers. The message contains the schema errors.",
+    ),
+    (
         INPUT_EXPIRED,
         "No answer to an input arrived in time, and the agent's settings say that the run then fails.",
     ),
@@ -158,6 +168,8 @@ pub struct Job {
     pub steps_done: u32,
     /// Tokens used by the model calls in `steps_done`.
     pub tokens_used: u64,
+    /// Required form of the final answer; `None` for free text.
+    pub output: Option<OutputForm>,
 }
 
 /// Name and limits of a model.
@@ -264,6 +276,8 @@ pub struct StoredMessage {
 pub enum Outcome {
     /// The model gave its final answer.
     Completed {
+        /// The object of the final answer, which matches the schema of [`Job::output`]; `None` for free text.
+        output: Option<Value>,
         /// True if the budget allows further model calls, for messages that were added in the meantime.
         may_continue: bool,
     },

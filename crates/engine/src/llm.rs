@@ -8,12 +8,14 @@ pub mod demo;
 pub mod models;
 pub mod upstream;
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use futures::stream::BoxStream;
 use serde_json::Value;
 
 use crate::{
-    config::{Vision, VisionSettings},
+    config::{StructuredOutput, Vision, VisionSettings},
     images::Image,
 };
 pub use demo::Demo;
@@ -31,6 +33,8 @@ pub struct ModelRequest {
     pub messages: Vec<ChatMessage>,
     /// Tools that the model may call.
     pub tools: Vec<ToolSpec>,
+    /// JSON schema of the answer's text, for a provider that supports it; `None` for free text.
+    pub output: Option<Arc<Value>>,
     /// Maximum tokens of the answer.
     pub max_output_tokens: u32,
     /// Reasoning effort of the model; by default, the configured effort or else the provider's default.
@@ -280,5 +284,10 @@ pub trait Llm: Send + Sync {
     /// capabilities.
     fn vision(&self, _model: &str, over: VisionSettings) -> Vision {
         Vision::from(over)
+    }
+
+    /// Returns whether requests for a model may contain [`ModelRequest::output`].
+    fn structured_output(&self, _model: &str) -> StructuredOutput {
+        StructuredOutput::Prompt
     }
 }

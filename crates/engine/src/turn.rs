@@ -5,14 +5,17 @@
 
 mod again;
 mod fit;
+mod output;
 mod reply;
 
 use std::{collections::HashSet, sync::Arc};
 
 use runyard_contract::{error::Code, structs::without_nul, v1::NoticeKind};
+use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
+use self::output::Output;
 use super::{
     Job, ModelLimits, Outcome, RUN_TIMEOUT, Recorded, Sink, TOKEN_BUDGET_EXHAUSTED,
     answer::{Answer, Ended, Listener, ReceivedCall},
@@ -40,7 +43,8 @@ pub async fn run(llm: &dyn Llm, job: Job, sink: Arc<dyn Sink>, cancel: &Cancella
 
 enum Next {
     AskAgain,
-    Finish,
+    /// The run is complete, with this output.
+    Finish(Option<Value>),
 }
 
 struct RunLoop<'a> {
@@ -71,10 +75,12 @@ struct RunLoop<'a> {
     /// Maximum estimated tokens of the conversation. Lowered after the provider rejects a conversation that should
     /// fit.
     ceiling: u64,
+    /// `None` if the final answer is free text.
+    output: Option<Output>,
 }
 
 impl<'a> RunLoop<'a> {
-    fn new(llm: &'a dyn Llm, job: Job, sink: Arc<dyn Sink>, cancel: &'a CancellationToken) -> Self {
+    fn new(llm: &'a dyn Llm, mut job: Job, sink: Arc<dyn Sink>, cancel: &'a CancellationToken) -> Self {
         let meter = Meter::new(&job.budget, job.steps_done, job.tokens_used);
         let note = resumes_without(&job).map(str::to_owned);
         let reports = Arc::clone(&sink);
@@ -83,6 +89,7 @@ impl<'a> RunLoop<'a> {
             started_in(&job.history),
             Arc::new(move |text| reports.say(record::notice_event(NoticeKind::Other, text))),
         );
+        let output = Output::of(llm, &mut job);
         let bench = CallRunner {
             tools: Arc::clone(&job.tools),
             workplace: job.workplace,
@@ -115,6 +122,7 @@ impl<'a> RunLoop<'a> {
             broken: 0,
             larger_answer: None,
             ceiling: u64::MAX,
+            output,
         }
     }
 
@@ -125,12 +133,9 @@ impl<'a> RunLoop<'a> {
         if !matches!(
             self.messages.last(),
             Some(ChatMessage::User { .. } | ChatMessage::Tool { .. })
-        ) {
-            if self.is_taken_up && !self.messages.is_empty() {
-                // The previous worker recorded the last answer, but not the end of the run.
-                return Ok(self.completed());
-            }
-            self.messages.push(note("Continue."));
+        ) && let Some(outcome) = self.recover()?
+        {
+            return Ok(outcome);
         }
         loop {
             self.receive().await?;
@@ -138,20 +143,9 @@ impl<'a> RunLoop<'a> {
             let answer = self.ask().await?;
             match self.take(answer).await? {
                 Next::AskAgain => {}
-                Next::Finish => return Ok(self.completed()),
+                Next::Finish(output) => return Ok(self.completed(output)),
             }
         }
-    }
-
-    fn completed(&self) -> Outcome {
-        Outcome::Completed {
-            may_continue: self.may_continue(),
-        }
-    }
-
-    /// Whether the budget allows a further model call with tools.
-    fn may_continue(&self) -> bool {
-        !self.is_last && self.meter.has_steps() && !self.meter.has_spent_own_steps() && self.meter.tokens_left() > 0
     }
 
     /// Adds the messages that were added to the run to the conversation. Returns whether there were any.
@@ -240,10 +234,12 @@ impl<'a> RunLoop<'a> {
     /// reason.
     fn end_tools(&mut self, why: &str) {
         self.is_last = true;
-        self.note = Some(format!(
-            "You can no longer call tools: {why}. Answer now in text: say what was done, what was found, which files exist, \
-             and what is missing and why."
-        ));
+        let wanted = if self.output.is_some() {
+            "with the JSON object of the final answer, from what you have found so far"
+        } else {
+            "in text: say what was done, what was found, which files exist, and what is missing and why"
+        };
+        self.note = Some(format!("You can no longer call tools: {why}. Answer now {wanted}."));
     }
 
     /// Calls the model. If the provider finds the conversation too long, shortens the conversation and calls the
@@ -259,6 +255,7 @@ impl<'a> RunLoop<'a> {
             };
             let mut request = self.request();
             request.max_output_tokens = self.reserve(request.max_output_tokens).await?;
+            let sends_schema = request.output.is_some();
             let answer = listener.hear(self.llm, request).await;
             match &answer.ended {
                 Ended::Broken(LlmError::TooLong { window, .. }) if !answer.has_begun() => {
@@ -266,6 +263,9 @@ impl<'a> RunLoop<'a> {
                     if !self.refit(*window, rejections).await? {
                         return Ok(answer);
                     }
+                }
+                Ended::Broken(LlmError::Refused(why)) if sends_schema && !answer.has_begun() => {
+                    self.stop_sending_schema(why).await?;
                 }
                 _ => return Ok(answer),
             }
@@ -276,11 +276,13 @@ impl<'a> RunLoop<'a> {
         let mut messages = self.messages.clone();
         messages.extend(self.note.as_deref().map(note));
         let most = u32::try_from(self.meter.tokens_left()).unwrap_or(u32::MAX).max(1);
+        let tools = if self.is_last { Vec::new() } else { self.specs.clone() };
         ModelRequest {
             model: self.model.name.clone(),
             system: self.system_prompt.clone(),
             messages,
-            tools: if self.is_last { Vec::new() } else { self.specs.clone() },
+            output: self.output.as_ref().and_then(|output| output.schema(!tools.is_empty())),
+            tools,
             max_output_tokens: self.larger_answer.unwrap_or(self.model.max_output_tokens).min(most),
             reasoning_effort: self.reasoning_effort,
             extra_body: serde_json::Map::new(),

@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use super::{Content, add, load_of};
 use crate::{
-    accounts::{Caller, ensure, queue},
+    accounts::{Caller, queue},
     agents::{Agent, list::load, table::version, update},
     app::App,
     error::Result,
@@ -18,8 +18,7 @@ use crate::{
 pub async fn activate(app: &App, caller: &Caller, agent_id: Uuid, version_id: Uuid) -> Result<Agent> {
     load(app.db.read(), caller.scope(), agent_id).await?;
     let now = app.clock.now();
-    let tx = queue::begin(app, caller.account_id, "agents.activate").await?;
-    ensure::lock(&tx, caller.account_id).await?;
+    let tx = queue::begin_locked(app, caller.account_id, "agents.activate").await?;
     let before = load(&tx, caller.scope(), agent_id).await?;
     let mut version = load_of(&tx, caller.scope(), agent_id, version_id).await?;
     if version.id == before.row.current_version_id {
@@ -43,8 +42,7 @@ pub async fn activate(app: &App, caller: &Caller, agent_id: Uuid, version_id: Uu
 pub async fn rollback(app: &App, caller: &Caller, agent_id: Uuid, version_id: Uuid) -> Result<Agent> {
     load(app.db.read(), caller.scope(), agent_id).await?;
     let now = app.clock.now();
-    let tx = queue::begin(app, caller.account_id, "agents.rollback").await?;
-    ensure::lock(&tx, caller.account_id).await?;
+    let tx = queue::begin_locked(app, caller.account_id, "agents.rollback").await?;
     let mut row = load(&tx, caller.scope(), agent_id).await?.row;
     let earlier = load_of(&tx, caller.scope(), agent_id, version_id).await?;
     let version = add(&tx, &mut row, &Content::of(&earlier)?, now).await?;

@@ -29,7 +29,7 @@ use crate::{
         journal::{Finished, RunEnd},
         list::load,
         options::RunOptions,
-        report,
+        report, tasks,
         wake::Signals,
     },
     v1::{Notice, NoticeKind, run_event::Event},
@@ -75,9 +75,8 @@ async fn attempt(app: &App, claimed: &Claimed, tokens: &Tokens) -> Result<()> {
         (tokens.signals.stop.clone(), tokens.lost.clone()),
     );
     if run.stop_requested {
-        return finish(app, run, &log, RunEnd::stopped(StopReason::Requested))
-            .await
-            .map(drop);
+        let ending = RunEnd::stopped_by(StopReason::Requested, run.stopped_by.clone());
+        return finish(app, run, &log, ending).await.map(drop);
     }
     // A new worker may resume the run, so it looks for messages that the model has not received.
     tokens
@@ -87,23 +86,19 @@ async fn attempt(app: &App, claimed: &Claimed, tokens: &Tokens) -> Result<()> {
     if let Err(fault) = announce(app, run, &log).await {
         warn!(error = %fault, "could not add a notice to a run");
     }
-    if work(app, claimed, &log, tokens).await? == Finished::Ended {
-        return Ok(());
-    }
-    // A message was added after the last model call. Each further turn contains at least one model call, so the limits
-    // of the run bound their number.
-    loop {
-        let claimed = Claimed {
+    let mut again: Option<Claimed> = None;
+    while work(app, again.as_ref().unwrap_or(claimed), &log, tokens).await? == Finished::HasMessages {
+        // A message was added after the last model call. Each further turn contains at least one model call, so the
+        // limits of the run bound their number.
+        again = Some(Claimed {
             run: load(app.db.read(), Scope::account(run.account_id), run.id).await?,
             newest_event: 0,
             fresh: None,
             awaits_files: false,
-        };
+        });
         tokens.signals.has_message.store(true, Ordering::SeqCst);
-        if work(app, &claimed, &log, tokens).await? == Finished::Ended {
-            return Ok(());
-        }
     }
+    Ok(())
 }
 
 /// Executes the run, and ends it or makes it wait.
@@ -121,8 +116,8 @@ async fn work(app: &App, claimed: &Claimed, log: &Arc<RunLog>, tokens: &Tokens) 
         return Err(Error::new(Code::Contended, "another worker owns the run"));
     }
     let ending = match outcome {
-        Ok(Outcome::Completed { may_continue }) => RunEnd::completed(may_continue),
-        Ok(Outcome::Stopped) => RunEnd::stopped(StopReason::Requested),
+        Ok(Outcome::Completed { output, may_continue }) => RunEnd::completed(output, may_continue),
+        Ok(Outcome::Stopped) => RunEnd::stopped_by(StopReason::Requested, stopped_by(app, run).await),
         Ok(Outcome::BudgetSpent) => RunEnd::stopped(StopReason::Budget),
         Ok(Outcome::Waiting(calls)) => return wait(app, run, log, calls, tokens).await.map(|()| Finished::Ended),
         Ok(Outcome::Failed { code, message }) => RunEnd::failed(code, message),
@@ -142,6 +137,18 @@ async fn work(app: &App, claimed: &Claimed, log: &Arc<RunLog>, tokens: &Tokens) 
     finished
 }
 
+/// Returns the caller who requested the stop. The request was committed before it reached this worker.
+async fn stopped_by(app: &App, run: &Run) -> Option<String> {
+    let scope = Scope::account(run.account_id);
+    match load(app.db.read(), scope, run.id).await {
+        Ok(run) => run.stopped_by,
+        Err(fault) => {
+            warn!(error = %fault, "the last event of a run does not say who stopped it");
+            None
+        }
+    }
+}
+
 /// Makes the run wait for inputs. The commit releases the lease.
 async fn wait(app: &App, run: &Run, log: &Arc<RunLog>, calls: Vec<WaitingCall>, tokens: &Tokens) -> Result<()> {
     let scope = Scope::account(run.account_id);
@@ -153,6 +160,7 @@ async fn wait(app: &App, run: &Run, log: &Arc<RunLog>, calls: Vec<WaitingCall>, 
         tokens.lost.cancel();
     } else {
         report::waits(run);
+        app.wake.task_changed();
     }
     // If a stop was requested in the meantime, the run does not wait, and a worker must claim it to end it.
     if tokens.signals.stop.is_cancelled() {
@@ -166,6 +174,9 @@ async fn finish(app: &App, run: &Run, log: &Arc<RunLog>, ending: RunEnd) -> Resu
     let finished = log.finish(ending).await?;
     if finished == Finished::Ended {
         report::ended(run, status, error_code.as_deref(), log.used(), app.clock.now());
+        if run.parent_run_id.is_some() {
+            app.wake.task_changed();
+        }
     }
     Ok(finished)
 }
@@ -213,7 +224,10 @@ async fn prepare(
     let run = &claimed.run;
     let model = app.models.load(&run.model_used)?;
     // Read once: the schemas of client tools can have megabytes.
-    let options = RunOptions::of(run)?;
+    let mut options = RunOptions::of(run)?;
+    if claimed.fresh.is_none() {
+        options.budget = tasks::left(app, run, options.budget).await?;
+    }
     let job = job::assemble(app, claimed, (model, &options), log, &signals.stop).await?;
     let reports = (Arc::clone(log), Arc::clone(&signals.has_message));
     let sink = JournalSink::new(app, run, reports, model, options.budget);

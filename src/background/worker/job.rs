@@ -9,6 +9,7 @@
 //! | further tools | `worker/tools` |
 //! | mode, and the tools that it allows | `config::modes`, `agents::tools` |
 //! | limits | `runs::budget` |
+//! | form of the final answer | `runs::options` |
 //! | history | `threads::history` |
 //! | documents of the prompt | `worker/documents` |
 //! | images of the history | `worker/images` |
@@ -21,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     documents, images,
-    tools::{Extra, approvals, ask, client, mcp, memory, notify, skills, web},
+    tools::{Extra, approvals, ask, client, mcp, memory, notify, skills, task, web},
 };
 use crate::{
     accounts::Scope,
@@ -29,7 +30,7 @@ use crate::{
     app::App,
     config::{Model, VisionSettings},
     egress::Egress,
-    engine::{Job, ModelLimits, prompt::Prompt},
+    engine::{Job, ModelLimits, output::OutputForm, prompt::Prompt},
     error::Result,
     llm::{Llm, ReasoningEffort},
     projects::OnDemand,
@@ -76,6 +77,7 @@ pub(super) async fn assemble(
     memory::add(app, run, &agent, access, &past.messages, log, &mut extra).await?;
     web::add(app, run, access, &mut extra);
     ask::add(access, &mut extra);
+    task::add(app, run, access, &mut extra).await?;
     if mode.allows_servers() {
         mcp::add(app, run, &agent, &workplace, log, &mut extra).await;
     }
@@ -86,6 +88,10 @@ pub(super) async fn assemble(
         inputs::allowances(db, scope, run.thread_id).await?
     };
     let answers = answers::of_calls(db, scope, run.id, &past.interrupted).await?;
+    let output = options.output_schema.clone();
+    let output = output
+        .map(|schema| OutputForm::new(schema, past.final_answers))
+        .transpose()?;
     let budget = budget::of(app, run, mode, options.budget, claimed.fresh.as_ref()).await?;
     let prompt = Prompt {
         agent: agent.system_prompt.as_deref(),
@@ -107,6 +113,7 @@ pub(super) async fn assemble(
         answers,
         steps_done: u32::try_from(run.steps).unwrap_or_default(),
         tokens_used: (run.input_tokens + run.output_tokens).unsigned_abs(),
+        output,
     })
 }
 

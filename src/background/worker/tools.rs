@@ -6,6 +6,7 @@ pub(super) mod client;
 pub(super) mod mcp;
 pub(super) mod memory;
 pub(super) mod skills;
+pub(super) mod task;
 pub(super) mod web;
 
 use std::sync::Arc;

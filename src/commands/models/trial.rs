@@ -163,6 +163,7 @@ impl Trial<'_> {
             system: "You are being tested. Follow the instructions exactly.".to_owned(),
             messages,
             tools: if with_tool { vec![tool()] } else { Vec::new() },
+            output: None,
             max_output_tokens: self.model.max_output_tokens,
             reasoning_effort: None,
             extra_body: Map::new(),

@@ -1,4 +1,4 @@
-//! Shows a run: live on a terminal, as plain lines elsewhere, or as JSON lines.
+//! Shows a run: live on a terminal, as plain lines elsewhere, as JSON lines, or only its output.
 
 mod text;
 
@@ -7,10 +7,10 @@ use prost_reflect::DescriptorPool;
 use runyard_transcode::json::{Codec, Dialect, MessageId};
 
 use crate::{
-    commands::output::Output,
-    contract::BARE_DESCRIPTORS,
+    commands::output::{Output, one_line, remark},
+    contract::{BARE_DESCRIPTORS, structs},
     error::{Error, Result},
-    v1::{RunEvent, StartRunResponse},
+    v1::{RunEvent, StartRunResponse, run_event::Event},
     wire::codec,
 };
 use text::TextView;
@@ -19,6 +19,8 @@ use text::TextView;
 pub(super) enum View {
     TextView(TextView),
     Json(Box<Json>),
+    /// Only the output of the run, as JSON. Everything else goes to standard error.
+    Final(Output),
 }
 
 impl View {
@@ -30,10 +32,14 @@ impl View {
         Json::new().map(Box::new).map(Self::Json)
     }
 
+    pub(super) fn output() -> Self {
+        Self::Final(Output::new())
+    }
+
     pub(super) fn started(&mut self, server: &str, run: &StartRunResponse) -> Result<()> {
         match self {
             Self::TextView(view) => view.started(server, run),
-            Self::Json(_) => Ok(()),
+            Self::Json(_) | Self::Final(_) => Ok(()),
         }
     }
 
@@ -41,38 +47,55 @@ impl View {
         match self {
             Self::TextView(view) => view.show(event),
             Self::Json(view) => view.show(event),
+            Self::Final(out) => show_output(out, event),
         }
     }
 
-    /// JSON output contains only events, so it omits the message.
+    /// Output as JSON omits the message.
     pub(super) fn say(&mut self, text: &str) -> Result<()> {
         match self {
             Self::TextView(view) => view.say(text),
-            Self::Json(_) => Ok(()),
+            Self::Json(_) | Self::Final(_) => Ok(()),
         }
     }
 
-    /// JSON output contains only events, so it omits the line.
+    /// Output as JSON omits the line.
     pub(super) fn line(&mut self, text: &str) -> Result<()> {
         match self {
             Self::TextView(view) => view.line(text),
-            Self::Json(_) => Ok(()),
+            Self::Json(_) | Self::Final(_) => Ok(()),
         }
     }
 
     pub(super) fn waiting(&mut self, what: &str) {
         match self {
             Self::TextView(view) => view.waiting(what),
-            Self::Json(_) => {}
+            Self::Json(_) | Self::Final(_) => {}
         }
     }
 
     pub(super) fn quiet(&mut self) {
         match self {
             Self::TextView(view) => view.quiet(),
-            Self::Json(_) => {}
+            Self::Json(_) | Self::Final(_) => {}
         }
     }
+}
+
+fn show_output(out: &mut Output, event: &RunEvent) -> Result<()> {
+    match &event.event {
+        Some(Event::Notice(notice)) => remark(&format!("note: {}", one_line(&notice.message))),
+        Some(Event::Status(changed)) => {
+            if let Some(output) = &changed.output {
+                return out.line(&format!("{:#}", structs::to_json(output)));
+            }
+            if let Some(message) = &changed.message {
+                remark(&one_line(message));
+            }
+        }
+        _ => {}
+    }
+    Ok(())
 }
 
 /// Prints events in the JSON encoding of the HTTP API.

@@ -13,7 +13,7 @@ use super::{
     table::{Column, Entity},
 };
 use crate::{
-    accounts::{Caller, Scope, ensure, queue},
+    accounts::{Caller, Scope, queue},
     app::App,
     contract::structs,
     db::Tx,
@@ -51,8 +51,7 @@ pub async fn answer(app: &App, caller: &Caller, run_id: Uuid, answers: Vec<Answe
     check(&answers)?;
     // Refuse a run of another account before locking the caller's account.
     load(app.db.read(), caller.scope(), run_id).await?;
-    let tx = queue::begin(app, caller.account_id, "inputs.answer").await?;
-    ensure::lock(&tx, caller.account_id).await?;
+    let tx = queue::begin_locked(app, caller.account_id, "inputs.answer").await?;
     let run = load(&tx, caller.scope(), run_id).await?;
     let named = Column::Id.is_in(answers.iter().map(|answer| answer.input_id));
     let mut inputs = of_run(&tx, caller.scope(), run_id, Column::Decision.is_null().or(named)).await?;
@@ -60,7 +59,9 @@ pub async fn answer(app: &App, caller: &Caller, run_id: Uuid, answers: Vec<Answe
     let mut positions = Vec::with_capacity(answers.len());
     let (mut decided, mut allowed) = (Vec::new(), Vec::new());
     for answer in answers {
-        let found = inputs.iter().position(|input| input.id == answer.input_id);
+        let found = inputs
+            .iter()
+            .position(|input| input.id == answer.input_id && input.kind != Kind::Task);
         let position = found.ok_or_else(not_found)?;
         positions.push(position);
         let input = &mut inputs[position];
@@ -85,7 +86,7 @@ pub async fn answer(app: &App, caller: &Caller, run_id: Uuid, answers: Vec<Answe
 }
 
 /// Publishes the committed events of an answer, and wakes the worker.
-pub(super) fn publish(app: &App, run_id: Uuid, events: &[Stored]) {
+pub(in crate::runs) fn publish(app: &App, run_id: Uuid, events: &[Stored]) {
     if !events.is_empty() {
         app.hub.publish(run_id, events);
         app.wake.run_queued();
@@ -95,7 +96,7 @@ pub(super) fn publish(app: &App, run_id: Uuid, events: &[Stored]) {
 /// Writes the decisions at the positions `decided` of `inputs`, which contain all pending inputs of the run. Also writes
 /// their events. When no input is pending,
 /// lets a worker claim the run. The transaction must have locked the account.
-pub(super) async fn settle(
+pub(in crate::runs) async fn settle(
     tx: &Tx,
     run: &Run,
     inputs: &[Input],
@@ -107,15 +108,30 @@ pub(super) async fn settle(
     }
     let mut events: Vec<Event> = decided
         .iter()
-        .map(|position| answered_event(&inputs[*position]))
+        .map(|position| &inputs[*position])
+        .filter(|input| input.kind != Kind::Task)
+        .map(answered_event)
         .collect();
     for position in decided {
         update(tx, &inputs[*position]).await?;
     }
-    if inputs.iter().all(|input| input.decision.is_some()) {
+    let is_pending = |input: &&Input| input.decision.is_none();
+    let is_task = |input: &Input| input.kind == Kind::Task;
+    if !inputs.iter().any(|input| is_pending(&input)) {
         resume::resume(tx, run, now).await?;
+    } else if run.waiting_since.is_some() && inputs.iter().filter(is_pending).all(is_task) {
+        resume::park(tx, run, now).await?;
+    } else {
+        return store(tx, run, events, now).await;
+    }
+    if run.waiting_since.is_some() {
         events.push(events::status(RunStatus::Running));
     }
+    store(tx, run, events, now).await
+}
+
+/// Appends events to a run that no worker holds. The transaction must have locked the account.
+pub(in crate::runs) async fn store(tx: &Tx, run: &Run, events: Vec<Event>, now: DateTime<Utc>) -> Result<Vec<Stored>> {
     let mut sequence = events::last_sequence(tx, run.id).await?;
     let mut stored = Vec::with_capacity(events.len());
     for event in events {
@@ -181,6 +197,7 @@ fn decide(input: &mut Input, answer: Answer, now: DateTime<Utc>) -> Result<()> {
             matches!(answer.decision, Decision::Answer | Decision::Deny),
             "answer or deny",
         ),
+        Kind::Task => (false, "that of the subagent"),
     };
     if !fits {
         return wrong(format!("the decision about the input {} must be {allowed}", input.id));
@@ -216,8 +233,7 @@ fn mistake(schema: &str, arguments: &Value) -> Option<String> {
 /// Decides about the expired inputs of one run, so that none of them is found again.
 pub(super) async fn expire(app: &App, account_id: Uuid, run_id: Uuid) -> Result<()> {
     let scope = Scope::account(account_id);
-    let tx = queue::begin(app, account_id, "inputs.expire").await?;
-    ensure::lock(&tx, account_id).await?;
+    let tx = queue::begin_locked(app, account_id, "inputs.expire").await?;
     let run = load(&tx, scope, run_id).await?;
     let mut inputs = of_run(&tx, scope, run_id, Column::Decision.is_null()).await?;
     let now = app.clock.now();

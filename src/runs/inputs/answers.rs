@@ -77,6 +77,7 @@ fn denied(kind: Kind, reason: &str) -> String {
         Kind::Approval => "not run: the user denied this call",
         Kind::ClientTool => "not run: the client refused this call",
         Kind::Question => "the user did not answer this question",
+        Kind::Task => "the subagent did not run",
     };
     if reason.is_empty() {
         what.to_owned()

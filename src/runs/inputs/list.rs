@@ -3,14 +3,18 @@
 use sea_orm::{ColumnTrait, ConnectionTrait, QueryFilter, QueryOrder, QuerySelect, sea_query::Expr};
 use uuid::Uuid;
 
-use super::table::{Column, Entity, Model};
+use super::table::{Column, Entity, Kind, Model};
 use crate::{
     accounts::{Scope, of},
     error::{Code, Error, Result},
 };
 
 pub async fn load(db: &impl ConnectionTrait, scope: Scope, input_id: Uuid) -> Result<Model> {
-    let found = of::<Entity>(scope).filter(Column::Id.eq(input_id)).one(db).await?;
+    let found = of::<Entity>(scope)
+        .filter(Column::Id.eq(input_id))
+        .filter(is_for_callers())
+        .one(db)
+        .await?;
     found.ok_or_else(not_found)
 }
 
@@ -22,7 +26,9 @@ pub async fn list(
     after: Option<Uuid>,
     limit: u64,
 ) -> Result<Vec<Model>> {
-    let mut query = of::<Entity>(scope).filter(Column::Decision.is_null());
+    let mut query = of::<Entity>(scope)
+        .filter(Column::Decision.is_null())
+        .filter(is_for_callers());
     if let Some(run_id) = run_id {
         query = query.filter(Column::RunId.eq(run_id));
     }
@@ -34,13 +40,22 @@ pub async fn list(
 
 /// Loads the inputs of a run that fulfil a condition, oldest first. A run can have many inputs with large texts, so no
 /// caller loads all of them.
-pub(super) async fn of_run(db: &impl ConnectionTrait, scope: Scope, run_id: Uuid, which: Expr) -> Result<Vec<Model>> {
+pub(in crate::runs) async fn of_run(
+    db: &impl ConnectionTrait,
+    scope: Scope,
+    run_id: Uuid,
+    which: Expr,
+) -> Result<Vec<Model>> {
     Ok(of::<Entity>(scope)
         .filter(Column::RunId.eq(run_id))
         .filter(which)
         .order_by_asc(Column::Id)
         .all(db)
         .await?)
+}
+
+fn is_for_callers() -> Expr {
+    Column::Kind.ne(Kind::Task)
 }
 
 pub(super) fn not_found() -> Error {

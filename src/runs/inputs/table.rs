@@ -6,24 +6,28 @@ use sea_orm::entity::prelude::*;
 use crate::{
     accounts::Owned,
     db::{Bound, Sql},
-    v1::{InputDecision, InputKind},
+    engine::inputs::AskKind,
+    v1::InputDecision,
 };
 
-/// The numbers are those of the contract's `InputKind`.
+/// The numbers are those of the contract's `InputKind`, which has no number for `Task`.
 #[derive(Clone, Copy, Debug, DeriveActiveEnum, EnumIter, PartialEq, Eq)]
 #[sea_orm(rs_type = "i16", db_type = "SmallInteger")]
 pub enum Kind {
     Approval = 1,
     ClientTool = 2,
     Question = 3,
+    /// The result of a subagent. Callers neither see nor answer this kind.
+    Task = 4,
 }
 
 impl Kind {
-    pub fn of(kind: InputKind) -> Self {
+    pub fn of(kind: AskKind) -> Self {
         match kind {
-            InputKind::Approval | InputKind::Unspecified => Self::Approval,
-            InputKind::ClientTool => Self::ClientTool,
-            InputKind::Question => Self::Question,
+            AskKind::Approval => Self::Approval,
+            AskKind::ClientTool => Self::ClientTool,
+            AskKind::Question => Self::Question,
+            AskKind::Task => Self::Task,
         }
     }
 }

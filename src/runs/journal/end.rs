@@ -1,6 +1,9 @@
 //! The end of a run.
 
+use serde_json::Value;
+
 use crate::{
+    contract::structs,
     runs::{Status, StopReason},
     v1::{self, RunStatus, StatusChanged, run_event::Event},
 };
@@ -13,6 +16,10 @@ pub struct RunEnd {
     pub error: Option<(String, String)>,
     /// `None` unless the run was stopped.
     pub stop_reason: Option<StopReason>,
+    /// The final answer as a JSON object, if the request has an output schema.
+    pub output: Option<Value>,
+    /// The caller who stopped the run (`Caller::name`).
+    pub stopped_by: Option<String>,
     /// True if the run must not end while it has added messages that its model has not received.
     pub awaits_reading: bool,
 }
@@ -26,12 +33,14 @@ pub enum Finished {
 }
 
 impl RunEnd {
-    /// `awaits_reading` is as in [`RunEnd`].
-    pub fn completed(awaits_reading: bool) -> Self {
+    /// The arguments are as in [`RunEnd`].
+    pub fn completed(output: Option<Value>, awaits_reading: bool) -> Self {
         Self {
             status: Status::Completed,
             error: None,
             stop_reason: None,
+            output,
+            stopped_by: None,
             awaits_reading,
         }
     }
@@ -41,6 +50,8 @@ impl RunEnd {
             status: Status::Failed,
             error: Some((code, message)),
             stop_reason: None,
+            output: None,
+            stopped_by: None,
             awaits_reading: false,
         }
     }
@@ -50,7 +61,16 @@ impl RunEnd {
             status: Status::Stopped,
             error: None,
             stop_reason: Some(reason),
+            output: None,
+            stopped_by: None,
             awaits_reading: false,
+        }
+    }
+
+    pub fn stopped_by(reason: StopReason, caller: Option<String>) -> Self {
+        Self {
+            stopped_by: caller,
+            ..Self::stopped(reason)
         }
     }
 
@@ -62,6 +82,8 @@ impl RunEnd {
             error_code,
             message,
             stop_reason: self.stop_reason.map(|reason| v1::StopReason::from(reason).into()),
+            output: self.output.as_ref().and_then(structs::object),
+            stopped_by: self.stopped_by.clone(),
         })
     }
 }

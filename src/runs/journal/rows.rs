@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::{end::RunEnd, log::Spent};
 use crate::{
     db::{Bound, ById, ForEach, Row, Sql, Tx, by_id},
-    runs::Status,
+    runs::{Status, resume::PARKED_UNTIL},
 };
 
 /// Locks the rows in the order of the run ids.
@@ -30,12 +30,13 @@ const SPEND: ForEach = ForEach {
 const END: ForEach = ForEach {
     one: "UPDATE runs SET steps = steps + $1, input_tokens = input_tokens + $2, output_tokens = output_tokens + $3, \
           microcredits = microcredits + $4, held_microcredits = 0, status = $5, error_code = $6, error_message = $7, \
-          last_sequence = $8, finished_at = $9, stop_reason = $10, lease_owner = NULL, lease_expires_at = NULL WHERE id = $11",
+          last_sequence = $8, finished_at = $9, stop_reason = $10, output = $11, lease_owner = NULL, \
+          lease_expires_at = NULL WHERE id = $12",
     before: "UPDATE runs SET steps = runs.steps + v.steps, input_tokens = runs.input_tokens + v.input_tokens, \
              output_tokens = runs.output_tokens + v.output_tokens, microcredits = runs.microcredits + v.microcredits, \
              held_microcredits = 0, status = v.status, error_code = v.error_code, error_message = v.error_message, \
-             last_sequence = v.last_sequence, finished_at = v.finished_at, stop_reason = v.stop_reason, lease_owner = NULL, \
-             lease_expires_at = NULL FROM (VALUES",
+             last_sequence = v.last_sequence, finished_at = v.finished_at, stop_reason = v.stop_reason, output = v.output, \
+             lease_owner = NULL, lease_expires_at = NULL FROM (VALUES",
     types: &[
         "integer",
         "bigint",
@@ -47,10 +48,11 @@ const END: ForEach = ForEach {
         "bigint",
         "timestamptz",
         "smallint",
+        "text",
         "uuid",
     ],
     after: ") AS v (steps, input_tokens, output_tokens, microcredits, status, error_code, error_message, last_sequence, \
-            finished_at, stop_reason, id) WHERE runs.id = v.id",
+            finished_at, stop_reason, output, id) WHERE runs.id = v.id",
 };
 
 /// Makes a run wait and releases its lease. A run whose stop was requested does not wait: the next worker ends it.
@@ -59,6 +61,14 @@ const WAIT: Sql = Sql::new(
      microcredits = microcredits + $4, held_microcredits = 0, \
      waiting_since = CASE WHEN stop_requested THEN waiting_since ELSE $5 END, lease_owner = NULL, lease_expires_at = NULL \
      WHERE id = $6",
+);
+
+/// Makes a run wait for subagents. A run whose stop was requested does not wait: the next worker ends it. NULLIF returns
+/// NULL with the type of the column, which PostgreSQL requires.
+const PARK: Sql = Sql::new(
+    "UPDATE runs SET steps = steps + $1, input_tokens = input_tokens + $2, output_tokens = output_tokens + $3, \
+     microcredits = microcredits + $4, held_microcredits = 0, lease_owner = NULL, \
+     lease_expires_at = CASE WHEN stop_requested THEN NULLIF(lease_expires_at, lease_expires_at) ELSE $5 END WHERE id = $6",
 );
 
 #[derive(Clone, Copy)]
@@ -92,6 +102,12 @@ pub(super) fn wait(Spending { run_id, spent }: Spending, now: DateTime<Utc>) -> 
     WAIT.with(values)
 }
 
+pub(super) fn park(Spending { run_id, spent }: Spending) -> Bound {
+    let mut values = usage(spent);
+    values.extend([PARKED_UNTIL.into(), run_id.into()]);
+    PARK.with(values)
+}
+
 /// Ends runs and releases their leases.
 pub(super) async fn end(tx: &Tx, ends: &[Last<'_>]) -> Result<(), DbErr> {
     let row = |last: &Last<'_>| {
@@ -104,6 +120,7 @@ pub(super) async fn end(tx: &Tx, ends: &[Last<'_>]) -> Result<(), DbErr> {
             last.sequence.into(),
             last.at.into(),
             last.ending.stop_reason.into(),
+            last.ending.output.as_ref().map(ToString::to_string).into(),
             last.spending.run_id.into(),
         ]);
         values

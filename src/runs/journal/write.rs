@@ -24,7 +24,7 @@ use crate::{
     ledger::{self, Charge},
     runs::{
         Status,
-        inputs::{self, Input},
+        inputs::{self, Input, Kind},
     },
     telemetry,
     threads::{Message, messages, steering},
@@ -166,7 +166,8 @@ fn take(log: &Arc<RunLog>, clock: &Clock) -> Option<Arc<Taken>> {
     } = entry;
     let now = clock.now();
     let terminal = ending.as_ref().map(RunEnd::event);
-    let mut asked: Vec<Event> = waits.iter().map(Input::requested_event).collect();
+    let for_callers = waits.iter().filter(|input| input.kind != Kind::Task);
+    let mut asked: Vec<Event> = for_callers.map(Input::requested_event).collect();
     if !asked.is_empty() {
         asked.push(events::status(RunStatus::Waiting));
     }
@@ -241,7 +242,11 @@ async fn write_all(tx: &Tx, clock: &Clock, taken: &[Arc<Taken>]) -> Result<Vec<L
             updates.extend(read.map(|id| steering::reading(run.log.belongs.thread_id, run.log.run_id, *id)));
         }
         if is_current && !run.waits.is_empty() {
-            updates.push(rows::wait(spending, now));
+            updates.push(if run.waits.iter().all(|input| input.kind == Kind::Task) {
+                rows::park(spending)
+            } else {
+                rows::wait(spending, now)
+            });
             updates.extend(run.waits.iter().map(inputs::insertion));
             continue;
         }

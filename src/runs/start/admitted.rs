@@ -104,7 +104,11 @@ impl Admitted<'_> {
             waiting_since: None,
             waited_ms: 0,
             stop_reason: None,
+            stopped_by: None,
             options: new.options.stored(),
+            output: None,
+            parent_run_id: new.parent.as_ref().map(|parent| parent.run_id),
+            parent_call_id: new.parent.as_ref().map(|parent| parent.call_id.clone()),
         }
     }
 

@@ -29,6 +29,11 @@ pub(super) struct Key {
     pub(super) hash: String,
 }
 
+/// The stored form of a client's key.
+pub fn stored(key: &str) -> String {
+    format!("key:{key}")
+}
+
 impl Key {
     /// Returns the client's key. Without one, a request in optimistic mode gets a key from its thread id and its hash.
     pub(super) fn of(new: &NewRun, files: &[Upload]) -> Option<Self> {
@@ -38,7 +43,7 @@ impl Key {
         }
         let hash = hash(new, files);
         let name = match (given, new.thread_id) {
-            (Some(key), _) => format!("key:{key}"),
+            (Some(key), _) => stored(key),
             (None, thread_id) => format!("optimistic:{}:{}", thread_id.unwrap_or_default(), &hash[..32]),
         };
         Some(Self { name, hash })

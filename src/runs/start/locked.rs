@@ -3,7 +3,6 @@
 use super::{IfBusy, account::StartAccount, prepared::Prepared, resolved::Resolved, target::Target};
 use crate::{
     agents::version::pin,
-    app::App,
     db::Tx,
     error::{Code, Error, Result},
     events::Stored,
@@ -33,7 +32,7 @@ impl<'a> Locked<'a> {
             None => account.default_agent.take(),
         };
         let busy = target.busy(tx, scope).await?;
-        let ended = make_room(app, tx, busy, new.if_busy).await?;
+        let ended = make_room(prepared, tx, busy).await?;
         Ok(Resolved {
             prepared,
             tx,
@@ -46,8 +45,8 @@ impl<'a> Locked<'a> {
 }
 
 /// Applies `if_busy` to the thread's unfinished runs. Returns the runs that were ended, with their terminal events.
-async fn make_room(app: &App, tx: &Tx, busy: Vec<Run>, if_busy: IfBusy) -> Result<Vec<(Run, Stored)>> {
-    match if_busy {
+async fn make_room(prepared: &Prepared, tx: &Tx, busy: Vec<Run>) -> Result<Vec<(Run, Stored)>> {
+    match prepared.new.if_busy {
         IfBusy::Enqueue => Ok(Vec::new()),
         IfBusy::Reject if busy.is_empty() => Ok(Vec::new()),
         IfBusy::Reject => Err(Error::new(
@@ -55,10 +54,11 @@ async fn make_room(app: &App, tx: &Tx, busy: Vec<Run>, if_busy: IfBusy) -> Resul
             "the thread has an active run; stop the run or wait until it ends",
         )),
         IfBusy::Interrupt => {
-            let now = app.clock.now();
+            let now = prepared.app.clock.now();
+            let ending = RunEnd::stopped_by(StopReason::Interrupted, Some(prepared.caller.name.to_string()));
             let mut ended = Vec::with_capacity(busy.len());
             for run in busy {
-                let event = finish::finish(tx, &run, &RunEnd::stopped(StopReason::Interrupted), now).await?;
+                let event = finish::finish(tx, &run, &ending, now).await?;
                 ended.extend(event.map(|event| (run, event)));
             }
             Ok(ended)

@@ -54,6 +54,15 @@ pub struct NewRun {
     pub request_key: Option<String>,
     pub if_busy: IfBusy,
     pub options: RunOptions,
+    /// `None` unless the run is one of a subagent.
+    pub parent: Option<Parent>,
+}
+
+/// The call of the tool `task` that starts a subagent.
+#[derive(Clone, Debug)]
+pub struct Parent {
+    pub run_id: Uuid,
+    pub call_id: String,
 }
 
 impl NewRun {

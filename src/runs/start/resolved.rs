@@ -49,9 +49,16 @@ impl<'a> Resolved<'a> {
             Vec::new()
         };
         let reserved: i64 = running.iter().map(|run| run.held_microcredits).sum();
-        let counts = |run: &&Unfinished| plan.tier.count_waiting_runs || !run.is_waiting;
+        // A subagent works in the slot of its parent.
+        let counts = |run: &&Unfinished| !run.is_child && (plan.tier.count_waiting_runs || !run.is_waiting);
+        let is_child = self.prepared.new.parent.is_some();
         let load = Load {
-            running_threads: running.iter().filter(counts).map(|run| run.thread_id).collect(),
+            running_threads: running
+                .iter()
+                .filter(|_| !is_child)
+                .filter(counts)
+                .map(|run| run.thread_id)
+                .collect(),
             threads: self.account.threads,
             projects: self.account.projects,
             microcredits: price.map(|_| left.saturating_sub(reserved)),
@@ -90,12 +97,14 @@ struct Unfinished {
     thread_id: Uuid,
     held_microcredits: i64,
     is_waiting: bool,
+    is_child: bool,
 }
 
 /// The unfinished runs of an account. The status is a literal, so that the query can use the partial index of
 /// unfinished runs.
 const UNFINISHED: Sql = Sql::new(
-    "SELECT thread_id, held_microcredits, waiting_since FROM runs WHERE account_id = $1 AND status = 1 ORDER BY id",
+    "SELECT thread_id, held_microcredits, waiting_since, parent_run_id FROM runs WHERE account_id = $1 AND status = 1 \
+     ORDER BY id",
 );
 
 async fn unfinished(tx: &Tx, account_id: Uuid) -> Result<Vec<Unfinished>> {
@@ -105,6 +114,7 @@ async fn unfinished(tx: &Tx, account_id: Uuid) -> Result<Vec<Unfinished>> {
             thread_id: row.take()?,
             held_microcredits: row.take()?,
             is_waiting: row.take::<Option<DateTime<Utc>>>()?.is_some(),
+            is_child: row.take::<Option<Uuid>>()?.is_some(),
         })
     });
     Ok(runs.await?)

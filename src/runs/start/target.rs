@@ -136,6 +136,7 @@ impl Target {
                 name,
                 created_at: run.created_at,
                 updated_at: run.created_at,
+                parent_run_id: run.parent_run_id,
             };
             changes.push(threads::insertion(row));
         }

@@ -43,6 +43,7 @@ impl Written {
         for (ended, event) in self.ended {
             app.hub.publish(ended.id, &[event]);
             app.wake.stop(ended.id);
+            app.wake.stop_children(ended.id);
             report::ended(&ended, Status::Stopped, None, Spent::of(&ended), run.created_at);
         }
         report::started(&run);

@@ -1,14 +1,11 @@
 //! Converts request messages to changes of an agent.
-//!
-//! With an update mask, only the fields in the mask change. A field in the mask that the message does not set is
-//! cleared. Without a mask, every field that the message sets changes. A list or map counts as set if it is not
-//! empty.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
+use super::super::mask::Mask;
 use crate::{
     agents::{
-        AgentChange, Change, ContentChange, MemoryScope, MemorySettings, NewAgent,
+        AgentChange, ContentChange, MemoryScope, MemorySettings, NewAgent,
         approvals::{Approvals, Decision, Rule},
         mcp::{self, headers::Header},
         tools,
@@ -20,7 +17,7 @@ use crate::{
 };
 
 /// Fields that an update mask may contain, although they never change.
-const IDS: [&str; 3] = ["agent_id", "expected_version_id", "update_mask"];
+const IDS: [&str; 2] = ["agent_id", "expected_version_id"];
 
 const FIELDS: [&str; 16] = [
     "name",
@@ -53,50 +50,9 @@ const CONTENT: [&str; 8] = [
     "approvals",
 ];
 
-/// An update mask. `fields` is `None` if the request has no mask.
-struct Mask {
-    fields: Option<BTreeSet<String>>,
-}
-
-impl Mask {
-    fn read(mask: Option<prost_types::FieldMask>, may_change: &[&str]) -> Result<Self> {
-        let paths = mask.map(|mask| mask.paths).unwrap_or_default();
-        if let Some(path) = paths
-            .iter()
-            .find(|path| *path != "*" && !may_change.contains(&path.as_str()) && !IDS.contains(&path.as_str()))
-        {
-            return Err(Error::invalid_field(
-                "update_mask",
-                format!(
-                    "update_mask: {path:?} is not an updatable field; the updatable fields are {}",
-                    may_change.join(", ")
-                ),
-            ));
-        }
-        let all = paths.iter().any(|path| path == "*");
-        let fields = if all {
-            Some(may_change.iter().copied().map(str::to_owned).collect())
-        } else if paths.is_empty() {
-            None
-        } else {
-            Some(paths.into_iter().collect())
-        };
-        Ok(Self { fields })
-    }
-
-    fn change<T>(&self, field: &str, value: Option<T>) -> Change<T> {
-        match (&self.fields, value) {
-            (Some(fields), _) if !fields.contains(field) => Change::Keep,
-            (Some(_), None) => Change::Clear,
-            (None, None) => Change::Keep,
-            (_, Some(value)) => Change::Set(value),
-        }
-    }
-}
-
 /// Converts an update. Its mask may contain only [`FIELDS`] and [`IDS`].
 pub(super) fn change(asked: v1::UpdateAgentRequest) -> Result<AgentChange> {
-    let mask = Mask::read(asked.update_mask, &FIELDS)?;
+    let mask = Mask::read(asked.update_mask, "an agent", &IDS, &FIELDS)?;
     let expected = asked.expected_version_id.as_deref().unwrap_or_default();
     Ok(AgentChange {
         name: mask.change("name", asked.name),
@@ -126,7 +82,7 @@ pub(super) fn change(asked: v1::UpdateAgentRequest) -> Result<AgentChange> {
 
 /// Converts a new version. Its mask may contain only [`CONTENT`] and [`IDS`].
 pub(super) fn new_version(asked: v1::CreateAgentVersionRequest) -> Result<ContentChange> {
-    let mask = Mask::read(asked.update_mask, &CONTENT)?;
+    let mask = Mask::read(asked.update_mask, "an agent version", &IDS, &CONTENT)?;
     Ok(ContentChange {
         system_prompt: mask.change("system_prompt", asked.system_prompt),
         model: mask.change("model", asked.model),

@@ -1,7 +1,7 @@
 //! Reads the claims of a token whose signature was verified, and checks the configured rules. A name that occurs
 //! twice in the JSON is refused, because two parsers might read different values.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use chrono::{DateTime, Utc};
@@ -29,7 +29,7 @@ pub struct Claims {
     /// `iss`; empty if the token has no issuer.
     pub issuer: String,
     /// `sub`, unique within the issuer.
-    pub subject: String,
+    pub subject: Arc<str>,
     /// `None` if the configured role claim is missing or is not a string.
     pub role: Option<String>,
     /// `exp`, without leeway.
@@ -83,7 +83,7 @@ pub(super) fn read(part: &str, rules: &Rules, now: i64) -> Result<Claims, String
     }
     Ok(Claims {
         issuer: issuer.unwrap_or_default(),
-        subject: text(&members, "sub")?.ok_or("sub is missing")?,
+        subject: text(&members, "sub")?.ok_or("sub is missing")?.into(),
         role: members
             .get(&rules.role_claim)
             .and_then(Value::as_str)

@@ -101,7 +101,7 @@ mod tests {
     fn claims(exp: i64) -> Claims {
         Claims {
             issuer: String::new(),
-            subject: "ann".to_owned(),
+            subject: "ann".into(),
             role: None,
             expires_at: at(exp),
         }

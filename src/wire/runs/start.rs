@@ -54,7 +54,9 @@ pub(super) fn new_run(asked: v1::StartRunRequest) -> Result<NewRun> {
         options: RunOptions {
             budget,
             tools: asked.tools.into_iter().map(client_tool).collect(),
+            output_schema: asked.output_schema.as_ref().map(structs::to_json),
         },
+        parent: None,
     })
 }
 

@@ -19,7 +19,11 @@ DOCUMENTS = {
     "docs/agents/files.md": 1,
     "docs/agents/memory.md": 1,
     "docs/webhooks.md": 1,
-    "clients/python/README.md": 6,
+    "docs/structured-answers.md": 1,
+    "docs/schedules.md": 1,
+    "docs/triggers.md": 1,
+    "docs/secrets.md": 1,
+    "clients/python/README.md": 7,
 }
 FENCE = re.compile(r"^```(sh|python) run(?:=(\w+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 # First words of the snippets without the mark `run`. Other tests cover these snippets.
@@ -35,11 +39,16 @@ SAID = {
     ("docs/agents/memory.md", "Example"): [
         '"kind":"memories_used"', "Charts must use the colour blue.", "Charts must use the colour green.",
     ],
+    ("docs/secrets.md", "Example"): ['"name":"GITHUB_KEY"', '"secrets":['],
+    ("docs/triggers.md", "Example"): ['"agent_run_id":"', '"thread_id":"'],
+    ("docs/schedules.md", "Example"): ['"next_run_times":[', '"outcome":"started"'],
     ("docs/webhooks.md", "Example"): ["run.completed valid"],
+    ("docs/structured-answers.md", "Structured answers"): ['"output":{"city":"city","people":0}'],
     ("docs/agents/files.md", "Example"): ['"name":"dots.png"', '"content_type":"image/png"', '"width":2,"height":1'],
     ("clients/python/README.md", "Runyard for Python"): ["1 status", "output/report.md"],
     ("clients/python/README.md", "Runs"): ["completed"],
     ("clients/python/README.md", "Client tools"): ["completed"],
+    ("clients/python/README.md", "Structured answers"): ["name 0"],
     ("clients/python/README.md", "Inputs"): [],
     ("clients/python/README.md", "With asyncio"): ["message_delta"],
     ("clients/python/README.md", "Errors"): ["AGENT_NOT_FOUND"],

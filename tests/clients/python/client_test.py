@@ -2,9 +2,12 @@
 
 import asyncio
 import contextlib
+import inspect
 import io
+import json
 import os
 import pathlib
+import re
 import socket
 import ssl
 import subprocess
@@ -17,12 +20,48 @@ from unittest import mock
 
 import runyard
 from runyard import AsyncRunyard, Runyard
-from runyard.events import EVENTS, InputRequested, MessageDelta, StatusChanged, ToolCall
+from runyard.events import (
+    EVENTS,
+    InputRequested,
+    MessageDelta,
+    MessageFinished,
+    StatusChanged,
+    SubagentStarted,
+    ToolCall,
+    UserMessage,
+)
 
 from model import Model
 from program import CSV, ROOT, Server
 
 SLOW = "slow: 40 50\nbash: echo one; sleep 1; echo two > /workspace/two.txt; cat /workspace/two.txt\nslow: 40 50"
+
+
+class Stranger:
+    """A TCP server that is not a Runyard server: it sends `answer` to each client, and closes the connection."""
+
+    def __init__(self, answer):
+        self.answer = answer
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self.listener.getsockname()[1]}"
+        self.thread = threading.Thread(target=self.serve)
+
+    def serve(self):
+        with contextlib.suppress(OSError):
+            while True:
+                connection, _ = self.listener.accept()
+                with connection, contextlib.suppress(OSError):
+                    connection.recv(1024)
+                    connection.sendall(self.answer)
+
+    def __enter__(self):
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_):
+        cut(self.listener)
+        self.listener.close()
+        self.thread.join()
 
 
 class ClientTest(unittest.TestCase):
@@ -56,6 +95,86 @@ class ClientTest(unittest.TestCase):
         run.stop()
         self.assertEqual(run.wait().status, "stopped")
         self.assertEqual(client.agents.list_active(), [])
+
+    def test_a_message_steers_a_run(self):
+        run = self.client().agents.run(prompt="slow: 30 100\nbash: true\nsay: Not changed.")
+        message, read = None, []
+        for event in run:
+            if isinstance(event, MessageDelta) and message is None:
+                message = run.steer("say: Changed.")
+            elif isinstance(event, UserMessage):
+                read.append((event.message_id, event.text))
+        self.assertEqual((message.agent_run_id, message.delivery), (run.id, "pending"))
+        self.assertEqual(read, [(message.message_id, "say: Changed.")])
+        self.assertEqual(run.text(), "Changed.")
+
+    def test_a_stream_can_include_subagents(self):
+        client = self.client(tier="enterprise")
+        client.agents.create(name="Researcher")
+        lead = client.agents.create(name="Lead", agentpress_tools={"task": True})
+        call = json.dumps({"agent": "Researcher", "prompt": "say: Found it."})
+        run = client.agents.run(agent_id=lead.agent_id, prompt=f"call: task | {call}\nsay: Thanks.")
+        said, started = {}, []
+        for event in client.runs.stream(run.id, include_children=True):
+            if isinstance(event, SubagentStarted):
+                started.append(event)
+            elif isinstance(event, MessageFinished) and event.text:
+                said[event.agent_run_id] = event.text
+        self.assertEqual(said, {run.id: "Thanks.", started[0].subagent_run_id: "Found it."})
+        (child,) = client.runs.list(parent_run_id=run.id)
+        self.assertEqual((child.id, child.thread_id), (started[0].subagent_run_id, started[0].thread_id))
+        self.assertEqual((child.record.parent_run_id, child.record.parent_tool_call_id), (run.id, started[0].tool_call_id))
+        self.assertEqual({event.agent_run_id for event in run}, {run.id})
+
+    def test_without_a_token_the_client_says_so_before_it_sends_a_request(self):
+        nowhere = "http://127.0.0.1:1"
+        with mock.patch.dict(os.environ):
+            os.environ.pop("RUNYARD_TOKEN", None)
+            for client in (Runyard(nowhere), Runyard(nowhere, lambda: "")):
+                for call in (client.account.state, lambda client=client: list(client.runs.stream("x"))):
+                    with client, self.assertRaises(runyard.AuthenticationError) as raised:
+                        call()
+                    self.assertIn("no token is set", raised.exception.message)
+            # An empty token means that a proxy adds the token, so the client sends the request.
+            with Runyard(self.server.url, "") as client, self.assertRaises(runyard.AuthenticationError) as raised:
+                client.account.state()
+            self.assertTrue(raised.exception.is_from_server)
+            with Runyard(nowhere, "", timeout=0.5) as client, self.assertRaises(runyard.UnavailableError):
+                client.account.state()
+
+    def test_connection_errors_are_in_plain_words(self):
+        raw = re.compile(r"http.?2|rst_stream|goaway|ipv4|stream removed|errno|content-type|unknown:|socket|grpc_", re.IGNORECASE)
+        with Stranger(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi") as web, Stranger(b"") as mute:
+            for url, expected in (
+                ("http://127.0.0.1:1", "no server answers at http://127.0.0.1:1; check the address"),
+                ("http://runyard.invalid", "the host of http://runyard.invalid:80 is unknown"),
+                (web.url, f"{web.url} is not a Runyard server"),
+                (mute.url, f"the connection to {mute.url} broke"),
+                (self.server.url.replace("http:", "https:"), "no secure connection to https://"),
+            ):
+                with Runyard(url, "token", timeout=2, reconnect_for=0.1) as client:
+                    for call in (client.account.state, lambda client=client: list(client.runs.stream("x"))):
+                        with self.assertRaises(runyard.RunyardError) as raised:
+                            call()
+                        error = raised.exception
+                        self.assertIn(expected, str(error), error.transport_message)
+                        self.assertNotRegex(str(error), raw)
+                        self.assertNotEqual(error.transport_message, "")
+                        self.assertFalse(error.is_from_server)
+
+    def test_every_parameter_of_every_method_is_documented(self):
+        documented = 0
+        for client in (Runyard("http://127.0.0.1:1", "x"), AsyncRunyard("http://127.0.0.1:1", "x")):
+            kinds = {type(client), *(type(value) for value in vars(client).values()), runyard.Run, runyard.AsyncRun}
+            for kind in kinds:
+                for name, method in inspect.getmembers(kind, inspect.isfunction):
+                    if name.startswith("_") or not kind.__module__.startswith("runyard."):
+                        continue
+                    for parameter in list(inspect.signature(method).parameters)[1:]:
+                        if "transport" not in kind.__module__:
+                            self.assertRegex(inspect.getdoc(method), rf"(?m)^    {parameter}: \S", f"{kind.__name__}.{name}")
+                            documented += 1
+        self.assertGreater(documented, 200)
 
     def test_a_run_from_start_to_files(self):
         with self.client() as client:
@@ -369,7 +488,7 @@ class ClientTest(unittest.TestCase):
         self.assertEqual(members, set(EVENTS))
         for name, wanted in EVENTS.items():
             message = events_pb2.RunEvent.DESCRIPTOR.fields_by_name[name].message_type
-            renamed = {"kind": runyard.events.RENAMED_KINDS.get(name, "kind")}
+            renamed = {field: other for (kind, field), other in runyard.events.RENAMED.items() if kind == name}
             fields = {renamed.get(field.name, field.name) for field in message.fields}
             self.assertEqual(fields, set(wanted.__dataclass_fields__) - set(runyard.events.RunEvent.__dataclass_fields__))
         compared = set()

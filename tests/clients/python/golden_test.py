@@ -9,7 +9,7 @@ import unittest
 import runyard
 from google.protobuf import json_format
 from runyard._methods import CREATE_UPLOAD, UPLOAD_CHUNK
-from runyard.events import EVENTS, RENAMED_KINDS
+from runyard.events import EVENTS, RENAMED
 from runyard.models import Upload
 
 from golden import Player, Refused, exchanges, name_of
@@ -52,6 +52,25 @@ FACE = {
     "MemoryService.GetMemory": ("memories", "get", ("memory_id",)),
     "MemoryService.UpdateMemory": ("memories", "update", ("memory_id",)),
     "MemoryService.DeleteMemory": ("memories", "delete", ("memory_id",)),
+    "SecretService.CreateSecret": ("secrets", "create", ("name", "value")),
+    "SecretService.ListSecrets": ("secrets", "list", ()),
+    "SecretService.UpdateSecret": ("secrets", "update", ("secret_id",)),
+    "SecretService.DeleteSecret": ("secrets", "delete", ("secret_id",)),
+    "TriggerService.CreateTrigger": ("triggers", "create", ("name", "prompt")),
+    "TriggerService.ListTriggers": ("triggers", "list", ()),
+    "TriggerService.GetTrigger": ("triggers", "get", ("trigger_id",)),
+    "TriggerService.UpdateTrigger": ("triggers", "update", ("trigger_id",)),
+    "TriggerService.DeleteTrigger": ("triggers", "delete", ("trigger_id",)),
+    "TriggerService.RotateTriggerSecret": ("triggers", "rotate_secret", ("trigger_id",)),
+    "ScheduleService.CreateSchedule": ("schedules", "create", ("name", "cron", "prompt")),
+    "ScheduleService.ListSchedules": ("schedules", "list", ()),
+    "ScheduleService.GetSchedule": ("schedules", "get", ("schedule_id",)),
+    "ScheduleService.UpdateSchedule": ("schedules", "update", ("schedule_id",)),
+    "ScheduleService.DeleteSchedule": ("schedules", "delete", ("schedule_id",)),
+    "ScheduleService.PauseSchedule": ("schedules", "pause", ("schedule_id",)),
+    "ScheduleService.ResumeSchedule": ("schedules", "resume", ("schedule_id",)),
+    "ScheduleService.RunScheduleNow": ("schedules", "run_now", ("schedule_id",)),
+    "ScheduleService.ListScheduleRuns": ("schedules", "runs", ("schedule_id",)),
     "WebhookService.CreateWebhook": ("webhooks", "create", ("url",)),
     "WebhookService.ListWebhooks": ("webhooks", "list", ()),
     "WebhookService.GetWebhook": ("webhooks", "get", ("webhook_id",)),
@@ -82,7 +101,7 @@ FACE = {
 # field.
 LISTS = {
     "versions": "versions", "tools": "tools", "messages": "messages", "files": "files", "usage": "entries",
-    "list_active": "active_runs", "modes": "modes", "list_pending": "inputs", "deliveries": "deliveries",
+    "list_active": "active_runs", "modes": "modes", "list_pending": "inputs", "deliveries": "deliveries", "runs": "runs",
 }
 # LISTED maps an attribute of the client to the list field that its method `list` reads.
 LISTED = {
@@ -94,6 +113,9 @@ LISTED = {
     "memories": "memories",
     "skills": "skills",
     "webhooks": "webhooks",
+    "schedules": "schedules",
+    "triggers": "triggers",
+    "secrets": "secrets",
 }
 ENUMS = ("status", "if_busy", "role", "type")
 
@@ -220,8 +242,9 @@ def event_in_json(event):
     assert EVENTS[event.kind] is type(event), event
     payload = in_json(event)
     common = {key: payload.pop(key) for key in ("agent_run_id", "sequence", "created_at")}
-    if event.kind in RENAMED_KINDS:
-        payload["kind"] = payload.pop(RENAMED_KINDS[event.kind])
+    for (kind, field), name in RENAMED.items():
+        if event.kind == kind:
+            payload[field] = payload.pop(name)
     return {**common, event.kind: payload}
 
 

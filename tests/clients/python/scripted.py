@@ -4,6 +4,7 @@ import threading
 from concurrent import futures
 
 import grpc
+from google.protobuf.struct_pb2 import Struct
 from runyard import _methods as methods
 from runyard._proto import events_pb2, inputs_pb2, runs_pb2
 
@@ -24,6 +25,7 @@ class Scripted:
         # The stream breaks once after this many events.
         self.cut_after = None
         self.started = None
+        self.output = None
         self.server = grpc.server(futures.ThreadPoolExecutor(16))
         self.server.add_generic_rpc_handlers((Handler(self),))
         self.url = f"http://127.0.0.1:{self.server.add_insecure_port('127.0.0.1:0')}"
@@ -46,6 +48,11 @@ class Scripted:
 
     def status(self, status):
         self.add(status=events_pb2.StatusChanged(status=f"RUN_STATUS_{status.upper()}"))
+
+    def complete(self, output):
+        self.output = Struct()
+        self.output.update(output)
+        self.add(status=events_pb2.StatusChanged(status="RUN_STATUS_COMPLETED", output=self.output))
 
     def wait(self, reached):
         with self.changed:
@@ -87,7 +94,7 @@ class Scripted:
                 self.started = request
                 return runs_pb2.StartRunResponse(agent_run_id=RUN, thread_id="thread")
             case "GetRun":
-                return runs_pb2.Run(agent_run_id=RUN, thread_id="thread", status=self.current())
+                return runs_pb2.Run(agent_run_id=RUN, thread_id="thread", status=self.current(), output=self.output)
             case "GetInput":
                 return self.input(request.input_id)
             case "ListPendingInputs":

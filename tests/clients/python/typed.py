@@ -1,10 +1,17 @@
 """Correct uses of the client, which mypy must accept. This file is not executed."""
 
+from dataclasses import dataclass
+
 from typing_extensions import assert_type
 
 from runyard import AsyncRunyard, ClientTool, Run, Runyard
 from runyard.events import MessageDelta, RunEvent, StatusChanged
 from runyard.models import Agent, ApprovalSettings, InputAnswer, InputKind, RunRecord, ToolRule
+
+
+@dataclass
+class City:
+    name: str
 
 
 def weather(city: str) -> str:
@@ -16,7 +23,7 @@ def watch(client: Runyard) -> str:
     assert_type(agent, Agent)
     approvals = ApprovalSettings(rules=[ToolRule(tool="bash", decision="ask")])
     client.agents.update(agent.agent_id, description=None, approvals=approvals)
-    run = client.agents.run(prompt="x", files=["a.csv", ("b.csv", b"1"), open("c.csv", "rb")], if_busy="reject")
+    run = client.agents.run(prompt="x", files=["a.csv", ("b.csv", b"1"), open("c.csv", "rb")], if_busy="reject", mode="my-own", reasoning_effort="low")
     assert_type(run, Run)
     said = ""
     for event in run:
@@ -26,6 +33,8 @@ def watch(client: Runyard) -> str:
                 said += event.text
             case StatusChanged(status="completed"):
                 return said
+    client.agents.run(prompt="x", output=City)
+    client.agents.run(prompt="x", output={"type": "object"})
     client.agents.run(prompt="x", tools=[weather, ClientTool(name="manual")])
     assert_type([one.kind for one in client.inputs.list_pending()], list[InputKind])
     client.inputs.answer(run.id, [InputAnswer(input_id="x", decision="deny", text="No."), {"input_id": "y"}])

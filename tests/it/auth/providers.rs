@@ -165,7 +165,7 @@ fn tokens_as_documented_are_accepted_with_the_settings_and_refused_with_one_wron
         let right = verifier(&settings, &keys);
         let token = signer.sign_with_header(&header, &claims);
         let found = accept(&right, &token);
-        assert_eq!(Some(found.subject.as_str()), claims["sub"].as_str(), "{heading}");
+        assert_eq!(Some(&*found.subject), claims["sub"].as_str(), "{heading}");
         assert_eq!(Some(found.issuer.as_str()), claims["iss"].as_str(), "{heading}");
         assert_ne!(found.role.as_deref(), Some("super_admin"), "{heading}");
 

@@ -57,7 +57,7 @@ async fn only_exactly_the_verified_token_is_remembered() {
     let [ann, bob] = ["ann", "bob"].map(|sub| signer.sign(&json!({"sub": sub, "exp": NOW + 100})));
     let first = verify(&verifier, &ann, 0).await;
     let other = verify(&verifier, &bob, 0).await.unwrap();
-    assert_eq!(other.claims.subject, "bob");
+    assert_eq!(&*other.claims.subject, "bob");
     let ((claims, _), (_, signature)) = (ann.rsplit_once('.').unwrap(), bob.rsplit_once('.').unwrap());
     let forged = format!("{claims}.{signature}");
     for _ in 0..2 {

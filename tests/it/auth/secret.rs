@@ -115,10 +115,7 @@ fn a_minted_token_is_accepted_by_servers_with_its_secret() {
     let token = mint(&config.auth, &secret, &grant, now()).unwrap();
     let verifier = Verifier::new(&config.auth, Some(&secret)).unwrap();
     let claims = verifier.verify(&token, now()).unwrap();
-    assert_eq!(
-        (claims.subject.as_str(), claims.role.as_deref()),
-        ("me", Some("super_admin"))
-    );
+    assert_eq!((&*claims.subject, claims.role.as_deref()), ("me", Some("super_admin")));
     assert_eq!(claims.expires_at, now() + Duration::from_mins(1));
     assert!(verifier.verify(&token, now() + Duration::from_mins(2)).is_err());
     let other = Verifier::new(&config.auth, Some(&SecretString::from("y".repeat(32)))).unwrap();

@@ -38,6 +38,7 @@ const KINDS: &[&str] = &[
     "input_requested",
     "input_answered",
     "user_message",
+    "subagent_started",
 ];
 
 #[tokio::test]
@@ -425,6 +426,8 @@ fn short_name(text: &str) -> String {
         "stop_reason_",
         "message_delivery_",
         "webhook_delivery_status_",
+        "schedule_overlap_",
+        "schedule_run_outcome_",
     ];
     let short = prefixes
         .iter()

@@ -12,7 +12,7 @@ use runyard::{
     config::{Config, VisionSettings},
     engine::{
         self, AddedMessage, Budget, Error, Job, ModelLimits, Outcome, Recorded, Result, Sink, StoredMessage,
-        config::Vision,
+        config::{StructuredOutput, Vision},
     },
     llm::{
         Carried, ChatMessage, EndReason, Llm, LlmError, ModelEvent, ModelRequest, ModelStream, TokenUsage, ToolRequest,
@@ -158,6 +158,14 @@ impl Llm for Script {
         over.images = Some(model == "test/seeing");
         over.into()
     }
+
+    fn structured_output(&self, model: &str) -> StructuredOutput {
+        match model {
+            "test/native" => StructuredOutput::Native,
+            "test/native-without-tools" => StructuredOutput::NativeWithoutTools,
+            _ => StructuredOutput::Prompt,
+        }
+    }
 }
 
 fn request_of(id: &str, name: &str, arguments: String) -> ToolRequest {
@@ -293,6 +301,7 @@ fn show(event: &Event) -> String {
             let mark = if usage.estimated { " estimated" } else { "" };
             format!("usage {}/{}{mark}", usage.input_tokens, usage.output_tokens)
         }
+        Event::SubagentStarted(started) => format!("subagent {}", started.tool_call_id),
         Event::UserMessage(message) => format!("user {:?}", short(&message.text)),
         Event::InputRequested(asked) => format!("asks {} {}", asked.tool_call_id, asked.name),
         Event::InputAnswered(answered) => format!("answered {}", answered.tool_call_id),
@@ -393,6 +402,7 @@ impl Stage {
                 answers: Vec::new(),
                 steps_done: 0,
                 tokens_used: 0,
+                output: None,
             },
         }
     }

@@ -157,6 +157,8 @@ fn an_event_prints_only_the_oneof_member_that_is_set() {
             error_code: Some("INTERNAL".to_owned()),
             message: None,
             stop_reason: None,
+            output: None,
+            stopped_by: None,
         })),
     };
     let (wire, message) = (event.encode_to_vec(), "runyard.v1.RunEvent");

@@ -43,6 +43,14 @@ const FILL: &[&str] = &[
     "INSERT INTO webhook_deliveries (id, webhook_id, account_id, event, sequence, state, attempts, created_at, queued_at, due_at, \
      finished_at) SELECT gen_random_uuid(), id, account_id, 2, 3, 2, 1, now(), now(), now(), now() FROM webhooks, \
      generate_series(1, 200) n WHERE secret = ''",
+    "INSERT INTO schedules (id, account_id, name, cron, time_zone, prompt, model, mode, overlap, max_failures, paused, counted_from, \
+     created_at, updated_at) SELECT gen_random_uuid(), id, 'history', '* * * * *', 'UTC', '', '', '', 1, 5, TRUE, now(), now(), now() \
+     FROM accounts, generate_series(1, 5) n WHERE issuer = 'history'",
+    "INSERT INTO schedule_runs (schedule_id, account_id, occurrence, manual, outcome, due_at, created_at) SELECT id, account_id, \
+     now() - n * interval '1 hour', FALSE, 1, now(), now() - n * interval '1 hour' FROM schedules, generate_series(1, 200) n \
+     WHERE name = 'history'",
+    "INSERT INTO account_secrets (id, account_id, name, value, hosts, created_at, updated_at) SELECT gen_random_uuid(), id, \
+     'history ' || n, '', '[]', now(), now() FROM accounts, generate_series(1, 20) n WHERE issuer = 'history'",
     "ANALYZE",
 ];
 

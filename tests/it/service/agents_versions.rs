@@ -180,10 +180,10 @@ async fn core_tools_are_always_on_and_chat_has_none() {
             let off = json!({"bash": {"enabled": false}, "skills": {"enabled": true}});
             let (agent, path) = made(&caller, json!({"name": "Agent", "agentpress_tools": off})).await;
             let tools = caller.get(&format!("{path}/tools")).await.ok();
-            let others = ["ask_user", "remember", "recall", "forget", "skill"];
+            let others = ["ask_user", "remember", "recall", "forget", "skill", "task"];
             assert_eq!(each(&tools, "tools", "name"), [&BUILT_IN[..], &others].concat());
             for tool in tools["tools"].as_array().unwrap() {
-                // The agent has no memory and no skills, and questions are off, so their tools are listed but not enabled.
+                // The agent has no memory and no skills, and questions and subagents are off, so their tools are listed but not enabled.
                 let is_core = json!(BUILT_IN.contains(&text(tool, "name")));
                 assert_eq!((&tool["is_core"], &tool["enabled"]), (&is_core, &is_core));
                 assert!(!text(tool, "description").is_empty());

@@ -59,6 +59,7 @@ async fn j14_a_stream_ends_when_its_key_is_revoked() {
         let request = ann.signed(v1::StreamRunRequest {
             agent_run_id: text(&run, "agent_run_id").to_owned(),
             after_sequence: 0,
+            ..Default::default()
         });
         let kept = grpc.stream_run(request).await.unwrap().into_inner();
         let path = format!("/api-keys/{}/revoke", text(&made["api_key"], "key_id"));

@@ -36,6 +36,7 @@ async fn over_grpc(caller: &Caller, run: &Value, timeout: &str) -> Vec<Result<v1
     let mut request = caller.signed(v1::StreamRunRequest {
         agent_run_id: text(run, "agent_run_id").to_owned(),
         after_sequence: 0,
+        ..Default::default()
     });
     request.metadata_mut().insert("grpc-timeout", timeout.parse().unwrap());
     let stream = caller.runs().await.stream_run(request).await.unwrap().into_inner();
@@ -48,6 +49,7 @@ async fn over_grpc_web(caller: &Caller, run: &Value, timeout: &str) -> (usize, S
     let request = v1::StreamRunRequest {
         agent_run_id: text(run, "agent_run_id").to_owned(),
         after_sequence: 0,
+        ..Default::default()
     };
     let request = caller
         .request("POST", "/runyard.v1.RunService/StreamRun")

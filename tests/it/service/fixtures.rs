@@ -72,9 +72,30 @@ impl Belongings {
         };
         let (waiting_run_id, input_id) = waiting(caller).await;
         let (webhook_id, delivery_id) = webhook(caller).await;
+        let schedule = json!({"name": "Yearly", "cron": "0 0 1 1 *", "prompt": "Go.", "agent_id": agent_id});
+        let schedule = caller.post("/schedules", schedule).await;
+        let schedule_id = match schedule.status {
+            200 => text(&schedule.json()["schedule_id"]),
+            _ => Uuid::now_v7().to_string(),
+        };
+        let secret = json!({"name": "KEY", "value": "a secret value"});
+        let secret = caller.post("/secrets", secret).await;
+        let secret_id = match secret.status {
+            200 => text(&secret.json()["secret_id"]),
+            _ => Uuid::now_v7().to_string(),
+        };
+        let trigger = json!({"name": "Hook", "prompt": "{{body}}", "agent_id": agent_id});
+        let trigger = caller.post("/triggers", trigger).await;
+        let trigger_id = match trigger.status {
+            200 => text(&trigger.json()["trigger_id"]),
+            _ => Uuid::now_v7().to_string(),
+        };
         let ids = BTreeMap::from([
+            ("trigger_id", trigger_id),
+            ("secret_id", secret_id),
             ("waiting_run_id", waiting_run_id),
             ("input_id", input_id),
+            ("schedule_id", schedule_id),
             ("webhook_id", webhook_id),
             ("delivery_id", delivery_id),
             ("memory_id", memory_id),
@@ -83,6 +104,7 @@ impl Belongings {
             ("expected_version_id", other_version_id.clone()),
             ("other_version_id", other_version_id),
             ("agent_run_id", text(&run["agent_run_id"])),
+            ("parent_run_id", text(&run["agent_run_id"])),
             ("thread_id", text(&run["thread_id"])),
             ("project_id", text(&run["project_id"])),
             ("sandbox_id", text(&run["sandbox_id"])),
@@ -127,7 +149,9 @@ impl Belongings {
             }),
             "GetRun" | "StopRun" | "StreamRun" => json!({"agent_run_id": id("agent_run_id")}),
             "StreamRuns" => json!({"runs": [{"agent_run_id": id("agent_run_id")}]}),
-            "ListRuns" => json!({"thread_id": id("thread_id"), "status": "completed"}),
+            "ListRuns" => {
+                json!({"thread_id": id("thread_id"), "status": "completed", "parent_run_id": id("parent_run_id")})
+            }
             "ListUsage" => json!({"thread_id": id("thread_id"), "agent_run_id": id("agent_run_id")}),
             "CreateThread" => json!({"project_id": id("project_id"), "name": "Another thread"}),
             "GetThread" | "DeleteThread" | "ListMessages" => json!({"thread_id": id("thread_id")}),
@@ -159,6 +183,25 @@ impl Belongings {
             "CreateMemory" => json!({"agent_id": id("agent_id"), "text": "Another fact."}),
             "UpdateMemory" => json!({"memory_id": id("memory_id"), "text": "A changed fact."}),
             "GetMemory" | "DeleteMemory" => json!({"memory_id": id("memory_id")}),
+            "CreateSchedule" => json!({
+                "name": "Another", "cron": "0 0 1 1 *", "prompt": "Go.", "agent_id": id("agent_id"),
+                "thread_id": id("thread_id"),
+            }),
+            "UpdateSchedule" => json!({
+                "schedule_id": id("schedule_id"), "agent_id": id("agent_id"), "thread_id": id("thread_id"),
+            }),
+            "GetSchedule" | "DeleteSchedule" | "PauseSchedule" | "ResumeSchedule" | "RunScheduleNow"
+            | "ListScheduleRuns" => json!({"schedule_id": id("schedule_id")}),
+            "CreateSecret" => json!({"name": "ANOTHER", "value": "another secret value"}),
+            "UpdateSecret" => json!({"secret_id": id("secret_id"), "value": "a changed value"}),
+            "DeleteSecret" => json!({"secret_id": id("secret_id")}),
+            "CreateTrigger" => json!({
+                "name": "Another", "prompt": "{{body}}", "agent_id": id("agent_id"), "thread_id": id("thread_id"),
+            }),
+            "UpdateTrigger" => json!({
+                "trigger_id": id("trigger_id"), "agent_id": id("agent_id"), "thread_id": id("thread_id"),
+            }),
+            "GetTrigger" | "DeleteTrigger" | "RotateTriggerSecret" => json!({"trigger_id": id("trigger_id")}),
             "CreateWebhook" => json!({"url": "https://example.com/hook", "events": ["run.completed"]}),
             "UpdateWebhook" => json!({"webhook_id": id("webhook_id"), "enabled": false}),
             "GetWebhook" | "DeleteWebhook" | "RotateWebhookSecret" | "TestWebhook" | "ListWebhookDeliveries" => {
@@ -167,8 +210,8 @@ impl Belongings {
             "RedeliverWebhookDelivery" => json!({
                 "webhook_id": id("webhook_id"), "delivery_id": id("delivery_id"),
             }),
-            "ListWebhooks" | "ListAgents" | "ListModes" | "ListSkills" | "ListActiveRuns" | "ListProjects"
-            | "GetAccountState" | "ListApiKeys" => json!({}),
+            "ListWebhooks" | "ListSchedules" | "ListTriggers" | "ListSecrets" | "ListAgents" | "ListModes"
+            | "ListSkills" | "ListActiveRuns" | "ListProjects" | "GetAccountState" | "ListApiKeys" => json!({}),
             name => panic!("{name} has no request in the table; add one, so that its ids are tested"),
         }
     }

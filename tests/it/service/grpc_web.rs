@@ -109,6 +109,7 @@ async fn answers_tell_a_proxy_not_to_buffer_them() {
             let ask = v1::StreamRunRequest {
                 agent_run_id: run_id.to_owned(),
                 after_sequence: 0,
+                ..Default::default()
             };
             let web = caller.request("POST", "/runyard.v1.RunService/StreamRun");
             let web = web.header("content-type", BINARY).body(framed(&ask.encode_to_vec()));

@@ -37,6 +37,7 @@ fn first_page(method: &MethodDescriptor, has: &Belongings) -> Value {
         "ListMessages" => &["thread_id"],
         "ListFiles" => &["sandbox_id"],
         "ListWebhookDeliveries" => &["webhook_id"],
+        "ListScheduleRuns" => &["schedule_id"],
         _ => &[],
     };
     for field in required {
@@ -73,6 +74,16 @@ async fn two_of_each(caller: &Caller) -> Belongings {
         .ok();
     let test = format!("/webhooks/{}/test", has.id("webhook_id"));
     caller.post(&test, json!({})).await.ok();
+    let schedule = json!({"name": "Second", "cron": "0 0 1 1 *", "prompt": "end"});
+    caller.post("/schedules", schedule).await.ok();
+    for _ in 0..2 {
+        let path = format!("/schedules/{}/run", has.id("schedule_id"));
+        caller.post(&path, json!({})).await.ok();
+    }
+    let secret = json!({"name": "SECOND", "value": "a secret value"});
+    caller.post("/secrets", secret).await.ok();
+    let trigger = json!({"name": "Second", "prompt": "{{body}}"});
+    caller.post("/triggers", trigger).await.ok();
     for prompt in ["end", "hold", "hold"] {
         let run = caller.start(prompt).await;
         if prompt == "end" {

@@ -66,6 +66,7 @@ async fn a_run_over_grpc_web() {
             let stream = v1::StreamRunRequest {
                 agent_run_id: started.agent_run_id.clone(),
                 after_sequence: 0,
+                ..Default::default()
             };
             let (messages, trailers) = call("StreamRun", framed(&stream)).await;
             assert!(trailers.contains("grpc-status:0"), "{trailers}");
@@ -175,7 +176,8 @@ fn plain(value: &mut serde_json::Value) {
     match value {
         Value::String(text) => {
             let is_time = text.len() >= 20 && text.ends_with('Z') && text.as_bytes()[10] == b'T';
-            if uuid::Uuid::parse_str(text).is_ok() || is_time {
+            let id = text.strip_prefix("/triggers/").unwrap_or(text);
+            if uuid::Uuid::parse_str(id).is_ok() || is_time {
                 "<varies>".clone_into(text);
             }
         }
@@ -197,7 +199,7 @@ fn in_safe_order() -> Vec<prost_reflect::MethodDescriptor> {
     let mut methods = methods();
     methods.sort_by_key(|method| match method.name() {
         "RevokeApiKey" | "DeleteFile" | "UpdateWebhook" => 1,
-        "DeleteAgent" | "DeleteWebhook" => 2,
+        "DeleteAgent" | "DeleteWebhook" | "DeleteSchedule" | "DeleteTrigger" | "DeleteSecret" => 2,
         "DeleteThread" => 3,
         "DeleteProject" => 4,
         _ => 0,

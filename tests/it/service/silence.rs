@@ -165,6 +165,7 @@ async fn u06_heartbeats_repeat_the_cursor_over_every_protocol() {
             let ask = v1::StreamRunRequest {
                 agent_run_id: run_id.clone(),
                 after_sequence: 0,
+                ..Default::default()
             };
             let many = v1::StreamRunsRequest {
                 runs: vec![v1::RunCursor {
@@ -223,6 +224,7 @@ async fn u06_grpc_web_and_json_lines_have_heartbeats() {
             let ask = v1::StreamRunRequest {
                 agent_run_id: run_id.to_owned(),
                 after_sequence: 0,
+                ..Default::default()
             };
             let web = caller
                 .request("POST", "/runyard.v1.RunService/StreamRun")

@@ -168,8 +168,9 @@ async fn the_tool_exists_only_if_the_run_has_skills_and_may_use_them() {
                     .await
                     .ok();
                 let tools = caller.get(&format!("{path}/tools")).await.ok();
-                let tool = tools["tools"].as_array().unwrap().last().unwrap().clone();
-                assert_eq!((&tool["name"], &tool["enabled"]), (&json!("skill"), &json!(enabled)));
+                let tools = tools["tools"].as_array().unwrap();
+                let tool = tools.iter().find(|tool| tool["name"] == "skill").unwrap();
+                assert_eq!(tool["enabled"], json!(enabled));
                 let body = json!({"prompt": "x", "agent_id": agent["agent_id"]});
                 caller.ended(&caller.post("/agent/start", body).await.ok()).await;
                 assert_eq!(has(server), (enabled, enabled));

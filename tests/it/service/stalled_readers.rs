@@ -65,6 +65,7 @@ fn requests(run_id: &str, sandbox_id: &str) -> Vec<Request> {
     let stream_run = v1::StreamRunRequest {
         agent_run_id: run_id.to_owned(),
         after_sequence: 0,
+        ..Default::default()
     };
     let stream_runs = v1::StreamRunsRequest {
         runs: vec![v1::RunCursor {
@@ -235,6 +236,7 @@ async fn an_account_has_a_maximum_number_of_streams() {
             let ask = v1::StreamRunRequest {
                 agent_run_id: run_id.to_owned(),
                 after_sequence: 0,
+                ..Default::default()
             };
             let status = ann.runs().await.stream_run(ann.signed(ask.clone())).await.unwrap_err();
             assert_eq!(status.code(), tonic::Code::ResourceExhausted);

@@ -114,6 +114,7 @@ async fn newline_json_and_grpc_stream_the_same_events() {
         let request = v1::StreamRunRequest {
             agent_run_id: run_id.to_owned(),
             after_sequence: 0,
+            ..Default::default()
         };
         let stream = caller
             .runs()
@@ -222,6 +223,7 @@ async fn a_stream_from_the_end_of_a_finished_run_ends_at_once() {
         let one = caller.signed(v1::StreamRunRequest {
             agent_run_id: cursors[0].agent_run_id.clone(),
             after_sequence: cursors[0].after_sequence,
+            ..Default::default()
         });
         let rest = grpc.stream_run(one).await.unwrap().into_inner().collect::<Vec<_>>();
         assert!(tokio::time::timeout(TEST_TIMEOUT, rest).await.unwrap().is_empty());

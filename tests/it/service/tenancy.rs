@@ -27,6 +27,9 @@ async fn everything(owner: &Caller, has: &Belongings) -> Vec<(String, String)> {
         "/memories",
         "/inputs",
         "/webhooks",
+        "/schedules",
+        "/triggers",
+        "/secrets",
     ]
     .map(str::to_owned)
     .to_vec();

@@ -111,7 +111,7 @@ async fn an_unknown_name_is_refused_with_the_list() {
                 .post("/agents", body("web"))
                 .await
                 .refused(400, "INVALID_REQUEST");
-            let list = "bash, read, write, edit, glob, grep, ask_user, memory, skills, web_fetch, web_search";
+            let list = "bash, read, write, edit, glob, grep, ask_user, memory, skills, task, web_fetch, web_search";
             assert!(refused.to_string().contains(list), "{refused}");
             for name in TOOLS {
                 caller.post("/agents", body(name)).await.ok();

@@ -40,10 +40,19 @@ from runyard._proto import (
     sandboxes_pb2 as sandboxes,
 )
 from runyard._proto import (
+    schedules_pb2 as schedules,
+)
+from runyard._proto import (
+    secrets_pb2 as secrets,
+)
+from runyard._proto import (
     skills_pb2 as skills,
 )
 from runyard._proto import (
     threads_pb2 as threads,
+)
+from runyard._proto import (
+    triggers_pb2 as triggers,
 )
 from runyard._proto import (
     webhooks_pb2 as webhooks,
@@ -147,6 +156,34 @@ CREATE_SKILL = _again("SkillService.CreateSkill", skills.CreateSkillRequest, ski
 LIST_SKILLS = _again("SkillService.ListSkills", skills.ListSkillsRequest, skills.ListSkillsResponse)
 GET_SKILL = _again("SkillService.GetSkill", skills.GetSkillRequest, skills.Skill)
 DELETE_SKILL = _once("SkillService.DeleteSkill", skills.DeleteSkillRequest, empty_pb2.Empty)
+
+CREATE_SCHEDULE = _once("ScheduleService.CreateSchedule", schedules.CreateScheduleRequest, schedules.Schedule)
+LIST_SCHEDULES = _again(
+    "ScheduleService.ListSchedules", schedules.ListSchedulesRequest, schedules.ListSchedulesResponse
+)
+GET_SCHEDULE = _again("ScheduleService.GetSchedule", schedules.GetScheduleRequest, schedules.Schedule)
+UPDATE_SCHEDULE = _once("ScheduleService.UpdateSchedule", schedules.UpdateScheduleRequest, schedules.Schedule)
+DELETE_SCHEDULE = _once("ScheduleService.DeleteSchedule", schedules.DeleteScheduleRequest, empty_pb2.Empty)
+PAUSE_SCHEDULE = _again("ScheduleService.PauseSchedule", schedules.PauseScheduleRequest, schedules.Schedule)
+RESUME_SCHEDULE = _again("ScheduleService.ResumeSchedule", schedules.ResumeScheduleRequest, schedules.Schedule)
+RUN_SCHEDULE_NOW = _once("ScheduleService.RunScheduleNow", schedules.RunScheduleNowRequest, schedules.ScheduleRun)
+LIST_SCHEDULE_RUNS = _again(
+    "ScheduleService.ListScheduleRuns", schedules.ListScheduleRunsRequest, schedules.ListScheduleRunsResponse
+)
+
+CREATE_SECRET = _once("SecretService.CreateSecret", secrets.CreateSecretRequest, secrets.Secret)
+LIST_SECRETS = _again("SecretService.ListSecrets", secrets.ListSecretsRequest, secrets.ListSecretsResponse)
+UPDATE_SECRET = _once("SecretService.UpdateSecret", secrets.UpdateSecretRequest, secrets.Secret)
+DELETE_SECRET = _once("SecretService.DeleteSecret", secrets.DeleteSecretRequest, empty_pb2.Empty)
+
+CREATE_TRIGGER = _once("TriggerService.CreateTrigger", triggers.CreateTriggerRequest, triggers.Trigger)
+LIST_TRIGGERS = _again("TriggerService.ListTriggers", triggers.ListTriggersRequest, triggers.ListTriggersResponse)
+GET_TRIGGER = _again("TriggerService.GetTrigger", triggers.GetTriggerRequest, triggers.Trigger)
+UPDATE_TRIGGER = _once("TriggerService.UpdateTrigger", triggers.UpdateTriggerRequest, triggers.Trigger)
+DELETE_TRIGGER = _once("TriggerService.DeleteTrigger", triggers.DeleteTriggerRequest, empty_pb2.Empty)
+ROTATE_TRIGGER_SECRET = _once(
+    "TriggerService.RotateTriggerSecret", triggers.RotateTriggerSecretRequest, triggers.Trigger
+)
 
 CREATE_WEBHOOK = _once("WebhookService.CreateWebhook", webhooks.CreateWebhookRequest, webhooks.Webhook)
 LIST_WEBHOOKS = _again("WebhookService.ListWebhooks", webhooks.ListWebhooksRequest, webhooks.ListWebhooksResponse)

@@ -8,9 +8,13 @@ from dataclasses import dataclass, field
 from importlib import metadata
 from urllib.parse import urlsplit
 
+from runyard.errors import AuthenticationError
+
 Token = str | Callable[[], str]
 
 DEFAULT_URL = "http://127.0.0.1:8080"
+
+NO_TOKEN = "no token is set; pass a token to the client, or set RUNYARD_TOKEN (`runyard token` prints one)"
 
 VERSION = metadata.version("runyard")
 
@@ -42,8 +46,13 @@ class Options:
     root_certificates: bytes | None = field(default=None, repr=False)
 
     def metadata(self) -> tuple[tuple[str, str], ...]:
+        """The metadata of a call. Fails if there is no token, because the server would refuse the call."""
+        if self.token == "":
+            return ()
         token = self.token() if callable(self.token) else self.token
-        return (("authorization", f"Bearer {token}"),) if token else ()
+        if not token:
+            raise AuthenticationError(NO_TOKEN, error_code="NOT_AUTHENTICATED")
+        return (("authorization", f"Bearer {token}"),)
 
     @property
     def url(self) -> str:
@@ -58,7 +67,7 @@ def read_options(
     root_certificates: bytes | None,
 ) -> Options:
     base_url = base_url or os.environ.get("RUNYARD_SERVER") or DEFAULT_URL
-    token = token if token is not None else os.environ.get("RUNYARD_TOKEN")
+    token = token if token is not None else os.environ.get("RUNYARD_TOKEN") or None
     parts = urlsplit(base_url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ValueError(f"base_url must look like {DEFAULT_URL}")

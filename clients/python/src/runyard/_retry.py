@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 
+from runyard._connection import was_never_sent
 from runyard.errors import RunyardError
 
 FIRST_PAUSE = 0.1
@@ -14,8 +15,6 @@ STEADY = 5.0
 # gRPC codes that mean a broken connection if the client's gRPC library set them. From the server, the same codes have
 # other meanings.
 _BROKEN = ("UNAVAILABLE", "UNKNOWN", "INTERNAL", "CANCELLED")
-# Part of gRPC's error message for a request that was not sent.
-_NEVER_SENT = "failed to connect to all addresses"
 
 
 def may_repeat(error: RunyardError, repeatable: bool) -> bool:
@@ -26,7 +25,7 @@ def may_repeat(error: RunyardError, repeatable: bool) -> bool:
         return repeatable and error.error_code in ("UNAVAILABLE", "CONTENDED")
     if error.grpc_code != "UNAVAILABLE":
         return False
-    return repeatable or _NEVER_SENT in error.message
+    return repeatable or was_never_sent(error.transport_message)
 
 
 def may_reconnect(error: RunyardError) -> bool:

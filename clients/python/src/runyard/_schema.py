@@ -80,7 +80,7 @@ def schema_of(hint: Any, where: str, inside: tuple[Any, ...] = ()) -> dict[str, 
             "type": "object",
             **({"additionalProperties": schema_of(arguments[1], where, inside)} if arguments else {}),
         }
-    if _is_record(hint):
+    if is_record(hint):
         if hint in inside:
             raise TypeError(f"{where} has the type {_shown(hint)}, which contains itself")
         schemas = {
@@ -122,7 +122,7 @@ def convert(value: Any, hint: Any, path: str) -> Any:
         return [convert(each, arguments[0] if arguments else Any, f"{path}[{at}]") for at, each in enumerate(value)]
     if not isinstance(value, dict):
         raise ValueError(f"{path} must be an object")
-    if not _is_record(hint):
+    if not is_record(hint):
         inner = arguments[1] if arguments else Any
         return {key: convert(each, inner, f"{path}.{key}") for key, each in value.items()}
     fields = _fields(hint)
@@ -176,7 +176,8 @@ def _is_scalar(hint: Any) -> bool:
     return isinstance(hint, type) and hint in _SCALARS
 
 
-def _is_record(hint: Any) -> bool:
+def is_record(hint: Any) -> bool:
+    """Whether a type is a dataclass or a TypedDict."""
     return isinstance(hint, type) and (dataclasses.is_dataclass(hint) or hasattr(hint, "__required_keys__"))
 
 

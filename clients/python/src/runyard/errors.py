@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import grpc
 from google.rpc import error_details_pb2, status_pb2
 
+from runyard._connection import plain_message
 from runyard._proto import errors_pb2
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ class RunyardError(Exception):
         details: ErrorDetails | None = None,
         field_violations: tuple[FieldViolation, ...] = (),
         is_from_server: bool = False,
+        transport_message: str = "",
     ) -> None:
         super().__init__(message)
         self.message = message
@@ -65,6 +67,8 @@ class RunyardError(Exception):
         """The invalid fields of the request."""
         self.is_from_server = is_from_server
         """Whether the server reported the error. Other errors come from the connection or the client."""
+        self.transport_message = transport_message
+        """The gRPC library's own text about a connection error, for a search in its documentation."""
 
     def __str__(self) -> str:
         return f"{self.error_code}: {self.message}"
@@ -190,8 +194,8 @@ _BY_CODE: dict[str, type[RunyardError]] = {
 }
 
 
-def error_of(raised: grpc.RpcError) -> RunyardError:
-    """Converts a gRPC error to an exception of this module."""
+def error_of(raised: grpc.RpcError, url: str = "") -> RunyardError:
+    """Converts a gRPC error to an exception of this module. `url` is the address of the server, for the message."""
     call: Any = raised
     code = call.code().name if call.code() else "UNKNOWN"
     metadata = dict(_pairs(call.initial_metadata())) | dict(_pairs(call.trailing_metadata()))
@@ -215,8 +219,9 @@ def error_of(raised: grpc.RpcError) -> RunyardError:
     kind = _BY_REASON.get(reason or "")
     if kind is None:
         kind = LimitError if refusal is not None else _BY_CODE.get(code, RunyardError)
+    reported = call.details() or ""
     return kind(
-        call.details() or code,
+        plain_message(code, reported, url) if reason is None else reported or code,
         error_code=reason or code,
         grpc_code=code,
         request_id=_text(metadata.get("x-request-id")),
@@ -224,6 +229,7 @@ def error_of(raised: grpc.RpcError) -> RunyardError:
         details=_details_of(refusal) if refusal is not None else None,
         field_violations=tuple(violations),
         is_from_server=reason is not None,
+        transport_message=reported if reason is None else "",
     )
 
 

@@ -33,6 +33,8 @@ class StatusChanged(RunEvent):
     error_code: str | None
     message: str | None
     stop_reason: StopReason | None
+    output: dict[str, Any] | None
+    stopped_by: str | None
 
     @property
     def is_terminal(self) -> bool:
@@ -163,8 +165,24 @@ class UserMessage(RunEvent):
     text: str
 
 
-# Maps each event whose API field `kind` has another name, because `kind` is the kind of the event, to that name.
-RENAMED_KINDS = {"notice": "about", "input_requested": "input_kind"}
+@dataclass(frozen=True, kw_only=True)
+class SubagentStarted(RunEvent):
+    """A subagent begins to work on a call of the tool `task`. `agent_run_id` is the run with the call."""
+
+    kind = "subagent_started"
+    tool_call_id: str
+    subagent_run_id: str
+    """The run of the subagent."""
+    thread_id: str
+    """The thread of the subagent's run."""
+    agent_id: str
+
+
+# Fields whose API name every event has with another meaning: the kind of the event, and its field and new name.
+RENAMED = {
+    ("notice", "kind"): "about",
+    ("input_requested", "kind"): "input_kind",
+}
 
 EVENTS: dict[str, type[RunEvent]] = {
     each.kind: each
@@ -181,6 +199,7 @@ EVENTS: dict[str, type[RunEvent]] = {
         InputRequested,
         InputAnswered,
         UserMessage,
+        SubagentStarted,
     )
 }
 
@@ -197,7 +216,7 @@ def to_event(message: events_pb2.RunEvent) -> RunEvent:
     if kind is not None and wanted is not RunEvent:
         payload = getattr(message, kind)
         for descriptor in payload.DESCRIPTOR.fields:
-            name = RENAMED_KINDS[kind] if descriptor.name == "kind" else descriptor.name
+            name = RENAMED.get((kind, descriptor.name), descriptor.name)
             if name in wanted.__dataclass_fields__:
                 values[name] = value_of(payload, descriptor)
     return wanted(**values)

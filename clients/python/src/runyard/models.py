@@ -46,6 +46,13 @@ ToolDecision = Literal["auto", "ask", "deny"]
 InputKind = Literal["approval", "client_tool", "question"]
 InputDecision = Literal["approve", "deny", "result", "answer", "expired", "cancelled"]
 IfBusy = Literal["enqueue", "reject", "interrupt"]
+ModeName = Literal["code", "chat", "plan"] | str
+"""A built-in mode, or a mode of the server's configuration."""
+ReasoningEffort = Literal["none", "minimal", "low", "medium", "high"]
+AgentOrder = Literal["created_at", "created_at desc", "updated_at", "updated_at desc", "name", "name desc"]
+WebhookEventName = Literal["run.completed", "run.failed", "run.stopped", "run.waiting"]
+ScheduleOverlap = Literal["skip", "queue", "replace"]
+ScheduleRunOutcome = Literal["pending", "started", "skipped", "refused"]
 WebhookDeliveryStatus = Literal["pending", "succeeded", "failed"]
 
 
@@ -316,6 +323,11 @@ class RunRecord:
     finished_at: datetime.datetime | None
     reasoning_effort: str | None
     stop_reason: StopReason | None
+    output: dict[str, Any] | None
+    parent_run_id: str | None = None
+    """The run whose model started this run as a subagent."""
+    parent_tool_call_id: str | None = None
+    stopped_by: str | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -424,6 +436,77 @@ class Memory:
     agent_id: str | None
     text: str
     agent_run_id: str | None
+    created_at: datetime.datetime
+    updated_at: datetime.datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Schedule:
+    """A prompt that is run at certain times."""
+
+    schedule_id: str
+    name: str
+    cron: str
+    time_zone: str
+    prompt: str
+    agent_id: str | None
+    thread_id: str | None
+    model_name: str
+    mode: str
+    overlap: ScheduleOverlap
+    max_failures: int
+    paused: bool
+    paused_reason: str | None
+    next_run_times: list[datetime.datetime]
+    created_at: datetime.datetime
+    updated_at: datetime.datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScheduleRun:
+    """An occurrence of a schedule."""
+
+    schedule_id: str
+    occurrence: datetime.datetime
+    manual: bool
+    outcome: ScheduleRunOutcome
+    agent_run_id: str | None
+    error_code: str
+    message: str
+    thread_id: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Secret:
+    """A named value. It does not contain the value itself."""
+
+    secret_id: str
+    name: str
+    hosts: list[str]
+    created_at: datetime.datetime
+    updated_at: datetime.datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trigger:
+    """An address that starts a run. `secret` is set only after its creation and after a rotation."""
+
+    trigger_id: str
+    name: str
+    prompt: str
+    agent_id: str | None
+    thread_id: str | None
+    model_name: str
+    mode: str
+    enabled: bool
+    path: str
+    secret: str | None = field(repr=False)
+    earlier_secret_expires_at: datetime.datetime | None
+    last_fired_at: datetime.datetime | None
+    last_run_id: str | None
+    last_thread_id: str | None
+    last_error_code: str
+    last_error: str
     created_at: datetime.datetime
     updated_at: datetime.datetime
 

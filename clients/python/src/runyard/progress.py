@@ -85,9 +85,7 @@ class Progress:
                 self.notices.append(message)
             case StatusChanged():
                 self.status = event.status
-                self.reason = (
-                    event.message or event.error_code or ("budget used" if event.stop_reason == "budget" else "")
-                )
+                self.reason = event.message or event.error_code or _why_stopped(event)
 
     def ending(self) -> str:
         calls = f"{self.model_calls} model call{'' if self.model_calls == 1 else 's'}"
@@ -232,6 +230,12 @@ def _answered_in_words(event: InputAnswered) -> str:
     words = {"approve": "approved", "deny": "denied", "result": "answered", "answer": "answered"}
     reason = f": {event.text}" if event.decision == "deny" and event.text else ""
     return words.get(event.decision, event.decision) + reason
+
+
+def _why_stopped(event: StatusChanged) -> str:
+    if event.stop_reason == "budget":
+        return "budget used"
+    return f"by {event.stopped_by}" if event.stopped_by else ""
 
 
 def plain(text: str) -> str:

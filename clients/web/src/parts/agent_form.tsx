@@ -259,7 +259,7 @@ function groupOf(tool: AgentTool): string {
 }
 
 /** Tools that are off without a setting. */
-const OFF = new Set(["ask_user"]);
+const OFF = new Set(["ask_user", "task"]);
 
 function isOn(draft: Draft, tool: AgentTool): boolean {
   return draft.tools[groupOf(tool)]?.enabled ?? !OFF.has(groupOf(tool));
@@ -307,7 +307,7 @@ function changesOf(before: Draft, now: Draft): Record<string, unknown> {
 // The memory settings control these tools, so the form shows no switches for them.
 const OF_MEMORY = new Set(["remember", "recall", "forget"]);
 
-// The tools of a new agent: the core tools, and the tool that a new agent can switch on. The form also shows them until an existing agent's tools are loaded.
+// The tools of a new agent: the core tools, and the tools that a new agent can switch on. The form also shows them until an existing agent's tools are loaded.
 const CORE: readonly AgentTool[] = [
   ["bash", "Runs a command in the sandbox."],
   ["read", "Reads a file in the workspace."],
@@ -318,4 +318,5 @@ const CORE: readonly AgentTool[] = [
   ["bash_output", "Reads the output of a background command."],
   ["bash_kill", "Ends a background command."],
   ["ask_user", "Asks the user a question. The run waits for the answer."],
-].map(([name, description]) => ({ name: name!, description: description!, isCore: name !== "ask_user", enabled: name !== "ask_user", parametersSchema: "{}", server: "" }));
+  ["task", "Gives a task to another agent of the account, and waits for its answer."],
+].map(([name, description]) => ({ name: name!, description: description!, isCore: !OFF.has(name!), enabled: !OFF.has(name!), parametersSchema: "{}", server: "" }));

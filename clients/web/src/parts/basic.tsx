@@ -134,12 +134,12 @@ export function Dialog({
   title,
   children,
   onClose,
-  wide = false,
+  size = "small",
 }: {
   title: string;
   children: ComponentChildren;
   onClose: () => void;
-  wide?: boolean;
+  size?: "small" | "wide" | "full";
 }) {
   const element = useRef<HTMLDialogElement>(null);
   const heading = useId();
@@ -153,7 +153,7 @@ export function Dialog({
   return (
     <dialog
       ref={element}
-      class={wide ? "dialog dialog-wide" : "dialog"}
+      class={`dialog dialog-${size}`}
       aria-labelledby={heading}
       onClose={onClose}
       onClick={(event) => {

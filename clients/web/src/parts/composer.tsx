@@ -8,6 +8,7 @@ import { parameters } from "../router";
 import { account, isUnlimited, loadAccount } from "../stores/account";
 import { agents, loadAgents } from "../stores/agents";
 import { enterStarts } from "../stores/enter";
+import { type WhenBusy, chooseWhenBusy, steer, whenBusy } from "../stores/steer";
 import { Attachments, type Attachment } from "../stores/attachments";
 import { budgetOf, keepBudget } from "../stores/budgets";
 import { explainError } from "../errors";
@@ -42,11 +43,13 @@ export interface ComposerProperties {
   lastAgentId?: string;
   busy?: boolean;
   onStarted: (started: Started) => void;
+  /** Called when a message was sent to the running agent. */
+  onSteered?: () => void;
   suggestion?: Suggestion | null;
   large?: boolean;
 }
 
-export function Composer({ threadId, lastAgentId = "", busy = false, onStarted, suggestion, large = false }: ComposerProperties) {
+export function Composer({ threadId, lastAgentId = "", busy = false, onStarted, onSteered, suggestion, large = false }: ComposerProperties) {
   const prompt = useSignal("");
   // Until the user chooses an agent, it is the agent of the thread's last run. A link can select the agent of a new
   // thread: `#/?agent=UUID`.
@@ -54,7 +57,7 @@ export function Composer({ threadId, lastAgentId = "", busy = false, onStarted, 
   const agentId = existing(chosenAgentId.value ?? (threadId ? lastAgentId : (parameters().get("agent") ?? "")));
   const model = useSignal("");
   const mode = useSignal("code");
-  const ifBusy = useSignal<"enqueue" | "interrupt">("enqueue");
+  const steers = threadId !== undefined && busy && whenBusy.value === "now";
   const starting = useSignal(false);
   const over = useSignal(false);
   const isOpen = useSignal(false);
@@ -102,6 +105,10 @@ export function Composer({ threadId, lastAgentId = "", busy = false, onStarted, 
       input.current?.focus();
       return;
     }
+    if (steers && attachments.list.value.length > 0) {
+      attachments.problem.value = "A running agent cannot receive files. Send them after this run.";
+      return;
+    }
     const limits = readBudget(budget.value);
     if ("faults" in limits) {
       showFaults(limits.faults);
@@ -111,16 +118,22 @@ export function Composer({ threadId, lastAgentId = "", busy = false, onStarted, 
     refused.value = null;
     faults.value = {};
     try {
+      if (steers && (await steer(threadId, text))) {
+        prompt.value = "";
+        onSteered?.();
+        return;
+      }
       const files = await attachments.ready();
       if (!files) {
         attachments.problem.value = "A file could not be uploaded. Remove it, then add it again or start without it.";
         return;
       }
       const request = {
-        prompt: text || "Look at the files.",
+        // If the run ended before it could receive the message, the new run reads the message from the thread.
+        ...(steers ? {} : { prompt: text || "Look at the files." }),
         files: files.map((uploadId) => ({ uploadId })),
         mode: mode.value,
-        ...(threadId ? { threadId, ifBusy: ifBusy.value } : {}),
+        ...(threadId ? { threadId, ifBusy: whenBusy.value === "interrupt" ? ("interrupt" as const) : ("enqueue" as const) } : {}),
         ...(agentId ? { agentId } : {}),
         ...(model.value ? { modelName: model.value } : {}),
         ...limits.budget,
@@ -129,6 +142,7 @@ export function Composer({ threadId, lastAgentId = "", busy = false, onStarted, 
       if (key.current?.of !== of) key.current = { of, key: newId() };
       const started = await runyard().agents.run({ ...request, idempotencyKey: key.current.key });
       key.current = null;
+      if (whenBusy.peek() === "interrupt") chooseWhenBusy("after");
       keepBudget(started.threadId, budget.value);
       prompt.value = "";
       attachments.clear();
@@ -193,7 +207,7 @@ export function Composer({ threadId, lastAgentId = "", busy = false, onStarted, 
           aria-describedby={help}
           data-composer="true"
           rows={large ? 3 : 1}
-          placeholder={threadId ? "Describe the next task or a change." : `Describe the task.${isTouch ? "" : " Drop files here."}`}
+          placeholder={steers ? "Tell the agent what to change." : threadId ? "Describe the next task or a change." : `Describe the task.${isTouch ? "" : " Drop files here."}`}
           value={prompt.value}
           onInput={(event) => (prompt.value = event.currentTarget.value)}
           onPaste={onPaste}
@@ -242,7 +256,7 @@ export function Composer({ threadId, lastAgentId = "", busy = false, onStarted, 
             <ModeChoice value={mode.value} onChange={(value) => (mode.value = value)} />
           </RunOptions>
           <button type="submit" class="button button-primary composer-start" disabled={starting.value}>
-            {starting.value ? "Starting" : "Start"}
+            {threadId && busy ? (starting.value ? "Sending" : "Send") : starting.value ? "Starting" : "Start"}
             <Icon of={ArrowUp} size={16} />
           </button>
         </div>
@@ -258,18 +272,7 @@ export function Composer({ threadId, lastAgentId = "", busy = false, onStarted, 
           )}
           {!busy && ` · files up to ${bytes(account.value?.maxUploadBytes ?? 10_000_000)} each`}
         </p>
-        {threadId && busy && (
-          <label class="choice composer-busy">
-            <span>If a run is active, the new run</span>
-            <select
-              value={ifBusy.value}
-              onChange={(event) => (ifBusy.value = event.currentTarget.value as "enqueue" | "interrupt")}
-            >
-              <option value="enqueue">waits in the queue</option>
-              <option value="interrupt">interrupts it</option>
-            </select>
-          </label>
-        )}
+        {threadId && busy && <BusyChoice />}
       </div>
     </form>
   );
@@ -278,6 +281,25 @@ export function Composer({ threadId, lastAgentId = "", busy = false, onStarted, 
 /** Returns the agent's id, or an empty id if the agent was deleted. Until the agents are loaded, every id counts. */
 function existing(agentId: string): string {
   return agents.value?.some((agent) => agent.agentId === agentId) === false ? "" : agentId;
+}
+
+const CHOICES: { value: WhenBusy; label: string; about: string }[] = [
+  { value: "now", label: "Send now", about: "The running agent reads the message at its next step" },
+  { value: "after", label: "After this run", about: "A new run starts when the active run has ended" },
+  { value: "interrupt", label: "Interrupt", about: "The active run is stopped, and a new run starts" },
+];
+
+/** What happens to the message while a run is active. */
+function BusyChoice() {
+  return (
+    <div class="switch composer-busy" role="group" aria-label="While a run is active">
+      {CHOICES.map(({ value, label, about }) => (
+        <button key={value} type="button" aria-pressed={whenBusy.value === value} title={about} onClick={() => chooseWhenBusy(value)}>
+          {label}
+        </button>
+      ))}
+    </div>
+  );
 }
 
 function Keys({ starts }: { starts: boolean }) {

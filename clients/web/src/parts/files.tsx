@@ -1,5 +1,5 @@
 // The workspace files of a thread.
-import { Download, FileCode, FileImage, FileSpreadsheet, FileText, Folder, RefreshCw, Trash2 } from "lucide";
+import { Download, FileBraces, FileCode, FileImage, FileSpreadsheet, FileText, Folder, RefreshCw, Trash2 } from "lucide";
 import type { IconNode } from "lucide";
 import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
@@ -14,6 +14,7 @@ import { Preview } from "./preview";
 const SIGNS: Record<FileKind, IconNode> = {
   image: FileImage,
   table: FileSpreadsheet,
+  json: FileBraces,
   markdown: FileText,
   text: FileCode,
   other: FileText,

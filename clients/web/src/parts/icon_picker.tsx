@@ -54,7 +54,7 @@ export function IconPicker({ agentName, icon, onChange }: { agentName: string; i
         <AgentIcon {...icon} size={56} />
       </button>
       {open.value && (
-        <Dialog title="Icon" wide onClose={() => (open.value = false)}>
+        <Dialog title="Icon" size="wide" onClose={() => (open.value = false)}>
           <div class="icon-picker-head">
             <AgentIcon {...icon} size={64} />
             <div class="swatches" role="group" aria-label="Colors">

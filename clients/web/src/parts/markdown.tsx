@@ -4,6 +4,7 @@ import type { MarkedToken, Token, Tokens } from "marked";
 import type { ComponentChild } from "preact";
 import { useRef } from "preact/hooks";
 import { type Block, Growing, isSafeLink } from "../view/markdown";
+import { ColouredText } from "./coloured";
 import { CopyButton } from "./copy";
 import { pure } from "./pure";
 
@@ -149,7 +150,9 @@ function CodeBlock({ text, language }: { text: string; language: string | undefi
         <CopyButton text={text} what="this code" />
       </div>
       <pre tabIndex={0}>
-        <code>{text}</code>
+        <code>
+          <ColouredText text={text} language={language?.split(/[\s,{]/)[0]?.toLowerCase() ?? ""} />
+        </code>
       </pre>
     </div>
   );

@@ -70,7 +70,7 @@ export function McpEditor({
               <Field label="URL">
                 <input required type="url" placeholder="https://…" value={server.url} onInput={(event) => set(at, { url: event.currentTarget.value })} />
               </Field>
-              <Field label="Headers" hint="One per line, as Name: value. Stored values are shown as ***.">
+              <Field label="Headers" hint="One per line, as Name: value. ${secret:NAME} inserts a secret of the account. Stored values are shown as ***.">
                 <textarea
                   class="code"
                   rows={2}

@@ -21,6 +21,7 @@ const PAGES: Target[] = [
   { label: "New agent", kind: "Page", to: "/agents/new" },
   { label: "Skills", kind: "Page", to: "/skills" },
   { label: "Memory", kind: "Page", to: "/memory" },
+  { label: "Schedules", kind: "Page", to: "/schedules" },
   { label: "Webhooks", kind: "Page", to: "/webhooks" },
   { label: "Account", kind: "Page", to: "/account" },
 ];
@@ -92,7 +93,7 @@ export function Palette({ onClose }: { onClose: () => void }) {
       </ul>
       <p class="small dim palette-keys">
         Press <kbd>g</kbd>, then <kbd>h</kbd> for home, <kbd>t</kbd> for threads, <kbd>r</kbd> for runs, <kbd>a</kbd> for agents,{" "}
-        <kbd>m</kbd> for memory, <kbd>w</kbd> for webhooks or <kbd>c</kbd> for your account. Press <kbd>/</kbd> to describe a task.
+        <kbd>m</kbd> for memory, <kbd>d</kbd> for schedules, <kbd>w</kbd> for webhooks or <kbd>c</kbd> for your account. Press <kbd>/</kbd> to describe a task.
       </p>
     </Dialog>
   );

@@ -3,7 +3,7 @@ import type { Attachment } from "@runyard/client";
 import { createContext } from "preact";
 import { useContext } from "preact/hooks";
 import { bytes } from "../view/format";
-import { Picture } from "./preview";
+import { Picture } from "./picture";
 
 /** The workspace of the messages that are shown; null if there is none yet. `onFile` opens a file of the workspace. */
 export const Workspace = createContext<{ sandboxId: string | null; onFile: (path: string) => void }>({ sandboxId: null, onFile: () => {} });

@@ -3,15 +3,20 @@ import { Download, X } from "lucide";
 import { useSignal } from "@preact/signals";
 import type { FileEntry } from "@runyard/client";
 import { useEffect, useMemo } from "preact/hooks";
-import { type FileKind, MAX_PREVIEW, kindOf, readImage, readText, save } from "../stores/files";
+import { type FileKind, MAX_PREVIEW, kindOf, readText, save } from "../stores/files";
 import { explainError } from "../errors";
 import { isNumeric, readTable } from "../view/csv";
 import { bytes, count, counted } from "../view/format";
 import type { Explained } from "../view/refusal";
+import { readJson } from "../view/json";
 import { Note, RefusalNote, Spinner } from "./basic";
+import { ColouredText } from "./coloured";
 import { CopyButton } from "./copy";
 import { Icon } from "./icon";
+import { JsonTree } from "./json_tree";
+import { LargePicture } from "./lightbox";
 import { Markdown } from "./markdown";
+import { Picture } from "./picture";
 
 const MAX_LINES = 3_000;
 const MAX_ROWS = 500;
@@ -47,7 +52,7 @@ export function Preview({ sandboxId, file, onClose }: { sandboxId: string; file:
         file.size > MAX_PREVIEW ? (
           <p class="dim preview-none">This image is too large to preview.</p>
         ) : (
-          <Picture sandboxId={sandboxId} path={file.path} version={Number(file.modifiedAt ?? 0)} />
+          <LargePicture sandboxId={sandboxId} path={file.path} version={Number(file.modifiedAt ?? 0)} />
         )
       ) : kind === "other" ? (
         <p class="dim preview-none">No preview for this file type.</p>
@@ -58,36 +63,10 @@ export function Preview({ sandboxId, file, onClose }: { sandboxId: string; file:
   );
 }
 
-/** An image from a sandbox. Scripts in an SVG do not run, because the file is only the source of an image element. */
-export function Picture({ sandboxId, path, version, label }: { sandboxId: string; path: string; version: number; label?: string }) {
-  const address = useSignal<string | null>(null);
-  const refused = useSignal<Explained | null>(null);
-  useEffect(() => {
-    const abort = new AbortController();
-    let objectUrl: string | null = null;
-    readImage(sandboxId, path, abort.signal).then(
-      (blob) => {
-        if (abort.signal.aborted) return;
-        objectUrl = URL.createObjectURL(blob);
-        address.value = objectUrl;
-        refused.value = null;
-      },
-      (error) => {
-        if (!abort.signal.aborted) refused.value = explainError(error);
-      },
-    );
-    return () => {
-      abort.abort();
-      if (objectUrl) URL.revokeObjectURL(objectUrl);
-    };
-  }, [sandboxId, path, version]);
-  if (refused.value) return <Note kind="error">{refused.value.text}</Note>;
-  return address.value ? <img class="picture" src={address.value} alt={label ?? path} /> : <Spinner label="Loading the image" />;
-}
-
 function TextPreview({ sandboxId, file, kind }: { sandboxId: string; file: FileEntry; kind: FileKind }) {
   const content = useSignal<{ text: string; whole: boolean } | null>(null);
   const refused = useSignal<Explained | null>(null);
+  const asText = useSignal(false);
   const version = Number(file.modifiedAt ?? 0);
   useEffect(() => {
     const abort = new AbortController();
@@ -101,6 +80,10 @@ function TextPreview({ sandboxId, file, kind }: { sandboxId: string; file: FileE
     );
     return () => abort.abort();
   }, [sandboxId, file.path, version]);
+  const json = useMemo(
+    () => (kind === "json" && content.value ? readJson(content.value.text, /\.(jsonl|ndjson)$/i.test(file.name)) : null),
+    [content.value],
+  );
   if (refused.value) return <RefusalNote explained={refused.value} />;
   if (!content.value) return <Spinner label="Loading the file" />;
   const { text, whole } = content.value;
@@ -108,14 +91,26 @@ function TextPreview({ sandboxId, file, kind }: { sandboxId: string; file: FileE
   return (
     <>
       {!whole && <Note>This preview shows the start of a large file. Download it to see the rest.</Note>}
-      {kind === "table" ? (
+      {json !== null || kind === "table" || kind === "markdown" ? (
+        <div class="switch preview-switch" role="group" aria-label="View of the file">
+          <button type="button" aria-pressed={!asText.value} onClick={() => (asText.value = false)}>
+            {kind === "table" ? "Table" : kind === "markdown" ? "Document" : "Tree"}
+          </button>
+          <button type="button" aria-pressed={asText.value} onClick={() => (asText.value = true)}>
+            Text
+          </button>
+        </div>
+      ) : null}
+      {asText.value || (kind === "json" && json === null) || kind === "text" ? (
+        <TextView text={text} name={file.name} />
+      ) : kind === "table" ? (
         <TableView text={text} />
-      ) : kind === "markdown" ? (
+      ) : kind === "json" ? (
+        <JsonTree value={json} />
+      ) : (
         <div class="preview-markdown">
           <Markdown text={text} picture={pictureBeside(sandboxId, file.path)} />
         </div>
-      ) : (
-        <TextView text={text} name={file.name} />
       )}
     </>
   );
@@ -187,8 +182,15 @@ function TextView({ text, name }: { text: string; name: string }) {
         <pre class="line-numbers" aria-hidden="true">
           {shown.map((_line, at) => at + 1).join("\n")}
         </pre>
-        <pre class="lines">{shown.join("\n")}</pre>
+        <pre class="lines">
+          <ColouredText text={shown.join("\n")} language={languageOf(name)} />
+        </pre>
       </div>
     </>
   );
+}
+
+/** The language is the extension, or the whole name of a file without one. */
+function languageOf(name: string): string {
+  return name.slice(name.lastIndexOf(".") + 1).toLowerCase();
 }

@@ -1,5 +1,6 @@
 // A run: its steps, its state and its usage.
 import { Brain, ChevronRight, Info, Square } from "lucide";
+import type { ThreadMessage } from "@runyard/client";
 import type { ComponentChildren } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 import { runyard } from "../client";
@@ -10,8 +11,10 @@ import { count, credits, duration, short } from "../view/format";
 import type { Explained } from "../view/refusal";
 import { isPending } from "../view/input";
 import { explainFailure } from "../view/refusal";
-import { type NoticeStep, type ReasoningStep, type RunView, type Step, type TextStep, hasEnded } from "../view/run";
+import { type NoticeStep, type ReasoningStep, type RunView, type Step, type TextStep, hasEnded, whyStopped } from "../view/run";
+import { Output } from "./arguments";
 import { RefusalNote, State } from "./basic";
+import { CopyButton } from "./copy";
 import { Icon } from "./icon";
 import { Markdown } from "./markdown";
 import { pure } from "./pure";
@@ -19,9 +22,11 @@ import { ToolCard } from "./tool";
 
 export function RunTrack({ view }: { view: RunView }) {
   const ended = hasEnded(view);
+  // `FinalOutput` shows the same answer, so the track omits it.
+  const steps = view.output !== null && isJson(view.steps.at(-1)) ? view.steps.slice(0, -1) : view.steps;
   return (
     <ol class="track" aria-label="Steps of the run">
-      {view.steps.map((step, at) => (
+      {steps.map((step, at) => (
         <Stop key={`${step.kind}-${step.id}`} step={step} ended={ended} stopped={view.state === "stopped" && at === view.steps.length - 1} live={!ended && at === view.steps.length - 1} />
       ))}
       {!ended && view.steps.length === 0 && (
@@ -41,6 +46,8 @@ const Stop = pure(({ step, ended, stopped, live }: { step: Step; ended: boolean;
       <ModelText step={step} live={live && !step.finished} ended={ended} stopped={stopped} />
     ) : step.kind === "reasoning" ? (
       <Reasoning step={step} live={live} />
+    ) : step.kind === "message" ? (
+      <Said text={step.text} state="read by the agent" />
     ) : (
       <Notice step={step} />
     )}
@@ -105,6 +112,35 @@ function Reasoning({ step, live }: { step: ReasoningStep; live: boolean }) {
   );
 }
 
+/** A message to the running agent. */
+function Said({ text, state }: { text: string; state: string }) {
+  return (
+    <div class="prompt said">
+      <div class="prompt-head small">
+        <span>You</span>
+        <span class="dim said-state">{state}</span>
+      </div>
+      <p class="prompt-text">{text}</p>
+    </div>
+  );
+}
+
+/** The messages that the model of a run has not read. */
+export function Unread({ view, added }: { view: RunView; added: readonly ThreadMessage[] }) {
+  const read = new Set(view.steps.filter((step) => step.kind === "message").map((step) => step.id));
+  const unread = added.filter((message) => !read.has(message.messageId));
+  if (unread.length === 0) return null;
+  return (
+    <ul class="unread" aria-label="Messages that the agent has not read">
+      {unread.map((message) => (
+        <li key={message.messageId}>
+          <Said text={message.content} state={hasEnded(view) ? "not read; the next run reads it" : "waits for the next step"} />
+        </li>
+      ))}
+    </ul>
+  );
+}
+
 function Notice({ step }: { step: NoticeStep }) {
   return (
     <p class="noticed">
@@ -148,6 +184,10 @@ export function RunBar({ view, stopping, children }: { view: RunView; stopping?:
   );
 }
 
+/** Name of the built-in demo model. */
+const DEMO = "runyard/demo";
+
+/** The time, the tokens, the cost and the model that answered. */
 export function Used({ view }: { view: RunView }) {
   const { usage } = view;
   return (
@@ -174,7 +214,13 @@ export function Used({ view }: { view: RunView }) {
           {usage.modelName && (
             <div class="used-model">
               <dt class="unseen">Model</dt>
-              <dd>{usage.modelName}</dd>
+              {view.isDemo && usage.modelName !== DEMO ? (
+                <dd title={`No provider is configured for ${usage.modelName}, so the built-in demo model answered`}>
+                  {DEMO} <span class="used-instead">for {usage.modelName}</span>
+                </dd>
+              ) : (
+                <dd>{usage.modelName}</dd>
+              )}
             </div>
           )}
         </>
@@ -188,10 +234,29 @@ function Ticking({ since }: { since: number }) {
   return <>{duration(Math.max(100, now - since))}</>;
 }
 
-const STOP_WORDS: Partial<Record<NonNullable<RunView["stopReason"]>, string>> = {
-  interrupted: "A later run in this thread interrupted it.",
-  budget: "The run used its budget. Its work is kept.",
-};
+function isJson(step: Step | undefined): boolean {
+  if (step?.kind !== "text") return false;
+  try {
+    JSON.parse(step.text);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** The final answer of a run with an output, as JSON. */
+export function FinalOutput({ view }: { view: RunView }) {
+  if (view.output === null) return null;
+  return (
+    <section class="final-output" aria-label="Output of the run">
+      <div class="final-output-head small">
+        <span>Output</span>
+        <CopyButton text={view.output} what="output" />
+      </div>
+      <Output label="Output as JSON" text={view.output} />
+    </section>
+  );
+}
 
 /** The error of a failed run, or the final message of another ended run. */
 export function Failure({ view }: { view: RunView }) {
@@ -210,6 +275,6 @@ export function Failure({ view }: { view: RunView }) {
       </div>
     );
   }
-  const reason = view.message ?? (view.stopReason && STOP_WORDS[view.stopReason]);
+  const reason = view.message ?? whyStopped(view);
   return hasEnded(view) && reason ? <p class="small dim">{reason}</p> : null;
 }

@@ -1,5 +1,5 @@
 // A tool call: its arguments, its live output and its result.
-import { BookOpen, Brain, ChevronRight, FilePenLine, FilePlus2, FileSearch, FolderSearch, Globe, MessageCircleQuestion, Plug, Search, SquareTerminal, TextSearch } from "lucide";
+import { BookOpen, Bot, Brain, ChevronRight, FilePenLine, FilePlus2, FileSearch, FolderSearch, Globe, MessageCircleQuestion, Plug, Search, SquareTerminal, TextSearch } from "lucide";
 import type { IconNode } from "lucide";
 import { useState } from "preact/hooks";
 import { useNow } from "../stores/clock";
@@ -13,6 +13,7 @@ import { Icon } from "./icon";
 import { InputCard } from "./input";
 import { Pictures } from "./pictures";
 import { pure } from "./pure";
+import { SubagentRun } from "./subagent";
 
 const SIGNS: Record<string, IconNode> = {
   bash: SquareTerminal,
@@ -30,6 +31,7 @@ const SIGNS: Record<string, IconNode> = {
   web_fetch: Globe,
   web_search: Search,
   ask_user: MessageCircleQuestion,
+  task: Bot,
 };
 
 export const ToolCard = pure(({ step, ended }: { step: ToolStep; ended: boolean }) => <Card step={step} ended={ended} />);
@@ -79,10 +81,13 @@ function Body({ step, working, ended }: { step: ToolStep; working: boolean; ende
       {step.invalidArgs !== null && <Output label="Invalid arguments from the model" text={step.invalidArgs} />}
       {step.input ? (
         <InputCard key={step.input.inputId} input={step.input} ended={ended} args={step.args} />
+      ) : step.subagent ? (
+        <p class="prompt-text">{text(step.args["prompt"])}</p>
       ) : (
         <Arguments name={step.name} args={step.args} hasDiff={step.result !== null && !step.result.isError && step.result.text.includes("@@")} />
       )}
-      {step.result ? (
+      {step.subagent && <SubagentRun of={step.subagent} />}
+      {step.subagent && !step.result?.isError ? null : step.result ? (
         <>
           <Result step={step} text={step.result.text} truncated={step.result.truncated} />
           <Pictures of={step.result.attachments} label="Images of the result" />
@@ -137,6 +142,8 @@ function summary(step: ToolStep): string {
     case "read":
     case "edit":
       return text(args["path"]);
+    case "task":
+      return [text(args["agent"]), excerpt(text(args["prompt"]), 160)].filter(Boolean).join(": ");
     case "ask_user":
       return excerpt(text(args["question"]), 160);
     case "remember":

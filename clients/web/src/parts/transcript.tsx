@@ -96,6 +96,10 @@ export function Transcript({
           busy={busy.value}
           suggestion={again.value}
           onStarted={onStarted}
+          onSteered={() => {
+            toEnd();
+            void loadThread(threadId);
+          }}
         />
       </div>
     </div>

@@ -1,7 +1,7 @@
 // One turn of a thread: a task, its run, and the files of the run.
 import { Download, FileText } from "lucide";
 import { useSignal } from "@preact/signals";
-import type { FileEntry, RunRecord } from "@runyard/client";
+import type { FileEntry, RunRecord, ThreadMessage } from "@runyard/client";
 import { useEffect } from "preact/hooks";
 import { announce } from "../stores/announce";
 import { files, kindOf, loadFiles, save } from "../stores/files";
@@ -16,9 +16,10 @@ import { RefusalNote, State } from "./basic";
 import { Icon } from "./icon";
 import { Markdown } from "./markdown";
 import { Pictures, Workspace } from "./pictures";
-import { Picture } from "./preview";
-import { Failure, RunBar, RunTrack } from "./run";
+import { LargePicture } from "./lightbox";
+import { Failure, FinalOutput, RunBar, RunTrack, Unread } from "./run";
 import { RunActions, type TaskActions } from "./run_actions";
+import { ParentLink } from "./subagent";
 
 /** Without `fresh`, the run's steps are shown only on request. */
 export function TurnView({
@@ -71,6 +72,7 @@ export function TurnView({
             last={last}
             sandboxId={sandboxId}
             attached={turn.prompt?.files ?? []}
+            added={turn.added}
             onFile={onFile}
             task={task}
             onEnded={onEnded}
@@ -99,6 +101,7 @@ function LiveRun({
   last,
   sandboxId,
   attached,
+  added,
   onFile,
   task,
   onEnded,
@@ -107,6 +110,7 @@ function LiveRun({
   last: boolean;
   sandboxId: string | null;
   attached: readonly string[];
+  added: readonly ThreadMessage[];
   onFile: (path: string) => void;
   task: TaskActions | null;
   onEnded: () => void;
@@ -119,7 +123,10 @@ function LiveRun({
   }, [ended]);
   return (
     <section class="run" aria-label={`Run, ${view.state}`}>
+      {run.parentRunId && <ParentLink parentRunId={run.parentRunId} />}
       <RunTrack view={view} />
+      <FinalOutput view={view} />
+      <Unread view={view} added={added} />
       <Failure view={view} />
       {streamFailure && <RefusalNote explained={{ ...streamFailure, again: true }} onAgain={() => retryStream(run.agentRunId)} />}
       {last && sandboxId && (
@@ -173,7 +180,7 @@ function Output({
       {refused.value && <RefusalNote explained={refused.value} onClose={() => (refused.value = null)} />}
       {pictures.map((file) => (
         <figure key={file.path} class="run-output-picture">
-          <Picture sandboxId={sandboxId} path={file.path} version={Number(file.modifiedAt ?? 0)} />
+          <LargePicture sandboxId={sandboxId} path={file.path} version={Number(file.modifiedAt ?? 0)} />
           <figcaption>
             <button type="button" class="chip" onClick={() => onFile(file.path)}>
               {file.path}

@@ -1,7 +1,9 @@
 // The account screen.
 import { useEffect } from "preact/hooks";
 import { ApiKeys } from "../parts/api_keys";
+import { Secrets } from "../parts/secrets";
 import { Meter, RefusalNote, Spinner, Words } from "../parts/basic";
+import { DemoNote } from "../parts/demo_note";
 import { UsageReport } from "../parts/usage";
 import { account, isUnlimited, loadAccount } from "../stores/account";
 import { bytes, credits, short } from "../view/format";
@@ -59,6 +61,7 @@ export function Account() {
           </section>
           <section aria-labelledby="models">
             <h2 id="models">Models</h2>
+            <DemoNote />
             <div class="table-scroll data" tabIndex={0} role="group" aria-label="Models">
               <table>
                 <thead>
@@ -88,6 +91,7 @@ export function Account() {
       )}
       <UsageReport />
       <ApiKeys />
+      <Secrets />
     </div>
   );
 }

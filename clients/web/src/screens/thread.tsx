@@ -3,8 +3,10 @@ import { FolderOpen, MessagesSquare } from "lucide";
 import { useSignal, useSignalEffect } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import { RefusalNote, Spinner } from "../parts/basic";
+import { DemoNote } from "../parts/demo_note";
 import { FilesPanel } from "../parts/files";
 import { Icon } from "../parts/icon";
+import { Splitter, filesWidth } from "../parts/splitter";
 import { ThreadHead } from "../parts/thread_head";
 import { Transcript } from "../parts/transcript";
 import { files, filesChanged } from "../stores/files";
@@ -52,7 +54,10 @@ export function ThreadScreen({ threadId }: { threadId: string }) {
   return (
     <div class="thread" data-side={side.value}>
       <ThreadHead name={name} threadId={threadId} onRefused={(explained) => (refused.value = explained)} />
-      {refused.value && <RefusalNote explained={refused.value} onClose={() => (refused.value = null)} />}
+      <div class="thread-notes">
+        {refused.value && <RefusalNote explained={refused.value} onClose={() => (refused.value = null)} />}
+        <DemoNote />
+      </div>
       <div class="sides" role="group" aria-label="View">
         <button type="button" aria-pressed={side.value === "transcript"} onClick={() => (side.value = "transcript")}>
           <Icon of={MessagesSquare} size={16} />
@@ -66,7 +71,7 @@ export function ThreadScreen({ threadId }: { threadId: string }) {
           )}
         </button>
       </div>
-      <div class="thread-body">
+      <div class={filesWidth.value === null ? "thread-body" : "thread-body thread-body-split"} style={{ "--files": `${filesWidth.value ?? 32}%` }}>
         <Transcript
           threadId={threadId}
           all={turns(shown)}
@@ -76,6 +81,7 @@ export function ThreadScreen({ threadId }: { threadId: string }) {
             side.value = "files";
           }}
         />
+        <Splitter />
         <aside class="thread-side" aria-label="Workspace">
           {sandboxId ? (
             <>

@@ -8,7 +8,7 @@ const MAX_FILES = 2_000;
 export const MAX_PREVIEW = 4_000_000;
 
 /** The kind of preview. A file of kind "other" has none. */
-export type FileKind = "image" | "table" | "markdown" | "text" | "other";
+export type FileKind = "image" | "table" | "json" | "markdown" | "text" | "other";
 
 export const files = new Loadable<{ sandboxId: string; files: readonly FileEntry[] }>();
 
@@ -36,6 +36,7 @@ export function kindOf(file: Pick<FileEntry, "name" | "contentType">): FileKind 
   const name = file.name.toLowerCase();
   if (/\.(svg|png|jpe?g|gif|webp|avif|bmp|ico)$/.test(name)) return "image";
   if (/\.(csv|tsv)$/.test(name)) return "table";
+  if (/\.(json|jsonl|ndjson|geojson|ipynb)$/.test(name)) return "json";
   if (/\.(md|markdown)$/.test(name)) return "markdown";
   if (file.contentType.startsWith("text/") || /(json|xml|yaml|toml|javascript|typescript|x-sh|x-python|sql)/.test(file.contentType)) return "text";
   return /\.(json|ya?ml|toml|py|rs|js|ts|tsx|jsx|sh|sql|go|rb|java|c|h|cpp|hpp|css|html?|xml|ini|cfg|conf|log|txt|lock|env|gitignore|dockerfile|makefile)$/.test(`.${name}`)

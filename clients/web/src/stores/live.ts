@@ -11,6 +11,7 @@ import { explainError } from "../errors";
 import type { Explained } from "../view/refusal";
 import { type RunView, advance, hasEnded, emptyView } from "../view/run";
 import { announce } from "./announce";
+import { learnModel } from "./demo";
 
 /** Increases when a run or a tool call ends or waits, because workspace files and pending inputs may have changed. */
 export const changes = signal(0);
@@ -177,6 +178,7 @@ function applyQueued(): void {
     const before = run.view.peek();
     const after = advance(before, batch);
     run.view.value = after;
+    learnModel(after);
     changed ||= batch.some((event) => event.type === "tool_result" || event.type === "input_answered" || (event.type === "status" && event.status !== "running"));
     if (after.state === "waiting" && before.state !== "waiting" && run.wasActive) announce("The run waits for you");
     if (hasEnded(after)) {

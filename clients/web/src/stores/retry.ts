@@ -1,5 +1,5 @@
 // Starts a run again with the same task, agent, model and mode, and with the limits that the thread keeps.
-import type { Run, RunRecord } from "@runyard/client";
+import type { ReasoningEffort, Run, RunRecord } from "@runyard/client";
 import { runyard } from "../client";
 import { readBudget } from "../view/budget";
 import { budgetOf } from "./budgets";
@@ -15,7 +15,7 @@ export function retry(run: RunRecord, prompt: string): Promise<Run> {
     ifBusy: "enqueue",
     ...(agentId ? { agentId } : {}),
     ...(modelRequested ? { modelName: modelRequested } : {}),
-    ...(reasoningEffort ? { reasoningEffort } : {}),
+    ...(reasoningEffort ? { reasoningEffort: reasoningEffort as ReasoningEffort } : {}),
     ...(memoryEnabled === undefined ? {} : { memoryEnabled }),
     ...("budget" in limits ? limits.budget : {}),
   });

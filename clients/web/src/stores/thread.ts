@@ -19,6 +19,8 @@ export interface Turn {
   key: string;
   prompt: ThreadMessage | null;
   run: RunRecord | null;
+  /** Messages to the running agent. */
+  added: readonly ThreadMessage[];
   /** Shown while the run's events are not loaded. */
   answers: readonly ThreadMessage[];
 }
@@ -37,6 +39,12 @@ export function loadThread(threadId: string): Promise<void> {
   });
 }
 
+/** Adds a message that the server has stored, before the thread is loaded again. */
+export function showMessage(message: ThreadMessage): void {
+  const before = whole.state.peek().value;
+  if (before?.thread.threadId === message.threadId) whole.set({ ...before, messages: [...before.messages, message] });
+}
+
 export function turns({ messages, runs }: Pick<WholeThread, "messages" | "runs">): Turn[] {
   const placed: { at: number; turn: Turn }[] = [];
   const byRun = new Map<string, ThreadMessage[]>();
@@ -49,7 +57,7 @@ export function turns({ messages, runs }: Pick<WholeThread, "messages" | "runs">
       const isUser = message.role === "user";
       placed.push({
         at: Number(message.createdAt ?? 0),
-        turn: { key: message.messageId, prompt: isUser ? message : null, run: null, answers: isUser ? [] : [message] },
+        turn: { key: message.messageId, prompt: isUser ? message : null, run: null, added: [], answers: isUser ? [] : [message] },
       });
     }
   }
@@ -59,8 +67,9 @@ export function turns({ messages, runs }: Pick<WholeThread, "messages" | "runs">
       at: Number(run.createdAt ?? 0),
       turn: {
         key: run.agentRunId,
-        prompt: ofRun.find((message) => message.role === "user") ?? null,
+        prompt: ofRun.find((message) => message.role === "user" && message.delivery === undefined) ?? null,
         run,
+        added: ofRun.filter((message) => message.delivery !== undefined),
         answers: ofRun.filter((message) => message.role === "assistant"),
       },
     });

@@ -111,6 +111,12 @@ function describe(refused: Refused): Omit<Explained, "operator"> {
       ]);
     case "MEMORY_LIMIT_EXCEEDED":
       return message("Memory limit reached", sentence(refused.message), [{ label: "View memories", to: "/memory" }]);
+    case "SCHEDULE_LIMIT_EXCEEDED":
+      return message("Schedule limit reached", sentence(refused.message), [{ label: "View schedules", to: "/schedules" }]);
+    case "SECRET_LIMIT_EXCEEDED":
+      return message("Secret limit reached", sentence(refused.message), [{ label: "View secrets", to: "/account" }]);
+    case "TRIGGER_LIMIT_EXCEEDED":
+      return message("Trigger limit reached", sentence(refused.message), [{ label: "View triggers", to: "/schedules" }]);
     case "WEBHOOK_LIMIT_EXCEEDED":
       return message("Webhook limit reached", sentence(refused.message), [{ label: "View webhooks", to: "/webhooks" }]);
     case "MODEL_ACCESS_DENIED":

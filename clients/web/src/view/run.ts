@@ -35,6 +35,14 @@ export interface ToolStep {
   result: ToolEnd | null;
   /** The input that the call needed or needs. */
   input: InputView | null;
+  /** The run that works on a call of the tool `task`. */
+  subagent: Subagent | null;
+}
+
+export interface Subagent {
+  runId: string;
+  threadId: string;
+  agentId: string;
 }
 
 export interface ToolEnd {
@@ -52,7 +60,14 @@ export interface NoticeStep {
   message: string;
 }
 
-export type Step = TextStep | ReasoningStep | ToolStep | NoticeStep;
+/** A message to the running agent, at the place where the model read it. */
+export interface MessageStep {
+  kind: "message";
+  id: string;
+  text: string;
+}
+
+export type Step = TextStep | ReasoningStep | ToolStep | NoticeStep | MessageStep;
 
 export interface Usage {
   calls: number;
@@ -71,8 +86,14 @@ export interface RunView {
   errorCode: string | null;
   message: string | null;
   stopReason: StatusEvent["stopReason"] | null;
+  /** The final answer as formatted JSON, if the run has an output. */
+  output: string | null;
+  /** The caller whose request stopped the run. */
+  stoppedBy: string | null;
   steps: readonly Step[];
   usage: Usage;
+  /** Whether the built-in demo model answers, because no provider is configured for the model. */
+  isDemo: boolean;
   startedAt: number | null;
   endedAt: number | null;
 }
@@ -88,8 +109,11 @@ export function emptyView(runId: string): RunView {
     errorCode: null,
     message: null,
     stopReason: null,
+    output: null,
+    stoppedBy: null,
     steps: [],
     usage: { calls: 0, inputTokens: 0, outputTokens: 0, credits: 0, estimated: false, modelName: null },
+    isDemo: false,
     startedAt: null,
     endedAt: null,
   };
@@ -97,6 +121,19 @@ export function emptyView(runId: string): RunView {
 
 export function hasEnded(view: RunView): boolean {
   return view.state === "completed" || view.state === "failed" || view.state === "stopped";
+}
+
+/** Why a run was stopped, and by whom; null if neither is known. */
+export function whyStopped({ stopReason, stoppedBy }: Pick<RunView, "stopReason" | "stoppedBy">): string | null {
+  const by = stoppedBy === null ? "" : ` by ${stoppedBy.replace(/^api_key:/, "API key ")}`;
+  switch (stopReason) {
+    case "interrupted":
+      return `A later run in this thread interrupted it${by && `, started${by}`}.`;
+    case "budget":
+      return "The run used its budget. Its work is kept.";
+    default:
+      return by ? `Stopped${by}.` : null;
+  }
 }
 
 /** The last text of the model; empty if there is none. */
@@ -150,6 +187,8 @@ function apply(draft: Draft, event: RunEvent): void {
       draft.errorCode = event.errorCode ?? null;
       draft.message = event.message ?? null;
       draft.stopReason = event.stopReason ?? null;
+      if (event.output) draft.output = JSON.stringify(event.output, null, 2);
+      draft.stoppedBy = event.stoppedBy ?? null;
       break;
     case "message_delta":
       markStarted(draft, at);
@@ -182,6 +221,7 @@ function apply(draft: Draft, event: RunEvent): void {
         startedAt: at,
         result: null,
         input: null,
+        subagent: null,
       });
       break;
     case "tool_output": {
@@ -223,11 +263,17 @@ function apply(draft: Draft, event: RunEvent): void {
       draft.usage.modelName = event.modelName || draft.usage.modelName;
       break;
     case "notice":
+      draft.isDemo ||= event.kind === "demo_model";
       add(draft, { kind: "notice", id: `notice-${draft.last}`, notice: event.kind, message: event.message });
       break;
     case "user_message":
-      add(draft, { kind: "notice", id: `notice-${draft.last}`, notice: "other", message: `The agent has read your message: ${event.text}` });
+      add(draft, { kind: "message", id: event.messageId, text: event.text });
       break;
+    case "subagent_started": {
+      const step = tool(draft, event.toolCallId);
+      if (step) step.subagent = { runId: event.subagentRunId, threadId: event.threadId, agentId: event.agentId };
+      break;
+    }
     case "unknown":
       // A newer server sent an unknown type of event. Only the cursor changes.
       break;

@@ -30,6 +30,8 @@ pub struct Capabilities {
     pub cache_markers: Option<bool>,
     /// Whether Gemini accepts JSON Schema for tools. If false, tools use OpenAPI schemas (`parameters`).
     pub json_schema: Option<bool>,
+    /// How requests ask for a final answer that matches a JSON schema.
+    pub structured_output: Option<StructuredOutput>,
     /// Header for the API key. Overrides the protocol's header.
     pub key_header: Option<KeyHeader>,
     /// Whether the models see images, and which images the provider accepts.
@@ -102,6 +104,18 @@ pub enum EffortStyle {
     EnableThinking,
     /// `"chat_template_kwargs": {"enable_thinking": true}`.
     Template,
+}
+
+/// How requests ask for a final answer that matches a JSON schema. The prompt always contains the schema.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+pub enum StructuredOutput {
+    /// Requests contain the schema in the field that the protocol defines for it.
+    Native,
+    /// Like `Native`, but only in requests without tools, because the provider refuses the combination.
+    NativeWithoutTools,
+    /// Only the prompt contains the schema.
+    Prompt,
 }
 
 /// Name of the request field that limits the number of output tokens.

@@ -4,6 +4,8 @@
 //! For a table, it uses pandas if the sandbox has it. The model is deterministic and has no state: the tool results
 //! since the user's last message determine the next step.
 
+mod sample;
+
 use std::path::Path;
 
 use async_trait::async_trait;
@@ -11,6 +13,7 @@ use futures::{StreamExt, stream};
 use serde_json::{Value, json};
 
 use super::{ChatMessage, EndReason, Llm, ModelEvent, ModelRequest, ModelStream, TokenUsage, ToolRequest};
+use crate::config::StructuredOutput;
 
 const ANALYZE: &str = include_str!("demo/analyze.sh");
 const ANALYZE_WITH_PANDAS: &str = include_str!("demo/analyze.py");
@@ -65,7 +68,10 @@ type Step = (String, Option<ToolRequest>);
 #[async_trait]
 impl Llm for Demo {
     async fn stream(&self, request: ModelRequest) -> ModelStream {
-        let (text, call) = Turn::of(&request).next();
+        let (mut text, call) = Turn::of(&request).next();
+        if let Some(schema) = request.output.as_ref().filter(|_| call.is_none()) {
+            text = sample::object(schema).to_string();
+        }
         let usage = TokenUsage {
             input: tokens(&format!("{}{:?}{:?}", request.system, request.messages, request.tools)),
             output: tokens(&format!("{text}{call:?}")),
@@ -75,6 +81,11 @@ impl Llm for Demo {
         let end = [ModelEvent::Usage(usage), ModelEvent::End(EndReason::Done)];
         let events: Vec<_> = words.chain(call.map(ModelEvent::ToolCall)).chain(end).map(Ok).collect();
         stream::iter(events).boxed()
+    }
+
+    /// The final answer is an object that is built from the schema.
+    fn structured_output(&self, _model: &str) -> StructuredOutput {
+        StructuredOutput::Native
     }
 }
 

@@ -14,7 +14,7 @@ use serde_json::{Map, Value};
 
 use super::{Llm, LlmError, ModelRequest, ModelStream, ReasoningEffort, demo::Demo, upstream::Upstream};
 use crate::{
-    config::{Config, DEMO_PROVIDER, Provider, Vision, VisionSettings},
+    config::{Config, DEMO_PROVIDER, Provider, StructuredOutput, Vision, VisionSettings},
     error::{Error, Result},
 };
 
@@ -161,5 +161,12 @@ impl Llm for Models {
         let mut settings = route.vision;
         settings.lay(over);
         route.llm.vision(&route.upstream, settings)
+    }
+
+    fn structured_output(&self, model: &str) -> StructuredOutput {
+        let route = self.routes.get(model);
+        route.map_or(StructuredOutput::Prompt, |route| {
+            route.llm.structured_output(&route.upstream)
+        })
     }
 }

@@ -17,6 +17,7 @@ mod gemini;
 mod held;
 mod http;
 mod mend;
+mod output;
 mod profile;
 mod protocol;
 #[cfg(test)]
@@ -51,7 +52,7 @@ use self::{
 };
 use super::{Llm, LlmError, ModelEvent, ModelRequest, ModelStream};
 use crate::{
-    config::{Provider, ProviderKind, Vision, VisionSettings},
+    config::{Provider, ProviderKind, StructuredOutput, Vision, VisionSettings},
     error::Result,
 };
 pub use retry::Retries;
@@ -162,6 +163,10 @@ impl Llm for Upstream {
     fn vision(&self, model: &str, over: VisionSettings) -> Vision {
         self.inner.profile(model, over).vision
     }
+
+    fn structured_output(&self, model: &str) -> StructuredOutput {
+        self.inner.profile(model, VisionSettings::UNSET).structured_output
+    }
 }
 
 struct Asking {
@@ -246,6 +251,8 @@ impl Asking {
         }
         if let Fault::Final(LlmError::Refused(words)) = &fault
             && self.lessons < MAX_LESSONS
+            // The engine sends a request without the schema. The refusal says nothing about the model's other properties.
+            && !(self.request.output.is_some() && adapt::refuses_output(words))
             && self.inner.learn(&self.request.model, words)
         {
             self.lessons += 1;

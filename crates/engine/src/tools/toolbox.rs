@@ -15,9 +15,8 @@ use super::{
 use crate::{
     error::{Error, Result},
     llm::ToolSpec,
+    schema,
 };
-
-const MAX_MISTAKES: usize = 5;
 
 /// Decides whether a call may run, for any tool. The arguments match the schema.
 pub type Guard = Arc<dyn Fn(&ToolSpec, &Value) -> Gate + Send + Sync>;
@@ -158,19 +157,7 @@ impl Slot {
             .validator
             .get_or_init(|| jsonschema::validator_for(&self.spec.parameters).ok());
         let Some(validator) = validator else { return Ok(()) };
-        let mistakes: Vec<String> = validator
-            .iter_errors(arguments)
-            .take(MAX_MISTAKES)
-            .map(|mistake| match mistake.instance_path.to_string() {
-                path if path.is_empty() => mistake.to_string(),
-                path => format!("{path}: {mistake}"),
-            })
-            .collect();
-        if mistakes.is_empty() {
-            Ok(())
-        } else {
-            Err(mistakes.join("; "))
-        }
+        schema::check(validator, arguments)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use runyard_contract::v1::NoticeKind;
 
-use super::RunLoop;
+use super::{RunLoop, output::Output};
 use crate::{
     Outcome,
     compact::{Compacted, compact, estimate_all, estimate_bytes},
@@ -93,10 +93,12 @@ impl RunLoop<'_> {
             .min(self.ceiling)
     }
 
-    /// Estimates the tokens of the system prompt, the tool specs and the note.
+    /// Estimates the tokens of the system prompt, the tool specs, the note and the output schema.
     pub(super) fn fixed_tokens(&self) -> u64 {
         let tools = self.bench.tools.spec_bytes();
-        estimate_bytes(self.system_prompt.len() + tools + self.note.as_ref().map_or(0, String::len))
+        let note = self.note.as_ref().map_or(0, String::len);
+        let schema = self.output.as_ref().map_or(0, Output::schema_bytes);
+        estimate_bytes(self.system_prompt.len() + tools + note + schema)
     }
 }
 

@@ -42,27 +42,17 @@ impl RunLoop<'_> {
                 .map(|call| record::tool_call(&call.request, &call.arguments)),
         );
         events.extend(remark(&answer, calls.is_empty()).map(|text| record::notice(NoticeKind::Other, text)));
-        let is_final = calls.is_empty();
-        if is_final {
-            // The caller commits these events together with the end of the run.
-            self.sink.leave(events);
-        } else {
-            self.record(events).await?;
+        if calls.is_empty() {
+            return self.conclude(answer, events).await;
         }
+        self.record(events).await?;
         self.messages.push(ChatMessage::Assistant {
             text: answer.text,
             tool_calls: requests,
             carried: answer.carried,
         });
-        if !is_final {
-            self.work(calls).await?;
-            return Ok(Next::AskAgain);
-        }
-        // An added message makes the run continue, so its event follows the answer.
-        if self.may_continue() && self.receive().await? {
-            return Ok(Next::AskAgain);
-        }
-        Ok(Next::Finish)
+        self.work(calls).await?;
+        Ok(Next::AskAgain)
     }
 
     /// Plans the tool calls of an answer, including calls in its text. Each call gets an id that is unique in the

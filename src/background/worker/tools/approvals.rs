@@ -4,10 +4,9 @@ use std::sync::Arc;
 
 use crate::{
     agents::approvals::{Approvals, Decision, command},
-    engine::inputs::Ask,
+    engine::inputs::{Ask, AskKind},
     runs::inputs::Allowance,
     tools::{Gate, Guard, Toolbox},
-    v1::InputKind,
 };
 
 /// Maximum length of a command in the message of an input, in bytes. The arguments contain the whole command.
@@ -32,7 +31,7 @@ pub(in super::super) fn guard(tools: Arc<Toolbox>, approvals: Approvals, allowan
             Gate::Open
         }
         Decision::Ask => Gate::Ask(Ask {
-            kind: InputKind::Approval,
+            kind: AskKind::Approval,
             schema: Some(spec.parameters.clone()),
             message: message(&spec.name, command(arguments)),
         }),

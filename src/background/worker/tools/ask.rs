@@ -11,10 +11,9 @@ use crate::{
         ask::{NAME, spec},
         tools::Access,
     },
-    engine::inputs::Ask,
+    engine::inputs::{Ask, AskKind},
     llm::ToolSpec,
     tools::{Effect, Gate, Tool, ToolAnswer, ToolContext, ToolFailure},
-    v1::InputKind,
 };
 
 struct AskUser;
@@ -38,7 +37,7 @@ impl Tool for AskUser {
     fn gate(&self, arguments: &Value) -> Gate {
         let question = arguments.get("question").and_then(Value::as_str);
         Gate::Ask(Ask {
-            kind: InputKind::Question,
+            kind: AskKind::Question,
             schema: None,
             message: question.unwrap_or_default().to_owned(),
         })

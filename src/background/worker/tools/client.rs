@@ -6,11 +6,10 @@ use async_trait::async_trait;
 use serde_json::Value;
 
 use crate::{
-    engine::inputs::Ask,
+    engine::inputs::{Ask, AskKind},
     llm::ToolSpec,
     runs::options::{ClientTool, RunOptions},
     tools::{Effect, Gate, Tool, ToolAnswer, ToolContext, ToolFailure},
-    v1::InputKind,
 };
 
 struct Remote(ClientTool);
@@ -32,7 +31,7 @@ impl Tool for Remote {
 
     fn gate(&self, _arguments: &Value) -> Gate {
         Gate::Ask(Ask {
-            kind: InputKind::ClientTool,
+            kind: AskKind::ClientTool,
             schema: Some(self.spec().parameters),
             message: format!("The client must run the tool {} and send its result.", self.0.name),
         })

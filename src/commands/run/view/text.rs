@@ -132,6 +132,9 @@ impl TextView {
                 &Style::new().magenta(),
                 &format!("message read: {}", one_line(&message.text)),
             ),
+            Some(Event::SubagentStarted(started)) => {
+                self.say(&format!("subagent started: run {}", started.subagent_run_id))
+            }
             // A newer server may send unknown events.
             Some(Event::InputAnswered(_)) | None => Ok(()),
         }
@@ -186,6 +189,9 @@ impl TextView {
             RunStatus::Stopped => (Style::new().yellow().bold(), "stopped"),
         };
         let mut text = word.to_owned();
+        if let Some(caller) = &changed.stopped_by {
+            text = format!("{text} by {}", one_line(caller));
+        }
         if let Some(code) = &changed.error_code {
             text = format!("{text} ({})", one_line(code));
         }

@@ -45,7 +45,16 @@ class AsyncOwnAccount:
         page_size: int = 0,
         page_token: str = "",
     ) -> Page[UsageEntry]:
-        """Returns one page of model calls with their cost, newest first."""
+        """Returns one page of model calls with their cost, newest first.
+
+        Args:
+            thread_id: Lists only model calls of this thread.
+            agent_run_id: Lists only model calls of this run.
+            created_after: Lists only model calls at or after this time.
+            created_before: Lists only model calls before this time.
+            page_size: Page size: default 50, maximum 200.
+            page_token: The next_page_token of the previous page.
+        """
         request = to_message(
             methods.LIST_USAGE.request,
             thread_id=thread_id,
@@ -68,18 +77,33 @@ class AsyncApiKeys:
     async def create(
         self, *, name: str, scopes: Sequence[ApiKeyScope] = (), expires_at: datetime.datetime | None = None
     ) -> NewApiKey:
-        """Creates a key. Only this response contains the secret."""
+        """Creates a key. Only this response contains the secret.
+
+        Args:
+            name: Name, 1 to 100 characters.
+            scopes: Scopes of the key; default: run. The widest scope in the list applies.
+            expires_at: Expiry time; unset if the key does not expire.
+        """
         request = to_message(methods.CREATE_API_KEY.request, name=name, scopes=scopes, expires_at=expires_at)
         return await self._transport.load(methods.CREATE_API_KEY, request, NewApiKey)
 
     async def list(self, *, page_size: int = 0, page_token: str = "") -> Page[ApiKey]:
-        """Returns one page of the caller's keys, without their secrets."""
+        """Returns one page of the caller's keys, without their secrets.
+
+        Args:
+            page_size: Page size: default 50, maximum 200.
+            page_token: The next_page_token of the previous page.
+        """
         request = to_message(methods.LIST_API_KEYS.request, page_size=page_size, page_token=page_token)
         answer = await self._transport.call(methods.LIST_API_KEYS, request)
         return pages(answer.api_keys, ApiKey, answer.next_page_token)
 
     async def revoke(self, key_id: str) -> ApiKey:
-        """Revokes a key immediately."""
+        """Revokes a key immediately.
+
+        Args:
+            key_id: The key's UUID.
+        """
         request = to_message(methods.REVOKE_API_KEY.request, key_id=key_id)
         return await self._transport.load(methods.REVOKE_API_KEY, request, ApiKey)
 
@@ -91,17 +115,31 @@ class AsyncAdmin:
         self._transport = client._transport
 
     async def create_account(self, subject: str, *, issuer: str = "") -> Account:
-        """Returns the account of a subject. Creates the account if it does not exist."""
+        """Returns the account of a subject. Creates the account if it does not exist.
+
+        Args:
+            subject: Subject (`sub`) of the account's tokens: 1 to 255 bytes without control characters.
+            issuer: Issuer (`iss`) of the account's tokens; default: the issuer in the server's configuration.
+        """
         request = to_message(methods.CREATE_ACCOUNT.request, subject=subject, issuer=issuer)
         return await self._transport.load(methods.CREATE_ACCOUNT, request, Account)
 
     async def get_account(self, account_id: str) -> Account:
-        """Returns the account with this id."""
+        """Returns the account with this id.
+
+        Args:
+            account_id: The account's UUID.
+        """
         request = to_message(methods.GET_ACCOUNT.request, account_id=account_id)
         return await self._transport.load(methods.GET_ACCOUNT, request, Account)
 
     async def set_tier(self, account_id: str, tier_name: str) -> Account:
-        """Changes the tier of an account."""
+        """Changes the tier of an account.
+
+        Args:
+            account_id: The account's UUID.
+            tier_name: Name of the new tier.
+        """
         request = to_message(methods.SET_ACCOUNT_TIER.request, account_id=account_id, tier_name=tier_name)
         return await self._transport.load(methods.SET_ACCOUNT_TIER, request, Account)
 
@@ -109,7 +147,14 @@ class AsyncAdmin:
         self, account_id: str, amount: int, *, reason: str = "", request_id: str | None = None
     ) -> Account:
         """Grants credits to an account. Calls with the same `request_id` grant the credits only once. By default,
-        the client generates a new id for each call."""
+        the client generates a new id for each call.
+
+        Args:
+            account_id: The account's UUID.
+            amount: Number of credits.
+            reason: Reason for the grant, up to 500 characters. It is written to the audit log.
+            request_id: Idempotency key. By default, the client generates a new id for each call.
+        """
         request = to_message(
             methods.GRANT_CREDITS.request,
             account_id=account_id,

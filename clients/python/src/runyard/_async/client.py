@@ -9,9 +9,12 @@ from runyard._async.inputs import AsyncInputs
 from runyard._async.memories import AsyncMemories
 from runyard._async.projects import AsyncProjects, AsyncSandboxes
 from runyard._async.runs import AsyncRuns
+from runyard._async.schedules import AsyncSchedules
+from runyard._async.secrets import AsyncSecrets
 from runyard._async.skills import AsyncSkills
 from runyard._async.threads import AsyncThreads
 from runyard._async.transport import AsyncTransport
+from runyard._async.triggers import AsyncTriggers
 from runyard._async.webhooks import AsyncWebhooks
 from runyard._options import Token, read_options
 
@@ -19,11 +22,14 @@ from runyard._options import Token, read_options
 class AsyncRunyard:
     """A client for one server and one caller.
 
-    `base_url` defaults to the environment variable RUNYARD_SERVER, or else to http://127.0.0.1:8080. `token` is a
-    token, an API key, or a function that returns the current token. It defaults to the environment variable
-    RUNYARD_TOKEN. Without a token, calls are not authenticated. `timeout` is the maximum time of a call, including
-    retries; it does not apply to streams. `reconnect_for` is the maximum time that a broken stream tries to reconnect.
-    Both times are in seconds. `root_certificates` is PEM text that replaces gRPC's trusted root certificates.
+    Args:
+        base_url: Address of the server. Default: the environment variable RUNYARD_SERVER, or else
+            http://127.0.0.1:8080.
+        token: A token, an API key, or a function that returns the current token. Default: the environment variable
+            RUNYARD_TOKEN. Without a token, calls fail. An empty string sends no token, for a proxy that adds one.
+        timeout: Maximum time of a call in seconds, including retries. It does not apply to streams.
+        reconnect_for: Maximum time in seconds for which a broken stream tries to reconnect.
+        root_certificates: PEM text that replaces gRPC's trusted root certificates.
     """
 
     def __init__(
@@ -49,13 +55,20 @@ class AsyncRunyard:
         self.sandboxes = AsyncSandboxes(self)
         self.files = AsyncFiles(self)
         self.skills = AsyncSkills(self)
+        self.schedules = AsyncSchedules(self)
+        self.triggers = AsyncTriggers(self)
+        self.secrets = AsyncSecrets(self)
         self.webhooks = AsyncWebhooks(self)
         self.account = AsyncOwnAccount(self)
         self.api_keys = AsyncApiKeys(self)
         self.admin = AsyncAdmin(self)
 
     def with_timeout(self, seconds: float) -> AsyncRunyard:
-        """Returns a client with another timeout that shares this client's connection."""
+        """Returns a client with another timeout that shares this client's connection.
+
+        Args:
+            seconds: Maximum time of a call, including retries.
+        """
         other = AsyncRunyard.__new__(AsyncRunyard)
         other._set_up(self._transport.with_timeout(seconds))
         return other

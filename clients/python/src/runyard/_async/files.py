@@ -26,7 +26,11 @@ class AsyncFiles:
         self._client = client
 
     async def upload(self, file: FileLike) -> Upload:
-        """Uploads a file. You can then attach the upload to a run or write it to a workspace."""
+        """Uploads a file. You can then attach the upload to a run or write it to a workspace.
+
+        Args:
+            file: A path, an open binary file, a (name, bytes) tuple or an upload.
+        """
         if isinstance(file, Upload):
             return file
         call = self._client._transport.call
@@ -51,7 +55,11 @@ class AsyncFiles:
             source.close()
 
     async def upload_all(self, files: Iterable[FileLike]) -> list[Upload]:
-        """Uploads files one after the other."""
+        """Uploads files one after the other.
+
+        Args:
+            files: Paths, open binary files, (name, bytes) tuples or uploads.
+        """
         if isinstance(files, str | bytes):
             raise TypeError("files must be a list")
         return [await self.upload(file) for file in files]
@@ -83,7 +91,11 @@ class AsyncRemoteFile:
         return b"".join([piece async for piece in self.pieces()])
 
     async def save(self, target: str | os.PathLike[str]) -> str:
-        """Downloads the file atomically and returns its path. If `target` is a folder, the file keeps its name."""
+        """Downloads the file atomically and returns its path. If `target` is a folder, the file keeps its name.
+
+        Args:
+            target: Path of the new file, or of a folder for it.
+        """
         path = os.fspath(target)
         if await asyncio.to_thread(os.path.isdir, path):
             path = os.path.join(path, self.name)

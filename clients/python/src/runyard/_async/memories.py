@@ -21,12 +21,21 @@ class AsyncMemories:
         self._transport = client._transport
 
     async def create(self, text: str, *, agent_id: str = "") -> Memory:
-        """Creates a memory of an agent. If `agent_id` is empty, the memory belongs to the account."""
+        """Creates a memory of an agent. If `agent_id` is empty, the memory belongs to the account.
+
+        Args:
+            text: Text of the memory. The server's settings limit its size; the default limit is 2,048 bytes.
+            agent_id: UUID of the agent that the memory belongs to. Default: the memory belongs to the account.
+        """
         request = to_message(methods.CREATE_MEMORY.request, text=text, agent_id=agent_id)
         return await self._transport.load(methods.CREATE_MEMORY, request, Memory)
 
     async def get(self, memory_id: str) -> Memory:
-        """Returns the memory with this id."""
+        """Returns the memory with this id.
+
+        Args:
+            memory_id: The memory's UUID.
+        """
         request = to_message(methods.GET_MEMORY.request, memory_id=memory_id)
         return await self._transport.load(methods.GET_MEMORY, request, Memory)
 
@@ -39,7 +48,16 @@ class AsyncMemories:
         page_size: int = 0,
         page_token: str = "",
     ) -> Page[Memory]:
-        """Returns one page of memories: latest change first or, with `search`, best match first."""
+        """Returns one page of memories: latest change first or, with `search`, best match first.
+
+        Args:
+            agent_id: Lists only memories of this agent.
+            account_only: If true, lists only memories that belong to the account and not to an agent.
+            search: Lists only memories that contain one or more words of this text, best match first. A word of four or
+                more characters also matches longer words that begin with it.
+            page_size: Page size: default 50, maximum 200.
+            page_token: The next_page_token of the previous page.
+        """
         request = to_message(
             methods.LIST_MEMORIES.request,
             agent_id=agent_id,
@@ -54,7 +72,14 @@ class AsyncMemories:
     async def list_all(
         self, *, agent_id: str = "", account_only: bool = False, search: str = ""
     ) -> AsyncIterator[Memory]:
-        """Iterates over all memories."""
+        """Iterates over all memories.
+
+        Args:
+            agent_id: Lists only memories of this agent.
+            account_only: If true, lists only memories that belong to the account and not to an agent.
+            search: Lists only memories that contain one or more words of this text, best match first. A word of four or
+                more characters also matches longer words that begin with it.
+        """
         token = ""
         while True:
             page = await self.list(
@@ -67,11 +92,20 @@ class AsyncMemories:
                 return
 
     async def update(self, memory_id: str, *, text: str | Unset = UNSET) -> Memory:
-        """Replaces the text of a memory."""
+        """Replaces the text of a memory.
+
+        Args:
+            memory_id: The memory's UUID.
+            text: New text.
+        """
         request = changes(to_message(methods.UPDATE_MEMORY.request, memory_id=memory_id), text=text)
         return await self._transport.load(methods.UPDATE_MEMORY, request, Memory)
 
     async def delete(self, memory_id: str) -> None:
-        """Deletes a memory."""
+        """Deletes a memory.
+
+        Args:
+            memory_id: The memory's UUID.
+        """
         request = to_message(methods.DELETE_MEMORY.request, memory_id=memory_id)
         await self._transport.call(methods.DELETE_MEMORY, request)

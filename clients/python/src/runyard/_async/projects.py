@@ -22,18 +22,31 @@ class AsyncProjects:
         self._transport = client._transport
 
     async def get(self, project_id: str) -> Project:
-        """Returns the project with this id."""
+        """Returns the project with this id.
+
+        Args:
+            project_id: The project's UUID.
+        """
         request = to_message(methods.GET_PROJECT.request, project_id=project_id)
         return await self._transport.load(methods.GET_PROJECT, request, Project)
 
     async def list(self, *, page_size: int = 0, page_token: str = "") -> Page[Project]:
-        """Returns one page of the caller's projects, most recently active first."""
+        """Returns one page of the caller's projects, most recently active first.
+
+        Args:
+            page_size: Page size: default 50, maximum 200.
+            page_token: The next_page_token of the previous page.
+        """
         request = to_message(methods.LIST_PROJECTS.request, page_size=page_size, page_token=page_token)
         answer = await self._transport.call(methods.LIST_PROJECTS, request)
         return pages(answer.projects, Project, answer.next_page_token)
 
     async def delete(self, project_id: str) -> None:
-        """Deletes a project with its threads, runs and files."""
+        """Deletes a project with its threads, runs and files.
+
+        Args:
+            project_id: The project's UUID.
+        """
         request = to_message(methods.DELETE_PROJECT.request, project_id=project_id)
         await self._transport.call(methods.DELETE_PROJECT, request)
 
@@ -46,14 +59,26 @@ class AsyncSandboxes:
         self._transport = client._transport
 
     async def get(self, sandbox_id: str) -> Sandbox:
-        """Returns the sandbox with this id."""
+        """Returns the sandbox with this id.
+
+        Args:
+            sandbox_id: The sandbox's UUID.
+        """
         request = to_message(methods.GET_SANDBOX.request, sandbox_id=sandbox_id)
         return await self._transport.load(methods.GET_SANDBOX, request, Sandbox)
 
     async def files(
         self, sandbox_id: str, path: str = "", *, recursive: bool = False, page_size: int = 0, page_token: str = ""
     ) -> Page[AsyncRemoteFile]:
-        """Returns one page of the files and folders in a folder, ordered by path."""
+        """Returns one page of the files and folders in a folder, ordered by path.
+
+        Args:
+            sandbox_id: The sandbox's UUID.
+            path: Path of the folder below /workspace; default: the workspace itself.
+            recursive: If true, list subfolders recursively.
+            page_size: Page size: default 200, maximum 1000.
+            page_token: The next_page_token of the previous page.
+        """
         request = to_message(
             methods.LIST_FILES.request,
             sandbox_id=sandbox_id,
@@ -69,7 +94,13 @@ class AsyncSandboxes:
     async def files_all(
         self, sandbox_id: str, path: str = "", *, recursive: bool = False
     ) -> AsyncIterator[AsyncRemoteFile]:
-        """Iterates over all files and folders in a folder, ordered by path."""
+        """Iterates over all files and folders in a folder, ordered by path.
+
+        Args:
+            sandbox_id: The sandbox's UUID.
+            path: Path of the folder below /workspace; default: the workspace itself.
+            recursive: If true, list subfolders recursively.
+        """
         token = ""
         while True:
             page = await self.files(sandbox_id, path, recursive=recursive, page_size=1000, page_token=token)
@@ -80,17 +111,33 @@ class AsyncSandboxes:
                 return
 
     async def read(self, sandbox_id: str, path: str) -> bytes:
-        """Returns the content of a file. A folder is returned as a tar archive."""
+        """Returns the content of a file. A folder is returned as a tar archive.
+
+        Args:
+            sandbox_id: The sandbox's UUID.
+            path: Path below /workspace.
+        """
         return b"".join([piece async for piece in read_pieces(self._transport, sandbox_id, path)])
 
     async def write(self, sandbox_id: str, path: str, file: FileLike) -> AsyncRemoteFile:
-        """Uploads a file and writes it to a path."""
+        """Uploads a file and writes it to a path.
+
+        Args:
+            sandbox_id: The sandbox's UUID.
+            path: Path below /workspace.
+            file: A path, an open binary file, a (name, bytes) tuple or an upload.
+        """
         upload = await self._client.files.upload(file)
         request = to_message(methods.WRITE_FILE.request, sandbox_id=sandbox_id, path=path, upload_id=upload.upload_id)
         written = await self._transport.load(methods.WRITE_FILE, request, File)
         return AsyncRemoteFile(self._transport, sandbox_id, written)
 
     async def delete_file(self, sandbox_id: str, path: str) -> None:
-        """Deletes a file or an empty folder."""
+        """Deletes a file or an empty folder.
+
+        Args:
+            sandbox_id: The sandbox's UUID.
+            path: Path below /workspace.
+        """
         request = to_message(methods.DELETE_FILE.request, sandbox_id=sandbox_id, path=path)
         await self._transport.call(methods.DELETE_FILE, request)

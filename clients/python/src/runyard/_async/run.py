@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Mapping
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from runyard import _methods as methods
 from runyard._async.calls import AsyncCalls
 from runyard._async.files import AsyncRemoteFile
+from runyard._output import Output, convert
 from runyard._retry import Backoff, may_reconnect
 from runyard.errors import (
     AuthenticationError,
@@ -42,9 +43,12 @@ class AsyncRun:
         status: RunStatus,
         record: RunRecord | None = None,
         tools: Mapping[str, ClientTool] | None = None,
+        output: Output | None = None,
     ) -> None:
         self._client = client
         self._calls = AsyncCalls(client, tools) if tools else None
+        self._output = output
+        self._answer: dict[str, Any] | None = record.output if record else None
         self.agent_run_id = agent_run_id
         self.thread_id = thread_id
         self.project_id = project_id
@@ -58,7 +62,11 @@ class AsyncRun:
 
     @classmethod
     def of_record(
-        cls, client: AsyncRunyard, record: RunRecord, tools: Mapping[str, ClientTool] | None = None
+        cls,
+        client: AsyncRunyard,
+        record: RunRecord,
+        tools: Mapping[str, ClientTool] | None = None,
+        output: Output | None = None,
     ) -> AsyncRun:
         return cls(
             client,
@@ -69,12 +77,20 @@ class AsyncRun:
             status=record.status,
             record=record,
             tools=tools,
+            output=output,
         )
 
     @property
     def id(self) -> str:
         """The run's UUID, an alias of `agent_run_id`."""
         return self.agent_run_id
+
+    @property
+    def output(self) -> Any:
+        """The final answer, if the run was started with `output` and this handle has seen that it completed; else None.
+
+        It is an instance of the type that the run was started with, or a dict."""
+        return None if self._answer is None else convert(self._answer, self._output)
 
     def __repr__(self) -> str:
         return f"<Run {self.agent_run_id} {self.status}>"
@@ -86,7 +102,12 @@ class AsyncRun:
         """Streams the events after a cursor until the run ends. If the connection breaks, the client reconnects and the
         stream resumes from its cursor. `timeout` limits the whole stream in seconds; None means no limit.
 
-        If the run has client tools, their functions run here, between the status `waiting` and the next event."""
+        If the run has client tools, their functions run here, between the status `waiting` and the next event.
+
+        Args:
+            after_sequence: Sequence of the last event that the client has received; 0 requests all events.
+            timeout: Maximum time of the whole stream in seconds; None means no limit.
+        """
         requested: list[InputRequested] = []
         if self._calls is not None and after_sequence > 0:
             await self._calls.answer_pending(self.agent_run_id)
@@ -94,6 +115,8 @@ class AsyncRun:
             self.cursor = max(self.cursor, event.sequence)
             if isinstance(event, StatusChanged):
                 self.status = event.status
+                if event.output is not None:
+                    self._answer = event.output
             yield event
             if isinstance(event, InputRequested):
                 requested.append(event)
@@ -107,11 +130,17 @@ class AsyncRun:
         self.record = await self._client._transport.load(methods.GET_RUN, request, RunRecord)
         self.status = self.record.status
         self.sandbox_id = self.record.sandbox_id
+        self._answer = self.record.output
         return self.record
 
     async def wait(self, *, timeout: float | None = None, check: bool = False) -> RunRecord:
         """Waits for the run to end and returns its record. With `check`, raises RunFailedError unless the run
-        completed."""
+        completed.
+
+        Args:
+            timeout: Maximum time in seconds; None means no limit.
+            check: Raises RunFailedError unless the run completed.
+        """
         if self.status not in ENDED:
             async for _ in self.events(after_sequence=self.cursor, timeout=timeout):
                 pass
@@ -121,7 +150,11 @@ class AsyncRun:
         return record
 
     async def text(self, *, timeout: float | None = None) -> str:
-        """Waits for the run to end and returns the model's last message. Raises RunFailedError if the run failed."""
+        """Waits for the run to end and returns the model's last message. Raises RunFailedError if the run failed.
+
+        Args:
+            timeout: Maximum time in seconds; None means no limit.
+        """
         text = ""
         async for event in self.events(timeout=timeout):
             if isinstance(event, MessageFinished) and event.text:
@@ -130,6 +163,16 @@ class AsyncRun:
             raise RunFailedError(await self.refresh())
         return text
 
+    async def steer(self, text: str) -> Message:
+        """Sends a message to the unfinished run. Its model reads the message at its next call, which the event
+        `UserMessage` shows. If the run has ended, the message has no `delivery` and stays in the thread for the next
+        run.
+
+        Args:
+            text: Text of the message.
+        """
+        return await self._client.threads.add_message(self.thread_id, content=text)
+
     async def stop(self) -> None:
         """Requests that the run stops. `wait()` returns when it has stopped. Has no effect on a run that has ended."""
         request = to_message(methods.STOP_RUN.request, agent_run_id=self.agent_run_id)
@@ -137,7 +180,11 @@ class AsyncRun:
         self.status = self.record.status
 
     async def files(self, path: str = "output") -> list[AsyncRemoteFile]:
-        """Returns the files in a workspace folder, recursively. "" means the whole workspace."""
+        """Returns the files in a workspace folder, recursively. "" means the whole workspace.
+
+        Args:
+            path: Path of the folder; "" is the whole workspace.
+        """
         if self.sandbox_id is None:
             await self.refresh()
         if self.sandbox_id is None:
@@ -159,6 +206,9 @@ class AsyncRun:
         """Shows the run's progress until the run ends.
 
         A terminal shows it live, a notebook updates one output, and other outputs get complete lines.
+
+        Args:
+            file: Output; by default standard output.
         """
         progress = Progress(self.agent_run_id)
         view = pick_view(file)
@@ -171,14 +221,18 @@ class AsyncRun:
         return await self.refresh()
 
 
-async def follow(client: AsyncRunyard, cursors: Mapping[str, int], timeout: float | None) -> AsyncIterator[RunEvent]:
+async def follow(
+    client: AsyncRunyard, cursors: Mapping[str, int], timeout: float | None, parent: str = ""
+) -> AsyncIterator[RunEvent]:
     """Streams the events of runs after their cursors. Yields each event once, and the events of each run in order, even
-    after a reconnect. `timeout` limits the whole stream in seconds; None means no limit."""
+    after a reconnect. `timeout` limits the whole stream in seconds; None means no limit. The events of the subagents of
+    the run `parent` are included."""
     transport = client._transport
     deadline = None if timeout is None else time.monotonic() + timeout
     backoff = Backoff(transport.options.reconnect_for)
     # Maps each unfinished run to its cursor.
     unfinished = dict(cursors)
+    finished: set[str] = set()
     while unfinished:
         left = None if deadline is None else deadline - time.monotonic()
         if left is not None and left <= 0:
@@ -187,10 +241,13 @@ async def follow(client: AsyncRunyard, cursors: Mapping[str, int], timeout: floa
         opened_at: float | None = None
         error: RunyardError
         try:
-            async with _open(transport, requested, left) as stream:
+            async with _open(transport, requested, left, parent) as stream:
                 await stream.metadata()
                 opened_at = time.monotonic()
                 async for message in stream.messages():
+                    if parent and message.agent_run_id not in finished:
+                        # The server sends a subagent's events from the first one.
+                        unfinished.setdefault(message.agent_run_id, 0)
                     cursor = unfinished.get(message.agent_run_id)
                     if cursor is None or message.sequence <= cursor:
                         continue
@@ -201,6 +258,7 @@ async def follow(client: AsyncRunyard, cursors: Mapping[str, int], timeout: floa
                     event = to_event(message)
                     if isinstance(event, StatusChanged) and event.is_terminal:
                         del unfinished[message.agent_run_id]
+                        finished.add(message.agent_run_id)
                     yield event
                     if not unfinished:
                         return
@@ -222,7 +280,15 @@ async def follow(client: AsyncRunyard, cursors: Mapping[str, int], timeout: floa
         await transport.pause(backoff, error, deadline)
 
 
-def _open(transport: AsyncTransport, cursors: Mapping[str, int], timeout: float | None) -> AsyncStream:
+def _open(transport: AsyncTransport, cursors: Mapping[str, int], timeout: float | None, parent: str) -> AsyncStream:
+    if parent in cursors:
+        request = to_message(
+            methods.STREAM_RUN.request,
+            agent_run_id=parent,
+            after_sequence=cursors[parent],
+            include_children=True,
+        )
+        return transport.stream(methods.STREAM_RUN, request, timeout)
     runs = [{"agent_run_id": run_id, "after_sequence": cursor} for run_id, cursor in cursors.items()]
     if len(runs) == 1:
         return transport.stream(methods.STREAM_RUN, to_message(methods.STREAM_RUN.request, **runs[0]), timeout)

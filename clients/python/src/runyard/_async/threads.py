@@ -21,17 +21,32 @@ class AsyncThreads:
         self._transport = client._transport
 
     async def create(self, *, project_id: str = "", name: str | None = None) -> Thread:
-        """Creates an empty thread. If `project_id` is empty, creates a project for the thread, too."""
+        """Creates an empty thread. If `project_id` is empty, creates a project for the thread, too.
+
+        Args:
+            project_id: The project's UUID; default: a new project.
+            name: Name of the thread.
+        """
         request = to_message(methods.CREATE_THREAD.request, project_id=project_id, name=name)
         return await self._transport.load(methods.CREATE_THREAD, request, Thread)
 
     async def get(self, thread_id: str) -> Thread:
-        """Returns the thread with this id."""
+        """Returns the thread with this id.
+
+        Args:
+            thread_id: The thread's UUID.
+        """
         request = to_message(methods.GET_THREAD.request, thread_id=thread_id)
         return await self._transport.load(methods.GET_THREAD, request, Thread)
 
     async def list(self, *, project_id: str = "", page_size: int = 0, page_token: str = "") -> Page[Thread]:
-        """Returns one page of the caller's threads, most recently active first."""
+        """Returns one page of the caller's threads, most recently active first.
+
+        Args:
+            project_id: Lists only threads of this project.
+            page_size: Page size: default 50, maximum 200.
+            page_token: The next_page_token of the previous page.
+        """
         request = to_message(
             methods.LIST_THREADS.request, project_id=project_id, page_size=page_size, page_token=page_token
         )
@@ -39,17 +54,32 @@ class AsyncThreads:
         return pages(answer.threads, Thread, answer.next_page_token)
 
     async def update(self, thread_id: str, *, name: str | Unset | None = UNSET) -> Thread:
-        """Renames a thread. None clears the name."""
+        """Renames a thread. None clears the name.
+
+        Args:
+            thread_id: The thread's UUID.
+            name: New name.
+        """
         request = changes(to_message(methods.UPDATE_THREAD.request, thread_id=thread_id), name=name)
         return await self._transport.load(methods.UPDATE_THREAD, request, Thread)
 
     async def delete(self, thread_id: str) -> None:
-        """Deletes a thread with its messages and runs."""
+        """Deletes a thread with its messages and runs.
+
+        Args:
+            thread_id: The thread's UUID.
+        """
         request = to_message(methods.DELETE_THREAD.request, thread_id=thread_id)
         await self._transport.call(methods.DELETE_THREAD, request)
 
     async def messages(self, thread_id: str, *, page_size: int = 0, page_token: str = "") -> Page[Message]:
-        """Returns one page of a thread's messages, oldest first."""
+        """Returns one page of a thread's messages, oldest first.
+
+        Args:
+            thread_id: The thread's UUID.
+            page_size: Page size: default 50, maximum 200. A page with large messages may contain fewer messages.
+            page_token: The next_page_token of the previous page.
+        """
         request = to_message(
             methods.LIST_MESSAGES.request, thread_id=thread_id, page_size=page_size, page_token=page_token
         )
@@ -57,7 +87,11 @@ class AsyncThreads:
         return pages(answer.messages, Message, answer.next_page_token)
 
     async def messages_all(self, thread_id: str) -> AsyncIterator[Message]:
-        """Iterates over all messages of a thread, oldest first."""
+        """Iterates over all messages of a thread, oldest first.
+
+        Args:
+            thread_id: The thread's UUID.
+        """
         token = ""
         while True:
             page = await self.messages(thread_id, page_size=200, page_token=token)
@@ -68,6 +102,12 @@ class AsyncThreads:
                 return
 
     async def add_message(self, thread_id: str, *, content: str, role: MessageRole | None = None) -> Message:
-        """Adds a message without starting a run. An unfinished run of the thread receives it at its next model call."""
+        """Adds a message without starting a run. An unfinished run of the thread receives it at its next model call.
+
+        Args:
+            thread_id: The thread's UUID.
+            content: Text of the message.
+            role: Author: user (default) or assistant.
+        """
         request = to_message(methods.ADD_MESSAGE.request, thread_id=thread_id, content=content, role=role)
         return await self._transport.load(methods.ADD_MESSAGE, request, Message)

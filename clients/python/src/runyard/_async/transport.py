@@ -50,8 +50,9 @@ class AsyncLine:
 class AsyncStream:
     """An open stream. Failures are raised as RunyardError. Leaving the `with` block cancels the stream."""
 
-    def __init__(self, call: Any) -> None:
+    def __init__(self, call: Any, url: str) -> None:
         self.call = call
+        self.url = url
 
     async def __aenter__(self) -> AsyncStream:
         return self
@@ -64,14 +65,14 @@ class AsyncStream:
         try:
             return {str(key): str(value) for key, value in await self.call.initial_metadata() or ()}
         except grpc.RpcError as raised:
-            raise error_of(raised) from None
+            raise error_of(raised, self.url) from None
 
     async def messages(self) -> AsyncIterator[Any]:
         try:
             async for message in self.call:
                 yield message
         except grpc.RpcError as raised:
-            raise error_of(raised) from None
+            raise error_of(raised, self.url) from None
 
 
 class AsyncTransport:
@@ -93,7 +94,7 @@ class AsyncTransport:
             try:
                 return await self._once(method, request, max(deadline - time.monotonic(), 0.001))
             except grpc.RpcError as raised:
-                error = error_of(raised)
+                error = error_of(raised, self.options.url)
             pause = backoff.next_pause(error, time.monotonic()) if may_repeat(error, method.repeatable) else None
             if pause is None:
                 raise error
@@ -120,7 +121,7 @@ class AsyncTransport:
             request_serializer=method.request.SerializeToString,
             response_deserializer=method.response.FromString,
         )
-        return AsyncStream(streamed(request, timeout=timeout, metadata=self.options.metadata()))
+        return AsyncStream(streamed(request, timeout=timeout, metadata=self.options.metadata()), self.options.url)
 
     async def pause(self, backoff: Backoff, error: RunyardError, deadline: float | None) -> None:
         """Waits before the next attempt to open a stream. Raises `error` if no further attempt is allowed, and

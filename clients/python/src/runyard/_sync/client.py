@@ -10,9 +10,12 @@ from runyard._sync.inputs import Inputs
 from runyard._sync.memories import Memories
 from runyard._sync.projects import Projects, Sandboxes
 from runyard._sync.runs import Runs
+from runyard._sync.schedules import Schedules
+from runyard._sync.secrets import Secrets
 from runyard._sync.skills import Skills
 from runyard._sync.threads import Threads
 from runyard._sync.transport import Transport
+from runyard._sync.triggers import Triggers
 from runyard._sync.webhooks import Webhooks
 from runyard._options import Token, read_options
 
@@ -20,11 +23,14 @@ from runyard._options import Token, read_options
 class Runyard:
     """A client for one server and one caller.
 
-    `base_url` defaults to the environment variable RUNYARD_SERVER, or else to http://127.0.0.1:8080. `token` is a
-    token, an API key, or a function that returns the current token. It defaults to the environment variable
-    RUNYARD_TOKEN. Without a token, calls are not authenticated. `timeout` is the maximum time of a call, including
-    retries; it does not apply to streams. `reconnect_for` is the maximum time that a broken stream tries to reconnect.
-    Both times are in seconds. `root_certificates` is PEM text that replaces gRPC's trusted root certificates.
+    Args:
+        base_url: Address of the server. Default: the environment variable RUNYARD_SERVER, or else
+            http://127.0.0.1:8080.
+        token: A token, an API key, or a function that returns the current token. Default: the environment variable
+            RUNYARD_TOKEN. Without a token, calls fail. An empty string sends no token, for a proxy that adds one.
+        timeout: Maximum time of a call in seconds, including retries. It does not apply to streams.
+        reconnect_for: Maximum time in seconds for which a broken stream tries to reconnect.
+        root_certificates: PEM text that replaces gRPC's trusted root certificates.
     """
 
     def __init__(
@@ -50,13 +56,20 @@ class Runyard:
         self.sandboxes = Sandboxes(self)
         self.files = Files(self)
         self.skills = Skills(self)
+        self.schedules = Schedules(self)
+        self.triggers = Triggers(self)
+        self.secrets = Secrets(self)
         self.webhooks = Webhooks(self)
         self.account = OwnAccount(self)
         self.api_keys = ApiKeys(self)
         self.admin = Admin(self)
 
     def with_timeout(self, seconds: float) -> Runyard:
-        """Returns a client with another timeout that shares this client's connection."""
+        """Returns a client with another timeout that shares this client's connection.
+
+        Args:
+            seconds: Maximum time of a call, including retries.
+        """
         other = Runyard.__new__(Runyard)
         other._set_up(self._transport.with_timeout(seconds))
         return other

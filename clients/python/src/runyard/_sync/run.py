@@ -5,11 +5,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from runyard import _methods as methods
 from runyard._sync.calls import Calls
 from runyard._sync.files import RemoteFile
+from runyard._output import Output, convert
 from runyard._retry import Backoff, may_reconnect
 from runyard.errors import (
     AuthenticationError,
@@ -43,9 +44,12 @@ class Run:
         status: RunStatus,
         record: RunRecord | None = None,
         tools: Mapping[str, ClientTool] | None = None,
+        output: Output | None = None,
     ) -> None:
         self._client = client
         self._calls = Calls(client, tools) if tools else None
+        self._output = output
+        self._answer: dict[str, Any] | None = record.output if record else None
         self.agent_run_id = agent_run_id
         self.thread_id = thread_id
         self.project_id = project_id
@@ -59,7 +63,11 @@ class Run:
 
     @classmethod
     def of_record(
-        cls, client: Runyard, record: RunRecord, tools: Mapping[str, ClientTool] | None = None
+        cls,
+        client: Runyard,
+        record: RunRecord,
+        tools: Mapping[str, ClientTool] | None = None,
+        output: Output | None = None,
     ) -> Run:
         return cls(
             client,
@@ -70,12 +78,20 @@ class Run:
             status=record.status,
             record=record,
             tools=tools,
+            output=output,
         )
 
     @property
     def id(self) -> str:
         """The run's UUID, an alias of `agent_run_id`."""
         return self.agent_run_id
+
+    @property
+    def output(self) -> Any:
+        """The final answer, if the run was started with `output` and this handle has seen that it completed; else None.
+
+        It is an instance of the type that the run was started with, or a dict."""
+        return None if self._answer is None else convert(self._answer, self._output)
 
     def __repr__(self) -> str:
         return f"<Run {self.agent_run_id} {self.status}>"
@@ -87,7 +103,12 @@ class Run:
         """Streams the events after a cursor until the run ends. If the connection breaks, the client reconnects and the
         stream resumes from its cursor. `timeout` limits the whole stream in seconds; None means no limit.
 
-        If the run has client tools, their functions run here, between the status `waiting` and the next event."""
+        If the run has client tools, their functions run here, between the status `waiting` and the next event.
+
+        Args:
+            after_sequence: Sequence of the last event that the client has received; 0 requests all events.
+            timeout: Maximum time of the whole stream in seconds; None means no limit.
+        """
         requested: list[InputRequested] = []
         if self._calls is not None and after_sequence > 0:
             self._calls.answer_pending(self.agent_run_id)
@@ -95,6 +116,8 @@ class Run:
             self.cursor = max(self.cursor, event.sequence)
             if isinstance(event, StatusChanged):
                 self.status = event.status
+                if event.output is not None:
+                    self._answer = event.output
             yield event
             if isinstance(event, InputRequested):
                 requested.append(event)
@@ -108,11 +131,17 @@ class Run:
         self.record = self._client._transport.load(methods.GET_RUN, request, RunRecord)
         self.status = self.record.status
         self.sandbox_id = self.record.sandbox_id
+        self._answer = self.record.output
         return self.record
 
     def wait(self, *, timeout: float | None = None, check: bool = False) -> RunRecord:
         """Waits for the run to end and returns its record. With `check`, raises RunFailedError unless the run
-        completed."""
+        completed.
+
+        Args:
+            timeout: Maximum time in seconds; None means no limit.
+            check: Raises RunFailedError unless the run completed.
+        """
         if self.status not in ENDED:
             for _ in self.events(after_sequence=self.cursor, timeout=timeout):
                 pass
@@ -122,7 +151,11 @@ class Run:
         return record
 
     def text(self, *, timeout: float | None = None) -> str:
-        """Waits for the run to end and returns the model's last message. Raises RunFailedError if the run failed."""
+        """Waits for the run to end and returns the model's last message. Raises RunFailedError if the run failed.
+
+        Args:
+            timeout: Maximum time in seconds; None means no limit.
+        """
         text = ""
         for event in self.events(timeout=timeout):
             if isinstance(event, MessageFinished) and event.text:
@@ -131,6 +164,16 @@ class Run:
             raise RunFailedError(self.refresh())
         return text
 
+    def steer(self, text: str) -> Message:
+        """Sends a message to the unfinished run. Its model reads the message at its next call, which the event
+        `UserMessage` shows. If the run has ended, the message has no `delivery` and stays in the thread for the next
+        run.
+
+        Args:
+            text: Text of the message.
+        """
+        return self._client.threads.add_message(self.thread_id, content=text)
+
     def stop(self) -> None:
         """Requests that the run stops. `wait()` returns when it has stopped. Has no effect on a run that has ended."""
         request = to_message(methods.STOP_RUN.request, agent_run_id=self.agent_run_id)
@@ -138,7 +181,11 @@ class Run:
         self.status = self.record.status
 
     def files(self, path: str = "output") -> list[RemoteFile]:
-        """Returns the files in a workspace folder, recursively. "" means the whole workspace."""
+        """Returns the files in a workspace folder, recursively. "" means the whole workspace.
+
+        Args:
+            path: Path of the folder; "" is the whole workspace.
+        """
         if self.sandbox_id is None:
             self.refresh()
         if self.sandbox_id is None:
@@ -160,6 +207,9 @@ class Run:
         """Shows the run's progress until the run ends.
 
         A terminal shows it live, a notebook updates one output, and other outputs get complete lines.
+
+        Args:
+            file: Output; by default standard output.
         """
         progress = Progress(self.agent_run_id)
         view = pick_view(file)
@@ -172,14 +222,18 @@ class Run:
         return self.refresh()
 
 
-def follow(client: Runyard, cursors: Mapping[str, int], timeout: float | None) -> Iterator[RunEvent]:
+def follow(
+    client: Runyard, cursors: Mapping[str, int], timeout: float | None, parent: str = ""
+) -> Iterator[RunEvent]:
     """Streams the events of runs after their cursors. Yields each event once, and the events of each run in order, even
-    after a reconnect. `timeout` limits the whole stream in seconds; None means no limit."""
+    after a reconnect. `timeout` limits the whole stream in seconds; None means no limit. The events of the subagents of
+    the run `parent` are included."""
     transport = client._transport
     deadline = None if timeout is None else time.monotonic() + timeout
     backoff = Backoff(transport.options.reconnect_for)
     # Maps each unfinished run to its cursor.
     unfinished = dict(cursors)
+    finished: set[str] = set()
     while unfinished:
         left = None if deadline is None else deadline - time.monotonic()
         if left is not None and left <= 0:
@@ -188,10 +242,13 @@ def follow(client: Runyard, cursors: Mapping[str, int], timeout: float | None) -
         opened_at: float | None = None
         error: RunyardError
         try:
-            with _open(transport, requested, left) as stream:
+            with _open(transport, requested, left, parent) as stream:
                 stream.metadata()
                 opened_at = time.monotonic()
                 for message in stream.messages():
+                    if parent and message.agent_run_id not in finished:
+                        # The server sends a subagent's events from the first one.
+                        unfinished.setdefault(message.agent_run_id, 0)
                     cursor = unfinished.get(message.agent_run_id)
                     if cursor is None or message.sequence <= cursor:
                         continue
@@ -202,6 +259,7 @@ def follow(client: Runyard, cursors: Mapping[str, int], timeout: float | None) -
                     event = to_event(message)
                     if isinstance(event, StatusChanged) and event.is_terminal:
                         del unfinished[message.agent_run_id]
+                        finished.add(message.agent_run_id)
                     yield event
                     if not unfinished:
                         return
@@ -223,7 +281,15 @@ def follow(client: Runyard, cursors: Mapping[str, int], timeout: float | None) -
         transport.pause(backoff, error, deadline)
 
 
-def _open(transport: Transport, cursors: Mapping[str, int], timeout: float | None) -> Stream:
+def _open(transport: Transport, cursors: Mapping[str, int], timeout: float | None, parent: str) -> Stream:
+    if parent in cursors:
+        request = to_message(
+            methods.STREAM_RUN.request,
+            agent_run_id=parent,
+            after_sequence=cursors[parent],
+            include_children=True,
+        )
+        return transport.stream(methods.STREAM_RUN, request, timeout)
     runs = [{"agent_run_id": run_id, "after_sequence": cursor} for run_id, cursor in cursors.items()]
     if len(runs) == 1:
         return transport.stream(methods.STREAM_RUN, to_message(methods.STREAM_RUN.request, **runs[0]), timeout)

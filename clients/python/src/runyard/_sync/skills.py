@@ -29,6 +29,9 @@ class Skills:
         """Stores a zip archive as a skill, or as the next version of the skill of the same name.
 
         The archive is its content, a path, an open binary file, a (name, bytes) tuple or an upload.
+
+        Args:
+            archive: The content of the zip archive, a path, an open binary file, a (name, bytes) tuple or an upload.
         """
         if isinstance(archive, bytes) and len(archive) <= _MOST_BYTES_IN_A_MESSAGE:
             request = to_message(methods.CREATE_SKILL.request, archive=archive)
@@ -39,12 +42,22 @@ class Skills:
         return self._transport.load(methods.CREATE_SKILL, request, Skill)
 
     def get(self, skill_id: str, *, version: int = 0) -> Skill:
-        """Returns a version of a skill, by default the current one, with its instructions and files."""
+        """Returns a version of a skill, by default the current one, with its instructions and files.
+
+        Args:
+            skill_id: The skill's UUID.
+            version: Number of the version; 0 for the current version.
+        """
         request = to_message(methods.GET_SKILL.request, skill_id=skill_id, version=version)
         return self._transport.load(methods.GET_SKILL, request, Skill)
 
     def list(self, *, page_size: int = 0, page_token: str = "") -> Page[Skill]:
-        """Returns one page of the caller's skills, newest first."""
+        """Returns one page of the caller's skills, newest first.
+
+        Args:
+            page_size: Page size: default 50, maximum 200.
+            page_token: The next_page_token of the previous page.
+        """
         request = to_message(methods.LIST_SKILLS.request, page_size=page_size, page_token=page_token)
         answer = self._transport.call(methods.LIST_SKILLS, request)
         return pages(answer.skills, Skill, answer.next_page_token)
@@ -61,6 +74,12 @@ class Skills:
                 return
 
     def delete(self, skill_id: str, *, version: int = 0) -> None:
-        """Deletes a version of a skill, or by default the skill with all its versions."""
+        """Deletes a version of a skill, or by default the skill with all its versions.
+
+        Args:
+            skill_id: The skill's UUID.
+            version: Number of the version to delete; 0 for the skill with all its versions. If the skill has only this
+                version, the skill is deleted.
+        """
         request = to_message(methods.DELETE_SKILL.request, skill_id=skill_id, version=version)
         self._transport.call(methods.DELETE_SKILL, request)

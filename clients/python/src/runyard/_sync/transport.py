@@ -49,8 +49,9 @@ class Line:
 class Stream:
     """An open stream. Failures are raised as RunyardError. Leaving the `with` block cancels the stream."""
 
-    def __init__(self, call: Any) -> None:
+    def __init__(self, call: Any, url: str) -> None:
         self.call = call
+        self.url = url
 
     def __enter__(self) -> Stream:
         return self
@@ -63,14 +64,14 @@ class Stream:
         try:
             return {str(key): str(value) for key, value in self.call.initial_metadata() or ()}
         except grpc.RpcError as raised:
-            raise error_of(raised) from None
+            raise error_of(raised, self.url) from None
 
     def messages(self) -> Iterator[Any]:
         try:
             for message in self.call:
                 yield message
         except grpc.RpcError as raised:
-            raise error_of(raised) from None
+            raise error_of(raised, self.url) from None
 
 
 class Transport:
@@ -92,7 +93,7 @@ class Transport:
             try:
                 return self._once(method, request, max(deadline - time.monotonic(), 0.001))
             except grpc.RpcError as raised:
-                error = error_of(raised)
+                error = error_of(raised, self.options.url)
             pause = backoff.next_pause(error, time.monotonic()) if may_repeat(error, method.repeatable) else None
             if pause is None:
                 raise error
@@ -119,7 +120,7 @@ class Transport:
             request_serializer=method.request.SerializeToString,
             response_deserializer=method.response.FromString,
         )
-        return Stream(streamed(request, timeout=timeout, metadata=self.options.metadata()))
+        return Stream(streamed(request, timeout=timeout, metadata=self.options.metadata()), self.options.url)
 
     def pause(self, backoff: Backoff, error: RunyardError, deadline: float | None) -> None:
         """Waits before the next attempt to open a stream. Raises `error` if no further attempt is allowed, and

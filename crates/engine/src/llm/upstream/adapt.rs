@@ -259,6 +259,30 @@ const CARRIED_REFUSED: &[&[&str]] = &[
     &["was provided without its required"],
 ];
 
+/// Lower-case phrases for the output schema of a request. A refusal with one of them concerns the schema.
+const OUTPUT_WORDS: &[&str] = &[
+    "response_format",
+    "json_schema",
+    "text.format",
+    "output_config.format",
+    "output_format",
+    "responsemimetype",
+    "response_mime_type",
+    "response mime type",
+    "responsejsonschema",
+    "response_json_schema",
+    "responseschema",
+    "response_schema",
+    "structured output",
+    "grammar",
+];
+
+/// Returns whether the provider refused the output schema of a request.
+pub(super) fn refuses_output(words: &str) -> bool {
+    let words = words.to_lowercase();
+    OUTPUT_WORDS.iter().any(|phrase| words.contains(phrase))
+}
+
 /// Returns whether the provider refused the provider data of earlier answers.
 pub(super) fn refuses_carried(words: &str) -> bool {
     let words = words.to_lowercase();

@@ -10,7 +10,7 @@ use reqwest::Url;
 use crate::{
     config::{
         CallIds, Capabilities, EffortStyle, KeyHeader, MaxTokensField, Provider, ProviderKind, ReasoningReturn,
-        SystemRole, ThinkTags, Vision, VisionSettings,
+        StructuredOutput, SystemRole, ThinkTags, Vision, VisionSettings,
     },
     llm::Carried,
 };
@@ -38,6 +38,7 @@ pub(super) const UNKNOWN: Capabilities = Capabilities {
     reasoning_effort: None,
     cache_markers: None,
     json_schema: None,
+    structured_output: None,
     key_header: None,
     vision: VisionSettings::UNSET,
 };
@@ -81,6 +82,7 @@ impl Overlay {
         set(&mut under.reasoning_effort, over.reasoning_effort);
         set(&mut under.cache_markers, over.cache_markers);
         set(&mut under.json_schema, over.json_schema);
+        set(&mut under.structured_output, over.structured_output);
         set(&mut under.key_header, over.key_header);
         under.vision.lay(over.vision);
     }
@@ -123,6 +125,7 @@ pub(super) struct Profile {
     pub(super) reasoning_effort: EffortStyle,
     pub(super) cache_markers: bool,
     pub(super) json_schema: bool,
+    pub(super) structured_output: StructuredOutput,
     /// `None` for the protocol's default header.
     pub(super) key_header: Option<KeyHeader>,
     pub(super) vision: Vision,
@@ -148,6 +151,9 @@ impl Profile {
             reasoning_effort: capabilities.reasoning_effort.unwrap_or(EffortStyle::Field),
             cache_markers: capabilities.cache_markers.unwrap_or(false),
             json_schema: capabilities.json_schema.unwrap_or(true),
+            structured_output: capabilities
+                .structured_output
+                .unwrap_or(StructuredOutput::NativeWithoutTools),
             key_header: capabilities.key_header,
             vision: capabilities.vision.into(),
         }

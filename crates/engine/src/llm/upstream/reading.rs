@@ -81,6 +81,7 @@ pub(super) fn request(model: &str, messages: Vec<ChatMessage>) -> ModelRequest {
             description: "Runs a command.".to_owned(),
             parameters: json!({"type": "object"}),
         }],
+        output: None,
         max_output_tokens: 1000,
         reasoning_effort: None,
         extra_body: Map::new(),

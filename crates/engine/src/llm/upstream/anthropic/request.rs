@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     super::{
+        output,
         profile::Profile,
         turns::{self, CallNames, Side, Turns, image_label, result_text, text_beside},
     },
@@ -53,6 +54,10 @@ pub(super) fn body(request: &ModelRequest, profile: &Profile) -> Value {
         }
     }
     thinking::add(request, profile, &mut body);
+    if let Some(schema) = request.output.as_ref().and_then(|schema| output::closed(schema)) {
+        let config = body.entry("output_config").or_insert_with(|| json!({}));
+        config["format"] = json!({"type": "json_schema", "schema": schema});
+    }
     body.insert("messages".to_owned(), Value::Array(messages));
     Value::Object(body)
 }

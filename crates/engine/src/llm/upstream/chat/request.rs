@@ -14,6 +14,7 @@ use crate::{
     llm::{
         Carried, ChatMessage, ModelRequest, ReasoningEffort, ToolRequest, ToolSpec,
         upstream::{
+            output,
             profile::Profile,
             turns::{data_url, image_label, object_text, result_text},
         },
@@ -44,6 +45,10 @@ pub(super) fn body(request: &ModelRequest, profile: &Profile) -> Value {
     }
     if !request.tools.is_empty() {
         body["tools"] = request.tools.iter().map(tool).collect();
+    }
+    if let Some(schema) = &request.output {
+        let format = json!({"name": output::NAME, "schema": **schema, "strict": output::is_strict(schema)});
+        body["response_format"] = json!({"type": "json_schema", "json_schema": format});
     }
     if let Some(effort) = request.reasoning_effort {
         add_effort(&mut body, effort, profile.reasoning_effort);

@@ -22,7 +22,11 @@ const NO_SIGNATURE: &str = "skip_thought_signature_validator";
 
 /// Builds a request body. `http.rs` adds `extra_body`.
 pub(super) fn body(request: &ModelRequest, profile: &Profile) -> Value {
-    let (tools, may_call) = turns::tools(&request.tools, &request.messages);
+    let (mut tools, may_call) = turns::tools(&request.tools, &request.messages);
+    if request.output.is_some() && !may_call {
+        // Gemini 2.5 and earlier refuse a schema beside declarations, even if the model must not call the tools.
+        tools.clear();
+    }
     let mut body = Map::new();
     if !request.system.trim().is_empty() {
         body.insert(
@@ -45,6 +49,14 @@ pub(super) fn body(request: &ModelRequest, profile: &Profile) -> Value {
         && let Some(thinking) = request.reasoning_effort.and_then(|effort| thinking(request, effort))
     {
         generation["thinkingConfig"] = thinking;
+    }
+    if let Some(schema) = &request.output {
+        generation["responseMimeType"] = json!("application/json");
+        if profile.json_schema {
+            generation["responseJsonSchema"] = json!(**schema);
+        } else {
+            generation["responseSchema"] = open_api(schema);
+        }
     }
     body.insert("generationConfig".to_owned(), generation);
     body.insert("contents".to_owned(), contents(request, profile));

@@ -3,7 +3,7 @@
 use super::{NOTHING, Overlay, UNKNOWN};
 use crate::config::{
     CallIds, Capabilities, EffortStyle, ImageFormats, KeyHeader, MaxTokensField, ProviderKind, ReasoningReturn,
-    SystemRole, VisionSettings,
+    StructuredOutput, SystemRole, VisionSettings,
 };
 
 pub(super) struct Entry {
@@ -24,6 +24,23 @@ pub(super) const TABLE: &[Entry] = &[
             max_tokens_field: Some(MaxTokensField::MaxCompletionTokens),
             ..NOTHING
         },
+    },
+    Entry {
+        hosts: &["api.openai.com", ".openai.azure.com", ".azure.com"],
+        models: &[],
+        overlay: structured(StructuredOutput::Native),
+    },
+    // These APIs refuse schemas, or refuse them in streams.
+    Entry {
+        hosts: &["api.deepseek.com", "bigmodel.cn", "z.ai", "api.groq.com"],
+        models: &[],
+        overlay: structured(StructuredOutput::Prompt),
+    },
+    // Gemini 2.5 and earlier: "Function calling with a response mime type: 'application/json' is unsupported".
+    Entry {
+        hosts: &["generativelanguage.googleapis.com", "aiplatform.googleapis.com"],
+        models: &["gemini-3", "gemini-4"],
+        overlay: structured(StructuredOutput::Native),
     },
     Entry {
         hosts: &[".openai.azure.com", ".azure.com"],
@@ -255,6 +272,13 @@ const BLIND: &[&str] = &[
     "whisper",
 ];
 
+const fn structured(structured_output: StructuredOutput) -> Overlay {
+    Overlay::of_capabilities(Capabilities {
+        structured_output: Some(structured_output),
+        ..UNKNOWN
+    })
+}
+
 const fn images(images: bool) -> Overlay {
     Overlay::of_capabilities(Capabilities {
         vision: VisionSettings {
@@ -267,10 +291,12 @@ const fn images(images: bool) -> Overlay {
 
 /// Properties that all providers of a kind share. The entries of [`TABLE`] override them.
 pub(super) const KINDS: &[(ProviderKind, Overlay)] = &[
+    (ProviderKind::Responses, structured(StructuredOutput::Native)),
     (
         ProviderKind::Anthropic,
         Overlay::of_capabilities(Capabilities {
             cache_markers: Some(true),
+            structured_output: Some(StructuredOutput::Native),
             vision: formats(ImageFormats::All),
             ..UNKNOWN
         }),

@@ -4,6 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     super::{
+        output,
         profile::Profile,
         turns::{self, CallNames, data_url, image_label, object_text, result_text, text_beside},
     },
@@ -31,6 +32,12 @@ pub(super) fn body(request: &ModelRequest, profile: &Profile) -> Value {
         if !may_call {
             body.insert("tool_choice".to_owned(), json!("none"));
         }
+    }
+    if let Some(schema) = &request.output {
+        let format = json!({
+            "type": "json_schema", "name": output::NAME, "schema": **schema, "strict": output::is_strict(schema),
+        });
+        body.insert("text".to_owned(), json!({"format": format}));
     }
     body.insert("max_output_tokens".to_owned(), json!(request.max_output_tokens));
     body.insert("store".to_owned(), json!(false));

@@ -1,0 +1,32 @@
+// Reads JSON for a tree view: a document, or one value per line.
+
+export type Json = null | boolean | number | string | Json[] | { [name: string]: Json };
+
+/** Maximum number of values of a file with one value per line. */
+const MAX_LINES = 2_000;
+
+/** Returns null if the text is not JSON. `isLines` reads one value per line; an incomplete last line is dropped. */
+export function readJson(text: string, isLines: boolean): Json | null {
+  try {
+    if (!isLines) return JSON.parse(text) as Json;
+    const lines = text.split("\n").filter((line) => line.trim() !== "");
+    return lines.slice(0, MAX_LINES).map((line) => JSON.parse(line) as Json);
+  } catch {
+    return null;
+  }
+}
+
+/** The named children of a list or an object; null for a plain value. */
+export function entriesOf(value: Json): [string, Json][] | null {
+  if (Array.isArray(value)) return value.map((each, at) => [String(at), each]);
+  return typeof value === "object" && value !== null ? Object.entries(value) : null;
+}
+
+/** For example `[3 items]` or `{2 fields}`; a plain value as JSON. */
+export function summaryOf(value: Json): string {
+  const entries = entriesOf(value);
+  if (!entries) return JSON.stringify(value);
+  const noun = Array.isArray(value) ? "item" : "field";
+  const size = `${entries.length} ${noun}${entries.length === 1 ? "" : "s"}`;
+  return Array.isArray(value) ? `[${size}]` : `{${size}}`;
+}

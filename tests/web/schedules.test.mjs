@@ -1,0 +1,146 @@
+// Tests schedules, triggers and secrets in the console, in Chromium with a real server.
+
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { Runyard } from "../../clients/typescript/dist/index.js";
+import { Server } from "../../clients/typescript/tests/server.mjs";
+import { CONSOLE_DIR, PHONE, startBrowser, Visit } from "./browser.mjs";
+
+const LIMIT = { timeout: 400_000 };
+
+let browser;
+let server;
+
+before(async () => {
+  const started = await Promise.allSettled([startBrowser(), Server.start(`RUNYARD_CONSOLE_DIR=${CONSOLE_DIR}`)]);
+  [browser, server] = started.map(({ value }) => value);
+  for (const { reason } of started.filter(({ status }) => status === "rejected")) {
+    throw reason;
+  }
+}, LIMIT);
+after(async () => {
+  await Promise.allSettled([browser?.close(), server?.close()]);
+});
+
+async function account() {
+  const { token } = await server.ask({ do: "token", tier: "enterprise" });
+  return { token, client: new Runyard({ baseUrl: server.url, token }) };
+}
+
+async function visit(doing, options = {}) {
+  const visited = await Visit.begin(browser, server.url, options);
+  try {
+    await doing(visited, visited.page);
+  } catch (error) {
+    await visited.screenshot(`failed-${Date.now()}`).catch(() => {});
+    await visited.context.close();
+    throw new Error(`${error.message}\nThe page did: ${visited.wrong.join("\n") || "nothing wrong"}`, { cause: error });
+  }
+  await visited.end();
+}
+
+test("a schedule is created, shows its next five times, and runs now", LIMIT, async () => {
+  const { token, client } = await account();
+  await visit(async (visited, page) => {
+    await visited.signIn(token, "#/schedules");
+    await page.getByRole("heading", { level: 1, name: "Schedules" }).waitFor();
+    await page.getByRole("button", { name: "New schedule" }).click();
+    const dialog = page.getByRole("dialog", { name: "New schedule" });
+    await dialog.getByLabel("Name").fill("Morning report");
+    await dialog.getByLabel("Cron expression").fill("0 25 * * *");
+    await dialog.getByLabel("Time zone").fill("Europe/Berlin");
+    await dialog.getByLabel("Task").fill("say: Good morning.");
+    await dialog.getByRole("button", { name: "Save" }).click();
+    await dialog.getByText(/cron: /i).waitFor();
+    await dialog.getByLabel("Cron expression").fill("0 8 * * MON-FRI");
+    await visited.screenshot("schedule-editor");
+    await visited.audit("the editor of a schedule");
+    await dialog.getByRole("button", { name: "Save" }).click();
+    const row = page.getByRole("list", { name: "Schedules" }).getByRole("listitem").filter({ hasText: "Morning report" });
+    const next = row.getByRole("list", { name: "Next runs" });
+    await next.waitFor();
+    assert.equal(await next.getByRole("listitem").count(), 5);
+    await row.getByRole("button", { name: "Run now" }).click();
+    const history = row.getByRole("region", { name: "History" });
+    await history.getByText("started by hand").waitFor();
+    await history.getByRole("link", { name: "Open thread" }).waitFor();
+    await visited.screenshot("schedules");
+    await visited.audit("schedules");
+    await row.getByRole("button", { name: "Pause" }).click();
+    await row.getByText("Paused").waitFor();
+    assert.equal(await next.count(), 0, "a paused schedule has no next times");
+  });
+  const [schedule] = await client.schedules.list().all();
+  assert.equal(schedule.paused, true);
+});
+
+test("a trigger is created, shows its secret once, and its last run", LIMIT, async () => {
+  const { token, client } = await account();
+  await visit(async (visited, page) => {
+    await visited.signIn(token, "#/schedules");
+    await page.getByRole("button", { name: "New trigger" }).click();
+    const dialog = page.getByRole("dialog", { name: "New trigger" });
+    await dialog.getByLabel("Name").fill("Issues");
+    await dialog.getByLabel("Prompt template").fill("say: {{body.title}}");
+    await dialog.getByRole("button", { name: "Save" }).click();
+    const shown = page.getByRole("dialog", { name: "Secret of the trigger" });
+    const secret = await shown.getByRole("textbox", { name: "Secret" }).inputValue();
+    await page.keyboard.press("Escape");
+    const [trigger] = await client.triggers.list().all();
+    const sent = await fetch(`${server.url}${trigger.path}`, {
+      method: "POST",
+      headers: { authorization: `Bearer ${secret}` },
+      body: JSON.stringify({ title: "It breaks" }),
+    });
+    assert.equal(sent.status, 202);
+    await page.reload();
+    const row = page.getByRole("list", { name: "Triggers" }).getByRole("listitem").filter({ hasText: "Issues" });
+    await row.getByRole("link", { name: "Last run" }).waitFor();
+    await visited.screenshot("triggers");
+    await visited.audit("triggers");
+  });
+});
+
+test("a secret is created, changed and deleted, and its value is never shown", LIMIT, async () => {
+  const { token, client } = await account();
+  await visit(async (visited, page) => {
+    await visited.signIn(token, "#/account");
+    await page.getByRole("button", { name: "New secret" }).click();
+    const dialog = page.getByRole("dialog", { name: "New secret" });
+    await dialog.getByLabel("Name").fill("GITHUB_KEY");
+    await dialog.getByLabel("Value").fill("canary-of-the-console");
+    await dialog.getByLabel("Hosts").fill("mcp.example.com");
+    await dialog.getByRole("button", { name: "Save" }).click();
+    const list = page.getByRole("list", { name: "Secrets" });
+    await list.getByText("only for mcp.example.com").waitFor();
+    await list.scrollIntoViewIfNeeded();
+    await visited.screenshot("secrets");
+    await visited.audit("secrets");
+    await list.getByRole("button", { name: "Change GITHUB_KEY" }).click();
+    const change = page.getByRole("dialog", { name: "Change GITHUB_KEY" });
+    await change.getByLabel("Hosts").fill("");
+    await change.getByRole("button", { name: "Save" }).click();
+    await list.getByText("for all hosts").waitFor();
+    assert.ok(!(await page.content()).includes("canary-of-the-console"));
+    await list.getByRole("button", { name: "Delete GITHUB_KEY" }).click();
+    await page.getByRole("dialog", { name: "Delete GITHUB_KEY?" }).getByRole("button", { name: "Delete" }).click();
+    await list.getByText("GITHUB_KEY").waitFor({ state: "detached" });
+  });
+  assert.deepEqual(await client.secrets.list().all(), []);
+});
+
+test("the page fits a phone", LIMIT, async () => {
+  const { token, client } = await account();
+  await client.schedules.create({ name: "Each hour", cron: "0 * * * *", prompt: "say: Hello." });
+  await client.triggers.create({ name: "Hook", prompt: "{{body}}" });
+  await visit(
+    async (visited, page) => {
+      await visited.signIn(token, "#/schedules");
+      await page.getByRole("list", { name: "Triggers" }).getByText("Hook").waitFor();
+      const [inner, outer] = await page.evaluate(() => [document.documentElement.scrollWidth, innerWidth]);
+      assert.ok(inner <= outer, `${inner} > ${outer}`);
+      await visited.screenshot("schedules-phone");
+    },
+    { viewport: PHONE },
+  );
+});
