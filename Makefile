@@ -40,7 +40,7 @@ test-api: ## Send a real server valid and invalid requests derived from /openapi
 	cargo build --locked --bin runyard
 	tests/api/run.sh
 
-test-proxies: ## Test the program behind nginx, HAProxy and Envoy (two minutes)
+test-proxies: ## Test the program behind nginx, HAProxy, Caddy and Envoy (four minutes)
 	cargo build --locked --bin runyard
 	tests/proxies/run.sh
 
