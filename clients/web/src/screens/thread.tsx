@@ -51,6 +51,11 @@ export function ThreadScreen({ threadId }: { threadId: string }) {
     );
   }
   const { sandboxId } = shown;
+  const choose = (path: string | null) => {
+    chosen.value = path;
+    // A window that becomes narrow continues to show the file.
+    if (path !== null) side.value = "files";
+  };
   return (
     <div class="thread" data-side={side.value}>
       <ThreadHead name={name} threadId={threadId} onRefused={(explained) => (refused.value = explained)} />
@@ -76,16 +81,13 @@ export function ThreadScreen({ threadId }: { threadId: string }) {
           thread={shown.thread}
           all={turns(shown)}
           sandboxId={sandboxId}
-          onFile={(path) => {
-            chosen.value = path;
-            side.value = "files";
-          }}
+          onFile={choose}
         />
         <Splitter />
         <aside class="thread-side" aria-label="Workspace">
           {sandboxId ? (
             <>
-              <FilesPanel sandboxId={sandboxId} chosen={chosen.value} onChoose={(path) => (chosen.value = path)} />
+              <FilesPanel sandboxId={sandboxId} chosen={chosen.value} onChoose={choose} />
               <FilesFollow sandboxId={sandboxId} />
             </>
           ) : (
