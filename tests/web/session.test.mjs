@@ -81,5 +81,10 @@ test("a tab of another account stays signed in", LIMIT, async () => {
   await tab.reload();
   await heading(tab, HOME).waitFor();
   assert.equal(await tab.evaluate(() => sessionStorage.getItem("runyard.token")), second.token);
+  // The answer to a new tab signs in that tab only.
+  const third = await openTab(visited);
+  await heading(third, "Threads").waitFor();
+  await heading(visited.page, "Sign in").waitFor();
+  assert.equal(await visited.page.evaluate(() => sessionStorage.length), 0);
   await visited.end();
 });

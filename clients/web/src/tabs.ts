@@ -2,12 +2,14 @@
 //
 // A new tab asks the other tabs for the token. Only pages of the console's origin receive these messages. When the last
 // tab closes, the token is gone. Signing out in one tab signs out all tabs with the same token.
+import { newId } from "@runyard/client";
 
 const NAME = "runyard.session";
 /** Maximum milliseconds for which a new tab waits before it shows the sign-in form. A later answer still signs it in. */
 const WAIT_MS = 150;
 
-type Message = { kind: "ask" } | { kind: "answer"; token: string } | { kind: "signed-out"; token: string; reason: string | null };
+/** An answer names its question, because every tab receives every message. */
+type Message = { kind: "ask"; question: string } | { kind: "answer"; question: string; token: string } | { kind: "signed-out"; token: string; reason: string | null };
 
 /** The sign-in of this tab. */
 export interface Tab {
@@ -17,6 +19,8 @@ export interface Tab {
 }
 
 let channel: BroadcastChannel | null = null;
+/** The question of this tab; empty before it asks. */
+let question = "";
 
 /** Joins the other tabs. Without the browser's support, the tab stays alone. */
 export function joinTabs(tab: Tab): void {
@@ -25,9 +29,9 @@ export function joinTabs(tab: Tab): void {
   channel.addEventListener("message", ({ data }: MessageEvent<Message>) => {
     const token = tab.token();
     if (data.kind === "ask") {
-      if (token !== null) send({ kind: "answer", token });
+      if (token !== null) send({ kind: "answer", question: data.question, token });
     } else if (data.kind === "answer") {
-      if (token === null) tab.onToken(data.token);
+      if (token === null && data.question === question) tab.onToken(data.token);
     } else if (data.token === token) {
       tab.onSignedOut(data.reason);
     }
@@ -46,7 +50,8 @@ export async function askTabs(isAnswered: () => boolean): Promise<void> {
     };
     asked.addEventListener("message", listen);
   });
-  send({ kind: "ask" });
+  question = newId();
+  send({ kind: "ask", question });
   await Promise.race([answer, new Promise((resolve) => setTimeout(resolve, WAIT_MS))]);
 }
 

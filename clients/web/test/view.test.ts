@@ -107,9 +107,10 @@ test("error messages name the next step", () => {
 test("paths are parsed into places", () => {
   assert.deepEqual(parse("/"), { screen: "home" });
   assert.deepEqual(parse("/threads/abc"), { screen: "thread", threadId: "abc" });
+  assert.deepEqual(parse("/usage"), { screen: "usage" });
   assert.deepEqual(parse("/agents/new"), { screen: "agent", agentId: null, tab: "settings" });
   assert.deepEqual(parse("/agents/abc/versions"), { screen: "agent", agentId: "abc", tab: "versions" });
-  for (const wrong of ["/nowhere", "/agents/abc/else", "/threads/a/b", "/runs/x", "/a/b/c/d", "/threads/%"]) {
+  for (const wrong of ["/nowhere", "/agents/abc/else", "/threads/a/b", "/runs/x", "/usage/x", "/a/b/c/d", "/threads/%"]) {
     assert.equal(parse(wrong).screen, wrong === "/threads/%" ? "thread" : "missing", wrong);
   }
 });
