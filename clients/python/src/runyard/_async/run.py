@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 from runyard import _methods as methods
 from runyard._async.calls import AsyncCalls
 from runyard._async.files import AsyncRemoteFile
+from runyard._html import facts, table
 from runyard._output import Output, convert
 from runyard._retry import Backoff, may_reconnect
 from runyard.errors import (
@@ -94,6 +95,16 @@ class AsyncRun:
 
     def __repr__(self) -> str:
         return f"<Run {self.agent_run_id} {self.status}>"
+
+    def _repr_html_(self) -> str:
+        known = {
+            "agent_run_id": self.agent_run_id,
+            "thread_id": self.thread_id,
+            "project_id": self.project_id,
+            "sandbox_id": self.sandbox_id,
+        }
+        rows = {**known, **(facts(self.record) if self.record else {}), "status": self.status}
+        return table("Run", {name: value for name, value in rows.items() if value is not None})
 
     def __aiter__(self) -> AsyncIterator[RunEvent]:
         return self.events()
@@ -229,7 +240,7 @@ async def follow(
     the run `parent` are included."""
     transport = client._transport
     deadline = None if timeout is None else time.monotonic() + timeout
-    backoff = Backoff(transport.options.reconnect_for)
+    backoff = Backoff(transport.options.reconnect_for, transport.options.max_retries)
     # Maps each unfinished run to its cursor.
     unfinished = dict(cursors)
     finished: set[str] = set()
@@ -262,7 +273,10 @@ async def follow(
                     yield event
                     if not unfinished:
                         return
-            error = UnavailableError("the stream ended before the run did", error_code="UNAVAILABLE")
+            # A server or a proxy ended the stream without an error, so the stream resumes like a broken one.
+            error = UnavailableError(
+                "the stream ended before the run did", error_code="UNAVAILABLE", grpc_code="UNAVAILABLE"
+            )
             # A run without new events may have ended at the requested cursor, so its status is checked.
             for run_id, cursor in requested.items():
                 if unfinished.get(run_id) == cursor and await _is_over(client, run_id):
