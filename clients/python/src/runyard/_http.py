@@ -146,9 +146,10 @@ def error_of_answer(status: int, headers: Mapping[str, str], body: bytes, option
 
 def strange_answer(status: int, request_id: str | None, options: Options) -> RunyardError:
     """Returns the error for an answer that does not come from a Runyard server."""
-    code = code_of_status(status)
+    is_other = status < 300
+    code = "UNIMPLEMENTED" if is_other else code_of_status(status)
     return class_of(code, None, False)(
-        status_message(status, options.url),
+        f"{options.url} is not a Runyard server" if is_other else status_message(status, options.url),
         error_code=code,
         grpc_code=code,
         request_id=request_id,
@@ -223,7 +224,7 @@ def broken(raised: Exception, options: Options, *, is_stream: bool = False) -> R
     text = reported
     if isinstance(raised, httpx.ConnectTimeout):
         text = "timed out"
-    elif options.proxy and isinstance(raised, httpx.ConnectError):
+    elif options.proxy and isinstance(raised, httpx.ConnectError) and "certificate" not in reported.lower():
         text = "proxy"
     message = plain_message("UNAVAILABLE", text, options.url)
     if isinstance(raised, httpx.ProxyError) and "407" in reported:

@@ -45,12 +45,13 @@ class AsyncLines:
             if error.is_from_server:
                 self.chosen = self.grpc
                 raise
-            if not await self._falls_back(error, deadline - time.monotonic()):
+            line = await self._try_again(error, deadline)
+            if line is None:
                 raise
         else:
             self.chosen = self.grpc
             return answer
-        return await self.http.unary(method, request, max(deadline - time.monotonic(), 0.001))
+        return await line.unary(method, request, max(deadline - time.monotonic(), 0.001))
 
     async def stream(
         self, method: Method[Any, Any], request: Any, timeout: float | None
@@ -72,17 +73,27 @@ class AsyncLines:
                 error.was_sent = False
                 raise
 
-    async def _falls_back(self, error: RunyardError, timeout: float) -> bool:
-        """Whether gRPC failed and HTTP works. From then on, all calls use HTTP."""
-        if error.grpc_code not in _SUSPICIOUS or timeout <= 0:
+    async def _try_again(self, error: RunyardError, deadline: float) -> AsyncGrpcLine | AsyncHttpLine | None:
+        """Chooses the transport after gRPC failed with this error. Returns None if HTTP fails, too."""
+        if error.grpc_code not in _SUSPICIOUS or not await self._works(self.http, deadline):
+            return None
+        # A server that has just started refused gRPC a moment ago. A new channel does not remember that.
+        await self.grpc.close()
+        if await self._works(self.grpc, deadline):
+            self.chosen = self.grpc
+        else:
+            self.chosen = self.http
+            await self.grpc.close()
+        return self.chosen
+
+    async def _works(self, line: AsyncGrpcLine | AsyncHttpLine, deadline: float) -> bool:
+        left = deadline - time.monotonic()
+        if left <= 0:
             return False
         try:
-            await self.http.unary(LIST_MODES, LIST_MODES.request(), min(timeout, TRIAL_TIMEOUT))
-        except RunyardError as other:
-            if not other.is_from_server:
-                return False
-        self.chosen = self.http
-        await self.grpc.close()
+            await line.unary(LIST_MODES, LIST_MODES.request(), min(left, TRIAL_TIMEOUT))
+        except RunyardError as error:
+            return error.is_from_server
         return True
 
     async def close(self) -> None:

@@ -46,12 +46,13 @@ class Lines:
             if error.is_from_server:
                 self.chosen = self.grpc
                 raise
-            if not self._falls_back(error, deadline - time.monotonic()):
+            line = self._try_again(error, deadline)
+            if line is None:
                 raise
         else:
             self.chosen = self.grpc
             return answer
-        return self.http.unary(method, request, max(deadline - time.monotonic(), 0.001))
+        return line.unary(method, request, max(deadline - time.monotonic(), 0.001))
 
     def stream(
         self, method: Method[Any, Any], request: Any, timeout: float | None
@@ -73,17 +74,27 @@ class Lines:
                 error.was_sent = False
                 raise
 
-    def _falls_back(self, error: RunyardError, timeout: float) -> bool:
-        """Whether gRPC failed and HTTP works. From then on, all calls use HTTP."""
-        if error.grpc_code not in _SUSPICIOUS or timeout <= 0:
+    def _try_again(self, error: RunyardError, deadline: float) -> GrpcLine | HttpLine | None:
+        """Chooses the transport after gRPC failed with this error. Returns None if HTTP fails, too."""
+        if error.grpc_code not in _SUSPICIOUS or not self._works(self.http, deadline):
+            return None
+        # A server that has just started refused gRPC a moment ago. A new channel does not remember that.
+        self.grpc.close()
+        if self._works(self.grpc, deadline):
+            self.chosen = self.grpc
+        else:
+            self.chosen = self.http
+            self.grpc.close()
+        return self.chosen
+
+    def _works(self, line: GrpcLine | HttpLine, deadline: float) -> bool:
+        left = deadline - time.monotonic()
+        if left <= 0:
             return False
         try:
-            self.http.unary(LIST_MODES, LIST_MODES.request(), min(timeout, TRIAL_TIMEOUT))
-        except RunyardError as other:
-            if not other.is_from_server:
-                return False
-        self.chosen = self.http
-        self.grpc.close()
+            line.unary(LIST_MODES, LIST_MODES.request(), min(left, TRIAL_TIMEOUT))
+        except RunyardError as error:
+            return error.is_from_server
         return True
 
     def close(self) -> None:

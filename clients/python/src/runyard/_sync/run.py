@@ -278,9 +278,9 @@ def follow(
             error = UnavailableError(
                 "the stream ended before the run did", error_code="UNAVAILABLE", grpc_code="UNAVAILABLE"
             )
-            # A run without new events may have ended at the requested cursor, so its status is checked.
+            # A run without new events may have ended at the requested cursor. Every run has a first event.
             for run_id, cursor in requested.items():
-                if unfinished.get(run_id) == cursor and _is_over(client, run_id):
+                if unfinished.get(run_id) == cursor > 0 and _ended_at(transport, run_id, cursor, left):
                     del unfinished[run_id]
             if not unfinished:
                 return
@@ -310,6 +310,11 @@ def _open(transport: Transport, cursors: Mapping[str, int], timeout: float | Non
     return transport.stream(methods.STREAM_RUNS, to_message(methods.STREAM_RUNS.request, runs=runs), timeout)
 
 
-def _is_over(client: Runyard, run_id: str) -> bool:
-    request = to_message(methods.GET_RUN.request, agent_run_id=run_id)
-    return (client._transport.load(methods.GET_RUN, request, RunRecord)).status in ENDED
+def _ended_at(transport: Transport, run_id: str, cursor: int, timeout: float | None) -> bool:
+    """Whether the event at the cursor is the last one of its run. Requests this event again."""
+    with _open(transport, {run_id: cursor - 1}, timeout, "") as stream:
+        for message in stream.messages():
+            if message.sequence >= cursor:
+                event = to_event(message)
+                return isinstance(event, StatusChanged) and event.is_terminal
+    return False
