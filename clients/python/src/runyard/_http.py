@@ -222,7 +222,7 @@ def broken(raised: Exception, options: Options, *, is_stream: bool = False) -> R
         )
     never = (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError, httpx.UnsupportedProtocol)
     text = reported
-    if isinstance(raised, httpx.ConnectTimeout):
+    if isinstance(raised, httpx.ConnectTimeout) and "handshake" not in reported:
         text = "timed out"
     elif options.proxy and isinstance(raised, httpx.ConnectError) and "certificate" not in reported.lower():
         text = "proxy"
