@@ -27,7 +27,8 @@ pub fn document(router: &Router) -> Value {
             "description": ABOUT,
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         }),
-        security: json!([{"bearer": []}, {"api_key": []}]),
+        // Some generated clients send the credential in every listed way at once, which the server refuses.
+        security: json!([{"bearer": []}]),
         components: components(refusal.as_ref().map(schema)),
         errors: vec![
             ("400", "Invalid"),
@@ -53,7 +54,7 @@ fn components() -> Map<String, Value> {
         "Retry-After": {"description": "Seconds to wait before a retry.", "schema": {"type": "integer"}},
     });
     let schemes = json!({
-        "bearer": {"type": "http", "scheme": "bearer", "description": "A JWT or an API key."},
+        "bearer": {"type": "http", "scheme": "bearer", "description": "A JWT or an API key. The header X-API-Key also accepts an API key."},
         "api_key": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
     });
     let mut components = Map::new();

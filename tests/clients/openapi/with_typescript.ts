@@ -11,7 +11,10 @@ import {
 } from "./client";
 import type { RunEvent, StartRunRequest } from "./client";
 
-const client = createClient({ baseUrl: process.env.RUNYARD_SERVER!, auth: process.env.RUNYARD_TOKEN! });
+const token = process.env.RUNYARD_TOKEN!;
+// The client would send a plain text in all headers that may contain a credential.
+const auth = ({ scheme }: { scheme?: string }) => (scheme === "bearer" ? token : undefined);
+const client = createClient({ baseUrl: process.env.RUNYARD_SERVER!, auth });
 
 // The generator uses the JSON body of an operation, so a form with files needs the form serializer.
 const form = { prompt: "bash: mkdir -p output; wc -c < data.csv > output/size.txt\nsay: Counted.", files: [new File(["a,b\n"], "data.csv")] };
