@@ -29,16 +29,38 @@ pub fn document(router: &Router) -> Value {
         }),
         // Some generated clients send the credential in every listed way at once, which the server refuses.
         security: json!([{"bearer": []}]),
-        components: components(refusal.as_ref().map(schema)),
+        components: components(),
+        schemas: error_schemas(refusal.as_ref().map(schema)),
         errors: vec![
             ("400", "Invalid"),
             ("401", "Unauthenticated"),
             ("402", "Refused"),
+            ("404", "NotFound"),
+            ("409", "Conflict"),
+            ("413", "TooLarge"),
+            ("429", "Throttled"),
             ("default", "Error"),
         ],
         comments: pool,
     };
-    openapi::document(router, &description)
+    let mut document = openapi::document(router, &description);
+    add_examples(&mut document);
+    document
+}
+
+/// Adds examples to fields whose values depend on the configuration, so that their schema cannot be an enum.
+fn add_examples(document: &mut Value) {
+    let examples = [
+        ("mode", json!(["code", "chat", "plan"])),
+        ("model_name", json!(["runyard/demo"])),
+        ("prompt", json!(["Analyze data.csv and create visualizations"])),
+    ];
+    for (field, values) in examples {
+        let pointer = format!("/components/schemas/StartRunRequest/properties/{field}");
+        if let Some(property) = document.pointer_mut(&pointer) {
+            property["examples"] = values;
+        }
+    }
 }
 
 /// Returns the JSON Schema of a refusal. Only two keys are required, because the other keys depend on the error.
