@@ -9,6 +9,7 @@ pub mod answers;
 pub mod expire;
 pub mod list;
 pub mod of_subagents;
+mod question;
 mod table;
 
 use std::time::Duration;
@@ -25,7 +26,7 @@ pub use table::{Decision, Kind, Model as Input, insertion};
 
 use crate::{
     agents::approvals::Approvals,
-    clock::Clock,
+    app::App,
     contract::structs,
     db::Tx,
     engine::inputs::WaitingCall,
@@ -37,11 +38,16 @@ use crate::{
 use table::{Column, Entity};
 
 /// Creates the inputs of a run that begins to wait, in the order of its calls.
-pub fn requested(clock: &Clock, run: &Run, approvals: &Approvals, calls: Vec<WaitingCall>) -> Vec<Input> {
+///
+/// # Errors
+/// INTERNAL if a question cannot be encrypted.
+pub fn requested(app: &App, run: &Run, approvals: &Approvals, calls: Vec<WaitingCall>) -> Result<Vec<Input>> {
     let expires_after = Duration::from_secs(approvals.expires_after_seconds().into());
     let inputs = calls.into_iter().map(|call| {
-        let (id, now) = clock.stamp();
-        Input {
+        let (id, now) = app.clock.stamp();
+        let question = call.question;
+        let question = question.map(|question| question::sealed(&app.secrets, &call.tool_call_id, question));
+        Ok(Input {
             id,
             account_id: run.account_id,
             thread_id: run.thread_id,
@@ -61,7 +67,8 @@ pub fn requested(clock: &Clock, run: &Run, approvals: &Approvals, calls: Vec<Wai
             is_error: false,
             answered_at: None,
             consumed: false,
-        }
+            question: question.transpose()?,
+        })
     });
     inputs.collect()
 }

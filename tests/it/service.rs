@@ -91,7 +91,7 @@ mod threads;
 mod transport;
 mod triggers;
 mod units_of_work;
-mod waiting;
+pub mod waiting;
 mod waiting_crashes;
 mod webhooks;
 mod worker_slots;

@@ -153,9 +153,7 @@ async fn stopped_by(app: &App, run: &Run) -> Option<String> {
 async fn wait(app: &App, run: &Run, log: &Arc<RunLog>, calls: Vec<WaitingCall>, tokens: &Tokens) -> Result<()> {
     let scope = Scope::account(run.account_id);
     let agent = agents::version::instructions(app.db.read(), scope, run.agent_version_id).await?;
-    let waiting = log
-        .wait(inputs::requested(&app.clock, run, &agent.approvals, calls))
-        .await;
+    let waiting = log.wait(inputs::requested(app, run, &agent.approvals, calls)?).await;
     if waiting.is_err() {
         tokens.lost.cancel();
     } else {

@@ -87,7 +87,7 @@ pub(super) async fn assemble(
     } else {
         inputs::allowances(db, scope, run.thread_id).await?
     };
-    let answers = answers::of_calls(db, scope, run.id, &past.interrupted).await?;
+    let answers = answers::of_calls(app, scope, run.id, &past.interrupted).await?;
     let output = options.output_schema.clone();
     let output = output
         .map(|schema| OutputForm::new(schema, past.final_answers))
