@@ -113,5 +113,7 @@ impl Tool for McpTool {
 }
 
 fn unanswerable(why: &str) -> ToolFailure {
-    ToolFailure::Reported(format!("the call did not end: {why}. The tool may have done a part of its work"))
+    ToolFailure::Reported(format!(
+        "the call did not end: {why}. The tool may have done a part of its work"
+    ))
 }

@@ -15,7 +15,6 @@ mod table;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, sea_query::Expr};
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -28,14 +27,13 @@ use crate::{
     agents::approvals::Approvals,
     app::App,
     contract::structs,
-    db::Tx,
+    db::{Bound, Sql, Tx},
     engine::inputs::WaitingCall,
     error::Result,
     events::timestamp,
     runs::Run,
     v1::{InputRequested, run_event::Event},
 };
-use table::{Column, Entity};
 
 /// Creates the inputs of a run that begins to wait, in the order of its calls.
 ///
@@ -88,15 +86,17 @@ impl Input {
     }
 }
 
+const CANCEL: Sql =
+    Sql::new("UPDATE inputs SET decision = $1, answered_at = $2 WHERE run_id = $3 AND decision IS NULL");
+
+/// The statement that cancels the pending inputs of a run that ends.
+pub fn cancellation(run_id: Uuid, now: DateTime<Utc>) -> Bound {
+    CANCEL.with([Decision::Cancelled.into(), now.into(), run_id.into()])
+}
+
 /// Cancels the pending inputs of a run that ends. The transaction must have locked the run's row.
 pub async fn cancel(tx: &Tx, run_id: Uuid, now: DateTime<Utc>) -> Result<()> {
-    Entity::update_many()
-        .col_expr(Column::Decision, Expr::value(Decision::Cancelled))
-        .col_expr(Column::AnsweredAt, Expr::value(now))
-        .filter(Column::RunId.eq(run_id))
-        .filter(Column::Decision.is_null())
-        .exec(tx)
-        .await?;
+    tx.change(cancellation(run_id, now)).await?;
     Ok(())
 }
 

@@ -86,6 +86,7 @@ mod stream;
 mod structured_answers;
 mod structured_crashes;
 mod subagents;
+mod subagents_rules;
 mod tenancy;
 mod threads;
 mod transport;

@@ -261,7 +261,10 @@ impl CallRunner<'_> {
             Ok(Err(ToolFailure::Fatal(error))) => (told(error.message().to_owned()), Some(error)),
             Ok(Err(ToolFailure::Asks(questions))) => {
                 waits = questions.of_call(&call.request.id, &call.request.name, &call.arguments);
-                (told("the call did not end: the tool asked a question, and the run ended".to_owned()), None)
+                (
+                    told("the call did not end: the tool asked a question, and the run ended".to_owned()),
+                    None,
+                )
             }
             Err(_panic) => {
                 tracing::error!(tool = %call.request.name, "a tool panicked");

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use crate::{
-    calls::{Decision, Planned},
+    calls::{CallRunner, Decision, Planned},
     history::INTERRUPTED,
     tools::ToolAnswer,
 };
@@ -173,7 +173,7 @@ pub enum CallDecision {
 impl CallAnswer {
     /// Applies the decision to a call. `is_first` is true if no earlier call of the answer lacks a result: only then
     /// can an earlier worker have started a call that changes something.
-    pub(crate) fn apply(&self, mut call: Planned, is_first: bool, may_change: impl Fn(&Planned) -> bool) -> Planned {
+    pub(crate) fn apply(&self, mut call: Planned, is_first: bool, runner: &CallRunner<'_>) -> Planned {
         match &self.decision {
             CallDecision::Told { text, is_error } => {
                 call.plan = Decision::Answered(ToolAnswer {
@@ -184,21 +184,26 @@ impl CallAnswer {
             }
             CallDecision::Approved { edited } | CallDecision::Continued { edited, .. } => {
                 if let Some(edited) = edited {
-                    call.remark = Some(format!("The user changed the arguments of this call to {edited}."));
+                    call.remark = Some(remark(edited));
                     call.arguments = edited.clone();
                 }
                 // A refusal by the tool itself still holds.
                 if matches!(call.plan, Decision::Ask(_)) {
-                    call.plan = Decision::Run;
+                    call.plan = runner.after_approval(&call.request.name, &call.arguments);
                 }
                 if let CallDecision::Continued { with, .. } = &self.decision {
                     call.continuation = Some(with.clone());
                 }
-                if self.is_consumed && is_first && may_change(&call) {
+                if self.is_consumed && is_first && runner.may_change(&call) {
                     call.plan = Decision::Refused(INTERRUPTED.to_owned());
                 }
             }
         }
         call
     }
+}
+
+/// Tells the model that a person has edited the arguments of a call.
+pub fn remark(edited: &Value) -> String {
+    format!("The user changed the arguments of this call to {edited}.")
 }

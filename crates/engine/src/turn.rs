@@ -190,7 +190,7 @@ impl<'a> RunLoop<'a> {
         let answer = self.answers.iter().find(|answer| answer.tool_call_id == request.id);
         let mut call = self.bench.plan(ReceivedCall { request, refusal: None });
         if let Some(answer) = answer {
-            return answer.apply(call, is_first, |call| self.bench.may_change(call));
+            return answer.apply(call, is_first, &self.bench);
         }
         let may_have_started = is_first || self.answers.is_empty();
         if may_have_started && self.bench.may_change(&call) {

@@ -106,11 +106,15 @@ pub(crate) fn read(required: InputRequiredResult, round: u32) -> Result<Question
         return Err("its server requires input, but sent no request for it".to_owned());
     }
     if round > MAX_ROUNDS {
-        return Err(format!("its server requires input again after {MAX_ROUNDS} rounds, which is the maximum"));
+        return Err(format!(
+            "its server requires input again after {MAX_ROUNDS} rounds, which is the maximum"
+        ));
     }
     if requests.len() > MAX_QUESTIONS {
         let count = requests.len();
-        return Err(format!("its server sent {count} requests for input, and the maximum is {MAX_QUESTIONS}"));
+        return Err(format!(
+            "its server sent {count} requests for input, and the maximum is {MAX_QUESTIONS}"
+        ));
     }
     if state.as_ref().is_some_and(|state| state.len() > MAX_STATE_BYTES) {
         return Err(format!("its server sent a state of more than {MAX_STATE_BYTES} bytes"));
@@ -140,9 +144,8 @@ fn question(key: String, request: InputRequest) -> Result<Question, String> {
         return unsupported("that the user opens an address (elicitation in the URL mode)");
     };
     let schema = serde_json::to_value(requested_schema).unwrap_or_default();
-    let is_large = key.len() > MAX_KEY_BYTES
-        || message.len() > MAX_MESSAGE_BYTES
-        || schema.to_string().len() > MAX_SCHEMA_BYTES;
+    let is_large =
+        key.len() > MAX_KEY_BYTES || message.len() > MAX_MESSAGE_BYTES || schema.to_string().len() > MAX_SCHEMA_BYTES;
     if is_large {
         return Err("its server sent a question that is too large".to_owned());
     }
@@ -151,6 +154,8 @@ fn question(key: String, request: InputRequest) -> Result<Question, String> {
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::expect_used, reason = "a panic fails the test")]
+
     use super::*;
 
     fn required(value: Value) -> InputRequiredResult {
@@ -167,7 +172,8 @@ mod tests {
 
     #[test]
     fn a_question_keeps_its_message_and_its_schema() {
-        let result = json!({"resultType": "input_required", "inputRequests": {"a": ask(colour())}, "requestState": "s"});
+        let result =
+            json!({"resultType": "input_required", "inputRequests": {"a": ask(colour())}, "requestState": "s"});
         let read = read(required(result), 1).expect("questions");
         let expected = Question {
             key: "a".to_owned(),

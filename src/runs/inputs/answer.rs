@@ -294,13 +294,18 @@ pub(super) async fn expire(app: &App, account_id: Uuid, run_id: Uuid) -> Result<
             decided.push(position);
         }
     }
-    let mut events = settle(&tx, &run, &inputs, &decided, now).await?;
-    if fails {
+    let events = settle(&tx, &run, &inputs, &decided, now).await?;
+    let ended = if fails {
         let message = "an input of the run expired without an answer".to_owned();
         let end = RunEnd::failed(INPUT_EXPIRED.to_owned(), message);
-        events.extend(finish::finish(&tx, &run, &end, now).await?);
-    }
+        finish::finish(&tx, &run, &end, now).await?
+    } else {
+        None
+    };
     tx.commit().await?;
     publish(app, run_id, &events);
+    if let Some(ended) = ended {
+        ended.publish(app, run_id);
+    }
     Ok(())
 }

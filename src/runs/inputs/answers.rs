@@ -13,7 +13,7 @@ use crate::{
     accounts::{Scope, of},
     app::App,
     db::{Bound, Sql},
-    engine::inputs::{CallAnswer, CallDecision},
+    engine::inputs::{CallAnswer, CallDecision, remark},
     error::Result,
     llm::ToolRequest,
 };
@@ -56,10 +56,21 @@ pub async fn of_calls(app: &App, scope: Scope, run_id: Uuid, calls: &[ToolReques
         if rows.iter().any(|row| row.question.is_some()) {
             question::continued(&app.secrets, rows)
         } else {
-            rows.into_iter().find_map(answer)
+            last(rows)
         }
     });
     Ok(answers.collect())
+}
+
+/// The answer to the last input of a call. An approved call can need another input, which is its result.
+fn last(rows: Vec<Input>) -> Option<CallAnswer> {
+    let approved = rows.iter().find(|row| row.kind == Kind::Approval);
+    let edited = approved.and_then(|row| row.edited.as_deref()).map(parsed);
+    let mut last = rows.into_iter().next_back().and_then(answer)?;
+    if let (Some(edited), CallDecision::Told { text, is_error: false }) = (edited, &mut last.decision) {
+        *text = format!("{}\n\n{text}", remark(&edited));
+    }
+    Some(last)
 }
 
 fn answer(row: Input) -> Option<CallAnswer> {

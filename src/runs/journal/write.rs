@@ -250,12 +250,18 @@ async fn write_all(tx: &Tx, clock: &Clock, taken: &[Arc<Taken>]) -> Result<Vec<L
             continue;
         }
         match run.ending.as_ref().filter(|_| *state == LeaseState::Current) {
-            Some(ending) => updates.push(rows::end(Last {
-                spending,
-                ending,
-                sequence: run.events.last().map(|event| event.sequence),
-                at: now,
-            })),
+            Some(ending) => {
+                updates.push(rows::end(Last {
+                    spending,
+                    ending,
+                    sequence: run.events.last().map(|event| event.sequence),
+                    at: now,
+                }));
+                // The stop may have been requested while the run began to wait.
+                if ending.status == Status::Stopped {
+                    updates.push(inputs::cancellation(run.log.run_id, now));
+                }
+            }
             None if run.spent != Spent::default() => updates.push(rows::spend(spending)),
             None => {}
         }

@@ -68,7 +68,11 @@ async fn started(caller: &Caller, remote: &AskingServer, approvals: &Value) -> V
 async fn completed(caller: &Caller, run: &Value) -> Vec<SseEvent> {
     let events = caller.events(run, 0).await;
     assert_no_gaps(&events, 1);
-    assert_eq!(events.last().unwrap().data["status"]["status"], "completed", "{events:#?}");
+    assert_eq!(
+        events.last().unwrap().data["status"]["status"],
+        "completed",
+        "{events:#?}"
+    );
     events
 }
 
@@ -100,20 +104,33 @@ async fn a_run_waits_for_the_questions_of_a_server_and_continues_the_call_with_t
         let (asked, sure) = (by_message(&inputs, "Which day?"), by_message(&inputs, "Are you sure?"));
         assert_eq!(
             (&asked["kind"], &asked["name"], &asked["arguments"], &asked["schema"]),
-            (&json!("question"), &json!("box__book"), &json!({"city": "Rome"}), &day())
+            (
+                &json!("question"),
+                &json!("box__book"),
+                &json!({"city": "Rome"}),
+                &day()
+            )
         );
         let values = json!({"day": "Monday", "seats": 2});
         let answered = answer(&caller, &run, &[accept(asked, &values), decide(sure, "approve")]).await;
         assert_eq!(answered["inputs"][0]["edited_arguments"], values);
         let events = completed(&caller, &run).await;
-        let replies = json!({"day": {"action": "accept", "content": values}, "sure": {"action": "accept", "content": {}}});
-        assert_eq!(result(&events)["text"], format!("booked {} {replies}", json!({"city": "Rome"})));
+        let replies =
+            json!({"day": {"action": "accept", "content": values}, "sure": {"action": "accept", "content": {}}});
+        assert_eq!(
+            result(&events)["text"],
+            format!("booked {} {replies}", json!({"city": "Rome"}))
+        );
         let requested = events.iter().filter(|event| event.event == "input_requested");
         let requested: Vec<&Value> = requested.map(|event| &event.data["input_requested"]).collect();
         assert_eq!(requested.len(), 2);
         assert!(requested.iter().any(|event| event["schema"] == day()), "{requested:#?}");
         let answered = events.iter().filter(|event| event.event == "input_answered");
-        assert!(answered.clone().any(|event| event.data["input_answered"]["arguments"] == values));
+        assert!(
+            answered
+                .clone()
+                .any(|event| event.data["input_answered"]["arguments"] == values)
+        );
         assert_eq!(events.iter().filter(|event| event.event == "tool_call").count(), 1);
         // Only calls announce that the client answers questions.
         let calls = remote.calls();
@@ -174,7 +191,10 @@ async fn an_answer_that_does_not_match_the_schema_changes_nothing() {
         answer(&caller, &run, &[text, decide(sure, "approve")]).await;
         completed(&caller, &run).await;
         let replies = &remote.calls()[1]["inputResponses"];
-        assert_eq!(replies["day"], json!({"action": "accept", "content": {"day": "Monday"}}));
+        assert_eq!(
+            replies["day"],
+            json!({"action": "accept", "content": {"day": "Monday"}})
+        );
     })
     .await;
 }
@@ -209,7 +229,10 @@ async fn a_client_answers_the_questions_of_a_server_over_grpc() {
         assert_eq!(answered.status(), v1::RunStatus::Running);
         completed(&caller, &run).await;
         let replies = &remote.calls()[1]["inputResponses"];
-        assert_eq!(replies["day"], json!({"action": "accept", "content": {"day": "Monday"}}));
+        assert_eq!(
+            replies["day"],
+            json!({"action": "accept", "content": {"day": "Monday"}})
+        );
     })
     .await;
 }
@@ -231,7 +254,10 @@ async fn an_approved_call_continues_with_its_edited_arguments_after_a_restart() 
         let caller = server.caller("ann");
         assert_eq!(pending(&caller, &run).await, inputs);
         let asked = by_message(&inputs, "Which day?");
-        let answers = [accept(asked, &json!({"day": "Monday"})), decide(by_message(&inputs, "Are you sure?"), "deny")];
+        let answers = [
+            accept(asked, &json!({"day": "Monday"})),
+            decide(by_message(&inputs, "Are you sure?"), "deny"),
+        ];
         answer(&caller, &run, &answers).await;
         let events = completed(&caller, &run).await;
         let told = result(&events)["text"].as_str().unwrap().to_owned();
@@ -268,7 +294,9 @@ async fn a_question_without_an_answer_in_time_is_cancelled() {
 async fn a_server_that_asks_again_and_again_ends_with_a_tool_error() {
     on_servers(async |server| {
         let remote = AskingServer::start(|call| {
-            let round = call["requestState"].as_str().map_or(1, |state| state.parse::<u32>().unwrap() + 1);
+            let round = call["requestState"]
+                .as_str()
+                .map_or(1, |state| state.parse::<u32>().unwrap() + 1);
             let requests = json!({"day": question("Which day?", &day())});
             required(&requests, Some(&round.to_string()))
         })
@@ -277,7 +305,12 @@ async fn a_server_that_asks_again_and_again_ends_with_a_tool_error() {
         let run = started(&caller, &remote, &json!({})).await;
         for round in 1..=MAX_ROUNDS {
             let inputs = waiting_again(&caller, &run, usize::try_from(round).unwrap()).await;
-            answer(&caller, &run, &[accept(&inputs[0], &json!({"day": round.to_string().repeat(3)}))]).await;
+            answer(
+                &caller,
+                &run,
+                &[accept(&inputs[0], &json!({"day": round.to_string().repeat(3)}))],
+            )
+            .await;
         }
         let events = completed(&caller, &run).await;
         let told = result(&events);
@@ -347,7 +380,10 @@ async fn a_question_on_an_open_connection_is_declined_with_one_notice() {
             .await;
             let events = run_with(&server.caller("ann"), json!([http("raw", &remote.url)])).await;
             assert_eq!(result(&events)["text"], "acted");
-            assert_eq!(remote.responses.lock().unwrap().as_slice(), [json!({"action": "decline"})]);
+            assert_eq!(
+                remote.responses.lock().unwrap().as_slice(),
+                [json!({"action": "decline"})]
+            );
             let notices = notices(&events);
             assert_eq!(notices.len(), 1, "{notices:?}");
             assert!(notices[0].contains("asked the user a question"), "{notices:?}");

@@ -88,6 +88,15 @@ impl CallRunner<'_> {
         }
     }
 
+    /// Decides about a call that a person has approved. Some tools then need another input.
+    pub(crate) fn after_approval(&self, name: &str, arguments: &Value) -> Decision {
+        match self.tools.find(name).map(|slot| slot.tool.gate(arguments)) {
+            None | Some(Gate::Open) => Decision::Run,
+            Some(Gate::Ask(ask)) => Decision::Ask(ask),
+            Some(Gate::Closed(told)) => Decision::Refused(told),
+        }
+    }
+
     fn check_name(&self, name: &str) -> Result<(), String> {
         if self.tools.find(name).is_some() {
             return Ok(());
