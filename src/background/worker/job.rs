@@ -106,6 +106,7 @@ pub(super) async fn assemble(
         reasoning_effort: run.reasoning_effort.as_deref().and_then(ReasoningEffort::find),
         system_prompt: prompt.assemble(),
         history: past.messages,
+        own_history: past.own,
         tools: approvals::guard(tools.toolbox, agent.approvals, allowances),
         workplace,
         budget,
