@@ -210,7 +210,7 @@ fn decide(input: &mut Input, answer: Answer, now: DateTime<Utc>) -> Result<()> {
         return wrong(format!("the decision about the input {} must be {allowed}", input.id));
     }
     if has_values(input) && answer.decision != Decision::Deny {
-        let values = values(answer.edited, &answer.text).and_then(|values| fitting(input, values));
+        let values = values(answer.edited, &answer.text).and_then(|values| fitting(input, &values));
         match values {
             Ok(values) => input.edited = Some(values),
             Err(mistake) => return wrong(format!("the answer to the input {} {mistake}", input.id)),
@@ -256,8 +256,8 @@ fn values(arguments: Option<Value>, text: &str) -> Result<Value, String> {
     }
 }
 
-fn fitting(input: &Input, values: Value) -> Result<String, String> {
-    if let Some(mistake) = input.schema.as_deref().and_then(|schema| mistake(schema, &values)) {
+fn fitting(input: &Input, values: &Value) -> Result<String, String> {
+    if let Some(mistake) = input.schema.as_deref().and_then(|schema| mistake(schema, values)) {
         return Err(format!("does not match the schema of the question: {mistake}"));
     }
     let values = values.to_string();
