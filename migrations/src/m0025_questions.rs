@@ -11,8 +11,18 @@ pub struct Migration;
 const COUNT: &str = "UPDATE accounts SET threads = (SELECT COUNT(*) FROM threads t WHERE t.account_id = accounts.id \
                      AND t.parent_run_id IS NULL)";
 
-/// Events, each with the change of the count and the table of the changed rows.
-const COUNTED: [(&str, &str, &str); 2] = [("INSERT", "1", "made"), ("DELETE", "-1", "gone")];
+/// Each counting trigger with its event, the row that it reads and its change of the count. On PostgreSQL, the trigger for
+/// deletes fires once per statement.
+const COUNTED: [(&str, &str, &str); 2] = [("INSERT", "NEW", "1"), ("DELETE", "OLD", "-1")];
+const ON_POSTGRES: [&str; 2] = [
+    "CREATE OR REPLACE FUNCTION threads_counted_on_insert() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
+     IF NEW.parent_run_id IS NULL THEN UPDATE accounts SET threads = threads + 1 WHERE id = NEW.account_id; END IF; \
+     RETURN NULL; END $$",
+    "CREATE OR REPLACE FUNCTION threads_counted_on_delete() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
+     UPDATE accounts SET threads = threads - changed.change FROM (SELECT account_id, COUNT(*) AS change FROM gone \
+     WHERE parent_run_id IS NULL GROUP BY account_id) AS changed WHERE accounts.id = changed.account_id; \
+     RETURN NULL; END $$",
+];
 
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {
@@ -26,40 +36,26 @@ impl MigrationTrait for Migration {
             .unique()
             .take();
         manager.create_index(keys).await?;
+        let statements: Vec<String> = match manager.get_database_backend() {
+            DbBackend::Postgres => ON_POSTGRES.map(str::to_owned).into(),
+            _ => COUNTED.into_iter().flat_map(sqlite).collect(),
+        };
         let connection = manager.get_connection();
-        for (event, change, rows) in COUNTED {
-            let statements = match manager.get_database_backend() {
-                DbBackend::Postgres => vec![postgres(event, change, rows)],
-                _ => sqlite(event, change),
-            };
-            for statement in statements {
-                connection.execute_unprepared(&statement).await?;
-            }
+        for statement in statements {
+            connection.execute_unprepared(&statement).await?;
         }
         connection.execute_unprepared(COUNT).await?;
         Ok(())
     }
 }
 
-fn sqlite(event: &str, change: &str) -> Vec<String> {
+fn sqlite((event, row, change): (&str, &str, &str)) -> [String; 2] {
     let name = format!("threads_counted_on_{}", event.to_lowercase());
-    let row = if event == "INSERT" { "NEW" } else { "OLD" };
-    vec![
+    [
         format!("DROP TRIGGER {name}"),
         format!(
             "CREATE TRIGGER {name} AFTER {event} ON threads WHEN {row}.parent_run_id IS NULL \
              BEGIN UPDATE accounts SET threads = threads + {change} WHERE id = {row}.account_id; END"
         ),
     ]
-}
-
-/// Replaces the function of the trigger, which stays the same.
-fn postgres(event: &str, change: &str, rows: &str) -> String {
-    let name = format!("threads_counted_on_{}", event.to_lowercase());
-    format!(
-        "CREATE OR REPLACE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
-         UPDATE accounts SET threads = threads + changed.change FROM (SELECT account_id, SUM({change}) AS change \
-         FROM {rows} WHERE parent_run_id IS NULL GROUP BY account_id) AS changed \
-         WHERE accounts.id = changed.account_id; RETURN NULL; END $$"
-    )
 }
