@@ -77,7 +77,7 @@ async fn a_run_stops_after_the_model_calls_of_its_budget_and_keeps_its_work() {
         );
         assert_eq!(
             (&ended["max_steps"], &ended["max_seconds"], &ended["max_credits"]),
-            (&json!(1), &json!(600), &json!(100))
+            (&json!(1), &json!(600), &json!(100.0))
         );
         let without = start(&caller, "Answer.", json!({})).await;
         assert_eq!(caller.ended(&without).await.get("max_steps"), None);

@@ -1,6 +1,6 @@
 //! Tests of subagents with the limits of plans, with approvals, and with stops.
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::{
     requests::{each, text},
