@@ -481,7 +481,7 @@ class ClientTest(unittest.TestCase):
 
     def test_the_client_covers_the_whole_api(self):
         """Fails if the client lacks a field, an event or a method of the .proto files."""
-        from runyard import _methods, models
+        from runyard import _http, _methods, models
         from runyard._proto import events_pb2
 
         members = {field.name for field in events_pb2.RunEvent.DESCRIPTOR.oneofs_by_name["event"].fields}
@@ -516,6 +516,9 @@ class ClientTest(unittest.TestCase):
             for method in service.methods:
                 self.assertIn(f"{service.name}.{method.name}", names)
         self.assertGreater(len(services), 6)
+        every = [(service.name, method) for service in services.values() for method in service.methods]
+        streamed = {f"{service}.{method.name}" for service, method in every if method.server_streaming}
+        self.assertEqual(streamed, set(_http.STREAMS), "methods that stream need a path in _http.py")
 
     def test_the_tests_use_the_installed_wheel(self):
         self.assertIn("site-packages", runyard.__file__)

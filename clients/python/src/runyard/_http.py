@@ -40,7 +40,7 @@ CONNECT_TIMEOUT = 10.0
 SILENCE_TIMEOUT = 60.0
 
 # The HTTP verb and the path of each method that streams.
-_STREAMS = {
+STREAMS = {
     methods.STREAM_RUN.name: ("GET", "/v1/agent-run/{agent_run_id}/stream"),
     methods.STREAM_RUNS.name: ("POST", "/v1/agent-runs/stream"),
     methods.READ_FILE.name: ("GET", "/v1/sandboxes/{sandbox_id}/files/content"),
@@ -103,7 +103,7 @@ def stream_request(
     method: methods.Method[Any, Any], request: Message, timeout: float | None, options: Options
 ) -> dict[str, Any]:
     """Returns the arguments of `build_request` for a stream."""
-    verb, path = _STREAMS[method.name]
+    verb, path = STREAMS[method.name]
     values = json_format.MessageToDict(request, preserving_proto_field_name=True)
     names = [name for name in values if f"{{{name}}}" in path]
     path = path.format_map({name: quote(values.pop(name), safe="") for name in names})
