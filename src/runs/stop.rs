@@ -45,13 +45,12 @@ pub async fn stop(app: &App, caller: &Caller, run_id: Uuid) -> Result<Run> {
     let now = app.clock.now();
     if run.lease_owner.is_none() {
         let ending = RunEnd::stopped_by(StopReason::Requested, run.stopped_by.clone());
-        let event = finish::finish(&tx, &run, &ending, now).await?;
+        let ended = finish::finish(&tx, &run, &ending, now).await?;
         tx.commit().await?;
-        if let Some(event) = event {
-            app.hub.publish(run_id, &[event]);
+        if let Some(ended) = ended {
+            ended.publish(app, run_id);
             report::ended(&run, Status::Stopped, None, Spent::of(&run), now);
         }
-        app.wake.stop_children(run_id);
         app.wake.run_queued();
         app.wake.task_changed();
     } else {

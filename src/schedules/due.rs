@@ -159,6 +159,7 @@ pub(super) fn new(
         error_code: None,
         message: None,
         created_at: now,
+        request_key: None,
     }
 }
 

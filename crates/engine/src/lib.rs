@@ -154,6 +154,8 @@ pub struct Job {
     pub reasoning_effort: Option<ReasoningEffort>,
     /// Messages of the thread, oldest first. Includes earlier steps of this run, but not its incomplete answers.
     pub history: Vec<ChatMessage>,
+    /// Position in `history` of the first message of this run.
+    pub own_history: usize,
     /// Tools that the model may call; empty in the mode "chat".
     pub tools: Arc<Toolbox>,
     /// Provides the sandbox in which the tools run.

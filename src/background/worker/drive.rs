@@ -90,8 +90,10 @@ async fn attempt(app: &App, claimed: &Claimed, tokens: &Tokens) -> Result<()> {
     while work(app, again.as_ref().unwrap_or(claimed), &log, tokens).await? == Finished::HasMessages {
         // A message was added after the last model call. Each further turn contains at least one model call, so the
         // limits of the run bound their number.
+        let reloaded = load(app.db.read(), Scope::account(run.account_id), run.id).await;
         again = Some(Claimed {
-            run: load(app.db.read(), Scope::account(run.account_id), run.id).await?,
+            // Another worker continues the run at once.
+            run: reloaded.inspect_err(|_| tokens.lost.cancel())?,
             newest_event: 0,
             fresh: None,
             awaits_files: false,
@@ -153,9 +155,10 @@ async fn stopped_by(app: &App, run: &Run) -> Option<String> {
 async fn wait(app: &App, run: &Run, log: &Arc<RunLog>, calls: Vec<WaitingCall>, tokens: &Tokens) -> Result<()> {
     let scope = Scope::account(run.account_id);
     let agent = agents::version::instructions(app.db.read(), scope, run.agent_version_id).await?;
-    let waiting = log
-        .wait(inputs::requested(&app.clock, run, &agent.approvals, calls))
-        .await;
+    let waiting = match inputs::requested(app, run, &agent.approvals, calls) {
+        Ok(inputs) => log.wait(inputs).await,
+        Err(fault) => Err(fault),
+    };
     if waiting.is_err() {
         tokens.lost.cancel();
     } else {

@@ -251,12 +251,18 @@ async fn write_all(tx: &Tx, clock: &Clock, taken: &[Arc<Taken>]) -> Result<Vec<L
             continue;
         }
         match run.ending.as_ref().filter(|_| *state == LeaseState::Current) {
-            Some(ending) => ends.push(Last {
-                spending,
-                ending,
-                sequence: run.events.last().map(|event| event.sequence),
-                at: now,
-            }),
+            Some(ending) => {
+                // The stop may have been requested while the run began to wait.
+                if ending.status == Status::Stopped {
+                    updates.push(inputs::cancellation(run.log.run_id, now));
+                }
+                ends.push(Last {
+                    spending,
+                    ending,
+                    sequence: run.events.last().map(|event| event.sequence),
+                    at: now,
+                });
+            }
             None if run.spent != Spent::default() => spendings.push(spending),
             None => {}
         }

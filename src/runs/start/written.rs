@@ -14,6 +14,7 @@ use crate::{
     runs::{
         Run, Status,
         claim::{self, Claimed, Fresh},
+        finish::Ended,
         journal::Spent,
         report,
         worker_slots::WorkerSlot,
@@ -23,7 +24,7 @@ use crate::{
 };
 
 pub(super) struct Written {
-    pub(super) ended: Vec<(Run, Stored)>,
+    pub(super) ended: Vec<(Run, Ended)>,
     pub(super) run: Run,
     pub(super) tier: String,
     pub(super) first: Vec<Stored>,
@@ -40,11 +41,10 @@ impl Written {
         let Prepared { app, files, began, .. } = prepared;
         let committed = began.elapsed();
         let run = self.run;
-        for (ended, event) in self.ended {
-            app.hub.publish(ended.id, &[event]);
-            app.wake.stop(ended.id);
-            app.wake.stop_children(ended.id);
-            report::ended(&ended, Status::Stopped, None, Spent::of(&ended), run.created_at);
+        for (run_ended, ended) in self.ended {
+            ended.publish(app, run_ended.id);
+            app.wake.stop(run_ended.id);
+            report::ended(&run_ended, Status::Stopped, None, Spent::of(&run_ended), run.created_at);
         }
         report::started(&run);
         let ring = app.hub.ring(run.id);

@@ -331,6 +331,9 @@ class RunRecord(Shown):
     """The run whose model started this run as a subagent."""
     parent_tool_call_id: str | None = None
     stopped_by: str | None
+    max_steps: int | None
+    max_seconds: int | None
+    max_credits: float | None
 
 
 @dataclass(frozen=True, kw_only=True)
