@@ -1,15 +1,16 @@
 //! Sets up logs and metrics. Setting them up again has no effect, so that tests can start many servers in one
-//! process.
+//! process. `telemetry/names.rs` lists all metrics.
+
+mod exporter;
+mod model_calls;
+pub mod names;
+mod process;
 
 use std::{
     fmt as text,
     io::{IsTerminal, stderr},
-    sync::OnceLock,
-    time::Duration,
 };
 
-use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
-use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use tracing::span::Record;
 use tracing_subscriber::{
     EnvFilter, Layer, Registry,
@@ -24,16 +25,8 @@ use tracing_subscriber::{
 };
 
 use crate::error::{Error, Result};
-
-/// Upper bounds of the histogram buckets, in seconds.
-const BUCKETS: &[f64] = &[
-    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0,
-];
-
-/// Interval at which histogram samples are aggregated. Each sample takes memory until it is aggregated.
-const UPKEEP: Duration = Duration::from_secs(5);
-
-static METRICS: OnceLock<Option<PrometheusHandle>> = OnceLock::new();
+pub use exporter::{add_up_samples, render, start_metrics};
+pub use model_calls::{MeasuredModels, ModelMeasures, ModelSeries};
 
 /// Logs to standard error: as text on a terminal, otherwise as JSON. `filter` has the syntax of `RUNYARD_LOG`.
 pub fn start_logging(filter: &str) -> Result<()> {
@@ -99,65 +92,6 @@ impl<'w> FormatFields<'w> for AppendedFields {
         }
         Ok(())
     }
-}
-
-pub const REQUESTS: &str = "runyard_requests_total";
-pub const REQUEST_SECONDS: &str = "runyard_request_seconds";
-pub const RUNS_STARTED: &str = "runyard_runs_started_total";
-pub const RUNS_ENDED: &str = "runyard_runs_ended_total";
-pub const EVENTS: &str = "runyard_events_total";
-pub const MODEL_RETRIES: &str = "runyard_model_retries_total";
-pub const SKIPPED_PIECES: &str = "runyard_model_skipped_pieces_total";
-pub const RUNS_LIVE: &str = "runyard_runs_live";
-
-pub fn start_metrics() {
-    if handle().is_some() {
-        describe_counter!(REQUESTS, "Requests, by protocol and HTTP status");
-        describe_histogram!(
-            REQUEST_SECONDS,
-            Unit::Seconds,
-            "Time until the response head, by protocol"
-        );
-        describe_counter!(RUNS_STARTED, "Started runs");
-        describe_counter!(RUNS_ENDED, "Ended runs, by status");
-        describe_counter!(EVENTS, "Events written to the database");
-        describe_counter!(MODEL_RETRIES, "Repeated model calls, by provider");
-        describe_counter!(
-            SKIPPED_PIECES,
-            "Parts of model answers that were skipped or repaired, by provider"
-        );
-        describe_gauge!(RUNS_LIVE, "Runs executed or watched in this process");
-    }
-}
-
-/// Aggregates histogram samples forever. Without this task, a server whose metrics are never scraped would collect
-/// samples without bound.
-pub async fn add_up_samples() {
-    loop {
-        tokio::time::sleep(UPKEEP).await;
-        if let Some(handle) = handle() {
-            handle.run_upkeep();
-        }
-    }
-}
-
-/// Renders the metrics in the Prometheus text format. The text is empty if another recorder was installed first.
-pub fn render() -> String {
-    handle().map_or_else(String::new, |handle| {
-        handle.run_upkeep();
-        handle.render()
-    })
-}
-
-fn handle() -> Option<&'static PrometheusHandle> {
-    METRICS
-        .get_or_init(|| {
-            let recorder = PrometheusBuilder::new().set_buckets(BUCKETS).ok()?.build_recorder();
-            let handle = recorder.handle();
-            metrics::set_global_recorder(recorder).ok()?;
-            Some(handle)
-        })
-        .as_ref()
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ use crate::{
         MODEL_UNAVAILABLE, MODEL_UNKNOWN,
     },
     error::Code,
+    telemetry::names,
 };
 
 /// Logs that a run is committed. The log span of the request adds the request's id to the line.
@@ -31,6 +32,8 @@ pub fn waits(run: &Run) {
 
 /// Logs the end of a run. The line is a warning if the provider, the sandbox or this server caused a failure.
 pub fn ended(run: &Run, status: Status, error_code: Option<&str>, used: Spent, now: DateTime<Utc>) {
+    let took = (now - run.created_at).to_std().unwrap_or_default();
+    metrics::histogram!(names::RUN_SECONDS, "status" => status.as_str()).record(took);
     let millis = |from: DateTime<Utc>, until: DateTime<Utc>| (until - from).num_milliseconds();
     macro_rules! line {
         ($level:ident) => {

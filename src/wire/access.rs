@@ -24,7 +24,7 @@ use super::{
     protocol::Protocol,
     status,
 };
-use crate::{error::Kind, id, telemetry};
+use crate::{error::Kind, id, telemetry::names};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Maximum length of a client's request id in characters.
@@ -103,8 +103,8 @@ impl LoggedRequest {
         let status = response.status();
         let took = self.at.elapsed();
         let counted = status.as_str().to_owned();
-        metrics::counter!(telemetry::REQUESTS, "protocol" => self.protocol, "status" => counted).increment(1);
-        metrics::histogram!(telemetry::REQUEST_SECONDS, "protocol" => self.protocol).record(took);
+        metrics::counter!(names::REQUESTS, "protocol" => self.protocol, "status" => counted).increment(1);
+        metrics::histogram!(names::REQUEST_SECONDS, "protocol" => self.protocol).record(took);
         let Some(refusal) = Refusal::of(response) else {
             debug!(protocol = self.protocol, method = %self.method, path = self.path(), status = status.as_u16(),
                 duration_ms = millis(took), "request answered");

@@ -39,6 +39,7 @@ use super::{
     fault::{self, HttpFaults},
     files::Forms,
     jwt::Verifier,
+    metrics_page,
     openapi,
     permit::{self, Scopes},
     plan_log,
@@ -55,7 +56,6 @@ use crate::{
     accounts::{Caller, Role},
     app::App,
     error::{Code, Error, Result},
-    telemetry,
 };
 
 const PAGES: [&str; 4] = ["/healthz", "/readyz", METRICS, "/openapi.json"];
@@ -226,15 +226,10 @@ async fn metrics(State(pages): State<Pages>, request: Request<Body>) -> Response
             "metrics require a super admin or the metrics token",
         ));
     }
-    for (provider, count) in pages.app.llm.skipped_pieces() {
-        metrics::counter!(telemetry::SKIPPED_PIECES, "provider" => provider.to_owned()).absolute(count);
+    match metrics_page::render(&pages.app).await {
+        Ok(text) => ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response(),
+        Err(fault) => fault::refuse(fault),
     }
-    metrics::gauge!(telemetry::RUNS_LIVE).set(u32::try_from(pages.app.hub.len()).unwrap_or(u32::MAX));
-    (
-        [(header::CONTENT_TYPE, "text/plain; version=0.0.4")],
-        telemetry::render(),
-    )
-        .into_response()
 }
 
 async fn document(State(pages): State<Pages>) -> Response<Body> {

@@ -51,6 +51,7 @@ mod memories;
 mod memories_in_runs;
 mod memories_resumed;
 mod memory;
+mod metrics;
 mod modes;
 mod network;
 mod order;

@@ -108,6 +108,7 @@ impl Running {
         let opening = tokio::spawn(opening);
         let enough = CancellationToken::new();
         let max_bytes = cell.host.config.max_output_bytes;
+        cell.host.counters.began();
         Ok(Self {
             pump: tokio::spawn(pump(output, max_bytes, live, enough.clone())),
             cell,
@@ -165,6 +166,9 @@ impl Running {
             (None, _, Some(code)) => CommandEnd::Exited(code),
             (None, status, None) => lost(status, &text)?,
         };
+        if out_of_memory || ending == CommandEnd::OutOfMemory {
+            self.cell.host.counters.ran_out_of_memory();
+        }
         Ok(Execution {
             text,
             truncated,
@@ -256,6 +260,7 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
+        self.cell.host.counters.ended();
         self.enough.cancel();
         // The task owns the command's record. Aborting the task removes the record, even if `finish` was not
         // completed.

@@ -27,6 +27,7 @@ use super::{
     cgroup::Cgroups,
     confine::{Carry, Confinement},
     convert::{MAX_CONVERSIONS, open_program},
+    counts::Counters,
     records::CommandRecords,
     seccomp::{Filters, Memory},
     spawner::Spawner,
@@ -56,6 +57,7 @@ pub struct Host {
     pub program: Option<Arc<OwnedFd>>,
     /// Slots of running conversions.
     pub conversions: Semaphore,
+    pub counters: Counters,
     /// Uid of the first project. `None` if the service is not root, so that all projects share its uid.
     uid_base: Option<u32>,
     filters: Filters,
@@ -99,6 +101,7 @@ impl Host {
             remains: CommandRecords::clear(data_dir),
             program: open_program(config.program.as_deref()),
             conversions: Semaphore::new(MAX_CONVERSIONS),
+            counters: Counters::default(),
             uid_base,
             filters: Filters::compile(memory)?,
             bwrap: OnceLock::new(),

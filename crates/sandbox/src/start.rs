@@ -83,6 +83,12 @@ impl Cell {
     /// `INVALID_REQUEST` for a script that contains NUL or is too long.
     pub fn start(&self, script: &str, streams: Streams) -> Result<Started> {
         check_script(script)?;
+        let started = self.spawn(script, streams);
+        self.host.counters.attempted(started.is_ok());
+        started
+    }
+
+    fn spawn(&self, script: &str, streams: Streams) -> Result<Started> {
         let failed = |error| Error::internal("the command cannot be started", error);
         let config = &self.host.config;
         let mut layout = self.host.layout(self.workspace.as_ref().map(Workspace::folder))?;

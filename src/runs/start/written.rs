@@ -18,7 +18,7 @@ use crate::{
         report,
         worker_slots::WorkerSlot,
     },
-    telemetry,
+    telemetry::names,
     uploads::place,
 };
 
@@ -63,7 +63,7 @@ impl Written {
             }
             None => app.wake.run_queued(),
         }
-        metrics::counter!(telemetry::RUNS_STARTED).increment(1);
+        metrics::counter!(names::RUNS_STARTED).increment(1);
         let timing = Timing {
             commit: committed.saturating_sub(self.timing.load + self.timing.write),
             files: began.elapsed().saturating_sub(committed),
