@@ -124,7 +124,7 @@ async fn finish(app: &App, tx: Tx, caller: &Caller, account_id: Uuid, what: (&st
     audit::record(app, &tx, caller, account_id, what).await?;
     tx.commit().await?;
     let (action, detail) = what;
-    tracing::info!(actor = %caller.account_id, account = %account_id, action, detail, "an administrator changed an account");
+    tracing::info!(actor_id = %caller.account_id, %account_id, action, detail, "an administrator changed an account");
     load(app, account_id).await
 }
 

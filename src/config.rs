@@ -2,6 +2,7 @@
 //! `commands` loads the configuration once at start.
 
 pub mod environment;
+mod log;
 mod mcp;
 pub mod models;
 pub mod modes;
@@ -27,6 +28,7 @@ use crate::{
     egress::hosts::HostList,
     error::{Error, Result},
 };
+pub use log::{Log, LoggedRequests};
 pub use mcp::Mcp;
 pub use models::{Model, ModelTable, Provider, ProviderKind, VisionSettings};
 pub use modes::{Mode, ModeTable};
@@ -80,6 +82,7 @@ pub struct Config {
     pub secrets_key: Option<SecretString>,
     pub auth: Auth,
     pub http: Http,
+    pub log: Log,
     pub worker: Worker,
     pub sandbox: runyard_sandbox::Config,
     pub memory: Memory,

@@ -15,7 +15,7 @@ use tracing::span::Record;
 use tracing_subscriber::{
     EnvFilter, Layer, Registry,
     field::RecordFields,
-    filter::Targets,
+    filter::{LevelFilter, Targets},
     fmt::{
         self, FormatFields, FormattedFields,
         format::{JsonFields, Writer},
@@ -31,7 +31,7 @@ pub use model_calls::{MeasuredModels, ModelMeasures, ModelSeries};
 /// Logs to standard error: as text on a terminal, otherwise as JSON. `filter` has the syntax of `RUNYARD_LOG`.
 pub fn start_logging(filter: &str) -> Result<()> {
     // At every start, PostgreSQL reports that the migrations table already exists. This filter hides the notice.
-    let filter = format!("sqlx::postgres::notice=warn,{filter}");
+    let filter = format!("sqlx::postgres::notice=warn,{}", of_our_targets(filter));
     let registry = tracing_subscriber::registry().with(read_filter(&filter)?);
     // The call fails if a subscriber is already installed. That subscriber stays in use.
     let _ = if stderr().is_terminal() {
@@ -50,6 +50,26 @@ pub fn start_logging(filter: &str) -> Result<()> {
             .try_init()
     };
     Ok(())
+}
+
+/// Applies a level without a target to Runyard's own targets. Libraries, such as h2 or the migrations, log less: at INFO
+/// they log warnings, and below INFO they log up to INFO. A filter can still name a library: `debug,h2=debug`.
+fn of_our_targets(filter: &str) -> String {
+    // Filters with spans may contain commas, so they are not split.
+    if filter.contains('[') {
+        return filter.to_owned();
+    }
+    let directives = filter.split(',').map(|directive| match directive.parse::<LevelFilter>() {
+        Ok(level) => {
+            let libraries = match level {
+                LevelFilter::DEBUG | LevelFilter::TRACE => LevelFilter::INFO,
+                level => level.min(LevelFilter::WARN),
+            };
+            format!("{libraries},runyard={level}")
+        }
+        Err(_) => directive.to_owned(),
+    });
+    directives.collect::<Vec<_>>().join(",")
 }
 
 /// Parses a log filter. [`EnvFilter`] takes a lock whenever a span is entered or left. A filter without span names
@@ -143,6 +163,23 @@ mod tests {
             (&quoted.into(), &"2".into(), &quoted.into())
         );
         assert_eq!(fields(None, &[("second", "1"), ("second", "2")])["second"], "2");
+    }
+
+    #[test]
+    fn a_level_without_a_target_applies_to_our_targets() {
+        for (filter, expected) in [
+            ("info", "warn,runyard=info"),
+            ("debug", "info,runyard=debug"),
+            ("trace", "info,runyard=trace"),
+            ("error", "error,runyard=error"),
+            ("off", "off,runyard=off"),
+            ("debug,h2=debug", "info,runyard=debug,h2=debug"),
+            ("runyard=debug", "runyard=debug"),
+            ("[request]=debug,info", "[request]=debug,info"),
+        ] {
+            assert_eq!(of_our_targets(filter), expected);
+            assert!(read_filter(&of_our_targets(filter)).is_ok(), "{filter}");
+        }
     }
 
     #[test]

@@ -40,6 +40,9 @@ pub(super) struct Settings {
     /// Folder for the server's data [default: data].
     #[arg(long, global = true, value_name = "DIR")]
     data_dir: Option<PathBuf>,
+    /// Log filter, such as debug or info,runyard::wire=debug [default: info for serve and migrate].
+    #[arg(long, global = true, value_name = "FILTER")]
+    log: Option<String>,
 }
 
 impl Settings {
@@ -58,9 +61,9 @@ impl Settings {
         Config::load(file, &lookup)
     }
 
-    #[expect(clippy::unused_self, reason = "commands read all settings from `Settings`")]
     pub(super) fn log_filter(&self, default: &str) -> String {
-        variable("RUNYARD_LOG").unwrap_or_else(|| default.to_owned())
+        let chosen = self.log.clone().or_else(|| variable("RUNYARD_LOG"));
+        chosen.unwrap_or_else(|| default.to_owned())
     }
 }
 

@@ -35,6 +35,7 @@ const KEYS: &[(&str, &[&str], &str)] = &[
     ("RUNYARD_JWT_AUDIENCE", &["auth"], "audience"),
     ("RUNYARD_METRICS_TOKEN", &["auth"], "metrics_token"),
     ("RUNYARD_CONSOLE_DIR", &["http"], "console_dir"),
+    ("RUNYARD_ACCESS_LOG", &["log"], "access"),
     (SEARCH_KEY, &["web", "search"], "api_key"),
     ("RUNYARD_BWRAP", &["sandbox"], "bwrap"),
     ("RUNYARD_SANDBOX_ROOTFS", &["sandbox"], "rootfs"),
@@ -104,6 +105,7 @@ fn check(variable: &str, value: &str) -> Result<()> {
             "an address such as 127.0.0.1:8080",
         ),
         DATABASE_CONNECTIONS => (number(variable, value).is_some(), "a number such as 16"),
+        "RUNYARD_ACCESS_LOG" => (matches!(value, "all" | "refused" | "off"), "all, refused or off"),
         "RUNYARD_LIMITS" => (matches!(value, "on" | "off"), "on or off"),
         "RUNYARD_DATABASE_URL" => (
             value.starts_with("postgres://") || value.starts_with("postgresql://"),

@@ -20,6 +20,7 @@ pub(super) fn started(run: &Run) {
         run_id = %run.id,
         account_id = %run.account_id,
         thread_id = %run.thread_id,
+        agent_id = run.agent_id.map(tracing::field::display),
         model = run.model_used,
         "run started"
     );
@@ -41,6 +42,7 @@ pub fn ended(run: &Run, status: Status, error_code: Option<&str>, used: Spent, n
                 run_id = %run.id,
                 account_id = %run.account_id,
                 thread_id = %run.thread_id,
+                agent_id = run.agent_id.map(tracing::field::display),
                 model = run.model_used,
                 status = status.as_str(),
                 error_code,

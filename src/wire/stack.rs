@@ -31,7 +31,7 @@ use tonic::service::Routes;
 use tower::{Layer, ServiceExt, service_fn};
 
 use super::{
-    access::{self, Limited},
+    access::{self, AccessLog},
     answers::{Answered, Answers, Layered, layer, run},
     body_timeout::{self, BodyTimeout},
     caller::{self, Gate, METRICS},
@@ -147,7 +147,7 @@ pub fn build(app: &App, verifier: Arc<Verifier>, grpc: Routes) -> Result<Stack> 
     let stack = layer(stack, Arc::new(gate), caller::authenticate);
     let stack = layer(stack, Arc::new(cors::layer(http)?), cors::apply);
     let stack = layer(stack, (), catch_panics);
-    let stack = layer(stack, Arc::<Limited>::default(), access::log);
+    let stack = layer(stack, Arc::new(AccessLog::new(app.config.log.access)), access::log);
     let stack = layer(stack, BodyTimeout::default(), body_timeout::limit);
     Ok(layer(stack, ledger, unread::limit))
 }
@@ -251,7 +251,8 @@ mod tests {
             Ok::<_, Infallible>(Response::new(Body::empty()))
         });
         let service = layer(service, (), catch_panics);
-        let service = layer(service, Arc::<Limited>::default(), access::log);
+        let lines = AccessLog::new(crate::config::LoggedRequests::Refused);
+        let service = layer(service, Arc::new(lines), access::log);
         for (path, status) in [("/", 200), ("/panic", 500)] {
             let request = Request::get(path).header("x-request-id", "mine").body(Body::empty());
             let answer = run(service.clone(), request.unwrap_or_default()).await;

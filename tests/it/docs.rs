@@ -94,7 +94,7 @@ fn the_page_of_the_configuration_is_up_to_date() {
          `auth.issuer_url`, `auth.issuer`, `auth.audience`, `auth.metrics_token`, `http.console_dir` (a folder to serve instead of the built-in\n\
          console), `http.rate_per_account`, `http.rate_per_address`, `sandbox.rootfs`, the table\n\
          `web.search`.\n\n\
-         [Authentication](authentication.md) describes the settings of `auth`, and how to configure Runyard for your identity provider.\n\
+         [Logs](logs.md) describes `log.access`. [Authentication](authentication.md) describes the settings of `auth`, and how to configure Runyard for your identity provider.\n\
          [Memory](agents/memory.md) describes the settings of `memory`, [Web](agents/web.md) the settings of `web`,\n\
          [Webhooks](webhooks.md) the settings of `webhooks`, [Schedules](schedules.md) those of `schedules`,\n\
          [Triggers](triggers.md) those of `triggers`, and [Secrets](secrets.md) those of `secrets`.\n\n\

@@ -45,6 +45,7 @@ mod identity_providers;
 mod installation;
 mod limits;
 mod lists;
+mod log_fields;
 mod logs;
 mod mcps;
 mod memories;

@@ -155,7 +155,7 @@ impl Running {
         let ending = match (ended, status?, exit_code) {
             (Some(ending), _, _) => ending,
             (None, status, code) if out_of_memory && code != Some(0) => {
-                tracing::debug!(?status, "a command ran out of memory");
+                tracing::debug!(exit_status = ?status, "a command ran out of memory");
                 CommandEnd::OutOfMemory
             }
             (None, _, Some(0)) if out_of_memory => {

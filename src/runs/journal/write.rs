@@ -181,7 +181,7 @@ fn take(log: &Arc<RunLog>, clock: &Clock) -> Option<Arc<Taken>> {
     for new in messages {
         match messages::row(log.belongs, new, now) {
             Ok(row) => rows.push(row),
-            Err(fault) => error!(error = %fault, run = %log.run_id, "could not encode a message"),
+            Err(fault) => error!(error = %fault, run_id = %log.run_id, "could not encode a message"),
         }
     }
     let empty = stored.is_empty() && rows.is_empty() && waiting.is_empty();

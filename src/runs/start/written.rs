@@ -87,7 +87,7 @@ async fn place_files(app: &App, run: &Run) {
         Ok::<_, Error>(())
     };
     if let Err(fault) = placed.await {
-        tracing::warn!(error = %fault, run = %run.id, "could not move uploads into the workspace; the run's worker will retry");
+        tracing::warn!(error = %fault, run_id = %run.id, "could not move uploads into the workspace; the run's worker will retry");
     }
 }
 
@@ -102,6 +102,6 @@ async fn hand_over(app: &App, slot: WorkerSlot, run: &Run, first: &[Stored], fre
     if slot.hand_over(claimed).is_err()
         && let Err(fault) = claim::release(app, worker_id, run.id).await
     {
-        tracing::warn!(error = %fault, run = %run.id, "could not release a run; its lease will expire");
+        tracing::warn!(error = %fault, run_id = %run.id, "could not release a run; its lease will expire");
     }
 }
