@@ -1,11 +1,13 @@
 //! The configuration. Environment variables override the file, and the file overrides `config/defaults.toml`.
 //! `commands` loads the configuration once at start.
 
+mod advice;
 pub mod environment;
 mod log;
 mod mcp;
 pub mod models;
 pub mod modes;
+mod nearest;
 mod place;
 pub mod rates;
 mod schedules;

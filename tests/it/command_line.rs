@@ -3,6 +3,7 @@
 mod configuration;
 mod doctor;
 mod models;
+mod start;
 
 use std::{
     io::Write,
