@@ -59,16 +59,18 @@ fn of_our_targets(filter: &str) -> String {
     if filter.contains('[') {
         return filter.to_owned();
     }
-    let directives = filter.split(',').map(|directive| match directive.parse::<LevelFilter>() {
-        Ok(level) => {
-            let libraries = match level {
-                LevelFilter::DEBUG | LevelFilter::TRACE => LevelFilter::INFO,
-                level => level.min(LevelFilter::WARN),
-            };
-            format!("{libraries},runyard={level}")
-        }
-        Err(_) => directive.to_owned(),
-    });
+    let directives = filter
+        .split(',')
+        .map(|directive| match directive.parse::<LevelFilter>() {
+            Ok(level) => {
+                let libraries = match level {
+                    LevelFilter::DEBUG | LevelFilter::TRACE => LevelFilter::INFO,
+                    level => level.min(LevelFilter::WARN),
+                };
+                format!("{libraries},runyard={level}")
+            }
+            Err(_) => directive.to_owned(),
+        });
     directives.collect::<Vec<_>>().join(",")
 }
 

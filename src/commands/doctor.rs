@@ -67,7 +67,9 @@ impl Doctor {
             Err(error) => vec![Check::bad("configuration", error.message())],
         };
         let variables = environment::warnings().into_iter();
-        let checks = variables.map(|sentence| Check::warn("environment", sentence)).chain(checks);
+        let checks = variables
+            .map(|sentence| Check::warn("environment", sentence))
+            .chain(checks);
         let mut report = Report::new(self.json);
         for check in checks {
             report.print(&check)?;

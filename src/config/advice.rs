@@ -54,9 +54,19 @@ mod tests {
 
     #[test]
     fn only_a_value_without_quotes_gets_the_advice_about_quotes() {
-        for line in ["a = b", "a = /var", "a.b = postgres://u:p@h/d", "a = 127.0.0.1:80", "a = [\"b\"] c = d"] {
+        for line in [
+            "a = b",
+            "a = /var",
+            "a.b = postgres://u:p@h/d",
+            "a = 127.0.0.1:80",
+            "a = [\"b\"] c = d",
+        ] {
             let is_value = line.ends_with('d') && line.contains('[');
-            assert_eq!(of_syntax("wrong", line).starts_with("a text needs quotes"), !is_value, "{line}");
+            assert_eq!(
+                of_syntax("wrong", line).starts_with("a text needs quotes"),
+                !is_value,
+                "{line}"
+            );
         }
         for line in ["a = \"b", "a = 3", "a", "a = ", "[a", "a = true"] {
             assert_eq!(of_syntax("wrong", line), "wrong", "{line}");
@@ -71,9 +81,15 @@ mod tests {
             ("invalid type: string \"3\", expected usize", "without quotes"),
             ("invalid type: string \"x\", expected a boolean", "true or false"),
             ("invalid type: string \"x\", expected a sequence", "in brackets"),
-            ("unknown field `listn`, expected one of `limits`, `listen`", "did you mean `listen`?"),
+            (
+                "unknown field `listn`, expected one of `limits`, `listen`",
+                "did you mean `listen`?",
+            ),
         ] {
-            assert!(of_type(what).ends_with(advice) || of_type(what).contains(advice), "{what}");
+            assert!(
+                of_type(what).ends_with(advice) || of_type(what).contains(advice),
+                "{what}"
+            );
         }
         let far = "unknown field `x`, expected one of `limits`, `listen`";
         assert_eq!(of_type(far), far);

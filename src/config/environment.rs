@@ -69,7 +69,9 @@ pub fn keys() -> impl Iterator<Item = (&'static str, String)> {
 pub fn warnings() -> Vec<String> {
     let ours = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value)));
     let ours = ours.filter(|(name, _)| name.starts_with(PREFIX));
-    let mut sentences: Vec<String> = ours.filter_map(|(name, value)| warning(&name, value.to_str())).collect();
+    let mut sentences: Vec<String> = ours
+        .filter_map(|(name, value)| warning(&name, value.to_str()))
+        .collect();
     sentences.sort();
     sentences
 }
@@ -77,9 +79,15 @@ pub fn warnings() -> Vec<String> {
 /// `value` is `None` if the value is not valid UTF-8.
 fn warning(name: &str, value: Option<&str>) -> Option<String> {
     let keys = KEYS.iter().map(|(variable, ..)| *variable);
-    let known = || keys.clone().chain(PROVIDER_KEYS.iter().map(|(variable, _)| *variable)).chain(OTHERS);
+    let known = || {
+        keys.clone()
+            .chain(PROVIDER_KEYS.iter().map(|(variable, _)| *variable))
+            .chain(OTHERS)
+    };
     if known().any(|known| known == name) {
-        return value.is_none().then(|| format!("the variable {name} has no effect, because its value is not valid UTF-8"));
+        return value
+            .is_none()
+            .then(|| format!("the variable {name} has no effect, because its value is not valid UTF-8"));
     }
     if is_service_link(name) {
         return None;
@@ -89,17 +97,26 @@ fn warning(name: &str, value: Option<&str>) -> Option<String> {
         Some(meant) => format!("did you mean {PREFIX}{meant}?"),
         None => "docs/configuration.md lists all variables".to_owned(),
     };
-    Some(format!("the variable {name} has no effect, because runyard does not know it; {advice}"))
+    Some(format!(
+        "the variable {name} has no effect, because runyard does not know it; {advice}"
+    ))
 }
 
 /// Kubernetes sets such variables in the containers of a namespace with a service named `runyard` or `runyard-…`.
 fn is_service_link(name: &str) -> bool {
-    name.ends_with("_SERVICE_HOST") || name.contains("_SERVICE_PORT") || name.ends_with("_PORT") || name.contains("_PORT_")
+    name.ends_with("_SERVICE_HOST")
+        || name.contains("_SERVICE_PORT")
+        || name.ends_with("_PORT")
+        || name.contains("_PORT_")
 }
 
 /// Adds the variable that set the wrong value to an error that names only the key or the value.
 pub fn name_variable(error: Error, lookup: Lookup<'_>) -> Error {
-    let keys = keys().chain(PROVIDER_KEYS.iter().map(|(variable, key)| (*variable, provider_key(key))));
+    let keys = keys().chain(
+        PROVIDER_KEYS
+            .iter()
+            .map(|(variable, key)| (*variable, provider_key(key))),
+    );
     let message = error.message();
     let culprit = keys.into_iter().find_map(|(variable, key)| {
         let value = lookup(variable)?;
@@ -238,7 +255,10 @@ fn lay_provider(table: &mut DeTable<'_>, lookup: Lookup<'_>) -> Result<()> {
 /// Checks a value of the provider `default`, so that the error names the variable. A secret may be in any of them, so the
 /// error omits the value.
 fn check_provider(key: &str, value: &str) -> Result<()> {
-    let variable = PROVIDER_KEYS.iter().find(|(_, of)| *of == key).map_or(key, |(variable, _)| *variable);
+    let variable = PROVIDER_KEYS
+        .iter()
+        .find(|(_, of)| *of == key)
+        .map_or(key, |(variable, _)| *variable);
     if value.contains(|letter: char| letter.is_control()) {
         return Err(Error::invalid(format!(
             "{variable} contains a line break or another control character; remove it"
@@ -275,11 +295,25 @@ mod tests {
 
     #[test]
     fn only_variables_without_effect_get_a_warning() {
-        for name in ["RUNYARD_LISTEN", "RUNYARD_LOG", "RUNYARD_OPENAI_MODEL", "RUNYARD_SERVICE_HOST", "RUNYARD_PORT_80_TCP"] {
+        for name in [
+            "RUNYARD_LISTEN",
+            "RUNYARD_LOG",
+            "RUNYARD_OPENAI_MODEL",
+            "RUNYARD_SERVICE_HOST",
+            "RUNYARD_PORT_80_TCP",
+        ] {
             assert_eq!(warning(name, Some("x")), None, "{name}");
         }
-        assert!(warning("RUNYARD_LISTN", Some("x")).unwrap().contains("did you mean RUNYARD_LISTEN?"));
-        assert!(warning("RUNYARD_SOMETHING_ELSE", Some("x")).unwrap().contains("docs/configuration.md"));
+        assert!(
+            warning("RUNYARD_LISTN", Some("x"))
+                .unwrap()
+                .contains("did you mean RUNYARD_LISTEN?")
+        );
+        assert!(
+            warning("RUNYARD_SOMETHING_ELSE", Some("x"))
+                .unwrap()
+                .contains("docs/configuration.md")
+        );
         assert!(warning("RUNYARD_LISTEN", None).unwrap().contains("UTF-8"));
     }
 
@@ -287,7 +321,10 @@ mod tests {
     fn an_error_about_a_key_names_the_variable_that_set_it() {
         let lookup = |name: &str| (name == "RUNYARD_ISSUER_URL").then(|| "nowhere".to_owned());
         let named = name_variable(Error::invalid("auth.issuer_url is not a URL"), &lookup);
-        assert_eq!(named.message(), "auth.issuer_url is not a URL (set by RUNYARD_ISSUER_URL)");
+        assert_eq!(
+            named.message(),
+            "auth.issuer_url is not a URL (set by RUNYARD_ISSUER_URL)"
+        );
         let named = name_variable(Error::invalid("nowhere is not a URL"), &lookup);
         assert!(named.message().ends_with("(set by RUNYARD_ISSUER_URL)"));
         let other = name_variable(Error::invalid("auth.jwks_url is not a URL"), &lookup);

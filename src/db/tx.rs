@@ -99,13 +99,13 @@ impl Tx {
                 let committed = tx.commit().await;
                 measure_commit(began.elapsed(), committed.is_ok());
                 committed.map_err(|error| {
-                if fault::is_unavailable(&error) {
-                    health.failed();
-                }
-                let error = Error::from(error);
-                warn!(unit = name, %error, "a unit of work failed to commit");
-                error
-            })?;
+                    if fault::is_unavailable(&error) {
+                        health.failed();
+                    }
+                    let error = Error::from(error);
+                    warn!(unit = name, %error, "a unit of work failed to commit");
+                    error
+                })?;
             }
         }
         if has_changed {

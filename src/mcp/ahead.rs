@@ -160,7 +160,9 @@ async fn list(app: App, account_id: Uuid, version_id: Uuid, server: Server) {
             drop(remote);
             sender.send_replace(Some(list));
         }
-        Err(reason) => debug!(agent_version_id = %version_id, server = key.1, error = reason, "an MCP server was not listed ahead"),
+        Err(reason) => {
+            debug!(agent_version_id = %version_id, server = key.1, error = reason, "an MCP server was not listed ahead")
+        }
     }
     app.mcp.ahead.end(&key);
 }

@@ -88,7 +88,9 @@ impl ModelSeries {
         handles.input.increment(usage.input.saturating_sub(usage.cached_input));
         handles.cached_input.increment(usage.cached_input);
         handles.output.increment(usage.output);
-        handles.microcredits.increment(microcredits.try_into().unwrap_or_default());
+        handles
+            .microcredits
+            .increment(microcredits.try_into().unwrap_or_default());
     }
 
     /// Counts a call that the engine repeats.

@@ -80,14 +80,34 @@ pub const PROCESS_START: &str = "process_start_time_seconds";
 
 /// All metrics, in the order of the documentation.
 pub const ALL: &[Metric] = &[
-    gauge(BUILD_INFO, "–", &["version"], "Version of the program; the value is always 1"),
-    counter(REQUESTS, "requests", &["protocol", "status"], "Requests, by protocol and HTTP status"),
-    histogram(REQUEST_SECONDS, SECONDS, &["protocol"], "Time until the response head, by protocol"),
+    gauge(
+        BUILD_INFO,
+        "–",
+        &["version"],
+        "Version of the program; the value is always 1",
+    ),
+    counter(
+        REQUESTS,
+        "requests",
+        &["protocol", "status"],
+        "Requests, by protocol and HTTP status",
+    ),
+    histogram(
+        REQUEST_SECONDS,
+        SECONDS,
+        &["protocol"],
+        "Time until the response head, by protocol",
+    ),
     gauge(STREAMS_OPEN, "streams", &[], "Open streaming responses"),
     counter(STREAM_EVENTS, "events", &[], "Run events passed to open streams"),
     counter(RUNS_STARTED, "runs", &[], "Started runs"),
     counter(RUNS_ENDED, "runs", &["status"], "Ended runs, by status"),
-    histogram(RUN_SECONDS, SECONDS, &["status"], "Time from the creation of a run to its end"),
+    histogram(
+        RUN_SECONDS,
+        SECONDS,
+        &["status"],
+        "Time from the creation of a run to its end",
+    ),
     gauge(RUNS_LIVE, "runs", &[], "Runs executed or watched in this process"),
     gauge(
         RUNS_WAITING,
@@ -95,9 +115,24 @@ pub const ALL: &[Metric] = &[
         &[],
         "Unfinished runs of the whole database that no worker has claimed, counted up to 1000",
     ),
-    histogram(CLAIM_DELAY, SECONDS, &[], "Time from the creation of a run to its first claim by a worker"),
-    gauge(WORKER_RUNS, "runs", &[], "Runs that the worker of this process executes"),
-    gauge(WORKER_SLOTS, "runs", &[], "Maximum number of runs that the worker of this process executes"),
+    histogram(
+        CLAIM_DELAY,
+        SECONDS,
+        &[],
+        "Time from the creation of a run to its first claim by a worker",
+    ),
+    gauge(
+        WORKER_RUNS,
+        "runs",
+        &[],
+        "Runs that the worker of this process executes",
+    ),
+    gauge(
+        WORKER_SLOTS,
+        "runs",
+        &[],
+        "Maximum number of runs that the worker of this process executes",
+    ),
     counter(
         MODEL_CALLS,
         "calls",
@@ -128,7 +163,12 @@ pub const ALL: &[Metric] = &[
         &["provider", "model"],
         "Cost of model calls",
     ),
-    counter(MODEL_RETRIES, "calls", &["provider"], "Repeated model calls, by provider"),
+    counter(
+        MODEL_RETRIES,
+        "calls",
+        &["provider"],
+        "Repeated model calls, by provider",
+    ),
     counter(
         SKIPPED_PIECES,
         "parts",
@@ -157,16 +197,31 @@ pub const ALL: &[Metric] = &[
     ),
     counter(EVENTS, "events", &[], "Events written to the database"),
     histogram(JOURNAL_BATCH, "events", &[], "Events per transaction of the journal"),
-    histogram(COMMIT_SECONDS, SECONDS, &[], "Duration of database commits; on SQLite, of a batch"),
+    histogram(
+        COMMIT_SECONDS,
+        SECONDS,
+        &[],
+        "Duration of database commits; on SQLite, of a batch",
+    ),
     counter(COMMIT_FAILURES, "commits", &[], "Failed database commits"),
-    histogram(BATCH_UNITS, "units of work", &[], "Units of work per commit; SQLite only"),
+    histogram(
+        BATCH_UNITS,
+        "units of work",
+        &[],
+        "Units of work per commit; SQLite only",
+    ),
     gauge(
         CONNECTIONS,
         "connections",
         &["state"],
         "Open database connections, used or idle; on SQLite, those for reads",
     ),
-    gauge(MAX_CONNECTIONS, "connections", &[], "Maximum number of these database connections"),
+    gauge(
+        MAX_CONNECTIONS,
+        "connections",
+        &[],
+        "Maximum number of these database connections",
+    ),
     counter(
         WEBHOOK_ATTEMPTS,
         "requests",
@@ -190,9 +245,19 @@ pub const ALL: &[Metric] = &[
     gauge(PROCESS_RESIDENT, BYTES, &[], "Resident memory of the process"),
     gauge(PROCESS_VIRTUAL, BYTES, &[], "Virtual memory of the process"),
     gauge(PROCESS_FDS, "descriptors", &[], "Open file descriptors of the process"),
-    gauge(PROCESS_MAX_FDS, "descriptors", &[], "Maximum number of open file descriptors"),
+    gauge(
+        PROCESS_MAX_FDS,
+        "descriptors",
+        &[],
+        "Maximum number of open file descriptors",
+    ),
     gauge(PROCESS_THREADS, "threads", &[], "Threads of the process"),
-    gauge(PROCESS_START, SECONDS, &[], "Start of the process, in seconds since 1970"),
+    gauge(
+        PROCESS_START,
+        SECONDS,
+        &[],
+        "Start of the process, in seconds since 1970",
+    ),
 ];
 
 const fn counter(

@@ -20,12 +20,18 @@ pub(super) fn render(text: &mut String) {
         .unwrap_or_default();
     let field = |number: usize| stat.get(number - 3)?.parse::<f64>().ok();
     let kilobytes = |key: &str| number_after(&status, key).map(|count| count * 1024.0);
-    let cpu = field(14).zip(field(15)).map(|(user, system)| (user + system) / TICKS_PER_SECOND);
+    let cpu = field(14)
+        .zip(field(15))
+        .map(|(user, system)| (user + system) / TICKS_PER_SECOND);
     let booted = fs::read_to_string("/proc/stat").ok();
     let booted = booted.and_then(|stat| number_after(&stat, "btime "));
-    let started = booted.zip(field(22)).map(|(booted, ticks)| booted + ticks / TICKS_PER_SECOND);
+    let started = booted
+        .zip(field(22))
+        .map(|(booted, ticks)| booted + ticks / TICKS_PER_SECOND);
     // The open folder itself is one of the descriptors.
-    let open = fs::read_dir("/proc/self/fd").ok().map(|open| open.count().saturating_sub(1));
+    let open = fs::read_dir("/proc/self/fd")
+        .ok()
+        .map(|open| open.count().saturating_sub(1));
     let open = open.and_then(|count| u32::try_from(count).ok()).map(f64::from);
     for (name, value) in [
         (names::PROCESS_CPU, cpu),
@@ -78,7 +84,9 @@ mod tests {
         render(&mut text);
         let value = |name: &str| {
             let line = text.lines().find_map(|line| line.strip_prefix(&format!("{name} ")));
-            line.unwrap_or_else(|| panic!("{name} is missing: {text}")).parse::<f64>().unwrap()
+            line.unwrap_or_else(|| panic!("{name} is missing: {text}"))
+                .parse::<f64>()
+                .unwrap()
         };
         let (resident, virtual_size) = (value(names::PROCESS_RESIDENT), value(names::PROCESS_VIRTUAL));
         assert!(resident > 1e6 && resident < virtual_size, "{text}");

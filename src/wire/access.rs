@@ -39,11 +39,7 @@ pub(super) fn note_account(account_id: Uuid) {
 }
 
 /// Counts and logs a request. Replaces a missing or invalid request id.
-pub(super) async fn log(
-    lines: Arc<AccessLog>,
-    mut request: Request<Body>,
-    next: impl Answers<Body>,
-) -> Response<Body> {
+pub(super) async fn log(lines: Arc<AccessLog>, mut request: Request<Body>, next: impl Answers<Body>) -> Response<Body> {
     let request_id = request_id(request.headers());
     if let Some(request_id) = &request_id {
         request.headers_mut().insert(REQUEST_ID, request_id.clone());
@@ -125,7 +121,9 @@ impl LoggedRequest {
         }
         let mut unlogged = 0;
         if refusal.kind == Kind::Unauthenticated {
-            let Some(skipped) = lines.unauthenticated.admit() else { return };
+            let Some(skipped) = lines.unauthenticated.admit() else {
+                return;
+            };
             unlogged = skipped;
         }
         let unlogged = (unlogged > 0).then_some(unlogged);

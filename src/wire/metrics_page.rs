@@ -35,7 +35,10 @@ pub(super) async fn render(app: &App) -> Result<String> {
         metrics::counter!(names::SANDBOX_STARTS, "outcome" => outcome).absolute(count);
     }
     metrics::counter!(names::SANDBOX_MEMORY_KILLS).absolute(sandboxes.memory_kills);
-    set(names::SANDBOX_RUNNING, usize::try_from(sandboxes.running).unwrap_or(usize::MAX));
+    set(
+        names::SANDBOX_RUNNING,
+        usize::try_from(sandboxes.running).unwrap_or(usize::MAX),
+    );
     let disk = app.disk.clone();
     blocking::run("the metrics could not be rendered", move || {
         if let Some(free) = disk.free_bytes() {
@@ -54,7 +57,10 @@ fn gauge(count: usize) -> f64 {
     u32::try_from(count).unwrap_or(u32::MAX).into()
 }
 
-#[expect(clippy::cast_precision_loss, reason = "the rounding error is far below a disk's block size")]
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "the rounding error is far below a disk's block size"
+)]
 fn bytes(count: u64) -> f64 {
     count as f64
 }

@@ -15,21 +15,48 @@ fn refusal(folder: &Path, file: &str) -> String {
 fn a_mistake_in_the_file_is_named_with_its_line_and_advice() {
     let folder = tempfile::tempdir().unwrap();
     for (line, sentence) in [
-        ("data_dir = /var/lib", "line 2: a text needs quotes: write data_dir = \"…\""),
-        ("listen = 127.0.0.1:80", "line 2: a text needs quotes: write listen = \"…\""),
-        ("data_dir = 3", "line 2, data_dir: invalid type: integer `3`, expected path string; a text needs quotes"),
-        ("worker.max_runs = \"3\"", "line 2, worker.max_runs: invalid type: string \"3\", expected usize; write a number"),
-        ("auth.self_registration = \"no\"", "expected a boolean; write true or false"),
-        ("http.cors_origins = \"x\"", "expected a sequence; write a list in brackets"),
-        ("lisen = \"127.0.0.1:80\"", "line 2, lisen: unknown field `lisen`; did you mean `listen`?"),
-        ("worker.max_run = 3", "unknown field `max_run`; did you mean `max_runs`?"),
+        (
+            "data_dir = /var/lib",
+            "line 2: a text needs quotes: write data_dir = \"…\"",
+        ),
+        (
+            "listen = 127.0.0.1:80",
+            "line 2: a text needs quotes: write listen = \"…\"",
+        ),
+        (
+            "data_dir = 3",
+            "line 2, data_dir: invalid type: integer `3`, expected path string; a text needs quotes",
+        ),
+        (
+            "worker.max_runs = \"3\"",
+            "line 2, worker.max_runs: invalid type: string \"3\", expected usize; write a number",
+        ),
+        (
+            "auth.self_registration = \"no\"",
+            "expected a boolean; write true or false",
+        ),
+        (
+            "http.cors_origins = \"x\"",
+            "expected a sequence; write a list in brackets",
+        ),
+        (
+            "lisen = \"127.0.0.1:80\"",
+            "line 2, lisen: unknown field `lisen`; did you mean `listen`?",
+        ),
+        (
+            "worker.max_run = 3",
+            "unknown field `max_run`; did you mean `max_runs`?",
+        ),
     ] {
         let message = refusal(folder.path(), &format!("# Ours.\n{line}\n"));
         assert!(message.contains("runyard.toml, line 2"), "{line}: {message}");
         assert!(message.contains(sentence), "{line}: {message}");
     }
     let message = refusal(folder.path(), "auth.jwt_secret = hunter2");
-    assert!(message.contains("needs quotes") && !message.contains("hunter2"), "{message}");
+    assert!(
+        message.contains("needs quotes") && !message.contains("hunter2"),
+        "{message}"
+    );
 }
 
 #[test]
@@ -39,7 +66,11 @@ fn a_wrong_variable_is_named() {
         ("RUNYARD_LISTEN", "8080", "an address such as"),
         ("RUNYARD_ACCESS_LOG", "some", "all, refused or off"),
         ("RUNYARD_DATABASE_CONNECTIONS", "0", "a number from 1 to"),
-        ("RUNYARD_DATABASE_URL", "mysql://u:hunter2@h/d", "a PostgreSQL URL such as"),
+        (
+            "RUNYARD_DATABASE_URL",
+            "mysql://u:hunter2@h/d",
+            "a PostgreSQL URL such as",
+        ),
         ("RUNYARD_OPENAI_BASE_URL", "ftp://hunter2", "a URL such as"),
         ("RUNYARD_OPENAI_API_KEY", "hunter2\n", "a line break"),
         ("RUNYARD_JWT_SECRET", "hunter2", "openssl rand -hex 32"),
@@ -48,7 +79,11 @@ fn a_wrong_variable_is_named() {
         ("RUNYARD_DATA_DIR", "/proc/nowhere", "cannot use the data folder"),
         ("RUNYARD_LOG", "==", "not a log filter"),
     ] {
-        let started = runyard(folder.path(), &["serve", "--listen", "127.0.0.1:0"], &[(variable, value)]);
+        let started = runyard(
+            folder.path(),
+            &["serve", "--listen", "127.0.0.1:0"],
+            &[(variable, value)],
+        );
         // `--listen` overrides its variable.
         let started = if variable == "RUNYARD_LISTEN" {
             runyard(folder.path(), &["serve"], &[(variable, value)])
@@ -56,7 +91,10 @@ fn a_wrong_variable_is_named() {
             started
         };
         let message = complaint(&started, 1);
-        assert!(message.contains(variable) && message.contains(advice), "{variable}: {message}");
+        assert!(
+            message.contains(variable) && message.contains(advice),
+            "{variable}: {message}"
+        );
         assert!(!message.contains("hunter2"), "{message}");
     }
 }
@@ -71,9 +109,19 @@ fn an_unknown_variable_is_a_warning_with_the_nearest_name() {
         assert_eq!(migrated.status.code(), Some(0), "{migrated:?}");
         String::from_utf8(migrated.stderr).unwrap()
     };
-    let log = migrated(&[("RUNYARD_DATABSE_URL", "x"), ("RUNYARD_PORT", "tcp://10.0.0.1:80"), ("RUNYARD_COLOUR", "x")]);
-    assert!(log.contains("RUNYARD_DATABSE_URL has no effect") && log.contains("did you mean RUNYARD_DATABASE_URL?"), "{log}");
-    assert!(log.contains("RUNYARD_COLOUR has no effect") && log.contains("docs/configuration.md"), "{log}");
+    let log = migrated(&[
+        ("RUNYARD_DATABSE_URL", "x"),
+        ("RUNYARD_PORT", "tcp://10.0.0.1:80"),
+        ("RUNYARD_COLOUR", "x"),
+    ]);
+    assert!(
+        log.contains("RUNYARD_DATABSE_URL has no effect") && log.contains("did you mean RUNYARD_DATABASE_URL?"),
+        "{log}"
+    );
+    assert!(
+        log.contains("RUNYARD_COLOUR has no effect") && log.contains("docs/configuration.md"),
+        "{log}"
+    );
     assert!(!log.contains("RUNYARD_PORT"), "{log}");
     assert_eq!(log.matches("has no effect").count(), 2, "{log}");
     let log = migrated(&[("RUNYARD_LOG", "info"), ("RUNYARD_JWT_SECRET", SECRET)]);
@@ -90,8 +138,14 @@ fn with_database(url: &str) -> String {
 #[test]
 fn a_server_without_postgresql_says_that_it_cannot_be_reached() {
     let message = with_database("postgres://ann:hunter2@127.0.0.1:1/runyard");
-    assert!(message.contains("PostgreSQL at 127.0.0.1:1 cannot be reached"), "{message}");
-    assert!(message.contains("check that the server is running") && !message.contains("hunter2"), "{message}");
+    assert!(
+        message.contains("PostgreSQL at 127.0.0.1:1 cannot be reached"),
+        "{message}"
+    );
+    assert!(
+        message.contains("check that the server is running") && !message.contains("hunter2"),
+        "{message}"
+    );
 }
 
 #[test]
@@ -109,9 +163,15 @@ fn postgresql_refuses_for_a_reason_that_the_program_names() {
     };
     let message = changed(&|url| url.set_password(Some("hunter2")).unwrap());
     assert!(message.contains("password authentication failed"), "{message}");
-    assert!(message.contains("check the user and the password") && !message.contains("hunter2"), "{message}");
+    assert!(
+        message.contains("check the user and the password") && !message.contains("hunter2"),
+        "{message}"
+    );
     let message = changed(&|url| url.set_path("/no_such_database"));
-    assert!(message.contains("database \"no_such_database\" does not exist"), "{message}");
+    assert!(
+        message.contains("database \"no_such_database\" does not exist"),
+        "{message}"
+    );
     assert!(message.contains("create the database with createdb"), "{message}");
     let message = changed(&|url| url.set_query(Some("sslmode=require")));
     assert!(message.contains("requires TLS, but PostgreSQL at"), "{message}");

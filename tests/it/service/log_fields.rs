@@ -33,7 +33,11 @@ fn check(line: &Value, fields: &BTreeMap<String, String>) {
 }
 
 fn lines(program: &Program) -> Vec<Value> {
-    program.log().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    program
+        .log()
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
 }
 
 /// Returns true for the targets of libraries.
@@ -89,22 +93,37 @@ async fn every_field_is_documented_and_has_one_type() {
     }
     let at = |level: &str| lines.iter().filter(|line| line["level"] == level).count();
     assert!(at("DEBUG") > 0 && at("INFO") > 5 && at("WARN") > 0, "{}", program.log());
-    for name in ["run_id", "account_id", "thread_id", "agent_id", "duration_ms", "error_code", "error"] {
+    for name in [
+        "run_id",
+        "account_id",
+        "thread_id",
+        "agent_id",
+        "duration_ms",
+        "error_code",
+        "error",
+    ] {
         assert!(lines.iter().any(|line| !line[name].is_null()), "no line has {name}");
     }
 }
 
 #[tokio::test]
 async fn libraries_are_quiet_at_info_and_bounded_at_debug() {
-    for (filter, most) in [("info", ["WARN", "ERROR"].as_slice()), ("debug", &["INFO", "WARN", "ERROR"])] {
+    for (filter, most) in [
+        ("info", ["WARN", "ERROR"].as_slice()),
+        ("debug", &["INFO", "WARN", "ERROR"]),
+    ] {
         let folder = tempfile::tempdir().unwrap();
         let line = format!("RUNYARD_LOG={filter} exec \"$@\"");
         let program = Program::start_in(folder.path(), OPEN, &line).await;
         run(&program).await;
         let lines = lines(&program);
-        let ours = lines.iter().any(|line| !is_foreign(line) && line["level"] == filter.to_uppercase().as_str());
+        let ours = lines
+            .iter()
+            .any(|line| !is_foreign(line) && line["level"] == filter.to_uppercase().as_str());
         assert!(ours, "control: the program logs at {filter}");
-        let loud = lines.iter().find(|line| is_foreign(line) && !most.contains(&line["level"].as_str().unwrap()));
+        let loud = lines
+            .iter()
+            .find(|line| is_foreign(line) && !most.contains(&line["level"].as_str().unwrap()));
         assert_eq!(loud, None, "at {filter}");
     }
     // A filter can name a library.
@@ -127,10 +146,19 @@ async fn the_configuration_selects_the_requests_in_the_log() {
         run(&program).await;
         let lines = program.lines();
         let has = |message: &str, path: &str| {
-            let mut found = lines.iter().filter(|line| line["message"] == message && line["path"] == path);
-            found.next().is_some_and(|line| line["duration_ms"].is_number() && line["span"]["account_id"].is_string())
+            let mut found = lines
+                .iter()
+                .filter(|line| line["message"] == message && line["path"] == path);
+            found
+                .next()
+                .is_some_and(|line| line["duration_ms"].is_number() && line["span"]["account_id"].is_string())
         };
-        assert_eq!(has("request answered", "/threads"), answered, "{setting}: {}", program.log());
+        assert_eq!(
+            has("request answered", "/threads"),
+            answered,
+            "{setting}: {}",
+            program.log()
+        );
         assert_eq!(has("request refused", missing), refused, "{setting}: {}", program.log());
     }
     let folder = tempfile::tempdir().unwrap();

@@ -143,7 +143,12 @@ async fn requests_without_a_token_do_not_flood_the_log() {
             .unwrap();
         assert_eq!(answer.status(), 401);
     }
-    let refused = |lines: &[Value]| lines.iter().filter(|line| line["error_code"] == "NOT_AUTHENTICATED").count();
+    let refused = |lines: &[Value]| {
+        lines
+            .iter()
+            .filter(|line| line["error_code"] == "NOT_AUTHENTICATED")
+            .count()
+    };
     assert!(refused(&program.lines()) < 300, "not every refusal should be logged");
     // The next logged refusal also reports the number of refusals that were not logged.
     let counted = async {

@@ -90,7 +90,12 @@ async fn scrape_until(program: &Program, what: &str, is_met: impl Fn(&Scraped) -
 
 async fn start(program: &Program, mode: &str) -> Value {
     let body = json!({"prompt": "Go.", "mode": mode});
-    let answer = program.request("POST", "/agent/start").json(&body).send().await.unwrap();
+    let answer = program
+        .request("POST", "/agent/start")
+        .json(&body)
+        .send()
+        .await
+        .unwrap();
     assert_eq!(answer.status(), 200);
     answer.json().await.unwrap()
 }
@@ -98,7 +103,12 @@ async fn start(program: &Program, mode: &str) -> Value {
 /// Reads the events of a run up to its end. Returns the number of the last one.
 async fn follow(program: &Program, run: &Value) -> String {
     let path = format!("/agent-run/{}/stream?last_id=0", run["agent_run_id"].as_str().unwrap());
-    let answer = program.request("GET", &path).timeout(TEST_TIMEOUT).send().await.unwrap();
+    let answer = program
+        .request("GET", &path)
+        .timeout(TEST_TIMEOUT)
+        .send()
+        .await
+        .unwrap();
     answer.text().await.unwrap()
 }
 
@@ -130,7 +140,12 @@ async fn the_program_measures_its_runs() {
     let program = Program::start(folder.path(), &config).await;
     let receiver = Receiver::start().await;
     let webhook = json!({"url": receiver.url(), "events": []});
-    let made = program.request("POST", "/webhooks").json(&webhook).send().await.unwrap();
+    let made = program
+        .request("POST", "/webhooks")
+        .json(&webhook)
+        .send()
+        .await
+        .unwrap();
     assert_eq!(made.status(), 200);
 
     let before = scrape(&program).await;
@@ -163,7 +178,12 @@ async fn the_program_measures_its_runs() {
 
     let model = [("provider", "default"), ("model", "kortix/minimax")];
     let with = |label: (&'static str, &'static str)| [model[0], model[1], label];
-    assert_eq!(scraped.get(names::MODEL_CALLS, &with(("outcome", "ok"))), 3.0, "{}", scraped.text);
+    assert_eq!(
+        scraped.get(names::MODEL_CALLS, &with(("outcome", "ok"))),
+        3.0,
+        "{}",
+        scraped.text
+    );
     assert_eq!(scraped.get(names::MODEL_CALLS, &with(("outcome", "credentials"))), 1.0);
     assert_eq!(scraped.get(names::MODEL_CALLS, &with(("outcome", "cancelled"))), 1.0);
     assert_eq!(scraped.count(names::MODEL_SECONDS, &model), 5.0);
@@ -172,9 +192,20 @@ async fn the_program_measures_its_runs() {
     assert!(scraped.get(names::MODEL_TOKENS, &with(("type", "output"))) >= 45.0);
     assert!(scraped.get(names::MODEL_MICROCREDITS, &model) > 0.0);
 
-    assert_eq!(scraped.get(names::TOOL_CALLS, &[("tool", "read"), ("outcome", "error")]), 1.0);
-    assert_eq!(scraped.get(names::TOOL_CALLS, &[("tool", "bash")]), 2.0, "{}", scraped.text);
-    assert_eq!(scraped.get(names::TOOL_CALLS, &[("tool", "bash"), ("outcome", "ok")]), 1.0);
+    assert_eq!(
+        scraped.get(names::TOOL_CALLS, &[("tool", "read"), ("outcome", "error")]),
+        1.0
+    );
+    assert_eq!(
+        scraped.get(names::TOOL_CALLS, &[("tool", "bash")]),
+        2.0,
+        "{}",
+        scraped.text
+    );
+    assert_eq!(
+        scraped.get(names::TOOL_CALLS, &[("tool", "bash"), ("outcome", "ok")]),
+        1.0
+    );
     assert_eq!(scraped.count(names::TOOL_SECONDS, &[("tool", "bash")]), 2.0);
     assert!(scraped.get(names::SANDBOX_STARTS, &[("outcome", "started")]) >= 2.0);
     assert_eq!(scraped.get(names::SANDBOX_STARTS, &[("outcome", "failed")]), 0.0);
@@ -183,7 +214,11 @@ async fn the_program_measures_its_runs() {
 
     for (status, count) in [("completed", 1.0), ("failed", 1.0), ("stopped", 1.0)] {
         assert_eq!(scraped.get(names::RUNS_ENDED, &[("status", status)]), count, "{status}");
-        assert_eq!(scraped.count(names::RUN_SECONDS, &[("status", status)]), count, "{status}");
+        assert_eq!(
+            scraped.count(names::RUN_SECONDS, &[("status", status)]),
+            count,
+            "{status}"
+        );
     }
     assert_eq!(scraped.get(names::RUNS_STARTED, &[]), 3.0);
     assert_eq!(scraped.count(names::CLAIM_DELAY, &[]), 3.0);
@@ -191,7 +226,11 @@ async fn the_program_measures_its_runs() {
     assert!(scraped.get(names::WORKER_SLOTS, &[]) >= 1.0);
 
     let written = scraped.get(names::EVENTS, &[]);
-    assert!(written >= 10.0 && scraped.get(names::STREAM_EVENTS, &[]) >= written, "{}", scraped.text);
+    assert!(
+        written >= 10.0 && scraped.get(names::STREAM_EVENTS, &[]) >= written,
+        "{}",
+        scraped.text
+    );
     assert!((scraped.get(&format!("{}_sum", names::JOURNAL_BATCH), &[]) - written).abs() < 0.5);
     assert!(scraped.count(names::COMMIT_SECONDS, &[]) >= 5.0);
     let units = scraped.get(&format!("{}_sum", names::BATCH_UNITS), &[]);
@@ -201,12 +240,19 @@ async fn the_program_measures_its_runs() {
     assert_eq!(scraped.get(names::WEBHOOK_DELIVERIES, &[("outcome", "succeeded")]), 3.0);
     assert_eq!(scraped.count(names::WEBHOOK_DELAY, &[]), 3.0);
     assert!(scraped.get(names::DISK_FREE, &[]) > 0.0);
-    assert_eq!(scraped.get(names::BUILD_INFO, &[("version", env!("CARGO_PKG_VERSION"))]), 1.0);
+    assert_eq!(
+        scraped.get(names::BUILD_INFO, &[("version", env!("CARGO_PKG_VERSION"))]),
+        1.0
+    );
     assert!(scraped.get(names::PROCESS_CPU, &[]) > before.get(names::PROCESS_CPU, &[]));
 
     check_names(&scraped);
     for id in ["agent_run_id", "thread_id", "project_id"] {
-        assert!(!scraped.text.contains(completed[id].as_str().unwrap()), "{id}: {}", scraped.text);
+        assert!(
+            !scraped.text.contains(completed[id].as_str().unwrap()),
+            "{id}: {}",
+            scraped.text
+        );
     }
 }
 
@@ -221,18 +267,40 @@ fn check_names(scraped: &Scraped) {
             }
         });
         let metric = metric.unwrap_or_else(|| panic!("{} is not in the list of metrics", sample.name));
-        let found: BTreeSet<&str> = sample.labels.keys().map(String::as_str).filter(|key| *key != "le").collect();
+        let found: BTreeSet<&str> = sample
+            .labels
+            .keys()
+            .map(String::as_str)
+            .filter(|key| *key != "le")
+            .collect();
         let listed: BTreeSet<&str> = metric.labels.iter().copied().collect();
         assert_eq!(found, listed, "{}", sample.name);
         let types = format!("# TYPE {} {}\n", metric.name, metric.kind.as_str());
         assert_eq!(scraped.text.matches(&types).count(), 1, "{types}{}", scraped.text);
-        assert!(scraped.text.contains(&format!("# HELP {} ", metric.name)), "{}", metric.name);
+        assert!(
+            scraped.text.contains(&format!("# HELP {} ", metric.name)),
+            "{}",
+            metric.name
+        );
     }
-    let seen: BTreeSet<&str> = scraped.text.lines().filter_map(|line| line.strip_prefix("# TYPE ")).collect();
+    let seen: BTreeSet<&str> = scraped
+        .text
+        .lines()
+        .filter_map(|line| line.strip_prefix("# TYPE "))
+        .collect();
     let seen: BTreeSet<&str> = seen.into_iter().filter_map(|line| line.split(' ').next()).collect();
-    let unseen: Vec<&str> = names::ALL.iter().map(|metric| metric.name).filter(|name| !seen.contains(name)).collect();
+    let unseen: Vec<&str> = names::ALL
+        .iter()
+        .map(|metric| metric.name)
+        .filter(|name| !seen.contains(name))
+        .collect();
     // These series appear only after a failure.
-    assert_eq!(unseen, [names::MODEL_RETRIES, names::COMMIT_FAILURES], "{}", scraped.text);
+    assert_eq!(
+        unseen,
+        [names::MODEL_RETRIES, names::COMMIT_FAILURES],
+        "{}",
+        scraped.text
+    );
 }
 
 #[test]
