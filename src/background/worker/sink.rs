@@ -180,9 +180,9 @@ impl Sink for JournalSink {
     }
 
     fn tool_ended(&self, name: &str, outcome: ToolOutcome, took: Duration) {
-        let tool = if tools::is_built_in(name) { name } else { MCP_TOOL };
-        metrics::histogram!(names::TOOL_SECONDS, "tool" => tool.to_owned()).record(took);
-        metrics::counter!(names::TOOL_CALLS, "tool" => tool.to_owned(), "outcome" => outcome.as_str()).increment(1);
+        let label = if tools::is_built_in(name) { name } else { MCP_TOOL };
+        metrics::histogram!(names::TOOL_SECONDS, "tool" => label.to_owned()).record(took);
+        metrics::counter!(names::TOOL_CALLS, "tool" => label.to_owned(), "outcome" => outcome.as_str()).increment(1);
     }
 
     async fn consume_answers(&self) -> engine::Result<()> {
