@@ -128,7 +128,12 @@ async fn libraries_are_quiet_at_info_and_bounded_at_debug() {
     }
     // A filter can name a library.
     let folder = tempfile::tempdir().unwrap();
-    let program = Program::start_in(folder.path(), OPEN, "RUNYARD_LOG=info,hyper_util=trace exec \"$@\"").await;
+    let program = Program::start_in(
+        folder.path(),
+        OPEN,
+        "RUNYARD_LOG=info,sea_orm_migration=info exec \"$@\"",
+    )
+    .await;
     run(&program).await;
     assert!(lines(&program).iter().any(is_foreign), "{}", program.log());
 }
