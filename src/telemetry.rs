@@ -62,14 +62,14 @@ fn of_our_targets(filter: &str) -> String {
     let directives = filter
         .split(',')
         .map(|directive| match directive.parse::<LevelFilter>() {
-            Ok(level) => {
+            Ok(level) if !directive.is_empty() => {
                 let libraries = match level {
                     LevelFilter::DEBUG | LevelFilter::TRACE => LevelFilter::INFO,
                     level => level.min(LevelFilter::WARN),
                 };
                 format!("{libraries},runyard={level}")
             }
-            Err(_) => directive.to_owned(),
+            _ => directive.to_owned(),
         });
     directives.collect::<Vec<_>>().join(",")
 }
@@ -79,7 +79,7 @@ fn of_our_targets(filter: &str) -> String {
 fn read_filter(filter: &str) -> Result<Box<dyn Layer<Registry> + Send + Sync>> {
     let complete = EnvFilter::try_new(filter).map_err(|error| {
         Error::invalid(format!(
-            "RUNYARD_LOG is not a log filter such as info or runyard=debug: {error}"
+            "RUNYARD_LOG or --log is not a log filter such as info or runyard=debug: {error}"
         ))
     })?;
     let mut directives = filter.split(',');
@@ -178,6 +178,7 @@ mod tests {
             ("debug,h2=debug", "info,runyard=debug,h2=debug"),
             ("runyard=debug", "runyard=debug"),
             ("[request]=debug,info", "[request]=debug,info"),
+            ("info,", "warn,runyard=info,"),
         ] {
             assert_eq!(of_our_targets(filter), expected);
             assert!(read_filter(&of_our_targets(filter)).is_ok(), "{filter}");
