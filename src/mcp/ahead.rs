@@ -161,7 +161,7 @@ async fn list(app: App, account_id: Uuid, version_id: Uuid, server: Server) {
             sender.send_replace(Some(list));
         }
         Err(reason) => {
-            debug!(agent_version_id = %version_id, server = key.1, error = reason, "an MCP server was not listed ahead")
+            debug!(agent_version_id = %version_id, server = key.1, error = reason, "an MCP server was not listed ahead");
         }
     }
     app.mcp.ahead.end(&key);

@@ -84,9 +84,8 @@ mod tests {
         render(&mut text);
         let value = |name: &str| {
             let line = text.lines().find_map(|line| line.strip_prefix(&format!("{name} ")));
-            line.unwrap_or_else(|| panic!("{name} is missing: {text}"))
-                .parse::<f64>()
-                .unwrap()
+            assert!(line.is_some(), "{name} is missing: {text}");
+            line.unwrap().parse::<f64>().unwrap()
         };
         let (resident, virtual_size) = (value(names::PROCESS_RESIDENT), value(names::PROCESS_VIRTUAL));
         assert!(resident > 1e6 && resident < virtual_size, "{text}");
