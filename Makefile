@@ -3,7 +3,7 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 
-.PHONY: help demo sandbox-rootfs serve console test unit test-clients lint fmt docs test-api test-web fuzz bench soak release dist test-dist test-proxies test-models test-mcp test-databases test-documents clean
+.PHONY: help demo sandbox-rootfs serve console test unit test-clients lint fmt docs test-api test-web fuzz bench soak release dist test-dist test-proxies test-operations test-models test-mcp test-databases test-documents clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,9 +40,13 @@ test-api: ## Send a real server valid and invalid requests derived from /openapi
 	cargo build --locked --bin runyard
 	tests/api/run.sh
 
-test-proxies: ## Test the program behind nginx, HAProxy and Envoy (two minutes)
+test-proxies: ## Test the program behind nginx, HAProxy, Caddy and Envoy (four minutes)
 	cargo build --locked --bin runyard
 	tests/proxies/run.sh
+
+test-operations: ## Test the files for Docker Compose and Kubernetes, and the recipes for backups (three minutes)
+	cargo build --locked --bin runyard
+	tests/operations/run.sh
 
 test-databases: ## Test every supported PostgreSQL version, and PgBouncer (half an hour); PARTS="18 pooler" selects parts
 	@scripts/databases.sh $(PARTS)

@@ -54,8 +54,11 @@ tests/clients/run.sh
 echo "── the console in Chromium"
 scripts/web.sh
 
-echo "── release packages"
 target=$(cargo metadata --locked --no-deps --format-version 1 | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
+echo "── operations"
+RUNYARD_BIN=$target/debug/runyard tests/operations/run.sh
+
+echo "── release packages"
 RUNYARD_BIN=$target/debug/runyard tests/dist/run.sh
 
 echo

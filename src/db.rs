@@ -5,6 +5,7 @@
 //! one thread (`db/lane.rs`) executes all units and commits several of them together (group commit).
 
 mod direct;
+mod each;
 mod fault;
 mod health;
 mod held;
@@ -31,6 +32,7 @@ use crate::{
     config::Config,
     error::{Error, Result},
 };
+pub use each::ForEach;
 pub use fault::is_duplicate;
 use health::Health;
 use held::Readers;

@@ -44,6 +44,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     compiler.open_files(FILES)?;
     let raw = compiler.encode_file_descriptor_set();
     fs::write(out.join("descriptors.bin"), &raw)?;
+    fs::write(out.join("bare_descriptors.bin"), bare(FILES)?)?;
     prost_build::Config::new()
         .btree_map(["."])
         .bytes([
@@ -61,10 +62,18 @@ fn main() -> Result<(), Box<dyn Error>> {
     errors.include_imports(true).include_source_info(true);
     errors.open_files(ERROR_MODEL)?;
     let raw = errors.encode_file_descriptor_set();
-    fs::write(out.join("error_model.bin"), &raw)?;
+    fs::write(out.join("error_model.bin"), bare(ERROR_MODEL)?)?;
     prost_build::Config::new()
         .out_dir(&error_model)
         .enable_type_names()
         .compile_fds(FileDescriptorSet::decode(raw.as_slice())?)?;
     Ok(())
+}
+
+/// Returns the encoded descriptors without comments and source positions.
+fn bare(files: &[&str]) -> Result<Vec<u8>, Box<dyn Error>> {
+    let mut compiler = protox::Compiler::new([FOLDER])?;
+    compiler.include_imports(true).include_source_info(false);
+    compiler.open_files(files)?;
+    Ok(compiler.encode_file_descriptor_set())
 }

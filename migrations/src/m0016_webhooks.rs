@@ -157,8 +157,12 @@ fn sqlite() -> Vec<String> {
     )]
 }
 
+pub fn postgres_insert() -> String {
+    insert("gen_random_uuid()", "now()")
+}
+
 fn postgres() -> Vec<String> {
-    let insert = insert("gen_random_uuid()", "now()");
+    let insert = postgres_insert();
     vec![
         format!(
             "CREATE FUNCTION webhooks_notified() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {insert}; RETURN NULL; END $$"

@@ -94,7 +94,8 @@ pub async fn work(app: App) -> Result<()> {
         let free: Vec<OwnedSemaphorePermit> = iter::from_fn(|| Arc::clone(&slots).try_acquire_owned().ok())
             .take(CLAIM_AT_ONCE)
             .collect();
-        let claimed = if free.is_empty() {
+        let is_full = free.is_empty();
+        let claimed = if is_full {
             Vec::new()
         } else {
             claim::claim(&app, worker_id, free.len(), lease)
@@ -104,11 +105,13 @@ pub async fn work(app: App) -> Result<()> {
                     Vec::new()
                 })
         };
-        let more = !free.is_empty() && claimed.len() == free.len();
+        let more = !is_full && claimed.len() == free.len();
         for (claimed, slot) in claimed.into_iter().zip(free) {
             executor.begin(claimed, slot);
         }
-        let waits = more || claim::has_waiting(&app).await.unwrap_or(true);
+        // While all slots are in use, the answer would change nothing. The end of a run wakes this loop again.
+        let is_known = more || (is_full && app.wake.has_waiting());
+        let waits = is_known || claim::has_waiting(&app).await.unwrap_or(true);
         app.wake.note_waiting(waits);
         if !more {
             tokio::select! {

@@ -22,8 +22,13 @@ const NO_STATEMENTS: &str = "DEALLOCATE ALL";
 /// # Errors
 /// UNAVAILABLE; the message says why the schema cannot be updated.
 pub(super) async fn bring_sqlite_up_to_date(db: &DatabaseConnection) -> Result<()> {
-    refuse_newer(db).await?;
-    Migrator::up(db, None).await.map_err(failed)
+    if is_up_to_date(db).await? {
+        return Ok(());
+    }
+    // One transaction is faster than one for each statement.
+    let tx = db.begin().await.map_err(failed)?;
+    Migrator::up(&tx, None).await.map_err(failed)?;
+    tx.commit().await.map_err(failed)
 }
 
 /// Closes the connection afterwards. If several processes start at the same time, one applies the migrations while
@@ -49,21 +54,23 @@ async fn migrate_alone(db: &DatabaseConnection) -> Result<()> {
     tx.execute_unprepared(&bounds).await.map_err(failed)?;
     let lock = Statement::from_string(DbBackend::Postgres, format!("SELECT pg_advisory_xact_lock({LOCK})"));
     tx.execute_raw(lock).await.map_err(lock_failed)?;
-    refuse_newer(&tx).await?;
-    Migrator::up(&tx, None).await.map_err(failed)?;
+    if !is_up_to_date(&tx).await? {
+        Migrator::up(&tx, None).await.map_err(failed)?;
+    }
     tx.execute_unprepared(NO_STATEMENTS).await.map_err(failed)?;
     tx.commit().await.map_err(failed)
 }
 
-// An older version must not write to a database that a newer version has migrated.
-async fn refuse_newer(db: &impl ConnectionTrait) -> Result<()> {
+/// Returns whether all migrations were applied. Refuses a database that a newer version has migrated, because an older
+/// version must not write to it.
+async fn is_up_to_date(db: &impl ConnectionTrait) -> Result<bool> {
     let applied = Migrator::get_migration_models(db).await.map_err(failed)?;
     let known: BTreeSet<String> = Migrator::migrations()
         .iter()
         .map(|migration| migration.name().to_owned())
         .collect();
     match applied.iter().find(|applied| !known.contains(&applied.version)) {
-        None => Ok(()),
+        None => Ok(applied.len() == known.len()),
         Some(newer) => Err(Error::new(
             Code::Unavailable,
             format!(

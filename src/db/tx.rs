@@ -10,6 +10,7 @@ use tracing::warn;
 use uuid::Uuid;
 
 use super::{
+    each::ForEach,
     fault,
     health::Health,
     lane::Unit,
@@ -168,6 +169,52 @@ impl Tx {
             self.change(change).await?;
         }
         Ok(())
+    }
+
+    /// Repeats a write for each row, up to the first failure.
+    pub async fn change_each(&self, write: ForEach, rows: &[Vec<Value>]) -> Result<(), DbErr> {
+        match &self.work {
+            Work::Unit(unit) => {
+                for row in rows {
+                    if self.noting(unit_execute(unit, write.one, row).await)? > 0 {
+                        self.note_change();
+                    }
+                }
+            }
+            Work::Transaction(_) => {
+                for statement in write.for_postgres(rows) {
+                    self.execute_raw(statement).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Does the same as [`Tx::change_each`] with a write that returns rows.
+    pub async fn rows_of_each<T: Send>(
+        &self,
+        write: ForEach,
+        rows: &[Vec<Value>],
+        read: ReadRow<T>,
+    ) -> Result<Vec<T>, DbErr> {
+        let mut found = Vec::with_capacity(rows.len());
+        match &self.work {
+            Work::Unit(unit) => {
+                for row in rows {
+                    text::say(DbBackend::Sqlite, write.one);
+                    found.extend(self.noting(unit.query(write.one, row, read).await)?);
+                }
+            }
+            Work::Transaction(_) => {
+                for statement in write.for_postgres(rows) {
+                    found.extend(rows_of_postgres(self, statement, read).await?);
+                }
+            }
+        }
+        if !found.is_empty() {
+            self.note_change();
+        }
+        Ok(found)
     }
 
     /// Executes several writes. On PostgreSQL, the writes are combined into one statement, which takes one round trip

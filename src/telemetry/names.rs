@@ -186,7 +186,7 @@ pub const ALL: &[Metric] = &[
         SANDBOX_STARTS,
         "commands",
         &["outcome"],
-        "Commands that were started in a sandbox, or failed to start",
+        "Commands started in a sandbox, and sandboxes that failed to start",
     ),
     gauge(SANDBOX_RUNNING, "commands", &[], "Commands that run in a sandbox now"),
     counter(

@@ -18,13 +18,13 @@ use tonic::{
 use tonic_prost::ProstEncoder;
 
 use crate::{
-    contract::{DESCRIPTORS, ERROR_DESCRIPTORS},
+    contract::{BARE_DESCRIPTORS, ERROR_DESCRIPTORS},
     error::{Error, Result},
 };
 
-static POOL: LazyLock<Option<DescriptorPool>> = LazyLock::new(|| DescriptorPool::decode(DESCRIPTORS).ok());
+static POOL: LazyLock<Option<DescriptorPool>> = LazyLock::new(|| DescriptorPool::decode(BARE_DESCRIPTORS).ok());
 
-/// Returns the descriptors of the contract. They are decoded once.
+/// Returns the descriptors of the contract, without comments. They are decoded once.
 pub fn descriptors() -> Result<&'static DescriptorPool> {
     let failed = || Error::internal("the compiled-in API description is invalid", "it cannot be decoded");
     POOL.as_ref().ok_or_else(failed)

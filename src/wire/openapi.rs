@@ -1,7 +1,7 @@
 //! The `OpenAPI` document (`/openapi.json`). The transcoder generates it from the contract, and this file adds parts
 //! that the contract does not define, such as error responses.
 
-use prost_reflect::MessageDescriptor;
+use prost_reflect::{DescriptorPool, MessageDescriptor};
 use runyard_transcode::{
     json::Dialect,
     openapi::{self, Description},
@@ -9,13 +9,17 @@ use runyard_transcode::{
 };
 use serde_json::{Map, Value, json};
 
+use crate::contract::DESCRIPTORS;
+
 const ABOUT: &str = "Runyard runs AI agents for other programs. The same methods are available over gRPC, gRPC-Web and Connect; \
     this document is generated from their contract. Every error has the body `{\"detail\": …}` and a stable code in the \
     header `X-Error-Code`.";
 
 pub fn document(router: &Router) -> Value {
-    let pool = router.rules().first().map(|rule| rule.method.descriptor.parent_pool());
-    let refusal = pool.and_then(|pool| pool.get_message_by_name("runyard.v1.Refusal"));
+    let pool = DescriptorPool::decode(DESCRIPTORS).ok();
+    let refusal = pool
+        .as_ref()
+        .and_then(|pool| pool.get_message_by_name("runyard.v1.Refusal"));
     let description = Description {
         info: json!({
             "title": "Runyard",
@@ -31,6 +35,7 @@ pub fn document(router: &Router) -> Value {
             ("402", "Refused"),
             ("default", "Error"),
         ],
+        comments: pool,
     };
     openapi::document(router, &description)
 }

@@ -10,10 +10,11 @@ mod memory;
 mod network;
 mod programs;
 mod rootfs;
+mod standby;
 mod walls;
 mod without_root;
 
-use std::{path::PathBuf, time::Duration};
+use std::{os::unix::fs::MetadataExt as _, path::PathBuf, time::Duration};
 
 use runyard::{
     config::Config,
@@ -114,6 +115,12 @@ async fn say(sandbox: &ProjectSandbox, script: impl Into<String>) -> String {
 /// process, because two test runs may overlap.
 fn mark(name: u32) -> String {
     format!("{name}0{}", std::process::id())
+}
+
+/// Start of the process names of bubblewrap on the host, for sandboxes of this data folder.
+fn sandbox_mark(folder: &std::path::Path) -> String {
+    let folder = std::fs::metadata(folder).unwrap();
+    format!("runyard-sandbox/{}-{}/", folder.dev(), folder.ino())
 }
 
 fn with_marker(marker: &str) -> Vec<u32> {

@@ -11,7 +11,7 @@ import subprocess
 import tempfile
 import time
 
-ENVOY = os.environ["RUNYARD_ENVOY"]
+ENVOY = os.environ.get("RUNYARD_ENVOY")
 DEADLINE = 60
 # Short timeout of the proxies in seconds. It is longer than three heartbeat intervals of one second.
 SHORT = 4
@@ -39,11 +39,15 @@ class Proxy:
             file.write(self.configuration())
         self.process = subprocess.Popen(self.command(path), stdout=self.log, stderr=self.log)
         try:
-            for port in (self.http, self.grpc):
+            for port in self.ports:
                 self.wait(port)
         except BaseException:
             self.close()
             raise
+
+    @property
+    def ports(self):
+        return (self.http, self.grpc)
 
     def wait(self, port):
         until = time.monotonic() + DEADLINE

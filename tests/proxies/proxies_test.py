@@ -29,17 +29,23 @@ def framed(run_id):
 
 
 class Watch:
-    def __init__(self, port, path, headers, body=None):
+    """A curl process that reads a response. With the certificate file `authority`, it uses TLS and HTTP/2."""
+
+    def __init__(self, port, path, headers, body=None, authority=None):
         command = ["curl", "--silent", "--show-error", "--no-buffer", "--dump-header", "/dev/stderr"]
         if body is not None:
             command += ["--data-binary", "@-"]
-        if headers["content-type"] == "application/grpc":
+        origin = f"http://127.0.0.1:{port}"
+        if authority:
+            origin = f"https://localhost:{port}"
+            command += ["--cacert", authority, "--http2"]
+        elif headers["content-type"] == "application/grpc":
             command += ["--http2-prior-knowledge"]
         for name, value in headers.items():
             command += ["--header", f"{name}: {value}"]
         pipe = subprocess.PIPE
         self.process = subprocess.Popen(
-            [*command, f"http://127.0.0.1:{port}{path}"], stdin=pipe, stdout=pipe, stderr=pipe
+            [*command, f"{origin}{path}"], stdin=pipe, stdout=pipe, stderr=pipe
         )
         self.process.stdin.write(body or b"")
         self.process.stdin.close()

@@ -12,7 +12,10 @@ pub mod structs;
 /// The encoded `FileDescriptorSet` of the API, with options, comments and imports.
 pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
 
-/// The encoded `FileDescriptorSet` of the gRPC error model, such as `google.rpc.Status`, with imports.
+/// [`DESCRIPTORS`] without comments, which take most of the time and memory of decoding.
+pub const BARE_DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/bare_descriptors.bin"));
+
+/// The encoded `FileDescriptorSet` of the gRPC error model, such as `google.rpc.Status`, with imports and without comments.
 pub const ERROR_DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/error_model.bin"));
 
 mod generated {

@@ -1,6 +1,10 @@
 //! Explains why bubblewrap cannot create a sandbox on this host, and how to solve this.
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+};
 
 pub fn explain(output: &str) -> String {
     let setting = |name: &str| fs::read_to_string(Path::new("/proc/sys").join(name)).map(|text| text.trim().to_owned());
@@ -38,3 +42,13 @@ profile bwrap /usr/bin/bwrap flags=(unconfined) {
   userns,
   include if exists <local/bwrap>
 }";
+
+/// Returns the first folder of the path that other users may not traverse. The path itself is included.
+pub fn closed_folder(path: &Path) -> Option<PathBuf> {
+    let path = std::path::absolute(path).ok()?;
+    let path = path.ancestors().find_map(|folder| folder.canonicalize().ok())?;
+    let mut folders: Vec<&Path> = path.ancestors().collect();
+    folders.reverse();
+    let closed = |folder: &&&Path| fs::metadata(folder).is_ok_and(|metadata| metadata.mode() & 0o001 == 0);
+    folders.iter().find(closed).map(|folder| folder.to_path_buf())
+}

@@ -25,6 +25,7 @@ use super::{
     gate::{self, Gate},
     seccomp::Filters,
     settings,
+    settings_folder::SettingsFolder,
 };
 
 /// Uid and gid of a command inside the sandbox. `settings` defines their names.
@@ -34,7 +35,9 @@ const GUEST_ID: &str = "1000";
 const PROGRAMS: &[&str] = &["usr", "bin", "sbin", "lib", "lib32", "lib64", "libx32"];
 /// End of the script of the sandbox's first process: runs the command in a shell. bubblewrap could provide the first
 /// process itself, but that process would keep a descriptor open that the command must not have.
-const FIRST_PROCESS: &str = "\"$0\" -c -- \"$1\"; exit $?";
+const RUN_SCRIPT: &str = "\"$0\" -c -- \"$script\"; exit $?";
+/// Like [`RUN_SCRIPT`], for a script that was known at the start.
+const RUN_ARGUMENT: &str = "\"$0\" -c -- \"$1\"; exit $?";
 
 pub struct Layout<'a> {
     pub bwrap: &'a Path,
@@ -45,14 +48,14 @@ pub struct Layout<'a> {
     /// Mount point for the workspace, at a path that every uid can traverse. `None` if the workspace is used at its
     /// own path.
     pub carry_over: Option<&'a Path>,
+    /// Copy of the files in /etc and /var. Without a copy, each file is mounted.
+    pub settings: Option<&'a SettingsFolder>,
     /// More folders of the host, mounted read-only.
     pub folders: &'a [ReadOnlyFolder],
     /// Maximum bytes of each tmpfs: /tmp, /dev/shm, and the workspace of a command without a project.
     pub tmp_bytes: u64,
-    pub room: Room,
     /// True if the command has a proxy (module `gateway`).
     pub has_proxy: bool,
-    pub input: Input,
     /// Maximum number of processes. The first process sets this limit; `None` if it sets no limit.
     pub max_processes: Option<u64>,
     /// Process name of bubblewrap on the host. The command cannot read this name.
@@ -68,11 +71,13 @@ pub enum Room {
     Full,
 }
 
+/// How the sandbox's first process gets its script and its input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Input {
-    Empty,
-    /// The socket of the gate (`gate.rs`), over which the service sends input.
-    Gate,
+pub enum Launch<'a> {
+    /// A command, which gets its script at the gate (`gate.rs`) and has no input.
+    Command,
+    /// A long-lived process with this script, whose standard input is the socket of the gate.
+    Process(&'a str, Room),
 }
 
 pub struct Prepared {
@@ -85,11 +90,10 @@ pub struct Prepared {
 }
 
 impl Layout<'_> {
-    /// Prepares the start of bubblewrap for a script. `output` and `errors` become the script's standard output and
-    /// standard error.
+    /// Prepares the start of bubblewrap. `output` and `errors` become the standard output and the standard error.
     pub fn prepare(
         &self,
-        script: &str,
+        launch: Launch<'_>,
         mut confinement: Confinement,
         output: Stdio,
         errors: Stdio,
@@ -101,12 +105,14 @@ impl Layout<'_> {
         let mut line = Line::default();
         self.namespaces(&mut line, report);
         self.programs(&mut line);
-        self.settings(&mut line, &mut files)?;
-        self.devices(&mut line);
-        match self.workspace {
-            Some(folder) => self.workspace(&mut line, folder, &mut confinement)?,
-            None => line.tmpfs(GUEST_FOLDER, self.tmp_bytes),
+        if self.settings.is_none() {
+            self.each_setting(&mut line, &mut files)?;
         }
+        self.devices(&mut line);
+        if self.workspace.is_none() {
+            line.tmpfs(GUEST_FOLDER, self.tmp_bytes);
+        }
+        self.folders(&mut line, &mut confinement)?;
         line.add(["--remount-ro", "/", "--chdir", GUEST_FOLDER]);
         for filter in [&self.filters.forbidden, &self.filters.missing] {
             let filter = files.add(filter)?;
@@ -114,19 +120,25 @@ impl Layout<'_> {
         }
 
         let arguments = files.add(&line.0)?;
-        let (gate, standing_at) = Gate::new()?;
+        let (gate, input) = match launch {
+            Launch::Command => Gate::for_script()?,
+            Launch::Process(..) => Gate::for_process()?,
+        };
         let mut command = Command::new(self.bwrap);
         command
             .arg0(self.mark)
             .arg("--args")
             .arg(arguments.to_string())
             .arg("--");
-        command.args(["/bin/sh", "-c", &self.first_process(), self.shell(), script]);
+        command.args(["/bin/sh", "-c", &self.first_process(launch), self.shell()]);
+        if let Launch::Process(script, _) = launch {
+            command.arg(script);
+        }
         command.env_clear().envs(ENVIRONMENT.iter().copied());
         command.envs(if self.has_proxy { PROXY } else { OFFLINE }.iter().copied());
         command
             .current_dir("/")
-            .stdin(Stdio::from(standing_at))
+            .stdin(Stdio::from(input))
             .stdout(output)
             .stderr(errors);
         confinement.keep.extend(files.kept.iter().copied());
@@ -142,20 +154,20 @@ impl Layout<'_> {
     /// Returns the script of the first process. The script sets two limits that cannot be set before bubblewrap
     /// starts. The file-size limit must not apply to bubblewrap, which writes small files. The process limit must be
     /// set inside the sandbox's user namespace, so that it counts only this command's processes.
-    fn first_process(&self) -> String {
-        let wait = match self.input {
-            Input::Empty => gate::WAIT,
-            Input::Gate => gate::WAIT_WITH_INPUT,
+    fn first_process(&self, launch: Launch<'_>) -> String {
+        let (wait, run) = match launch {
+            Launch::Command => (gate::WAIT_FOR_SCRIPT, RUN_SCRIPT),
+            Launch::Process(..) => (gate::WAIT_WITH_INPUT, RUN_ARGUMENT),
         };
         let mut script = wait.to_owned();
-        if self.room == Room::Full {
+        if matches!(launch, Launch::Process(_, Room::Full)) {
             script.push_str("ulimit -f 0; ");
         }
         if let Some(processes) = self.max_processes {
             // bash has `ulimit -u`, dash has `ulimit -p`.
             script = format!("{script}ulimit -u {processes} 2>/dev/null || ulimit -p {processes}; ");
         }
-        script + FIRST_PROCESS
+        script + run
     }
 
     fn shell(&self) -> &'static str {
@@ -194,7 +206,7 @@ impl Layout<'_> {
         }
     }
 
-    fn settings(&self, line: &mut Line, files: &mut Files) -> io::Result<()> {
+    fn each_setting(&self, line: &mut Line, files: &mut Files) -> io::Result<()> {
         for folder in ["/etc", "/var"] {
             line.add(["--dir", folder, "--chmod", "0755", folder]);
         }
@@ -225,24 +237,36 @@ impl Layout<'_> {
         line.tmpfs("/tmp", self.tmp_bytes);
     }
 
-    fn workspace(&self, line: &mut Line, workspace: &Path, confinement: &mut Confinement) -> io::Result<()> {
-        let mut sources: Vec<PathBuf> = vec![workspace.to_owned()];
-        let mut folders: Vec<&ReadOnlyFolder> = self.folders.iter().collect();
-        if let Some(target) = self.carry_over {
-            folders.retain(|mount| mount.folder.is_dir());
-            sources.extend(folders.iter().map(|mount| mount.folder.clone()));
+    /// Mounts the workspace, the copy of the settings, and the read-only folders.
+    fn folders(&self, line: &mut Line, confinement: &mut Confinement) -> io::Result<()> {
+        let mut mounts: Vec<(&str, PathBuf, &Path)> = Vec::new();
+        if let Some(workspace) = self.workspace {
+            mounts.push(("--bind", workspace.to_owned(), Path::new(GUEST_FOLDER)));
+        }
+        if let Some(settings) = self.settings {
+            mounts.push(("--ro-bind", settings.etc(), Path::new("/etc")));
+            mounts.push(("--ro-bind", settings.var(), Path::new("/var")));
+        }
+        let is_carried = |mount: &&ReadOnlyFolder| self.carry_over.is_none() || mount.folder.is_dir();
+        for mount in self.folders.iter().filter(is_carried) {
+            mounts.push(("--ro-bind-try", mount.folder.clone(), Path::new(&mount.inside)));
+        }
+        if let Some(target) = self.carry_over
+            && !mounts.is_empty()
+        {
+            let sources: Vec<PathBuf> = mounts.iter().map(|(_, source, _)| source.clone()).collect();
             let carry = carry(&sources, target)?;
-            sources = carry.targets();
+            for ((_, source, _), carried) in mounts.iter_mut().zip(carry.targets()) {
+                *source = carried;
+            }
             confinement.carry = Some(carry);
-        } else {
-            sources.extend(folders.iter().map(|mount| mount.folder.clone()));
         }
-        let mut sources = sources.iter().map(|source| source.as_os_str());
-        if let Some(source) = sources.next() {
-            line.add(["--bind".as_ref(), source, GUEST_FOLDER.as_ref()]);
+        for (option, source, inside) in &mounts {
+            line.add([option.as_ref(), source.as_os_str(), inside.as_os_str()]);
         }
-        for (mount, source) in folders.iter().zip(sources) {
-            line.add(["--ro-bind-try".as_ref(), source, mount.inside.as_ref()]);
+        // These are inside the copy, so they come after it.
+        for (source, inside) in self.settings.iter().flat_map(|settings| &settings.mounted) {
+            line.add(["--ro-bind-try".as_ref(), source.as_os_str(), inside.as_os_str()]);
         }
         Ok(())
     }

@@ -54,7 +54,8 @@ pub struct Bounds {
     pub processes: u64,
 }
 
-/// Control group of one command: one folder in version 2, one folder per controller in version 1.
+/// Control group of one command: one folder in version 2, one folder per controller in version 1. Dropping this value
+/// kills the group's processes and removes the group, without blocking a thread of the runtime.
 #[derive(Debug)]
 pub struct Group {
     folders: Vec<PathBuf>,
@@ -188,21 +189,36 @@ impl Group {
     }
 
     /// Kills the group's processes and removes the group. Blocks for up to two seconds.
-    pub fn remove(self) {
-        let mut folders = self.folders;
-        drop(self.procs);
-        for _ in 0..REMOVAL_TRIES {
-            folders.retain(|folder| {
-                kill_all(folder);
-                matches!(fs::remove_dir(folder), Err(error) if error.kind() != io::ErrorKind::NotFound)
-            });
-            if folders.is_empty() {
-                return;
-            }
-            std::thread::sleep(REMOVAL_PAUSE);
-        }
-        tracing::warn!(?folders, "could not remove the control group of a command");
+    pub fn remove(mut self) {
+        remove(std::mem::take(&mut self.folders));
     }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        let folders = std::mem::take(&mut self.folders);
+        if folders.is_empty() {
+            return;
+        }
+        match tokio::runtime::Handle::try_current() {
+            Ok(runtime) => drop(runtime.spawn_blocking(move || remove(folders))),
+            Err(_) => remove(folders),
+        }
+    }
+}
+
+fn remove(mut folders: Vec<PathBuf>) {
+    for _ in 0..REMOVAL_TRIES {
+        folders.retain(|folder| {
+            kill_all(folder);
+            matches!(fs::remove_dir(folder), Err(error) if error.kind() != io::ErrorKind::NotFound)
+        });
+        if folders.is_empty() {
+            return;
+        }
+        std::thread::sleep(REMOVAL_PAUSE);
+    }
+    tracing::warn!(?folders, "could not remove the control group of a command");
 }
 
 /// A group that is being created. Dropping this value removes its folders.

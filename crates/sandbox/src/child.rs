@@ -58,6 +58,10 @@ impl Process {
         // An error means that the child has already ended.
         let _ = self.child.kill();
     }
+
+    pub fn is_running(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(None))
+    }
 }
 
 impl Drop for Process {

@@ -24,6 +24,7 @@ use tokio::{
 
 use super::{
     Command, CommandEnd, Execution, OpenFile,
+    gate::quoted,
     host::Host,
     spawned::{self, LongLived},
     start::Cell,
@@ -96,7 +97,10 @@ pub async fn convert(
     let program = host.program.clone().ok_or_else(missing)?;
     let script = match conversion {
         Conversion::Own(arguments) => {
-            let arguments: Vec<String> = arguments.iter().map(|argument| quoted(argument)).collect();
+            let arguments: Vec<String> = arguments
+                .iter()
+                .map(|argument| quoted(&argument.replace('\0', "")))
+                .collect();
             format!("exec /proc/self/fd/{} {}", program.as_raw_fd(), arguments.join(" "))
         }
         Conversion::Script(script) => script,
@@ -154,20 +158,5 @@ async fn feed(mut stdin: Box<dyn tokio::io::AsyncWrite + Send + Unpin>, mut cont
             return;
         }
         content = rest;
-    }
-}
-
-/// Quotes an argument for bash.
-fn quoted(argument: &str) -> String {
-    format!("'{}'", argument.replace('\0', "").replace('\'', "'\\''"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn arguments_are_quoted() {
-        assert_eq!(quoted("it's $(x)"), r"'it'\''s $(x)'");
     }
 }

@@ -14,9 +14,9 @@ pub struct Counters {
 /// Values of the counters.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// Commands that were started.
+    /// Commands that began.
     pub started: u64,
-    /// Commands that could not be started.
+    /// Sandboxes that could not be started.
     pub failed: u64,
     /// Commands that run now.
     pub running: u64,
@@ -35,13 +35,14 @@ impl Counters {
         }
     }
 
-    /// Counts the attempt to start a command.
-    pub fn attempted(&self, succeeded: bool) {
-        let counter = if succeeded { &self.started } else { &self.failed };
-        counter.fetch_add(1, Ordering::Relaxed);
+    /// Counts a sandbox that could not be started.
+    pub fn failed(&self) {
+        self.failed.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// Counts a command that begins in its sandbox.
     pub fn began(&self) {
+        self.started.fetch_add(1, Ordering::Relaxed);
         self.running.fetch_add(1, Ordering::Relaxed);
     }
 

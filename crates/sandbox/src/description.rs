@@ -43,7 +43,7 @@ impl Sandboxes {
                 script: PROGRAMS_SCRIPT.into(),
                 timeout: PROGRAMS_TIMEOUT,
             };
-            let execution = run(cell, command, &mut |_| {}, &CancellationToken::new()).await?;
+            let execution = run(cell, None, command, &mut |_| {}, &CancellationToken::new()).await?;
             match execution.ending {
                 CommandEnd::Exited(0) => Ok::<_, Error>(execution.text.trim().to_owned()),
                 ending => Err(Error::internal(

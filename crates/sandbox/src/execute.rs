@@ -5,10 +5,8 @@
 
 use std::{os::unix::process::ExitStatusExt, process::ExitStatus, sync::Arc, time::Duration};
 
-use serde_json::Value;
 use tokio::{
-    io::AsyncReadExt,
-    net::{UnixStream, unix::pipe},
+    net::UnixStream,
     sync::{mpsc, watch},
     task::{JoinHandle, spawn_blocking},
     time::{Instant, sleep_until, timeout},
@@ -19,14 +17,14 @@ use super::{
     Command, CommandEnd, Execution,
     cgroup::Group,
     child::{Process, Watched},
-    gate::Gate,
-    gateway::{self, Gateway},
     meter::Meter,
     output::Clip,
+    prepared::{Guard, Prepared, field, parse_scope, prepare},
     processes::Scope,
     reading::pump,
-    records::Record,
-    start::{Cell, Started, Streams},
+    settings_folder::SettingsFolder,
+    standby::Standbys,
+    start::{Cell, check_script},
     workspace::Usage,
 };
 use crate::error::{Error, ErrorKind, Result};
@@ -35,6 +33,8 @@ use crate::error::{Error, ErrorKind, Result};
 const TIMEOUT_GRACE: Duration = Duration::from_secs(2);
 /// Time between SIGTERM and SIGKILL after a cancellation. It is short, because the caller is waiting.
 const CANCEL_GRACE: Duration = Duration::from_millis(500);
+/// Maximum time to set up a sandbox.
+const SETUP: Duration = Duration::from_secs(30);
 /// Maximum time until killed processes have ended.
 const DEATH: Duration = Duration::from_secs(10);
 /// Maximum time until bubblewrap has reported the sandbox's first process.
@@ -42,38 +42,73 @@ const REPORT: Duration = Duration::from_secs(2);
 /// Maximum time to wait for the exit status after all processes have ended. The wait for the rest of the output has
 /// the same maximum.
 const DRAIN: Duration = Duration::from_secs(2);
-/// Maximum bytes of bubblewrap's report, which normally has a few hundred bytes.
-const MAX_REPORT_BYTES: u64 = 8192;
 /// If one of these signals, N, kills a program, the shell exits with status 128 + N.
 const SIGNALS: std::ops::RangeInclusive<i32> = 1..=31;
 
-/// Runs a command until all its processes have ended. `live` receives output while the channel has room.
+/// Runs a command until all its processes have ended. `live` receives output while the channel has room. `standbys`
+/// provides the sandbox, if one waits.
 pub async fn run(
     cell: Cell,
+    standbys: Option<Arc<Standbys>>,
     command: Command,
     live: mpsc::Sender<String>,
     cancel: CancellationToken,
 ) -> Result<Execution> {
     if cancel.is_cancelled() {
-        return Ok(Execution {
-            text: String::new(),
-            truncated: false,
-            ending: CommandEnd::Cancelled,
-        });
+        return Ok(unstarted(CommandEnd::Cancelled));
     }
+    check_script(&command.script)?;
+    let waiting = standbys.as_ref().and_then(|standbys| standbys.take(&cell));
+    let prepared = match waiting {
+        Some(prepared) => measured(&cell, prepared).await?,
+        None => match stoppable(prepare(&cell, None), &cancel).await {
+            Ok(prepared) => prepared?,
+            Err(ending) => return Ok(unstarted(ending)),
+        },
+    };
     let longest = Duration::from_secs(cell.host.config.max_timeout_seconds);
     let until = Instant::now() + command.timeout.min(longest);
-    let (starting, script) = (cell.clone(), command.script);
-    let started = spawn_blocking(move || starting.start(&script, Streams::Merged)).await;
-    let started = started.map_err(|error| Error::internal("starting the command failed", error))??;
-    Running::new(cell, started, live, drop)?.finish(until, &cancel).await
+    let running = Running::new(cell.clone(), prepared, command.script, live, drop);
+    let execution = running.finish(until, &cancel).await;
+    // Not earlier, so that the setup does not slow this command down.
+    if let Some(standbys) = &standbys {
+        standbys.refill(&cell);
+    }
+    execution
 }
 
-/// Belongs to a command that runs.
-struct Opened {
-    _record: Option<Record>,
-    /// Ends the proxy's connections when it is dropped.
-    _proxy: Option<AbortOnDropHandle<()>>,
+/// Measures the workspace again, because it may have changed while the sandbox waited.
+async fn measured(cell: &Cell, mut prepared: Prepared) -> Result<Prepared> {
+    let cell = cell.clone();
+    let state = spawn_blocking(move || cell.measure()).await;
+    prepared.state = state.map_err(|error| Error::internal("measuring the workspace failed", error))??;
+    Ok(prepared)
+}
+
+/// Waits for the setup of a sandbox. The setup does not count towards the time limit of the command.
+pub async fn stoppable(
+    preparing: impl Future<Output = Result<Prepared>>,
+    cancel: &CancellationToken,
+) -> Result<Result<Prepared>, CommandEnd> {
+    let late = |_| {
+        Err(Error::new(
+            ErrorKind::Unavailable,
+            "the sandbox could not be set up in time",
+        ))
+    };
+    tokio::select! {
+        prepared = timeout(SETUP, preparing) => Ok(prepared.unwrap_or_else(late)),
+        () = cancel.cancelled() => Err(CommandEnd::Cancelled),
+    }
+}
+
+/// Returns the result of a command that did not run.
+pub fn unstarted(ending: CommandEnd) -> Execution {
+    Execution {
+        text: String::new(),
+        truncated: false,
+        ending,
+    }
 }
 
 pub struct Running {
@@ -83,42 +118,50 @@ pub struct Running {
     at_start: Usage,
     /// The part of bubblewrap's report that has arrived.
     report: watch::Receiver<String>,
-    /// Records the command, opens its proxy and then lets it run. The result keeps both.
-    opening: JoinHandle<Option<Opened>>,
+    /// Keeps the command's record and its proxy.
+    guard: Option<Guard>,
+    /// The sandbox has this folder mounted.
+    _settings: Option<Arc<SettingsFolder>>,
+    /// Opens the gate.
+    _opening: AbortOnDropHandle<()>,
     pump: JoinHandle<Clip>,
     /// Makes `pump` stop before the end of the output.
     enough: CancellationToken,
 }
 
 impl Running {
-    /// Starts the tasks that read the output and let the command run. `opened` is called with the gate's socket when
-    /// the command begins to run.
+    /// Opens the gate and starts the tasks that read the output. `opened` is called with the socket of a long-lived
+    /// process when it begins to run. If the sandbox could not be set up, [`Running::finish`] returns the reason.
     pub fn new(
         cell: Cell,
-        started: Started,
+        prepared: Prepared,
+        script: String,
         live: mpsc::Sender<String>,
         opened: impl FnOnce(UnixStream) + Send + 'static,
-    ) -> Result<Self> {
-        let failed = |error| Error::internal("the command's output cannot be read", error);
-        let output = pipe::Receiver::from_owned_fd(started.output).map_err(failed)?;
-        let status = pipe::Receiver::from_owned_fd(started.status).map_err(failed)?;
-        let (reported, report) = watch::channel(String::new());
-        tokio::spawn(read_report(status, reported));
-        let opening = open(cell.clone(), started.gate, report.clone(), opened);
-        let opening = tokio::spawn(opening);
+    ) -> Self {
         let enough = CancellationToken::new();
         let max_bytes = cell.host.config.max_output_bytes;
         cell.host.counters.began();
-        Ok(Self {
-            pump: tokio::spawn(pump(output, max_bytes, live, enough.clone())),
+        let (gate, state) = (prepared.gate, prepared.state);
+        let opening = tokio::spawn(async move {
+            if let Some(gate) = gate
+                && let Some(socket) = gate.open(&script, state).await
+            {
+                opened(socket);
+            }
+        });
+        Self {
+            pump: tokio::spawn(pump(prepared.output, prepared.message, max_bytes, live, enough.clone())),
             cell,
-            process: started.process,
-            group: started.group,
-            at_start: started.at_start,
-            report,
-            opening,
+            process: prepared.process,
+            group: prepared.group,
+            at_start: state.usage,
+            report: prepared.report,
+            guard: prepared.guard,
+            _settings: prepared.settings,
+            _opening: AbortOnDropHandle::new(opening),
             enough,
-        })
+        }
     }
 
     /// Returns when all processes have ended. Ends them at `until`, on `cancel`, or when the command exceeds a limit.
@@ -128,31 +171,31 @@ impl Running {
             self.report.clone(),
             self.group.as_ref().map(|group| group.list().into()),
         );
-        let stopped = tokio::select! {
-            status = self.process.wait() => Err(status),
-            () = cancel.cancelled() => Ok(CommandEnd::Cancelled),
-            () = sleep_until(until) => Ok(CommandEnd::TimedOut),
-            ending = watched => Ok(ending),
+        let mut report = self.report.clone();
+        let reported = async move {
+            if report.wait_for(has_exit_code).await.is_err() {
+                std::future::pending::<()>().await;
+            }
         };
-        let (ended, status) = match stopped {
-            Ok(ending) => (Some(ending), self.end(ending).await),
-            Err(status) => (
-                None,
-                status.map_err(|error| Error::internal("could not wait for the command to end", error)),
-            ),
+        let failed = |error| Error::internal("could not wait for the command to end", error);
+        let (ended, status) = tokio::select! {
+            // When bubblewrap reports the exit status, all other processes of the sandbox have ended. bubblewrap itself
+            // still has to unmount the sandbox, for which the caller does not wait.
+            () = reported => (None, None),
+            status = self.process.wait() => (None, Some(status.map_err(failed)?)),
+            () = cancel.cancelled() => self.stop(CommandEnd::Cancelled).await?,
+            () = sleep_until(until) => self.stop(CommandEnd::TimedOut).await?,
+            ending = watched => self.stop(ending).await?,
         };
         let exit_code = self.exit_code().await;
-        let status = match status {
-            Ok(status) if status.signal().is_some() && ended.is_none() => {
-                // bubblewrap was killed by the kernel or by a user of the host. The sandbox's other processes must
-                // end as well.
-                self.end(CommandEnd::OutOfMemory).await.or(Ok(status))
-            }
-            status => status,
-        };
+        if status.is_some_and(|status| status.signal().is_some()) && ended.is_none() {
+            // bubblewrap was killed by the kernel or by a user of the host. The sandbox's other processes must end as
+            // well. If that fails, the control group's removal kills them.
+            let _ = self.end(CommandEnd::OutOfMemory).await;
+        }
         let (mut text, truncated) = self.collect().await?;
-        let out_of_memory = self.clear_away().await;
-        let ending = match (ended, status?, exit_code) {
+        let out_of_memory = self.is_out_of_memory().await;
+        let ending = match (ended, status, exit_code) {
             (Some(ending), _, _) => ending,
             (None, status, code) if out_of_memory && code != Some(0) => {
                 tracing::debug!(exit_status = ?status, "a command ran out of memory");
@@ -169,6 +212,8 @@ impl Running {
         if out_of_memory || ending == CommandEnd::OutOfMemory {
             self.cell.host.counters.ran_out_of_memory();
         }
+        self.guard = None;
+        tokio::spawn(self.clear_away());
         Ok(Execution {
             text,
             truncated,
@@ -185,6 +230,10 @@ impl Running {
             min_free_bytes: host.config.min_free_bytes,
             max_memory_bytes: (!host.cgroups.bounds_memory()).then_some(host.config.max_memory_bytes),
         }
+    }
+
+    async fn stop(&mut self, why: CommandEnd) -> Result<(Option<CommandEnd>, Option<ExitStatus>)> {
+        Ok((Some(why), Some(self.end(why).await?)))
     }
 
     /// Ends all processes with SIGKILL. After a timeout or a cancellation, SIGTERM comes first.
@@ -229,7 +278,7 @@ impl Running {
 
     /// Returns the exit status from bubblewrap's report. There is none if bubblewrap has not executed the command.
     async fn exit_code(&mut self) -> Option<i32> {
-        let reported = self.report.wait_for(|report| field(report, "exit-code").is_some());
+        let reported = self.report.wait_for(has_exit_code);
         let report = timeout(DRAIN, reported).await.ok()?.ok()?;
         field(&report, "exit-code")?.try_into().ok()
     }
@@ -247,14 +296,20 @@ impl Running {
     }
 
     /// Returns whether the kernel killed a process because memory had run out.
-    async fn clear_away(&mut self) -> bool {
+    async fn is_out_of_memory(&mut self) -> bool {
         let Some(group) = self.group.take() else { return false };
-        let removed = spawn_blocking(move || {
-            let kills = group.kills();
-            group.remove();
-            kills > 0
-        });
-        removed.await.unwrap_or(false)
+        let counted = spawn_blocking(move || (group.kills() > 0, group)).await;
+        let Ok((is_out_of_memory, group)) = counted else {
+            return false;
+        };
+        self.group = Some(group);
+        is_out_of_memory
+    }
+
+    /// Waits for the end of bubblewrap and removes the control group.
+    async fn clear_away(mut self) {
+        // Dropping the process kills it.
+        let _ = timeout(DEATH, self.process.wait()).await;
     }
 }
 
@@ -262,70 +317,24 @@ impl Drop for Running {
     fn drop(&mut self) {
         self.cell.host.counters.ended();
         self.enough.cancel();
-        // The task owns the command's record. Aborting the task removes the record, even if `finish` was not
-        // completed.
-        self.opening.abort();
-    }
-}
-
-/// Records the sandbox and then lets the command run. If the service is killed, its next start uses the record to
-/// kill the sandbox. If bubblewrap's report does not name the sandbox's first process, the command does not run.
-async fn open(
-    cell: Cell,
-    gate: Gate,
-    mut report: watch::Receiver<String>,
-    opened: impl FnOnce(UnixStream),
-) -> Option<Opened> {
-    let reported = report.wait_for(|report| parse_scope(report, None).is_some()).await;
-    let scope = reported.ok().and_then(|report| parse_scope(&report, None))?;
-    let guard = async {
-        // The loopback of the sandbox is up only when the first process is ready.
-        let proxy = match &cell.gateway {
-            Some(gateway) => serve(&cell, gateway, scope.first).await,
-            None => None,
-        };
-        let record = scope.holds_first().then(|| cell.host.remains.record(scope.first));
-        (record, proxy)
-    };
-    // If the first process has already ended, there is no record, and the command does not run.
-    let ((record, proxy), socket) = gate.open_when_ready(guard).await.ok()?;
-    opened(socket);
-    let record = record?;
-    if let Err(error) = &record {
-        tracing::warn!(%error, "a running command cannot be recorded in the data folder");
-    }
-    Some(Opened {
-        _record: record.ok(),
-        _proxy: proxy,
-    })
-}
-
-/// Opens the proxy of a command. If this fails, the command runs without a network.
-async fn serve(cell: &Cell, gateway: &Arc<dyn Gateway>, first: i32) -> Option<AbortOnDropHandle<()>> {
-    let (host, owner) = (Arc::clone(&cell.host), cell.owner);
-    let opened = spawn_blocking(move || gateway::open(&host, owner, first)).await;
-    match opened.unwrap_or_else(|error| Err(std::io::Error::other(error))) {
-        Ok(listener) => {
-            let serving = tokio::spawn(Arc::clone(gateway).serve(listener));
-            Some(AbortOnDropHandle::new(serving))
-        }
-        Err(error) => {
-            tracing::warn!(%error, "the proxy of a command cannot be opened, so the command has no network");
-            None
-        }
     }
 }
 
 /// Returns the result of a command without an exit status. In this case, bubblewrap was killed, or ended before it
 /// executed the command.
-fn lost(status: ExitStatus, said: &str) -> Result<CommandEnd> {
-    match status.signal() {
+fn lost(status: Option<ExitStatus>, said: &str) -> Result<CommandEnd> {
+    match status.and_then(|status| status.signal()) {
         Some(signal) => Ok(CommandEnd::Signalled(signal)),
         // bubblewrap's message contains paths of the host, so the message is only logged.
         None => {
             Err(Error::new(ErrorKind::Unavailable, "the sandbox could not be set up").caused_by(said.trim().to_owned()))
         }
     }
+}
+
+#[expect(clippy::ptr_arg, reason = "the type of the channel's value")]
+fn has_exit_code(report: &String) -> bool {
+    field(report, "exit-code").is_some()
 }
 
 async fn watch_limits(
@@ -339,34 +348,4 @@ async fn watch_limits(
         Some(scope) => meter.watch(scope).await,
         None => std::future::pending().await,
     }
-}
-
-async fn read_report(mut status: pipe::Receiver, reported: watch::Sender<String>) {
-    let mut chunk = [0; 1024];
-    let mut left = MAX_REPORT_BYTES;
-    while let Ok(count @ 1..) = status.read(&mut chunk).await {
-        left = left.saturating_sub(count as u64);
-        if left > 0 {
-            let text = String::from_utf8_lossy(&chunk[..count]);
-            reported.send_modify(|report| report.push_str(&text));
-        }
-    }
-}
-
-/// Returns a number from bubblewrap's report, in which each line is a JSON object. An incomplete last line is
-/// ignored.
-fn field(report: &str, name: &str) -> Option<i64> {
-    let complete = &report[..=report.rfind('\n')?];
-    let mut lines = complete
-        .lines()
-        .filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    lines.find_map(|line| line.get(name)?.as_i64())
-}
-
-fn parse_scope(report: &str, list: Option<std::path::PathBuf>) -> Option<Scope> {
-    Some(Scope {
-        namespace: field(report, "pid-namespace")?.try_into().ok()?,
-        first: field(report, "child-pid")?.try_into().ok()?,
-        list,
-    })
 }

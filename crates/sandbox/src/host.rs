@@ -4,8 +4,9 @@
 //! itself refuses to start only if commands would be unsafe or files unreachable.
 
 use std::{
-    fs, io,
-    os::{fd::OwnedFd, unix::fs::MetadataExt},
+    fs::{self, File},
+    io::{self, Write as _},
+    os::fd::OwnedFd,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::{Arc, OnceLock},
@@ -21,16 +22,19 @@ use rustix::{
 use tokio::sync::Semaphore;
 
 use super::{
-    advice::explain,
+    advice::{closed_folder, explain},
     beneath::open_beneath,
-    bwrap::{Input, Layout, Room},
+    bwrap::{Launch, Layout, Room},
     cgroup::Cgroups,
     confine::{Carry, Confinement},
     convert::{MAX_CONVERSIONS, open_program},
     counts::Counters,
+    gate::{self, Gate},
     records::CommandRecords,
     seccomp::{Filters, Memory},
+    settings_folder::SettingsFolders,
     spawner::Spawner,
+    standby::MAX_STANDBYS,
     workspace::Usage,
 };
 use crate::{
@@ -53,11 +57,15 @@ pub struct Host {
     pub spawner: Spawner,
     /// Records of running commands. If the service is killed, its next start kills these commands.
     pub remains: CommandRecords,
+    /// Copies of the settings in /etc and /var.
+    pub settings: SettingsFolders,
     /// The service's own program, for conversions.
     pub program: Option<Arc<OwnedFd>>,
     /// Slots of running conversions.
     pub conversions: Semaphore,
     pub counters: Counters,
+    /// Slots of sandboxes that wait for a command.
+    pub standbys: Arc<Semaphore>,
     /// Uid of the first project. `None` if the service is not root, so that all projects share its uid.
     uid_base: Option<u32>,
     filters: Filters,
@@ -94,14 +102,17 @@ impl Host {
         } else {
             Memory::Metered
         };
+        let remains = CommandRecords::clear(data_dir);
         let host = Self {
             config: config.clone(),
             cgroups,
             spawner: Spawner::start()?,
-            remains: CommandRecords::clear(data_dir),
+            settings: SettingsFolders::clear(data_dir, remains.prefix()),
+            remains,
             program: open_program(config.program.as_deref()),
             conversions: Semaphore::new(MAX_CONVERSIONS),
             counters: Counters::default(),
+            standbys: Arc::new(Semaphore::new(MAX_STANDBYS)),
             uid_base,
             filters: Filters::compile(memory)?,
             bwrap: OnceLock::new(),
@@ -162,11 +173,10 @@ impl Host {
             root: self.config.rootfs.as_deref().unwrap_or(Path::new("/")),
             workspace,
             carry_over: bwrap.carry_over.as_deref(),
+            settings: None,
             tmp_bytes: self.config.tmp_bytes,
             folders: &[],
-            room: Room::Free,
             has_proxy: false,
-            input: Input::Empty,
             max_processes: self.max_processes(),
             mark: self.remains.mark(),
             filters: &self.filters,
@@ -283,15 +293,21 @@ impl Host {
     }
 
     fn probe(&self) -> Result<(), String> {
-        let layout = self.untried_layout(None).map_err(Clone::clone)?;
+        let mut layout = self.untried_layout(None).map_err(Clone::clone)?;
+        // The commands use this copy too.
+        let settings = self.settings.current(layout.root);
+        layout.settings = settings.as_deref();
         let confinement = Confinement {
             become_user: self.owner(0),
             ..Confinement::default()
         };
         let tried = layout
-            .prepare("exit 0", confinement, Stdio::piped(), Stdio::piped())
+            .prepare(Launch::Command, confinement, Stdio::piped(), Stdio::piped())
             .and_then(|prepared| {
-                prepared.gate.open_ahead()?;
+                // The pipe has room for the script before the first process reads it.
+                if let Gate::Script(gate) = prepared.gate {
+                    File::from(gate).write_all(gate::assignments("exit 0", Room::Free).as_bytes())?;
+                }
                 let (child, _files) = (self.spawner.spawn(prepared.command)?, prepared.status);
                 finish(child)
             });
@@ -374,16 +390,6 @@ fn finish(mut child: Child) -> io::Result<(bool, String)> {
         output.status.success(),
         String::from_utf8_lossy(&text).trim().to_owned(),
     ))
-}
-
-/// Returns the first folder of the path that other users may not traverse. The path itself is included.
-fn closed_folder(path: &Path) -> Option<PathBuf> {
-    let path = std::path::absolute(path).ok()?;
-    let path = path.ancestors().find_map(|folder| folder.canonicalize().ok())?;
-    let mut folders: Vec<&Path> = path.ancestors().collect();
-    folders.reverse();
-    let closed = |folder: &&&Path| fs::metadata(folder).is_ok_and(|metadata| metadata.mode() & 0o001 == 0);
-    folders.iter().find(closed).map(|folder| folder.to_path_buf())
 }
 
 fn parse_version(text: &str) -> Option<(u32, u32)> {

@@ -1,6 +1,7 @@
 //! The sandbox of one project: each command runs in its own bubblewrap sandbox with the project's workspace.
 //!
-//! Invariant: the long-lived processes are killed when the last clone of their [`ProjectSandbox`] is dropped.
+//! Invariant: the long-lived processes and the sandboxes that wait for a command are killed when the last clone of their
+//! [`ProjectSandbox`] is dropped.
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -13,6 +14,7 @@ use super::{
     Sandbox, Spawned, Workspace, convert, execute,
     host::Host,
     spawned::{self, LongLived},
+    standby::Standbys,
     start::Cell,
 };
 use crate::error::{Error, Result};
@@ -27,6 +29,7 @@ pub struct ProjectSandbox {
     workspace: Workspace,
     host: Arc<Host>,
     long_lived: Arc<LongLived>,
+    standbys: Arc<Standbys>,
     folders: Arc<[ReadOnlyFolder]>,
     gateway: Option<Arc<dyn Gateway>>,
 }
@@ -38,6 +41,7 @@ impl ProjectSandbox {
             workspace,
             host,
             long_lived: Arc::default(),
+            standbys: Arc::default(),
             folders: Arc::default(),
             gateway: None,
         }
@@ -47,6 +51,7 @@ impl ProjectSandbox {
     #[must_use]
     pub fn with_folders(mut self, folders: Arc<[ReadOnlyFolder]>) -> Self {
         self.folders = folders;
+        self.standbys = Arc::default();
         self
     }
 
@@ -54,6 +59,7 @@ impl ProjectSandbox {
     #[must_use]
     pub fn with_gateway(mut self, gateway: Option<Arc<dyn Gateway>>) -> Self {
         self.gateway = gateway;
+        self.standbys = Arc::default();
         self
     }
 
@@ -95,7 +101,7 @@ impl Sandbox for ProjectSandbox {
         output: &mut OutputListener<'_>,
         cancel: &CancellationToken,
     ) -> Result<Execution> {
-        run(self.cell(), command, output, cancel).await
+        run(self.cell(), Some(Arc::clone(&self.standbys)), command, output, cancel).await
     }
 
     async fn spawn(&self, command: Command) -> Result<Spawned> {
@@ -115,6 +121,7 @@ impl Sandbox for ProjectSandbox {
 /// Runs a command in a separate task, which cleans up even if the caller's future is dropped.
 pub(super) async fn run(
     cell: Cell,
+    standbys: Option<Arc<Standbys>>,
     command: Command,
     output: &mut OutputListener<'_>,
     cancel: &CancellationToken,
@@ -122,7 +129,7 @@ pub(super) async fn run(
     let stop = cancel.child_token();
     let _stop_when_dropped = stop.clone().drop_guard();
     let (sender, mut pieces) = mpsc::channel::<String>(LIVE_PIECES);
-    let task = tokio::spawn(execute::run(cell, command, sender, stop));
+    let task = tokio::spawn(execute::run(cell, standbys, command, sender, stop));
     while let Some(piece) = pieces.recv().await {
         output(&piece);
     }

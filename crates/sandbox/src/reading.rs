@@ -23,15 +23,17 @@ const LIVE_PERIOD: Duration = Duration::from_millis(100);
 /// Maximum size of the live output, as a multiple of the maximum output size for the model.
 const LIVE_FACTOR: usize = 4;
 
-/// Reads the output to its end, or until `enough` is cancelled. Sends live chunks to `sink` while the channel has
+/// Reads the output to its end, or until `enough` is cancelled. `first` is a byte that was already read. Sends live chunks to `sink` while the channel has
 /// room.
 pub async fn pump(
     mut output: pipe::Receiver,
+    first: Option<u8>,
     max_bytes: usize,
     sink: mpsc::Sender<String>,
     enough: CancellationToken,
 ) -> Clip {
     let mut reading = Reading::new(max_bytes);
+    reading.push(first.as_slice());
     let mut ticks = interval(LIVE_PERIOD);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut chunk = vec![0; 64 * 1024];

@@ -64,6 +64,11 @@ impl CommandRecords {
         &self.mark
     }
 
+    /// Start of the names of this service's files: it identifies the service.
+    pub fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
     /// Records a running command by the host pid of the sandbox's first process.
     pub fn record(&self, process: i32) -> io::Result<Record> {
         let number = u32::try_from(process).map_err(io::Error::other)?;
@@ -133,6 +138,18 @@ fn end_unfinished(family: &str) {
             );
         }
     }
+}
+
+/// Returns whether the service that a name identifies has ended. `prefix` is the prefix of this service. `None` if that
+/// service belongs to another boot or pid namespace.
+pub fn is_left(name: &str, prefix: &str) -> Option<bool> {
+    let parts = |text: &str| -> Vec<String> { text.split('-').map(str::to_owned).collect() };
+    let (name, own) = (parts(name), parts(prefix));
+    if name.len() < 4 || name[..2] != own[..2] {
+        return None;
+    }
+    let started = name[3].parse().ok();
+    Some(started.is_none() || name[2].parse().ok().and_then(start_time) != started)
 }
 
 /// Kills the process that a file name identifies, unless the service that started it is still running. Returns

@@ -9,15 +9,16 @@ use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{UnixStream, unix::pipe},
     sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot},
-    task::{JoinError, JoinHandle, spawn_blocking},
+    task::{JoinError, JoinHandle},
     time::Instant,
 };
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{
     Command, Execution,
-    execute::Running,
-    start::{Cell, Streams},
+    execute::{Running, stoppable, unstarted},
+    prepared::prepare,
+    start::{Cell, check_script},
 };
 use crate::error::{Error, ErrorKind, Result};
 
@@ -101,7 +102,7 @@ impl Drop for LongLived {
     }
 }
 
-/// The service's ends of standard input and standard output. [`Streams::Merged`] has no separate standard output.
+/// The service's ends of standard input and standard output.
 type Pipes = (UnixStream, Option<OwnedFd>);
 
 /// Starts a process, and returns when it runs. Fails if the sandbox already runs [`MAX_SPAWNED`] processes.
@@ -140,18 +141,20 @@ async fn live(
     slot: OwnedSemaphorePermit,
 ) -> Result<Execution> {
     let Command { script, timeout } = command;
+    check_script(&script)?;
+    let preparing = prepare(&cell, Some(script.clone()));
+    let mut prepared = match stoppable(preparing, &cancel).await {
+        Ok(prepared) => prepared?,
+        Err(ending) => return Ok(unstarted(ending)),
+    };
     let until = Instant::now() + timeout;
-    let starting = cell.clone();
-    let started = spawn_blocking(move || starting.start(&script, Streams::Separate)).await;
-    let mut started = started.map_err(|error| Error::internal("starting the process failed", error))??;
-    let stdout = started.stdout.take();
+    let stdout = prepared.stdout.take();
     // Standard error has no live view, so the receiver is dropped.
     let (unread, _) = mpsc::channel(1);
     // If the send fails, the caller is gone, and its drop guard has cancelled the process.
     let opened = move |socket| drop(ready.send((socket, stdout)));
-    let execution = Running::new(cell, started, unread, opened)?
-        .finish(until, &cancel)
-        .await;
+    let running = Running::new(cell, prepared, script, unread, opened);
+    let execution = running.finish(until, &cancel).await;
     drop(slot);
     execution
 }

@@ -10,7 +10,7 @@ use std::{
 use rustix::pipe::{PipeFlags, pipe_with};
 
 use super::{
-    bwrap::{Input, Room},
+    bwrap::{Launch, Room},
     cgroup::{Bounds, Group},
     child::Process,
     confine::Confinement,
@@ -18,6 +18,7 @@ use super::{
     gate::Gate,
     gateway::Gateway,
     host::Host,
+    settings_folder::SettingsFolder,
     workspace::{Usage, Workspace},
 };
 use crate::{
@@ -52,61 +53,70 @@ pub struct Cell {
     pub converter: Option<Arc<OwnedFd>>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Streams {
-    /// The command has no input. Standard output and standard error share one pipe.
-    Merged,
-    /// The command reads from the socket of its gate (module `gate`). Standard output and standard error have
-    /// separate pipes.
-    Separate,
-}
-
-/// A started command, which waits until `gate` is opened.
+/// A started sandbox, which waits at its gate.
 pub struct Started {
     pub process: Process,
-    /// Read end of the pipe for standard error. With [`Streams::Merged`], standard output uses the same pipe.
+    /// Read end of the pipe for standard error. A command's standard output uses the same pipe.
     pub output: OwnedFd,
-    /// Read end of the pipe for standard output; `None` with [`Streams::Merged`].
+    /// Read end of the pipe for standard output of a long-lived process.
     pub stdout: Option<OwnedFd>,
     /// Read end of the pipe for bubblewrap's report.
     pub status: OwnedFd,
     pub gate: Gate,
     pub group: Option<Group>,
-    pub at_start: Usage,
+    pub state: WorkspaceState,
+    /// Must exist until the sandbox has ended.
+    pub settings: Option<Arc<SettingsFolder>>,
+}
+
+/// A workspace when its command starts.
+#[derive(Clone, Copy, Debug)]
+pub struct WorkspaceState {
+    pub usage: Usage,
+    pub room: Room,
 }
 
 impl Cell {
-    /// Starts a command. Blocks, and needs a tokio runtime.
+    /// Measures the workspace. Blocks.
     ///
     /// # Errors
-    /// UNAVAILABLE when bubblewrap does not work; `FILE_NOT_FOUND` when the workspace does not exist;
-    /// `INVALID_REQUEST` for a script that contains NUL or is too long.
-    pub fn start(&self, script: &str, streams: Streams) -> Result<Started> {
-        check_script(script)?;
-        let started = self.spawn(script, streams);
-        self.host.counters.attempted(started.is_ok());
+    /// `FILE_NOT_FOUND` when the workspace does not exist.
+    pub fn measure(&self) -> Result<WorkspaceState> {
+        let limit = self.host.workspace_limit();
+        let usage = match &self.workspace {
+            Some(workspace) => workspace.usage_until(limit)?,
+            None => Usage::default(),
+        };
+        let room = if usage.is_over(limit) { Room::Full } else { Room::Free };
+        Ok(WorkspaceState { usage, room })
+    }
+
+    /// Starts the sandbox of a command, or of a long-lived process with the given script. Blocks, and needs a tokio
+    /// runtime.
+    ///
+    /// # Errors
+    /// UNAVAILABLE when bubblewrap does not work; `FILE_NOT_FOUND` when the workspace does not exist.
+    pub fn start(&self, script: Option<&str>) -> Result<Started> {
+        let started = self.spawn(script);
+        if started.is_err() {
+            self.host.counters.failed();
+        }
         started
     }
 
-    fn spawn(&self, script: &str, streams: Streams) -> Result<Started> {
+    fn spawn(&self, script: Option<&str>) -> Result<Started> {
         let failed = |error| Error::internal("the command cannot be started", error);
         let config = &self.host.config;
         let mut layout = self.host.layout(self.workspace.as_ref().map(Workspace::folder))?;
-        let at_start = match &self.workspace {
-            Some(workspace) => workspace.usage_until(self.host.workspace_limit())?,
-            None => Usage::default(),
-        };
-        if at_start.is_over(self.host.workspace_limit()) {
-            layout.room = Room::Full;
-        }
+        let state = self.measure()?;
+        let launch = script.map_or(Launch::Command, |script| Launch::Process(script, state.room));
         layout.folders = &self.folders;
         layout.has_proxy = self.gateway.is_some();
-        if streams == Streams::Separate {
-            layout.input = Input::Gate;
-        }
         if self.converter.is_some() {
             layout.root = Path::new("/");
         }
+        let settings = self.host.settings.current(layout.root);
+        layout.settings = settings.as_deref();
         let bounds = Bounds {
             memory: config.max_memory_bytes,
             processes: config.max_processes + OWN_PROCESSES,
@@ -121,14 +131,14 @@ impl Cell {
         };
         let spawned = (|| {
             let (output, errors) = pipe_with(PipeFlags::CLOEXEC)?;
-            let (stdout, writer) = match streams {
-                Streams::Merged => (None, errors.try_clone()?),
-                Streams::Separate => {
+            let (stdout, writer) = match launch {
+                Launch::Command => (None, errors.try_clone()?),
+                Launch::Process(..) => {
                     let (stdout, writer) = pipe_with(PipeFlags::CLOEXEC)?;
                     (Some(stdout), writer)
                 }
             };
-            let prepared = layout.prepare(script, confinement, Stdio::from(writer), Stdio::from(errors))?;
+            let prepared = layout.prepare(launch, confinement, Stdio::from(writer), Stdio::from(errors))?;
             // bubblewrap has its own copies of the descriptors. The service's copies close when this closure returns.
             let process = Process::new(self.host.spawner.spawn(prepared.command)?)?;
             Ok((process, (output, stdout), prepared.status, prepared.gate))
@@ -141,7 +151,8 @@ impl Cell {
                 status,
                 gate,
                 group,
-                at_start,
+                state,
+                settings,
             }),
             Err(error) => {
                 if let Some(group) = group {
@@ -177,7 +188,11 @@ impl Cell {
     }
 }
 
-fn check_script(script: &str) -> Result<()> {
+/// Refuses a script that cannot be an argument of a program.
+///
+/// # Errors
+/// `INVALID_REQUEST` for a script that contains NUL or is too long.
+pub fn check_script(script: &str) -> Result<()> {
     if script.contains('\0') {
         return Err(Error::invalid("a command must not contain NUL"));
     }

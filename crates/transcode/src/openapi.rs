@@ -9,7 +9,7 @@ mod schemas;
 use std::collections::BTreeSet;
 
 use http::Method as HttpMethod;
-use prost_reflect::MessageDescriptor;
+use prost_reflect::{DescriptorPool, MessageDescriptor};
 use serde_json::{Map, Value, json};
 
 use self::{
@@ -33,6 +33,8 @@ pub struct Description {
     pub components: Map<String, Value>,
     /// The error responses of all operations: an HTTP status or `default`, and a name in `responses`.
     pub errors: Vec<(&'static str, &'static str)>,
+    /// Descriptors with the comments of the proto files, if the descriptors of the router have none.
+    pub comments: Option<DescriptorPool>,
 }
 
 impl Description {
@@ -57,6 +59,7 @@ impl Description {
             security: json!([]),
             components,
             errors: vec![("default", "Error")],
+            comments: None,
         }
     }
 }
@@ -68,7 +71,7 @@ pub fn document(router: &Router, description: &Description) -> Value {
     let Some(pool) = rules.first().map(|rule| rule.method.descriptor.parent_pool().clone()) else {
         return json!({"openapi": "3.1.0", "info": info, "paths": {}});
     };
-    let comments = Comments::of(&pool);
+    let comments = Comments::of(description.comments.as_ref().unwrap_or(&pool));
     let mut schemas = Schemas::new(&pool, &comments, router.package.omit_unset(&pool));
     let prefixes: BTreeSet<&str> = rules.iter().map(|rule| rule.method.prefix.as_str()).collect();
     let paths = paths(rules, description, prefixes.len() > 1, &mut schemas);

@@ -8,7 +8,7 @@ use runyard_transcode::json::{Codec, Dialect, MessageId};
 
 use crate::{
     commands::output::{Output, one_line, remark},
-    contract::{DESCRIPTORS, structs},
+    contract::{BARE_DESCRIPTORS, structs},
     error::{Error, Result},
     v1::{RunEvent, StartRunResponse, run_event::Event},
     wire::codec,
@@ -108,7 +108,7 @@ pub(super) struct Json {
 impl Json {
     fn new() -> Result<Self> {
         let broken = |error: String| Error::internal("the compiled-in API description is invalid", error);
-        let pool = DescriptorPool::decode(DESCRIPTORS).map_err(|error| broken(error.to_string()))?;
+        let pool = DescriptorPool::decode(BARE_DESCRIPTORS).map_err(|error| broken(error.to_string()))?;
         let codec = codec::json(&pool);
         let message = codec
             .message("runyard.v1.RunEvent")

@@ -217,7 +217,8 @@ async fn write_once(db: &Db, clock: &Clock, taken: &[Arc<Taken>]) -> Result<Vec<
 
 async fn write_all(tx: &Tx, clock: &Clock, taken: &[Arc<Taken>]) -> Result<Vec<LeaseState>> {
     let lease_states = lease_states(tx, taken).await?;
-    let (mut events, mut messages, mut updates, mut charges) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let (mut events, mut messages, mut charges) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut updates, mut spendings, mut ends) = (Vec::new(), Vec::new(), Vec::new());
     let now = clock.now();
     for (run, state) in taken.iter().zip(&lease_states) {
         if *state == LeaseState::Lost {
@@ -250,19 +251,21 @@ async fn write_all(tx: &Tx, clock: &Clock, taken: &[Arc<Taken>]) -> Result<Vec<L
             continue;
         }
         match run.ending.as_ref().filter(|_| *state == LeaseState::Current) {
-            Some(ending) => updates.push(rows::end(Last {
+            Some(ending) => ends.push(Last {
                 spending,
                 ending,
                 sequence: run.events.last().map(|event| event.sequence),
                 at: now,
-            })),
-            None if run.spent != Spent::default() => updates.push(rows::spend(spending)),
+            }),
+            None if run.spent != Spent::default() => spendings.push(spending),
             None => {}
         }
     }
     events::insert(tx, &events).await?;
     messages::insert(tx, &messages).await?;
     tx.change_all(updates).await?;
+    rows::spend(tx, &spendings).await?;
+    rows::end(tx, &ends).await?;
     ledger::charge::write(tx, &charges, clock).await?;
     Ok(lease_states)
 }

@@ -310,6 +310,7 @@ async fn s16_no_sandbox_survives_the_service() {
 #[tokio::test]
 async fn s16_no_sandbox_survives_a_kill_during_its_start() {
     let folder = super::closed_folder();
+    let sandboxes = super::sandbox_mark(folder.path());
     for round in 0..16 {
         let long = mark(97_000 + round);
         let mut service = std::process::Command::new(std::env::current_exe().unwrap())
@@ -321,8 +322,8 @@ async fn s16_no_sandbox_survives_a_kill_during_its_start() {
             .spawn()
             .unwrap();
         let until = Instant::now() + Duration::from_secs(20);
-        while with_marker(&long).is_empty() {
-            assert!(Instant::now() < until, "no command was started");
+        while with_marker(&sandboxes).is_empty() {
+            assert!(Instant::now() < until, "no sandbox was started");
         }
         // Each round waits one millisecond longer, so that the kill interrupts another stage of the sandbox's start.
         tokio::time::sleep(Duration::from_millis(round.into())).await;
@@ -334,7 +335,10 @@ async fn s16_no_sandbox_survives_a_kill_during_its_start() {
         .await;
         // After a restart, the service kills the sandboxes whose start was interrupted.
         let _next = Sandboxes::detect(&settings(), folder.path()).unwrap();
-        eventually("nothing is left", || with_marker(&long).is_empty()).await;
+        eventually("nothing is left", || {
+            with_marker(&long).is_empty() && with_marker(&sandboxes).is_empty()
+        })
+        .await;
     }
 }
 
