@@ -6,7 +6,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    accounts::{AccountQueues, Accounts},
+    accounts::{AccountQueues, Accounts, suspension},
     clock::Clock,
     config::{Config, ModeTable, ModelTable, TierTable},
     db::Db,
@@ -135,8 +135,10 @@ impl App {
             clock,
             config,
         };
-        Ok(Self {
+        let app = Self {
             handles: Arc::new(handles),
-        })
+        };
+        suspension::refresh(&app).await?;
+        Ok(app)
     }
 }

@@ -55,6 +55,7 @@ fn help_lists_the_commands() {
         "agents",
         "token",
         "tier",
+        "admin",
         "models",
         "doctor",
         "migrate",

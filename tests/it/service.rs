@@ -3,6 +3,7 @@
 mod account_queues;
 mod accounts;
 mod admin;
+mod admin_suspension;
 mod agents;
 mod agents_update;
 mod agents_versions;

@@ -18,7 +18,6 @@ use rustix::{
     fs::{CWD, OFlags},
     io::Errno,
 };
-
 use tokio::sync::Semaphore;
 
 use super::{
@@ -47,8 +46,7 @@ const OLDEST: (u32, u32) = (0, 8);
 /// Lowest permitted `uid_base`. Lower uids belong to users and services of the host.
 const LOWEST_UID_BASE: u32 = 1000;
 const PROBE_TIMEOUT: Duration = Duration::from_secs(10);
-/// Possible mount points of a workspace. They exist on most hosts, and every uid can traverse them. The mount is
-/// visible only to bubblewrap.
+/// Mount points that most hosts have and that every uid can traverse. Only bubblewrap sees the mounted workspace.
 const CARRY_TARGETS: &[&str] = &["/mnt", "/media", "/srv", "/opt"];
 
 pub struct Host {
