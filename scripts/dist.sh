@@ -2,6 +2,8 @@
 # make dist: builds a release with the console, as a tarball and as a Debian package, in target/dist.
 #
 # If RUNYARD_BIN is set, the script builds nothing. It packs that program, with fast compression.
+#
+# RUNYARD_SIGNING_KEY signs the checksums: the path of an OpenSSH private key, or of the public key of a key in ssh-agent.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -15,7 +17,7 @@ if [ -z "$program" ]; then
     pack=(gzip --no-name --best)
     pack_package=(-Zxz)
     scripts/console.sh
-    cargo build --locked --profile production --bin runyard
+    scripts/progress.sh --terminal "cargo build" cargo build --locked --profile production --bin runyard
     target=$(cargo metadata --locked --no-deps --format-version 1 | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
     program=$target/production/runyard
 fi
@@ -35,11 +37,13 @@ export SOURCE_DATE_EPOCH
 strip --strip-debug -o "$dist/$name/runyard" "$program"
 chmod 755 "$dist/$name/runyard"
 install -m 644 LICENSE README.md CHANGELOG.md packaging/runyard.toml packaging/runyard.service "$dist/$name"
-install -d "$dist/$name/man" "$dist/$name/completions"
+install -d "$dist/$name/man" "$dist/$name/completions" "$dist/$name/examples"
+cp -R packaging/nginx packaging/haproxy packaging/caddy "$dist/$name/examples"
 # With RUNYARD_BIN, the console may be missing. THIRD-PARTY then omits the licences of the console's packages.
 inside=()
 [ ! -f clients/web/dist/index.html ] || inside=(--console)
 scripts/third-party.py ${inside[@]+"${inside[@]}"} >"$dist/$name/THIRD-PARTY"
+scripts/sbom.py ${inside[@]+"${inside[@]}"} "$version" "$dist/$name/runyard" >"$dist/$name.cdx.json"
 "$dist/$name/runyard" man --dir "$dist/$name/man"
 "$dist/$name/runyard" completions bash >"$dist/$name/completions/runyard"
 "$dist/$name/runyard" completions zsh >"$dist/$name/completions/_runyard"
@@ -72,7 +76,11 @@ END
 place 644 "$dist/changelog" usr/share/doc/runyard/changelog
 place 644 CHANGELOG.md usr/share/doc/runyard/CHANGELOG.md
 place 644 "$dist/$name/THIRD-PARTY" usr/share/doc/runyard/THIRD-PARTY
-gzip --no-name --best "$tree"/usr/share/doc/runyard/{changelog,CHANGELOG.md,THIRD-PARTY}
+place 644 "$dist/$name.cdx.json" usr/share/doc/runyard/runyard.cdx.json
+gzip --no-name --best "$tree"/usr/share/doc/runyard/{changelog,CHANGELOG.md,THIRD-PARTY,runyard.cdx.json}
+for example in "$dist/$name"/examples/*/*; do
+    place 644 "$example" "usr/share/doc/runyard/examples/${example#"$dist/$name/examples/"}"
+done
 install -d "$tree/DEBIAN"
 install -m 755 packaging/debian/{postinst,prerm,postrm} "$tree/DEBIAN"
 echo /etc/runyard/runyard.toml >"$tree/DEBIAN/conffiles"
@@ -100,9 +108,14 @@ Description: service that runs AI agents for other programs
 END
 dpkg-deb "${pack_package[@]}" --root-owner-group --build "$tree" "$dist/runyard_${version}_$architecture.deb" >/dev/null
 rm -rf "$tree" "$dist/changelog" "${dist:?}/$name"
-(cd "$dist" && sha256sum -- *.tar.gz *.deb >SHA256SUMS)
+(cd "$dist" && sha256sum -- *.tar.gz *.deb *.cdx.json >SHA256SUMS)
+if [ -n "${RUNYARD_SIGNING_KEY:-}" ]; then
+    scripts/install.sh ssh-keygen:openssh-client
+    ssh-keygen -Y sign -q -f "$RUNYARD_SIGNING_KEY" -n runyard-release "$dist/SHA256SUMS"
+fi
 
 echo "In $dist:"
-(cd "$dist" && du --apparent-size --human-readable -- *.tar.gz *.deb)
+(cd "$dist" && du --apparent-size --human-readable -- *.tar.gz *.deb *.cdx.json)
+[ -n "${RUNYARD_SIGNING_KEY:-}" ] || echo "SHA256SUMS is not signed, because RUNYARD_SIGNING_KEY is not set"
 echo "Built against ${glibc/_/ }; the program needs these libraries:"
 ldd "$program" | sed 's/ (0x[0-9a-f]*)//'

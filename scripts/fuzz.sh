@@ -17,7 +17,7 @@ export PATH="$build/tools/bin:$PATH"
 scripts/install.sh c++:build-essential cc:build-essential /usr/include/stdio.h:build-essential
 if [ "$(cargo fuzz --version 2>/dev/null)" != "cargo-fuzz $version" ]; then
     echo "── installing cargo-fuzz $version into $build/tools"
-    cargo install --locked --quiet --root "$build/tools" --target-dir "$build/fuzz/tools" "cargo-fuzz@$version"
+    scripts/progress.sh "cargo install cargo-fuzz" cargo install --locked --quiet --root "$build/tools" --target-dir "$build/fuzz/tools" "cargo-fuzz@$version"
 fi
 # Copy the lock file, so that the targets use the program's dependency versions.
 cp Cargo.lock fuzz/Cargo.lock

@@ -43,6 +43,10 @@ else
     fail "installing them requires root"
 fi
 
+# apt-get prints nothing here until it ends, so progress.sh runs this script again and prints the elapsed time.
+if [ -z "${RUNYARD_INSTALLING:-}" ]; then
+    RUNYARD_INSTALLING=1 exec "${BASH_SOURCE[0]%/*}/progress.sh" "apt-get install" "${BASH_SOURCE[0]}" "$@"
+fi
 echo "Installing ${packages[*]} with apt-get"
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT

@@ -10,7 +10,7 @@ cargo clippy --locked --workspace --all-targets -- --deny warnings
 echo "── unused dependencies"
 tools=$(cargo metadata --locked --no-deps --format-version 1 | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')/tools
 if [ ! -x "$tools/bin/cargo-machete" ]; then
-    cargo install --quiet --locked --root "$tools" --target-dir "$tools/build" --version 0.9.2 cargo-machete
+    scripts/progress.sh "cargo install cargo-machete" cargo install --quiet --locked --root "$tools" --target-dir "$tools/build" --version 0.9.2 cargo-machete
     rm -rf "$tools/build"
 fi
 "$tools/bin/cargo-machete" --skip-target-dir

@@ -12,7 +12,7 @@ if ! is_new_enough node; then
     if ! is_new_enough target/node/node_modules/.bin/node 2>/dev/null; then
         echo "The console needs Node 20.19 or newer; installing Node $node_wanted in target/node, because $(node --version) is older"
         mkdir -p target/node
-        npm install --prefix target/node --no-audit --no-fund --loglevel=error "node@$node_wanted"
+        scripts/progress.sh "npm install node" npm install --prefix target/node --no-audit --no-fund --loglevel=error "node@$node_wanted"
     fi
     PATH=$PWD/target/node/node_modules/.bin:$PATH
     export PATH

@@ -57,7 +57,7 @@ fi
 read -ra mirror <<<"${MIRROR:-}"
 packages_list=$(IFS=,; echo "${packages[*]}")
 echo "Building $folder: ${#packages[@]} packages and their dependencies, 1.6 GB; this takes three minutes or more"
-mmdebstrap --mode="$mode" --variant=minbase --format=directory "${skip[@]}" \
+scripts/progress.sh mmdebstrap mmdebstrap --mode="$mode" --variant=minbase --format=directory "${skip[@]}" \
     --include="$packages_list" \
     --aptopt='APT::Install-Recommends "false"' \
     --aptopt='Acquire::Retries "3"' \

@@ -25,7 +25,7 @@ scripts/console.sh
 cd tests/web
 wanted=$(sha256sum package-lock.json | cut -c1-16)
 if [ "$(cat node_modules/.ready 2>/dev/null)" != "$wanted" ]; then
-    npm ci --no-audit --no-fund --loglevel=error
+    ../../scripts/progress.sh "npm ci in tests/web" npm ci --no-audit --no-fund --loglevel=error
     echo "$wanted" >node_modules/.ready
 fi
 npm test --silent

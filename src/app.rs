@@ -122,7 +122,7 @@ impl App {
             llm,
             mcp: Mcp::new(&config.mcp)?,
             web: Web::new(&config.web)?,
-            webhooks: webhooks::Sender::new(&config.webhooks)?,
+            webhooks: webhooks::Sender::new(&config.webhooks),
             secrets: Secrets::open(&config)?,
             wake: Wake::default(),
             worker_slots: WorkerSlots::default(),

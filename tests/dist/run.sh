@@ -5,7 +5,6 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
-scripts/dist.sh
 dist=$PWD/target/dist
 work=$(mktemp -d "${TMPDIR:-/tmp}/runyard-dist.XXXXXX")
 chmod 755 "$work"
@@ -28,15 +27,47 @@ fail() {
     exit 1
 }
 
-echo "── checksums"
+scripts/install.sh ssh-keygen:openssh-client
+for key in release other; do
+    ssh-keygen -q -t ed25519 -N '' -C "$key" -f "$work/$key"
+done
+RUNYARD_SIGNING_KEY=$work/release scripts/dist.sh
+
+echo "── checksums and signature"
 (cd "$dist" && sha256sum --check --quiet SHA256SUMS)
+for file in "$dist"/*; do
+    case $file in
+    */SHA256SUMS | */SHA256SUMS.sig) ;;
+    *) grep -qF "  ${file##*/}" "$dist/SHA256SUMS" || fail "SHA256SUMS does not list ${file##*/}" ;;
+    esac
+done
+echo "release@runyard namespaces=\"runyard-release\" $(cat "$work/release.pub")" >"$work/signers"
+echo "release@runyard namespaces=\"runyard-release\" $(cat "$work/other.pub")" >"$work/other-signers"
+# The command of docs/install.md, with the file of the trusted keys as its argument.
+is_signed() {
+    ssh-keygen -Y verify -f "$1" -I release@runyard -n runyard-release -s "$dist/SHA256SUMS.sig" >/dev/null 2>&1
+}
+is_signed "$work/signers" <"$dist/SHA256SUMS" || fail "the signature of SHA256SUMS is not valid"
+! is_signed "$work/other-signers" <"$dist/SHA256SUMS" || fail "the signature is valid for another key"
+! sed '1s/^./x/' "$dist/SHA256SUMS" | is_signed "$work/signers" || fail "the signature is valid for other checksums"
+
+echo "── bill of materials"
+export RUNYARD_CLIENTS=$PWD/target/clients
+mkdir -p "$RUNYARD_CLIENTS"
+if venv=$(tests/clients/venv.sh dist tests/dist/requirements.txt); then
+    mkdir "$work/bill"
+    tar --extract --gzip --file "$dist"/runyard-*.tar.gz --directory "$work/bill" --strip-components=1
+    "$venv/bin/python" tests/dist/sbom.py "$dist"/runyard-*.cdx.json "$work/bill/runyard" "$work/bill/THIRD-PARTY"
+else
+    echo "── SKIPPED: the bill of materials is not checked, because cyclonedx-python-lib cannot be installed"
+fi
 
 echo "── tarball"
 tarball=$(echo "$dist"/runyard-*.tar.gz)
 tar --extract --gzip --file "$tarball" --directory "$work"
 unpacked=$(echo "$work"/runyard-*)
 for file in runyard LICENSE THIRD-PARTY README.md CHANGELOG.md runyard.toml runyard.service man/runyard.1 man/runyard-run.1 \
-    completions/runyard completions/_runyard completions/runyard.fish; do
+    completions/runyard completions/_runyard completions/runyard.fish examples/nginx/runyard.conf; do
     [ -s "$unpacked/$file" ] || fail "$file is not in the tarball"
 done
 for inside in "tokio 1" "libsqlite3-sys 0" "std 1" "Copyright (c) Tokio Contributors" "The Go Authors"; do
@@ -57,7 +88,8 @@ dpkg-deb --extract "$package" "$root"
 dpkg-deb --control "$package" "$work/control"
 for file in usr/bin/runyard usr/lib/systemd/system/runyard.service etc/runyard/runyard.toml usr/share/man/man1/runyard.1.gz \
     usr/share/bash-completion/completions/runyard usr/share/doc/runyard/copyright \
-    usr/share/doc/runyard/THIRD-PARTY.gz; do
+    usr/share/doc/runyard/THIRD-PARTY.gz usr/share/doc/runyard/runyard.cdx.json.gz \
+    usr/share/doc/runyard/examples/haproxy/haproxy.cfg; do
     [ -s "$root/$file" ] || fail "$file is not in the package"
 done
 [ "$(cat "$work/control/conffiles")" = /etc/runyard/runyard.toml ] || fail "the configuration is not a conffile; an upgrade would overwrite it"
