@@ -15,12 +15,7 @@ use super::{
     table::{delivery, webhook},
     target::{self, NOT_PERMITTED},
 };
-use crate::{
-    app::App,
-    config,
-    signatures::Signed,
-    web::client,
-};
+use crate::{app::App, config, signatures::Signed, web::client};
 
 /// Maximum size of the stored beginning of an answer, in bytes.
 const MAX_RESPONSE: usize = 1_024;
