@@ -73,6 +73,8 @@ async fn accounts_are_found_by_subject_tier_state_and_activity() {
 
             // A run two hours later is an activity.
             server.clock.advance(std::time::Duration::from_hours(2));
+            // The earlier tokens have expired.
+            let root = server.caller_as("root", Some("super_admin"));
             let later = server.clock.now() - chrono::TimeDelta::hours(1);
             let later = later.to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
             let ann = server.caller("ann");
@@ -174,7 +176,7 @@ async fn a_suspended_account_is_refused_its_runs_are_stopped_and_nothing_is_lost
             );
             ann.ended(&ann.start("go").await).await;
             let usage = root.get(&format!("{path}/usage")).await.ok();
-            assert!(usage["entries"].as_array().unwrap().len() >= 1, "{usage}");
+            assert!(!usage["entries"].as_array().unwrap().is_empty(), "{usage}");
             let own = account_id(&root).await;
             root.post(&format!("/admin/accounts/{own}/suspend"), json!({}))
                 .await

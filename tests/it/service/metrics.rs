@@ -152,7 +152,7 @@ async fn the_program_measures_its_runs() {
     let before = scrape(&program).await;
     assert_eq!(before.sum(names::TOOL_CALLS, &[]), None, "control: no run has started");
 
-    let completed = start(&program, "agent").await;
+    let completed = start(&program, "code").await;
     let events = follow(&program, &completed).await;
     assert!(events.contains("Done."), "{events}");
     let failed = start(&program, "chat").await;
