@@ -143,6 +143,10 @@ async fn decide(app: &App, caller: &Caller, schedule: &schedule::Model, row: &oc
     if schedule.paused {
         return Ok(Verdict::Skipped("the schedule is paused".to_owned()));
     }
+    // A skipped occurrence does not count as a failure, so the schedule works again after the suspension.
+    if app.accounts.suspensions.contains(caller.account_id) {
+        return Ok(Verdict::Skipped("the account is suspended".to_owned()));
+    }
     if has_failed(app, caller, schedule, row).await? {
         pause(app, caller, schedule.id, paused_reason(schedule.max_failures)).await?;
         return Ok(Verdict::Skipped(paused_reason(schedule.max_failures)));

@@ -45,6 +45,18 @@ pub(super) enum Verdict {
     Gone,
 }
 
+impl Verdict {
+    /// The name of the verdict in metrics.
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Succeeded => "succeeded",
+            Self::Refused => "refused",
+            Self::Failing(_) => "failing",
+            Self::Gone => "gone",
+        }
+    }
+}
+
 /// The result of an attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Attempt {

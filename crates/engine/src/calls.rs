@@ -25,7 +25,7 @@ use runyard_contract::{
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::{Outcome, Recorded, SandboxSource, Sink, record};
+use super::{Outcome, Recorded, SandboxSource, Sink, ToolOutcome, record};
 use crate::{
     documents::RecentDocuments,
     error::Error,
@@ -278,10 +278,17 @@ impl CallRunner<'_> {
         if let Some(remark) = &call.remark {
             answer.text = format!("{remark}\n\n{}", answer.text);
         }
+        let outcome = match &fatal {
+            Some(_) => ToolOutcome::Fatal,
+            None if answer.is_error => ToolOutcome::Error,
+            None => ToolOutcome::Ok,
+        };
+        let took = started.elapsed();
+        self.sink.tool_ended(&call.request.name, outcome, took);
         Done {
             call,
             answer,
-            took: started.elapsed(),
+            took,
             fatal,
             waits,
         }

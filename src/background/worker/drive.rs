@@ -32,6 +32,7 @@ use crate::{
         report, tasks,
         wake::Signals,
     },
+    telemetry::names,
     v1::{Notice, NoticeKind, run_event::Event},
 };
 
@@ -74,6 +75,10 @@ async fn attempt(app: &App, claimed: &Claimed, tokens: &Tokens) -> Result<()> {
         claimed.newest_event,
         (tokens.signals.stop.clone(), tokens.lost.clone()),
     );
+    if run.lease_epoch <= 1 {
+        let waited = (app.clock.now() - run.created_at).to_std().unwrap_or_default();
+        metrics::histogram!(names::CLAIM_DELAY).record(waited);
+    }
     if run.stop_requested {
         let ending = RunEnd::stopped_by(StopReason::Requested, run.stopped_by.clone());
         return finish(app, run, &log, ending).await.map(drop);
@@ -192,7 +197,8 @@ async fn execute(app: &App, claimed: &Claimed, log: &Arc<RunLog>, tokens: &Token
         prepared = prepare(app, claimed, log, &tokens.signals) => prepared?,
     };
     let cancel = tokens.signals.stop.child_token();
-    let mut work = pin!(engine::run(&app.llm, job, Arc::clone(&sink) as _, &cancel));
+    let models = app.measured_models();
+    let mut work = pin!(engine::run(&models, job, Arc::clone(&sink) as _, &cancel));
     tokio::select! {
         outcome = &mut work => return Ok(outcome),
         () = leave(app, log, tokens, sink.tools_ended()) => {}

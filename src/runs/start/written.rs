@@ -19,7 +19,7 @@ use crate::{
         report,
         worker_slots::WorkerSlot,
     },
-    telemetry,
+    telemetry::names,
     uploads::place,
 };
 
@@ -63,7 +63,7 @@ impl Written {
             }
             None => app.wake.run_queued(),
         }
-        metrics::counter!(telemetry::RUNS_STARTED).increment(1);
+        metrics::counter!(names::RUNS_STARTED).increment(1);
         let timing = Timing {
             commit: committed.saturating_sub(self.timing.load + self.timing.write),
             files: began.elapsed().saturating_sub(committed),
@@ -87,7 +87,7 @@ async fn place_files(app: &App, run: &Run) {
         Ok::<_, Error>(())
     };
     if let Err(fault) = placed.await {
-        tracing::warn!(error = %fault, run = %run.id, "could not move uploads into the workspace; the run's worker will retry");
+        tracing::warn!(error = %fault, run_id = %run.id, "could not move uploads into the workspace; the run's worker will retry");
     }
 }
 
@@ -102,6 +102,6 @@ async fn hand_over(app: &App, slot: WorkerSlot, run: &Run, first: &[Stored], fre
     if slot.hand_over(claimed).is_err()
         && let Err(fault) = claim::release(app, worker_id, run.id).await
     {
-        tracing::warn!(error = %fault, run = %run.id, "could not release a run; its lease will expire");
+        tracing::warn!(error = %fault, run_id = %run.id, "could not release a run; its lease will expire");
     }
 }

@@ -681,6 +681,9 @@ class Account(Shown):
     credits: float
     microcredits: int
     created_at: datetime.datetime
+    suspended_at: datetime.datetime | None
+    suspended_reason: str
+    last_active_at: datetime.datetime
 
 
 # Maps the name of a protobuf message to its class, if the class has another name.
