@@ -44,7 +44,7 @@ test-proxies: ## Test the program behind nginx, HAProxy, Caddy and Envoy (four m
 	cargo build --locked --bin runyard
 	tests/proxies/run.sh
 
-test-operations: ## Test the files for Docker Compose and Kubernetes, and the recipes for backups (three minutes)
+test-operations: ## Test the alerts and the dashboard, the files for Docker Compose and Kubernetes, and the recipes for backups (four minutes)
 	cargo build --locked --bin runyard
 	tests/operations/run.sh
 
