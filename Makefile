@@ -3,7 +3,7 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 
-.PHONY: help demo sandbox-rootfs serve console test unit test-clients lint fmt docs test-api test-web fuzz bench soak release dist test-dist test-proxies test-operations test-models test-mcp test-databases test-documents clean
+.PHONY: help clients-go clients-java demo sandbox-rootfs serve console test unit test-clients lint fmt docs test-api test-web fuzz bench soak release dist test-dist test-proxies test-operations test-models test-mcp test-databases test-documents clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,6 +31,12 @@ test-clients: ## Test this repository's clients and common gRPC and Connect libr
 	cargo build --locked --bin runyard
 	tests/clients/run.sh
 	tests/foreign/run.sh
+
+clients-go: ## Generate a Go module from proto/ in target/clients-go (MODULE=example.com/runyard sets its path)
+	@MODULE=$(MODULE) scripts/clients.sh go
+
+clients-java: ## Generate a Maven project, and a jar if javac is installed, in target/clients-java
+	@scripts/clients.sh java
 
 test-web: ## Test the console in Chromium (three minutes); screenshots go to target/web
 	cargo build --locked --bin runyard

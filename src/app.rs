@@ -110,7 +110,7 @@ impl App {
             llm: Models::new(&config.engine())?,
             mcp: Mcp::new(&config.mcp)?,
             web: Web::new(&config.web)?,
-            webhooks: webhooks::Sender::new(&config.webhooks)?,
+            webhooks: webhooks::Sender::new(&config.webhooks),
             secrets: Secrets::open(&config)?,
             wake: Wake::default(),
             worker_slots: WorkerSlots::default(),

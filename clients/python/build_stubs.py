@@ -1,6 +1,7 @@
-"""Generates the Python code of the protobuf messages in runyard/_proto. Runs as a build hook, or as a script.
+"""Generates the protobuf messages in runyard/_proto. Runs as a build hook, or as a script.
 
-The code is in a private package, so that it does not clash with other stubs of the same API.
+The package contains the encoded descriptors, and one small module per .proto file. `runyard/_pool.py` creates the
+messages when they are imported.
 """
 
 from __future__ import annotations
@@ -14,6 +15,19 @@ from typing import Any
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 HERE = Path(__file__).resolve().parent
+# Files of Google whose messages the client uses.
+GOOGLE = ("google/api/httpbody.proto", "google/rpc/error_details.proto", "google/rpc/status.proto")
+
+MODULE = '''"""Generated from {name}; private."""
+
+from runyard._pool import publish
+
+publish("{name}", globals())
+'''
+DATA = '''"""Generated from the .proto files; private."""
+
+ENCODED = {data!r}
+'''
 
 
 def generate() -> None:
@@ -23,17 +37,18 @@ def generate() -> None:
     # In a source distribution, the folder proto is beside this file. In the repository, it is two folders above.
     contract = next(folder for folder in (HERE / "proto", HERE.parent.parent / "proto") if folder.is_dir())
     target = HERE / "src" / "runyard" / "_proto"
+    names = [*sorted(str(path.relative_to(contract)) for path in contract.glob("runyard/v1/*.proto")), *GOOGLE]
     with tempfile.TemporaryDirectory() as made:
-        files = sorted(str(path.relative_to(contract)) for path in contract.glob("runyard/v1/*.proto"))
         own = Path(grpc_tools.__file__).parent / "_proto"
         code = protoc.main(
             [
                 "protoc",
                 f"--proto_path={contract}",
                 f"--proto_path={own}",
-                f"--python_out={made}",
+                f"--descriptor_set_out={made}/descriptors",
+                "--include_imports",
                 f"--pyi_out={made}",
-                *files,
+                *names,
             ]
         )
         if code != 0:
@@ -41,11 +56,15 @@ def generate() -> None:
         shutil.rmtree(target, ignore_errors=True)
         target.mkdir(parents=True)
         (target / "__init__.py").write_text('"""Generated from the .proto files; private."""\n')
-        for path in sorted(Path(made).rglob("*_pb2.py*")):
-            text = re.sub(
-                r"^from runyard\.v1 import", "from runyard._proto import", path.read_text(), flags=re.MULTILINE
-            )
-            (target / path.name).write_text(text)
+        (target / "_descriptors.py").write_text(DATA.format(data=Path(made, "descriptors").read_bytes()))
+        for name in names:
+            module = Path(name).stem + "_pb2"
+            (target / f"{module}.py").write_text(MODULE.format(name=name))
+            hints = Path(made, name).with_name(f"{module}.pyi").read_text()
+            # The options of methods and fields need no type hints.
+            hints = re.sub(r"^from google\.(api|rpc) import .*\n", "", hints, flags=re.MULTILINE)
+            hints = re.sub(r"^from runyard\.v1 import", "from runyard._proto import", hints, flags=re.MULTILINE)
+            (target / f"{module}.pyi").write_text(hints)
 
 
 class BuildStubs(BuildHookInterface):  # type: ignore[type-arg]

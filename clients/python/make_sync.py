@@ -24,6 +24,8 @@ RULES = [
     (r"await together\(", "one_by_one("),
     (r"^import grpc\.aio\n", ""),
     (r"grpc\.aio\.", "grpc."),
+    (r"\baiter_bytes\b", "iter_bytes"),
+    (r"\baclose\b", "close"),
     (r"runyard\._async", "runyard._sync"),
     (r"\bAsync(?=[A-Z])(?!IO)", ""),
     (r"\basync (def|for|with) ", r"\1 "),

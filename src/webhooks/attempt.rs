@@ -1,12 +1,12 @@
 //! Sends one request to a receiver.
 
-use std::time::Duration;
+use std::{sync::OnceLock, time::Duration};
 
 use reqwest::{
     Client, Response, StatusCode, Url,
     header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER},
 };
-use runyard_mcp::PermittedHosts;
+use runyard_mcp::{AddressRule, PermittedHosts};
 use secrecy::SecretString;
 use tokio::time::{Instant, timeout};
 
@@ -18,7 +18,6 @@ use super::{
 use crate::{
     app::App,
     config,
-    error::{Error, Result},
     signatures::Signed,
     web::client,
 };
@@ -31,9 +30,11 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Maximum wait that a receiver can request with `Retry-After`.
 const MAX_RETRY_AFTER: Duration = Duration::from_hours(1);
 
-/// The HTTP client of all webhooks.
+/// The HTTP client of all webhooks. It is set up for the first delivery, because reading the host's root certificates
+/// would delay the start.
 pub struct Sender {
-    client: Client,
+    client: OnceLock<Client>,
+    permits: AddressRule,
     timeout: Duration,
 }
 
@@ -82,24 +83,32 @@ impl Keys {
 }
 
 impl Sender {
+    pub fn new(config: &config::Webhooks) -> Self {
+        Self {
+            client: OnceLock::new(),
+            permits: target::permits(config),
+            timeout: config.timeout(),
+        }
+    }
+
     /// # Errors
-    /// INTERNAL if the TLS library cannot be set up.
-    pub fn new(config: &config::Webhooks) -> Result<Self> {
-        let client = client::client()
+    /// A text for the delivery log.
+    fn client(&self) -> std::result::Result<&Client, String> {
+        if let Some(client) = self.client.get() {
+            return Ok(client);
+        }
+        let built = client::client()
             .no_proxy()
             .dns_resolver(PermittedHosts {
-                permits: target::permits(config),
+                permits: self.permits,
                 refusal: NOT_PERMITTED,
             })
             .tcp_nodelay(true)
             .pool_max_idle_per_host(IDLE)
             .pool_idle_timeout(IDLE_TIMEOUT)
             .build();
-        let broken = |error| Error::internal("could not build the HTTP client of webhooks", error);
-        Ok(Self {
-            client: client.map_err(broken)?,
-            timeout: config.timeout(),
-        })
+        let built = built.map_err(|error| format!("the HTTP client could not be set up: {error}"))?;
+        Ok(self.client.get_or_init(|| built))
     }
 
     /// Sends a delivery once.
@@ -157,7 +166,7 @@ impl Sender {
             body: &body,
         });
         let request = self
-            .client
+            .client()?
             .post(url)
             .header(CONTENT_TYPE, "application/json")
             .header("webhook-id", id)

@@ -27,17 +27,40 @@ pub fn document(router: &Router) -> Value {
             "description": ABOUT,
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         }),
-        security: json!([{"bearer": []}, {"api_key": []}]),
-        components: components(refusal.as_ref().map(schema)),
+        // Some generated clients send the credential in every listed way at once, which the server refuses.
+        security: json!([{"bearer": []}]),
+        components: components(),
+        schemas: error_schemas(refusal.as_ref().map(schema)),
         errors: vec![
             ("400", "Invalid"),
             ("401", "Unauthenticated"),
             ("402", "Refused"),
+            ("404", "NotFound"),
+            ("409", "Conflict"),
+            ("413", "TooLarge"),
+            ("429", "Throttled"),
             ("default", "Error"),
         ],
         comments: pool,
     };
-    openapi::document(router, &description)
+    let mut document = openapi::document(router, &description);
+    add_examples(&mut document);
+    document
+}
+
+/// Adds examples to fields whose values depend on the configuration, so that their schema cannot be an enum.
+fn add_examples(document: &mut Value) {
+    let examples = [
+        ("mode", json!(["code", "chat", "plan"])),
+        ("model_name", json!(["runyard/demo"])),
+        ("prompt", json!(["Analyze data.csv and create visualizations"])),
+    ];
+    for (field, values) in examples {
+        let pointer = format!("/components/schemas/StartRunRequest/properties/{field}");
+        if let Some(property) = document.pointer_mut(&pointer) {
+            property["examples"] = values;
+        }
+    }
 }
 
 /// Returns the JSON Schema of a refusal. Only two keys are required, because the other keys depend on the error.
@@ -46,40 +69,58 @@ fn schema(refusal: &MessageDescriptor) -> Value {
     json!({"type": "object", "properties": properties, "required": ["message", "error_code"]})
 }
 
-fn components(refusal: Option<Value>) -> Map<String, Value> {
+fn components() -> Map<String, Value> {
     let headers = json!({
         "X-Error-Code": {"description": "The stable code of the error.", "schema": {"type": "string"}},
         "X-Request-Id": {"description": "The request id, as written to the server log.", "schema": {"type": "string"}},
+        "Retry-After": {"description": "Seconds to wait before a retry.", "schema": {"type": "integer"}},
     });
     let schemes = json!({
-        "bearer": {"type": "http", "scheme": "bearer", "description": "A JWT or an API key."},
+        "bearer": {"type": "http", "scheme": "bearer", "description": "A JWT or an API key. The header X-API-Key also accepts an API key."},
         "api_key": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
     });
     let mut components = Map::new();
-    components.insert("responses".to_owned(), error_responses(refusal));
+    components.insert("responses".to_owned(), error_responses());
     components.insert("headers".to_owned(), headers);
     components.insert("securitySchemes".to_owned(), schemes);
     components
 }
 
-fn error_responses(refusal: Option<Value>) -> Value {
+/// Returns the named schemas of error bodies. Generators make one type of each, instead of one type per operation.
+fn error_schemas(refusal: Option<Value>) -> Map<String, Value> {
+    let body = |detail: Value| json!({"type": "object", "properties": {"detail": detail}, "required": ["detail"]});
     let sentence = json!({"type": "string", "description": "A human-readable message."});
-    let refusal = refusal.unwrap_or_else(|| sentence.clone());
-    let answer = |text: &str, detail: Value| {
-        let body = json!({"type": "object", "properties": {"detail": detail}, "required": ["detail"]});
+    let refusal_name = json!({"$ref": "#/components/schemas/Refusal"});
+    let mut schemas = Map::new();
+    schemas.insert("ErrorBody".to_owned(), body(sentence.clone()));
+    schemas.insert("RefusalBody".to_owned(), body(refusal_name.clone()));
+    let either = json!({"oneOf": [sentence, refusal_name]});
+    schemas.insert("AnyErrorBody".to_owned(), body(either));
+    schemas.insert("Refusal".to_owned(), refusal.unwrap_or(sentence));
+    schemas
+}
+
+fn error_responses() -> Value {
+    let answer = |text: &str, schema: &str| {
         json!({
             "description": text,
             "headers": {
                 "X-Error-Code": {"$ref": "#/components/headers/X-Error-Code"},
                 "X-Request-Id": {"$ref": "#/components/headers/X-Request-Id"},
             },
-            "content": {"application/json": {"schema": body}},
+            "content": {"application/json": {"schema": {"$ref": format!("#/components/schemas/{schema}")}}},
         })
     };
+    let mut throttled = answer("Too many requests; `Retry-After` says when to retry.", "ErrorBody");
+    throttled["headers"]["Retry-After"] = json!({"$ref": "#/components/headers/Retry-After"});
     json!({
-        "Invalid": answer("The request is invalid; the message names the field.", sentence.clone()),
-        "Unauthenticated": answer("The credential is missing or invalid.", sentence.clone()),
-        "Refused": answer("The account's plan does not allow the request.", refusal.clone()),
-        "Error": answer("Any other error; see `X-Error-Code`.", json!({"oneOf": [sentence, refusal]})),
+        "Invalid": answer("The request is invalid; the message names the field.", "ErrorBody"),
+        "Unauthenticated": answer("The credential is missing or invalid.", "ErrorBody"),
+        "Refused": answer("The account's plan does not allow the request.", "RefusalBody"),
+        "NotFound": answer("The resource does not exist or belongs to another account.", "ErrorBody"),
+        "Conflict": answer("The state of the resource does not allow the request.", "ErrorBody"),
+        "TooLarge": answer("The body or a file exceeds its size limit.", "ErrorBody"),
+        "Throttled": throttled,
+        "Error": answer("Any other error; see `X-Error-Code`.", "AnyErrorBody"),
     })
 }

@@ -3,7 +3,8 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
-scripts/install.sh openssl:openssl
+export PATH=$PATH:/usr/sbin
+scripts/install.sh openssl:openssl nginx:nginx-light tinyproxy:tinyproxy-bin
 tools=$(tests/clients/venv.sh tools tests/clients/requirements.txt)/bin
 export RUFF_CACHE_DIR=$RUNYARD_CLIENTS/ruff MYPY_CACHE_DIR=$RUNYARD_CLIENTS/mypy
 cd clients/python
@@ -30,5 +31,5 @@ diff <(grep -n '# wrong' tests/clients/python/typed_wrong.py | cut -d: -f1) \
     <(grep -o '^[^:]*:[0-9]*: error' "$RUNYARD_CLIENTS/typed_wrong.log" | cut -d: -f2 | sort -nu)
 # Keeps Jupyter's files out of the user's home folder.
 export JUPYTER_CONFIG_DIR=$RUNYARD_CLIENTS/jupyter JUPYTER_DATA_DIR=$RUNYARD_CLIENTS/jupyter IPYTHONDIR=$RUNYARD_CLIENTS/jupyter
-GRPC_VERBOSITY=ERROR PYTHONPATH=tests/clients PYTHONDONTWRITEBYTECODE=1 "$installed/bin/python" -m unittest discover \
+RUNYARD_TOOLS_BIN=$tools GRPC_VERBOSITY=ERROR PYTHONPATH=tests/clients PYTHONDONTWRITEBYTECODE=1 "$installed/bin/python" -m unittest discover \
     --start-directory tests/clients/python --pattern '*_test.py' --verbose

@@ -11,7 +11,7 @@ mkdir -p "$RUNYARD_CLIENTS"
 
 parts=("$@")
 if [ ${#parts[@]} = 0 ]; then
-    parts=(stubs python docs generated typescript)
+    parts=(stubs python docs generated packages typescript openapi)
 fi
 for part in "${parts[@]}"; do
     echo "── clients: $part"

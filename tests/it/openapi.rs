@@ -122,7 +122,7 @@ fn every_path_variable_is_a_parameter_and_names_are_unique() {
             seen.iter().filter(|(_, place)| *place == "path").count(),
             "{verb} {path}"
         );
-        for status in ["200", "400", "401", "402", "default"] {
+        for status in ["200", "400", "401", "402", "404", "409", "413", "429", "default"] {
             assert!(operation["responses"].get(status).is_some(), "{verb} {path}: {status}");
         }
         assert!(

@@ -547,10 +547,10 @@ test("an API key is shown once, works and can be revoked", LIMIT, async () => {
   const { token, client } = await account(demo);
   await visit(demo, async (visited, page) => {
     await visited.signIn(token, "#/account");
-    await page.getByRole("button", { name: "New key" }).click();
+    await page.getByRole("button", { name: "New API key" }).click();
     await page.getByRole("textbox", { name: "Name" }).fill("Nightly");
     await visited.audit("a dialog");
-    await page.getByRole("button", { name: "Create key" }).click();
+    await page.getByRole("button", { name: "Create API key" }).click();
     const secret = await page.getByRole("textbox", { name: "API key" }).inputValue();
     await visited.screenshot("api-key");
     await page.keyboard.press("Escape");
@@ -609,7 +609,7 @@ test("memories are created, searched, changed, shown in a run and deleted", LIMI
     await page.getByRole("textbox", { name: "Text" }).fill("Ann likes blue.");
     await page.getByRole("combobox", { name: "Remembered by" }).selectOption({ label: "Painter" });
     await visited.audit("a new memory");
-    await page.getByRole("button", { name: "Save", exact: true }).click();
+    await page.getByRole("button", { name: "Create memory" }).click();
     await list.getByText("Ann likes blue.").waitFor();
     await page.getByRole("searchbox", { name: "Search memories" }).fill("tall");
     await list.getByText("Ann likes blue.").waitFor({ state: "detached" });
@@ -752,6 +752,7 @@ test("axe has no serious findings on any page, in either theme", LIMIT, async ()
     memory: ["#/memory", "Memory"],
     schedules: ["#/schedules", "Schedules"],
     webhooks: ["#/webhooks", "Webhooks"],
+    usage: ["#/usage", "Usage"],
     account: ["#/account", "Account"],
   };
   const backgrounds = new Set();

@@ -70,6 +70,7 @@ async function fill(client) {
     memory: ["#/memory", "Memory"],
     schedules: ["#/schedules", "Schedules"],
     webhooks: ["#/webhooks", "Webhooks"],
+    usage: ["#/usage", "Usage"],
     account: ["#/account", "Account"],
     "a missing page": ["#/nowhere", "Page not found"],
   };

@@ -25,7 +25,8 @@ export interface ChannelOptions {
   baseUrl: string;
   token: Token | undefined;
   timeoutMs: number;
-  attempts: number;
+  maxRetries: number;
+  headers: Readonly<Record<string, string>>;
   fetch: typeof globalThis.fetch | undefined;
 }
 
@@ -42,14 +43,16 @@ export class Channel {
   /** A caller's own `fetch` may add a credential. */
   readonly #needsToken: boolean;
   readonly #timeoutMs: number;
-  readonly #attempts: number;
+  readonly #maxRetries: number;
+  readonly #headers: Readonly<Record<string, string>>;
 
   constructor(options: ChannelOptions) {
     this.baseUrl = checkedUrl(options.baseUrl);
     this.#token = options.token;
     this.#needsToken = options.fetch === undefined;
     this.#timeoutMs = options.timeoutMs;
-    this.#attempts = options.attempts;
+    this.#maxRetries = options.maxRetries;
+    this.#headers = checkedHeaders(options.headers, options.token === "");
     this.#transport = createGrpcWebTransport({
       baseUrl: this.baseUrl,
       ...(options.fetch && { fetch: options.fetch }),
@@ -71,8 +74,8 @@ export class Channel {
   }
 
   /**
-   * Calls a method that is safe to repeat. Makes up to `attempts` attempts while the server is unavailable or throttles
-   * the caller.
+   * Calls a method that is safe to repeat. Retries it up to `maxRetries` times while the server is unavailable or
+   * throttles the caller.
    */
   async callSafely<I extends DescMessage, O extends DescMessage>(
     method: DescMethodUnary<I, O>,
@@ -84,7 +87,7 @@ export class Channel {
       try {
         return toPlain(method.output, await this.ask(method, request, options));
       } catch (error) {
-        if (!isPassing(error) || failures >= this.#attempts) {
+        if (!isPassing(error) || failures > this.#maxRetries) {
           throw error;
         }
         await sleep(backoffMs(failures, error.retryAfter), options.signal);
@@ -148,7 +151,7 @@ export class Channel {
     const given = this.#token;
     const isFunction = typeof given === "function";
     const token = isFunction ? await given() : given;
-    const header = new Headers();
+    const header = new Headers(this.#headers);
     if ((token === undefined && this.#needsToken) || (token === "" && isFunction)) {
       throw new RunyardError({
         errorCode: "NOT_AUTHENTICATED",
@@ -169,6 +172,28 @@ export class Channel {
     }
     return header;
   }
+}
+
+// Headers that the transport sets.
+const OWN_HEADERS = /^(connection|content-.*|grpc-.*|host|te|transfer-encoding|upgrade|user-agent|x-grpc-web|x-user-agent)$/;
+
+// `Headers` would throw errors that contain the value, which may be secret.
+function checkedHeaders(given: Readonly<Record<string, string>>, mayAuthorize: boolean): Record<string, string> {
+  const headers: Record<string, string> = {};
+  for (const [name, value] of Object.entries(given)) {
+    const lower = name.toLowerCase();
+    if (!/^[a-z0-9_.-]+$/.test(lower) || OWN_HEADERS.test(lower)) {
+      throw invalid(`headers must not contain ${JSON.stringify(name)}`);
+    }
+    if (lower === "authorization" && !mayAuthorize) {
+      throw invalid('headers must not contain "authorization"; set `token` instead');
+    }
+    if (typeof value !== "string" || !/^[\x20-\x7e]*$/.test(value)) {
+      throw invalid(`the header ${JSON.stringify(name)} must be printable ASCII text`);
+    }
+    headers[lower] = value;
+  }
+  return headers;
 }
 
 function checkedUrl(baseUrl: string): string {

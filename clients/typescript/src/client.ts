@@ -21,7 +21,7 @@ import { Uploads } from "./uploads.js";
 import { Webhooks } from "./webhooks.js";
 
 export interface RunyardOptions {
-  /** URL of the server. In a browser, the page's origin by default. */
+  /** URL of the server, which may have a path prefix. In a browser, the page's origin by default. */
   baseUrl?: string | undefined;
   /**
    * A token or API key, or a function that returns one. Without it, calls fail, unless `fetch` adds one. An empty
@@ -30,8 +30,13 @@ export interface RunyardOptions {
   token?: Token | undefined;
   /** Timeout of one attempt of a call in milliseconds; 30,000 by default. Streams have no timeout. */
   timeoutMs?: number | undefined;
-  /** Maximum number of attempts of a call; 5 by default. Only calls that are safe to repeat are retried. */
-  attempts?: number | undefined;
+  /**
+   * Maximum number of retries of a call; 4 by default. Only calls that are safe to repeat are retried. If it is set, it
+   * also limits the retries of a stream without new events.
+   */
+  maxRetries?: number | undefined;
+  /** Headers that are added to each request. */
+  headers?: Readonly<Record<string, string>> | undefined;
   /** Milliseconds for which a stream tries to reconnect to an unavailable server; 5 minutes by default. */
   reconnectForMs?: number | undefined;
   /** Milliseconds without data after which the client reopens a stream; one minute by default. */
@@ -70,11 +75,13 @@ export class Runyard {
       baseUrl,
       token: options.token,
       timeoutMs: options.timeoutMs ?? 30_000,
-      attempts: Math.max(1, options.attempts ?? 5),
+      maxRetries: checkedRetries(options.maxRetries) ?? 4,
+      headers: options.headers ?? {},
       fetch: options.fetch,
     });
     this.#feed = new Feed(this.#channel, {
       reconnectForMs: options.reconnectForMs ?? 300_000,
+      maxRetries: options.maxRetries ?? Infinity,
       silenceMs: options.silenceMs ?? 60_000,
       onConnection: options.onConnection,
     });
@@ -108,6 +115,13 @@ export class Runyard {
   close(): void {
     this.#feed.close();
   }
+}
+
+function checkedRetries(given: number | undefined): number | undefined {
+  if (given !== undefined && !(given >= 0)) {
+    throw invalid("maxRetries must be 0 or a positive number");
+  }
+  return given;
 }
 
 function pageOrigin(): string | undefined {

@@ -1,6 +1,7 @@
 // Errors from the server and the connection. No error contains the token.
 
 import { Code, ConnectError } from "@connectrpc/connect";
+import { lostMessage, statusMessage, strangeStatus } from "./connection.js";
 import { BadRequestSchema, ErrorInfoSchema, RetryInfoSchema } from "./generated/google/rpc/error_details_pb.js";
 import { RefusalSchema } from "./generated/runyard/v1/errors_pb.js";
 
@@ -152,12 +153,13 @@ export function fromTransport(thrown: unknown, baseUrl: string): RunyardError {
   const error = ConnectError.from(thrown);
   const info = error.findDetails(ErrorInfoSchema)[0];
   const requestId = error.metadata.get("x-request-id") ?? undefined;
+  const status = info ? undefined : strangeStatus(error);
   if (!info && isLost(error)) {
-    const message = `the connection to ${baseUrl} was lost or could not be established`;
+    const message = status === undefined ? lostMessage(error, baseUrl) : statusMessage(status, baseUrl);
     return new RunyardError({ errorCode: CONNECTION_LOST, kind: "unavailable", message, requestId, cause: error.cause });
   }
   if (!info && isStranger(error)) {
-    const message = `the server at ${baseUrl} is not a Runyard server: ${error.rawMessage}`;
+    const message = status === undefined ? `${baseUrl} is not a Runyard server` : statusMessage(status, baseUrl);
     return new RunyardError({ errorCode: "UNIMPLEMENTED", kind: "unimplemented", message, requestId });
   }
   const [bareKind, bareCode] = BARE[error.code] ?? ["internal", "INTERNAL"];
@@ -165,7 +167,7 @@ export function fromTransport(thrown: unknown, baseUrl: string): RunyardError {
   return new RunyardError({
     errorCode: info?.reason ?? bareCode,
     kind: kindOf(info?.reason ?? bareCode, bareKind),
-    message: error.rawMessage || `the server answered with ${Code[error.code]}`,
+    message: status === undefined ? error.rawMessage || `the server answered with ${Code[error.code]}` : statusMessage(status, baseUrl),
     details: detailsOf(error),
     requestId,
     retryAfter: delay ? Number(delay.seconds) + delay.nanos / 1e9 : undefined,

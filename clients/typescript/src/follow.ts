@@ -39,6 +39,8 @@ export interface RunCursor {
 export interface FeedOptions {
   /** Milliseconds for which a stream tries to reconnect before its readers get an error. */
   reconnectForMs: number;
+  /** Maximum number of consecutive failures of a stream after which it is opened again. */
+  maxRetries: number;
   /** Milliseconds without data after which a stream is reopened, because its connection may be dead. */
   silenceMs: number;
   /** Called when a stream connects or disconnects. */

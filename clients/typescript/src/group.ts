@@ -287,7 +287,7 @@ export class Group {
     if (this.#failures === 1) {
       this.#interruptedSince = now;
     }
-    if (now - this.#interruptedSince >= this.#options.reconnectForMs) {
+    if (this.#failures > this.#options.maxRetries || now - this.#interruptedSince >= this.#options.reconnectForMs) {
       throw error;
     }
     const retryInMs = backoffMs(this.#failures, error.retryAfter);

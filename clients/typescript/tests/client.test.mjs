@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { openAsBlob } from "node:fs";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { createServer } from "node:http";
+import { createServer, request as forward } from "node:http";
 import { connect, createServer as connectListener } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -164,8 +164,8 @@ test("a stream resumes after a restart of the server", LIMIT, async () => {
 });
 
 test("repeatable calls are retried until the server is back", LIMIT, async () => {
-  // 30 attempts take longer than a slow restart of the server.
-  const client = await server.client({}, { attempts: 30 });
+  // 29 retries take longer than a slow restart of the server.
+  const client = await server.client({}, { maxRetries: 29 });
   const key = newId();
   await server.ask({ do: "kill" });
   const asked = Promise.all([
@@ -182,15 +182,17 @@ test("repeatable calls are retried until the server is back", LIMIT, async () =>
 
 test("an unavailable server is an error after the last attempt", LIMIT, async () => {
   const states = [];
+  // The time limits the retries: 20 of them would take a minute.
   const client = new Runyard({
     // No program listens on port 9.
     baseUrl: "http://127.0.0.1:9",
     token: "secret-token",
-    attempts: 2,
+    maxRetries: 20,
     reconnectForMs: 300,
     onConnection: (state) => states.push(state),
   });
-  await assert.rejects(client.account.state(), { errorCode: "CONNECTION_LOST", kind: "unavailable" });
+  const impatient = new Runyard({ baseUrl: "http://127.0.0.1:9", token: "secret-token", maxRetries: 1 });
+  await assert.rejects(impatient.account.state(), { errorCode: "CONNECTION_LOST", kind: "unavailable" });
   await assert.rejects(all(client.runs.stream(newId())), { errorCode: "CONNECTION_LOST" });
   const waiting = states.filter(({ state }) => state === "waiting");
   assert.ok(waiting.length >= 2, inspect(states));
@@ -447,7 +449,7 @@ test("closing the client ends its streams", LIMIT, async () => {
 });
 
 test("large files are uploaded in chunks, across a crash of the server", LIMIT, async () => {
-  const client = await server.client({ tier: "pro" }, { attempts: 30 });
+  const client = await server.client({ tier: "pro" }, { maxRetries: 29 });
   const folder = await mkdtemp(join(tmpdir(), "runyard-client-"));
   try {
     const path = join(folder, "large.bin");
@@ -622,7 +624,7 @@ test("a stream can include the events of subagents", LIMIT, async () => {
 });
 
 test("without a token the client says so before it sends a request", LIMIT, async () => {
-  const nowhere = { baseUrl: "http://127.0.0.1:9", attempts: 1, reconnectForMs: 10 };
+  const nowhere = { baseUrl: "http://127.0.0.1:9", maxRetries: 0, reconnectForMs: 10 };
   for (const [token, message] of [
     [undefined, /^no token is set/],
     [() => "", /^the token function returned no token$/],
@@ -690,7 +692,7 @@ test("the token appears in no error and no printed object", LIMIT, async () => {
       said.push(inspect(error, { depth: 9, showHidden: true }), JSON.stringify(error), error.stack);
     }
   };
-  const short = { attempts: 1, reconnectForMs: 1 };
+  const short = { maxRetries: 0, reconnectForMs: 1 };
   await collect(new Runyard({ baseUrl: server.url, token, ...short }));
   await collect(new Runyard({ baseUrl: "http://127.0.0.1:9", token, ...short }));
   // If `Headers` received this invalid token, its error would contain the token.
@@ -717,6 +719,87 @@ test("a server that is not Runyard is reported without endless retries", LIMIT, 
     stranger.closeAllConnections();
     stranger.close();
   }
+});
+
+test("a path prefix and headers reach a proxy, and its failures are in plain words", LIMIT, async () => {
+  const seen = new Set();
+  let failing = 0;
+  const proxy = createServer((request, response) => {
+    seen.add(`${request.headers["x-team"]} ${request.url.split("/").slice(0, 3).join("/")}`);
+    if (failing > 0) {
+      request.resume();
+      failing -= 1;
+      response.writeHead(502, { "content-type": "text/html" });
+      response.end("<h1>Bad gateway</h1>");
+      return;
+    }
+    const { hostname, port } = new URL(server.url);
+    const { method, headers } = request;
+    const inner = forward({ hostname, port, method, headers, path: request.url.slice("/team/runyard".length) }, (answer) => {
+      response.writeHead(answer.statusCode, answer.headers);
+      answer.pipe(response);
+    });
+    response.on("close", () => inner.destroy());
+    inner.on("error", () => response.destroy());
+    request.pipe(inner);
+  });
+  await new Promise((resolve) => proxy.listen(0, "127.0.0.1", resolve));
+  try {
+    const { token } = await server.ask({ do: "token" });
+    const baseUrl = `http://127.0.0.1:${proxy.address().port}/team/runyard`;
+    const client = new Runyard({ baseUrl, token, headers: { "X-Team": "blue" }, maxRetries: 2 });
+    const run = await client.agents.run({ prompt: "say: Prefixed.", files: [{ name: "a.txt", data: "a" }] });
+    assert.equal(await run.text(), "Prefixed.");
+    assert.deepEqual([...seen], ["blue /team/runyard"]);
+    failing = 2;
+    assert.equal((await client.account.state()).tierName, "free");
+    assert.equal(failing, 0, "two retries");
+    const expected = {
+      errorCode: "CONNECTION_LOST",
+      message: `${baseUrl} answered with HTTP status 502; it is no Runyard server, or a proxy before it failed`,
+    };
+    failing = 4;
+    await assert.rejects(client.account.state(), expected);
+    assert.equal(failing, 1);
+    failing = 3;
+    await assert.rejects(all(client.runs.stream(run.id)), expected);
+    assert.equal(failing, 0, "the limit holds for streams, too");
+    assertWhole(await all(client.runs.stream(run.id)));
+  } finally {
+    proxy.closeAllConnections();
+    proxy.close();
+  }
+});
+
+test("failures of the connection are in plain words", LIMIT, async () => {
+  const calls = [(client) => client.account.state(), (client) => all(client.runs.stream(newId()))];
+  const closed = createServer();
+  await new Promise((resolve) => closed.listen(0, "127.0.0.1", resolve));
+  const nobody = `http://127.0.0.1:${closed.address().port}`;
+  await new Promise((resolve) => closed.close(resolve));
+  for (const [baseUrl, message] of [
+    [nobody, `no server answers at ${nobody}; check the address (baseUrl)`],
+    ["http://runyard.invalid", "the host of http://runyard.invalid is unknown"],
+    [server.url.replace("http:", "https:"), /^no secure connection to https:/],
+  ]) {
+    const client = new Runyard({ baseUrl, token: "t", maxRetries: 0 });
+    for (const call of calls) {
+      await assert.rejects(call(client), { errorCode: "CONNECTION_LOST", message });
+    }
+  }
+});
+
+test("options that cannot work are refused", LIMIT, async () => {
+  const options = { baseUrl: server.url, token: "t" };
+  for (const [wrong, message] of [
+    [{ headers: { Authorization: "Bearer secret" } }, /set `token` instead/],
+    [{ headers: { "Content-Type": "x" } }, /must not contain "Content-Type"/],
+    [{ headers: { "X-Team": "secret\r\nother: 1" } }, /"X-Team" must be printable/],
+    [{ maxRetries: -1 }, /maxRetries/],
+  ]) {
+    assert.throws(() => new Runyard({ ...options, ...wrong }), (error) => message.test(error.message) && !error.message.includes("secret"));
+  }
+  assert.ok(new Runyard({ ...options, token: "", headers: { authorization: "Basic eDp5" } }));
 });
 
 test("5,000 deltas arrive in order", LIMIT, async () => {

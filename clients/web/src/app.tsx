@@ -1,5 +1,5 @@
 // The frame around every screen.
-import { BookOpen, Bot, Brain, CalendarClock, Command, Hand, LogOut, MessagesSquare, Monitor, Moon, Package, Plus, Rows3, Sun, UserRound, Webhook } from "lucide";
+import { BookOpen, Bot, Brain, CalendarClock, ChartColumn, Command, Hand, LogOut, MessagesSquare, Monitor, Moon, Package, Plus, Rows3, Sun, UserRound, Webhook } from "lucide";
 import type { IconNode } from "lucide";
 import { lazy, Suspense } from "./parts/lazy";
 import { useComputed, useSignal } from "@preact/signals";
@@ -35,6 +35,7 @@ const Waiting = lazy(() => import("./screens/waiting").then((module) => module.W
 const MemoryScreen = lazy(() => import("./screens/memory").then((module) => module.MemoryScreen));
 const Schedules = lazy(() => import("./screens/schedules").then((module) => module.Schedules));
 const Webhooks = lazy(() => import("./screens/webhooks").then((module) => module.Webhooks));
+const Usage = lazy(() => import("./screens/usage").then((module) => module.UsageScreen));
 const Account = lazy(() => import("./screens/account").then((module) => module.Account));
 
 /** The sign-in form, or the frame with the current screen. */
@@ -129,6 +130,8 @@ function Screen({ where }: { where: Place }) {
       return <Suspense of={Schedules} fallback={waiting} properties={{}} />;
     case "webhooks":
       return <Suspense of={Webhooks} fallback={waiting} properties={{}} />;
+    case "usage":
+      return <Suspense of={Usage} fallback={waiting} properties={{}} />;
     case "account":
       return <Suspense of={Account} fallback={waiting} properties={{}} />;
     case "missing":
@@ -160,6 +163,7 @@ const ENTRIES: Entry[] = [
   { to: "/memory", label: "Memory", icon: Brain, screens: ["memory"] },
   { to: "/schedules", label: "Schedules", icon: CalendarClock, screens: ["schedules"] },
   { to: "/webhooks", label: "Webhooks", icon: Webhook, screens: ["webhooks"] },
+  { to: "/usage", label: "Usage", icon: ChartColumn, screens: ["usage"] },
   { to: "/account", label: "Account", icon: UserRound, screens: ["account"] },
 ];
 
@@ -287,8 +291,21 @@ function ThemeSwitch() {
 }
 
 function Tabs({ where }: { where: Place }) {
+  const bar = useRef<HTMLElement>(null);
+  useEffect(() => {
+    // The bar has more links than a phone can show, so the current one is scrolled into view.
+    const show = () => {
+      const link = bar.current?.querySelector<HTMLElement>("[aria-current]");
+      const list = link?.closest("ul");
+      if (link && list) list.scrollLeft = link.offsetLeft - (list.clientWidth - link.offsetWidth) / 2;
+    };
+    const observer = new ResizeObserver(show);
+    observer.observe(bar.current!);
+    show();
+    return () => observer.disconnect();
+  }, [where.screen]);
   return (
-    <nav class="tabs" aria-label="Main (bottom bar)">
+    <nav ref={bar} class="tabs" aria-label="Main (bottom bar)">
       <Links where={where} isBar />
     </nav>
   );

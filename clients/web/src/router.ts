@@ -13,6 +13,7 @@ export type Place =
   | { screen: "memory" }
   | { screen: "webhooks" }
   | { screen: "schedules" }
+  | { screen: "usage" }
   | { screen: "account" }
   | { screen: "missing" };
 
@@ -55,6 +56,9 @@ export function parse(text: string): Place {
     case "schedules":
       if (second !== undefined) break;
       return { screen: "schedules" };
+    case "usage":
+      if (second !== undefined) break;
+      return { screen: "usage" };
     case "account":
       if (second !== undefined) break;
       return { screen: "account" };

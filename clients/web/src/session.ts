@@ -1,10 +1,11 @@
 // The sign-in token and its storage.
 //
 // A token comes from the form or the URL fragment (`/#token=…`), which is removed from the address bar immediately.
-// The token is kept in session storage, or in local storage if the user wants to stay signed in. The console never
-// shows the token.
+// The token is kept in session storage, or in local storage if the user wants to stay signed in. A new tab gets it from
+// the other tabs (`tabs.ts`). The console never shows the token.
 import { signal } from "@preact/signals";
 import { forgetBudgets } from "./stores/budgets";
+import { askTabs, joinTabs, tellSignedOut } from "./tabs";
 
 const KEY = "runyard.token";
 
@@ -13,8 +14,15 @@ export const token = signal<string | null>(null);
 /** Reason of the sign-out, for the sign-in screen. */
 export const signOutReason = signal<string | null>(null);
 
-/** Restores the token from the URL fragment or from storage. Must be called before the first render. */
-export function resume(): void {
+/**
+ * Restores the token from the URL fragment, from storage or from another tab. Must be called before the first render.
+ */
+export async function resume(): Promise<void> {
+  joinTabs({
+    token: () => token.peek(),
+    onToken: (value) => signIn(value, false),
+    onSignedOut: (reason) => end(reason),
+  });
   const linkToken = fromFragment(location.hash);
   if (linkToken) {
     history.replaceState(null, "", `${location.pathname}${location.search}#/`);
@@ -22,6 +30,7 @@ export function resume(): void {
     return;
   }
   token.value = read(sessionStorageOrNull()) ?? read(localStorageOrNull());
+  if (token.value === null) await askTabs(() => token.peek() !== null);
 }
 
 /** If `remember` is set, the token is stored for the whole browser, otherwise for this tab. */
@@ -32,8 +41,14 @@ export function signIn(value: string, remember: boolean): void {
   token.value = value;
 }
 
-/** The sign-in screen shows `why`. */
+/** Signs out all tabs with this token. The sign-in screen shows `why`. */
 export function signOut(why: string | null = null): void {
+  const value = token.peek();
+  end(why);
+  if (value !== null) tellSignedOut(value, why);
+}
+
+function end(why: string | null): void {
   forget();
   forgetBudgets();
   signOutReason.value = why;

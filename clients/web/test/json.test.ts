@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { type Coloured, coloured } from "../src/view/grammar";
-import { entriesOf, readJson, summaryOf } from "../src/view/json";
+import { entriesOf, readJson, summaryOf, tableOf } from "../src/view/json";
 
 test("JSON is read as a document or as lines, and other text is not JSON", () => {
   assert.deepEqual(readJson('{"a": [1, null]}', false), { a: [1, null] });
@@ -32,4 +32,13 @@ test("colours keep the text, and an unknown language has none", () => {
     assert.equal(plain(parts ?? []), text);
   }
   assert.equal(coloured("text", "klingon"), null);
+});
+
+test("a list of objects becomes a table, and another value does not", () => {
+  assert.deepEqual(tableOf([{ a: 1, b: "x" }, { b: { c: [1] }, a: null }, { __proto__: "no", d: true }]), {
+    header: ["a", "b", "d"],
+    rows: [["1", "x", ""], ["", '{"c":[1]}', ""], ["", "", "true"]],
+    more: false,
+  });
+  for (const value of [null, {}, [], [1], [{ a: 1 }, null], [[1]], [{}]]) assert.equal(tableOf(value), null, JSON.stringify(value));
 });

@@ -3,12 +3,12 @@ import { test } from "node:test";
 import { parse } from "../src/router";
 import { fromFragment, fromPaste } from "../src/session";
 import { turns } from "../src/stores/thread";
-import { isNumeric, readTable } from "../src/view/csv";
 import { difference, unified } from "../src/view/diff";
 import { bytes, credits, duration, short } from "../src/view/format";
 import { writtenBy } from "../src/view/output";
 import { explain, explainFailure } from "../src/view/refusal";
-import { groupUsage } from "../src/view/usage";
+import { isNumeric, nextOrder, readTable, sorted } from "../src/view/table";
+import { everyDay, groupUsage, largest, usageCsv } from "../src/view/usage";
 
 test("quoted cells may contain quotes, separators and newlines", () => {
   const table = readTable('\ufeffname;note;units\r\n"A; B";"said ""yes""";1\r\nC;"two\nlines";2.5\r\n', 10);
@@ -24,6 +24,20 @@ test("a long table is truncated", () => {
   assert.equal(table.rows.length, 10);
   assert.equal(table.more, true);
   assert.equal(readTable("a,b\n" + "1,2\n".repeat(10), 10).more, false);
+});
+
+test("a click on a column sorts its rows, numbers by value and empty cells last", () => {
+  const table = readTable("name,units\nb,9\nA,\"1,200\"\nc,\nb,30\n", 10);
+  const names = (column: number, direction: "ascending" | "descending") => sorted(table, { column, direction }).map((row) => row.join("/"));
+  assert.deepEqual(names(1, "ascending"), ["b/9", "b/30", "A/1,200", "c/"]);
+  assert.deepEqual(names(1, "descending"), ["A/1,200", "b/30", "b/9", "c/"]);
+  assert.deepEqual(names(0, "ascending"), ["A/1,200", "b/9", "b/30", "c/"]);
+  assert.deepEqual(sorted(table, null).map(([name]) => name), ["b", "A", "c", "b"]);
+  const first = nextOrder(null, 1);
+  assert.deepEqual(first, { column: 1, direction: "ascending" });
+  assert.deepEqual(nextOrder(first, 1), { column: 1, direction: "descending" });
+  assert.equal(nextOrder(nextOrder(first, 1), 1), null);
+  assert.deepEqual(nextOrder(first, 0), { column: 0, direction: "ascending" });
 });
 
 test("difference lists the changed lines with context", () => {
@@ -93,9 +107,10 @@ test("error messages name the next step", () => {
 test("paths are parsed into places", () => {
   assert.deepEqual(parse("/"), { screen: "home" });
   assert.deepEqual(parse("/threads/abc"), { screen: "thread", threadId: "abc" });
+  assert.deepEqual(parse("/usage"), { screen: "usage" });
   assert.deepEqual(parse("/agents/new"), { screen: "agent", agentId: null, tab: "settings" });
   assert.deepEqual(parse("/agents/abc/versions"), { screen: "agent", agentId: "abc", tab: "versions" });
-  for (const wrong of ["/nowhere", "/agents/abc/else", "/threads/a/b", "/runs/x", "/a/b/c/d", "/threads/%"]) {
+  for (const wrong of ["/nowhere", "/agents/abc/else", "/threads/a/b", "/runs/x", "/usage/x", "/a/b/c/d", "/threads/%"]) {
     assert.equal(parse(wrong).screen, wrong === "/threads/%" ? "thread" : "missing", wrong);
   }
 });
@@ -130,6 +145,23 @@ test("charges are summed per day, thread and run", () => {
   assert.deepEqual(groupUsage(entries, "day").map(({ key, credits, calls }) => [key, credits, calls]), [["2026-11-21", 2, 1], ["2026-11-20", 5, 2]]);
   assert.deepEqual(groupUsage(entries, "thread").map(({ key, credits }) => [key, credits]), [["t1", 3], ["t0", 4]]);
   assert.equal(groupUsage(entries, "run").length, 3);
+  const agentOf = (runId: string) => (runId === "r0" ? "a0" : "a1");
+  assert.deepEqual(groupUsage(entries, "agent", agentOf).map(({ key, credits }) => [key, credits]), [["a1", 3], ["a0", 4]]);
+  const now = Date.parse("2026-11-22T10:00:00Z");
+  assert.deepEqual(everyDay(groupUsage(entries, "day"), 4, now).map(({ key, credits }) => [key, credits]), [
+    ["2026-11-19", 0],
+    ["2026-11-20", 5],
+    ["2026-11-21", 2],
+    ["2026-11-22", 0],
+  ]);
+  assert.deepEqual(largest(groupUsage(entries, "run"), "credits", 1, "rest").map(({ key, credits, calls }) => [key, credits, calls]), [["r0", 4, 1], ["rest", 3, 2]]);
+  assert.equal(largest(groupUsage(entries, "run"), "calls", 3, "rest").length, 3);
+});
+
+test("usage is exported as CSV, and a name never becomes a formula", () => {
+  const group = { key: "t1", threadId: "t1", calls: 2, inputTokens: 10, outputTokens: 1, credits: 0.5 };
+  assert.equal(usageCsv([group], "thread", () => '=HYPERLINK("x"), y'), 'thread,thread_id,model_calls,input_tokens,output_tokens,credits\r\n"\'=HYPERLINK(""x""), y",t1,2,10,1,0.5\r\n');
+  assert.equal(usageCsv([{ ...group, key: "2026-11-21" }], "day", ({ key }) => key), "day,model_calls,input_tokens,output_tokens,credits\r\n2026-11-21,2,10,1,0.5\r\n");
 });
 
 test("a file counts as output although its time lags behind the clock by a tick", () => {

@@ -15,6 +15,7 @@ use std::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
+    thread,
     time::{Duration, Instant},
 };
 
@@ -78,16 +79,15 @@ struct Entry {
 }
 
 impl SettingsFolders {
-    /// Removes the copies that killed services left behind. `prefix` identifies this service.
+    /// Removes the copies that killed services left behind, in a thread, because a copy has about a thousand files.
+    /// `prefix` identifies this service.
     pub fn clear(data_dir: &Path, prefix: &str) -> Self {
         let parent = data_dir.join("sandbox");
-        for entry in fs::read_dir(&parent).into_iter().flatten().flatten() {
-            let age = entry.metadata().and_then(|folder| folder.modified());
-            let is_old = age.is_ok_and(|at| at.elapsed().is_ok_and(|age| age > MAX_FOREIGN_AGE));
-            if records::is_left(&entry.file_name().to_string_lossy(), prefix).unwrap_or(is_old) {
-                // If this fails, the next start tries again.
-                let _ = fs::remove_dir_all(entry.path());
-            }
+        let (folder, own) = (parent.clone(), prefix.to_owned());
+        let removal = thread::Builder::new().name("sandbox-clear".into());
+        if let Err(error) = removal.spawn(move || remove_left(&folder, &own)) {
+            // The next start tries again.
+            tracing::debug!(%error, "old copies of the settings are not removed");
         }
         Self {
             parent,
@@ -128,6 +128,17 @@ impl SettingsFolders {
         };
         kept.insert(root.to_owned(), current);
         Some(copy)
+    }
+}
+
+fn remove_left(parent: &Path, prefix: &str) {
+    for entry in fs::read_dir(parent).into_iter().flatten().flatten() {
+        let age = entry.metadata().and_then(|folder| folder.modified());
+        let is_old = age.is_ok_and(|at| at.elapsed().is_ok_and(|age| age > MAX_FOREIGN_AGE));
+        if records::is_left(&entry.file_name().to_string_lossy(), prefix).unwrap_or(is_old) {
+            // If this fails, the next start tries again.
+            let _ = fs::remove_dir_all(entry.path());
+        }
     }
 }
 
@@ -354,7 +365,7 @@ mod tests {
         for name in [alive.as_str(), over.as_str(), foreign] {
             fs::create_dir_all(data.path().join("sandbox").join(name)).unwrap();
         }
-        SettingsFolders::clear(data.path(), &format!("{prefix}{own}-{started}-"));
+        remove_left(&data.path().join("sandbox"), &format!("{prefix}{own}-{started}-"));
         let mut left: Vec<_> = fs::read_dir(data.path().join("sandbox"))
             .unwrap()
             .map(|entry| entry.unwrap().file_name().into_string().unwrap())

@@ -31,6 +31,8 @@ pub struct Description {
     pub security: Value,
     /// The components except `schemas`, such as `responses`, `headers` and `securitySchemes`.
     pub components: Map<String, Value>,
+    /// Schemas that no message of the API has, such as those of error bodies.
+    pub schemas: Map<String, Value>,
     /// The error responses of all operations: an HTTP status or `default`, and a name in `responses`.
     pub errors: Vec<(&'static str, &'static str)>,
     /// Descriptors with the comments of the proto files, if the descriptors of the router have none.
@@ -58,6 +60,7 @@ impl Description {
             info: json!({"title": title, "version": version}),
             security: json!([]),
             components,
+            schemas: Map::new(),
             errors: vec![("default", "Error")],
             comments: None,
         }
@@ -80,7 +83,9 @@ pub fn document(router: &Router, description: &Description) -> Value {
         .first()
         .filter(|prefix| prefixes.len() == 1 && !prefix.is_empty());
     let mut components = Map::new();
-    components.insert("schemas".to_owned(), schemas.finish().into());
+    let mut all = schemas.finish();
+    all.extend(description.schemas.clone());
+    components.insert("schemas".to_owned(), all.into());
     components.extend(description.components.clone());
     json!({
         "openapi": "3.1.0",

@@ -23,7 +23,7 @@ DOCUMENTS = {
     "docs/schedules.md": 1,
     "docs/triggers.md": 1,
     "docs/secrets.md": 1,
-    "clients/python/README.md": 7,
+    "clients/python/README.md": 8,
 }
 FENCE = re.compile(r"^```(sh|python) run(?:=(\w+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 # First words of the snippets without the mark `run`. Other tests cover these snippets.
@@ -52,6 +52,7 @@ SAID = {
     ("clients/python/README.md", "Inputs"): [],
     ("clients/python/README.md", "With asyncio"): ["message_delta"],
     ("clients/python/README.md", "Errors"): ["AGENT_NOT_FOUND"],
+    ("clients/python/README.md", "Networks and proxies"): [" http\nhttp"],
 }
 
 

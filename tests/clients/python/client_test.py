@@ -295,7 +295,7 @@ class ClientTest(unittest.TestCase):
         self.addCleanup(lambda: (os.environ.pop("RUNYARD_SERVER"), os.environ.pop("RUNYARD_TOKEN")))
         with Runyard() as client:
             self.assertEqual(client.account.state().tier_name, "free")
-        for wrong in ("127.0.0.1:1", "http://host/path", "ftp://host"):
+        for wrong in ("127.0.0.1:1", "http://host/path?query", "ftp://host"):
             with self.assertRaises(ValueError):
                 Runyard(wrong, token)
 
@@ -481,7 +481,7 @@ class ClientTest(unittest.TestCase):
 
     def test_the_client_covers_the_whole_api(self):
         """Fails if the client lacks a field, an event or a method of the .proto files."""
-        from runyard import _methods, models
+        from runyard import _http, _methods, models
         from runyard._proto import events_pb2
 
         members = {field.name for field in events_pb2.RunEvent.DESCRIPTOR.oneofs_by_name["event"].fields}
@@ -516,6 +516,9 @@ class ClientTest(unittest.TestCase):
             for method in service.methods:
                 self.assertIn(f"{service.name}.{method.name}", names)
         self.assertGreater(len(services), 6)
+        every = [(service.name, method) for service in services.values() for method in service.methods]
+        streamed = {f"{service}.{method.name}" for service, method in every if method.server_streaming}
+        self.assertEqual(streamed, set(_http.STREAMS), "methods that stream need a path in _http.py")
 
     def test_the_tests_use_the_installed_wheel(self):
         self.assertIn("site-packages", runyard.__file__)
@@ -525,7 +528,7 @@ class ClientTest(unittest.TestCase):
         (license,) = (path for path in metadata.files("runyard") if path.name == "LICENSE")
         self.assertEqual(license.read_binary(), pathlib.Path(ROOT, "LICENSE").read_bytes())
         needed = " ".join(metadata.requires("runyard"))
-        for name in ("grpcio", "protobuf", "googleapis-common-protos"):
+        for name in ("grpcio", "protobuf", "httpx"):
             self.assertIn(name, needed)
 
 
@@ -746,6 +749,26 @@ class AwayTest(unittest.TestCase):
                 client.agents.list()
             self.assertIn(raised.exception.grpc_code, ("UNAVAILABLE", "DEADLINE_EXCEEDED"))
             self.server.start()
+
+
+class OverHttp:
+    """Repeats the tests of a class over HTTP."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.enterClassContext(mock.patch.dict(os.environ, RUNYARD_TRANSPORT="http"))
+        super().setUpClass()
+
+
+class ClientOverHttpTest(OverHttp, ClientTest):
+    def test_the_transport_is_http(self):
+        client = self.client()
+        client.agents.list()
+        self.assertEqual(client.transport, "http")
+
+
+class AwayOverHttpTest(OverHttp, AwayTest):
+    pass
 
 
 if __name__ == "__main__":

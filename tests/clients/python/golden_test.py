@@ -1,4 +1,4 @@
-"""Plays golden.json through the synchronous and the asyncio Python client."""
+"""Plays golden.json through the synchronous and the asyncio Python client, over gRPC and over HTTP."""
 
 import asyncio
 import base64
@@ -187,8 +187,8 @@ class Door:
 
 
 class SyncDoor(Door):
-    def __init__(self, url, token):
-        super().__init__(runyard.Runyard(url, token or ""), lambda answer: answer)
+    def __init__(self, url, token, transport):
+        super().__init__(runyard.Runyard(url, token or "", transport=transport), lambda answer: answer)
 
     def stream(self, request, most):
         def read():
@@ -203,8 +203,8 @@ class SyncDoor(Door):
 
 
 class AsyncDoor(Door):
-    def __init__(self, url, token, loop):
-        super().__init__(runyard.AsyncRunyard(url, token or ""), loop.run_until_complete)
+    def __init__(self, url, token, transport, loop):
+        super().__init__(runyard.AsyncRunyard(url, token or "", transport=transport), loop.run_until_complete)
 
     def stream(self, request, most):
         async def read():
@@ -248,7 +248,9 @@ def event_in_json(event):
     return {**common, event.kind: payload}
 
 
-class PythonGoldenTest(unittest.TestCase):
+class GrpcGoldenTest(unittest.TestCase):
+    transport = "grpc"
+
     @classmethod
     def setUpClass(cls):
         cls.model = Model()
@@ -269,12 +271,16 @@ class PythonGoldenTest(unittest.TestCase):
                 Player(opened, self.server.caller).play(exchange)
 
     def test_the_synchronous_client(self):
-        self.play(lambda token: SyncDoor(self.server.url, token))
+        self.play(lambda token: SyncDoor(self.server.url, token, self.transport))
 
     def test_the_asyncio_client(self):
         loop = asyncio.new_event_loop()
         self.addCleanup(loop.close)
-        self.play(lambda token: AsyncDoor(self.server.url, token, loop))
+        self.play(lambda token: AsyncDoor(self.server.url, token, self.transport, loop))
+
+
+class HttpGoldenTest(GrpcGoldenTest):
+    transport = "http"
 
 
 if __name__ == "__main__":

@@ -4,7 +4,6 @@ import threading
 from concurrent import futures
 
 import grpc
-from google.protobuf.struct_pb2 import Struct
 from runyard import _methods as methods
 from runyard._proto import events_pb2, inputs_pb2, runs_pb2
 
@@ -24,6 +23,10 @@ class Scripted:
         self.failures = {}
         # The stream breaks once after this many events.
         self.cut_after = None
+        # Each stream ends without an error before it would send an event with a sequence in this set, which it leaves.
+        self.ends_before = set()
+        # Each stream ends at once without an error.
+        self.always_ends = False
         self.started = None
         self.output = None
         self.server = grpc.server(futures.ThreadPoolExecutor(16))
@@ -50,9 +53,10 @@ class Scripted:
         self.add(status=events_pb2.StatusChanged(status=f"RUN_STATUS_{status.upper()}"))
 
     def complete(self, output):
-        self.output = Struct()
-        self.output.update(output)
-        self.add(status=events_pb2.StatusChanged(status="RUN_STATUS_COMPLETED", output=self.output))
+        changed = events_pb2.StatusChanged(status="RUN_STATUS_COMPLETED")
+        changed.output.update(output)
+        self.output = changed.output
+        self.add(status=changed)
 
     def wait(self, reached):
         with self.changed:
@@ -90,6 +94,8 @@ class Scripted:
 
     def respond(self, name, request):
         match name:
+            case "ListModes":
+                return runs_pb2.ListModesResponse()
             case "StartRun":
                 self.started = request
                 return runs_pb2.StartRunResponse(agent_run_id=RUN, thread_id="thread")
@@ -115,7 +121,10 @@ class Scripted:
         raise AssertionError(f"unexpected call of {name}")
 
     def stream(self, after, context):
-        while True:
+        while not self.always_ends:
+            if after + 1 in self.ends_before:
+                self.ends_before.discard(after + 1)
+                return
             self.wait(lambda sent=after: len(self.events) > sent)
             event = self.events[after]
             after += 1

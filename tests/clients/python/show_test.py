@@ -80,6 +80,41 @@ class ShowTest(unittest.TestCase):
         self.run_in(file)
         self.assertIn(b"> bash: printf", raw.getvalue())
 
+    def test_the_main_objects_have_tables_in_notebooks(self):
+        with Runyard(self.server.url, self.server.caller("pro")) as client:
+            agent = client.agents.create(name="<b>Bold</b>", system_prompt="x" * 1000)
+            run = client.agents.run(prompt="say: Hello.", agent_id=agent.agent_id)
+            started = run._repr_html_()
+            run.wait()
+            trigger = client.triggers.create("Trigger", "say: x")
+            shown = {
+                "run": run._repr_html_(),
+                "record": run.record._repr_html_(),
+                "thread": client.threads.get(run.thread_id)._repr_html_(),
+                "agent": agent._repr_html_(),
+                "account": client.account.state()._repr_html_(),
+                "message": run.messages()[0]._repr_html_(),
+                "page of agents": client.agents.list()._repr_html_(),
+                "page of runs": client.runs.list()._repr_html_(),
+                "page of triggers": client.triggers.list()._repr_html_(),
+                "empty page": client.webhooks.list()._repr_html_(),
+            }
+        self.assertIn(f"<td>{run.id}</td>", started)
+        self.assertIn("<th>status</th><td>running</td>", started)
+        self.assertIn("<th>status</th><td>completed</td>", shown["run"])
+        self.assertIn("steps: 1", shown["run"])
+        self.assertIn("&lt;b&gt;Bold&lt;/b&gt;", shown["agent"])
+        self.assertIn("&lt;b&gt;Bold&lt;/b&gt;", shown["page of agents"])
+        self.assertIn(run.id, shown["page of runs"])
+        self.assertIn("pro", shown["account"])
+        self.assertIn("no items", shown["empty page"])
+        for name, text in shown.items():
+            self.assertNotIn("<b>Bold", text, name)
+            self.assertNotIn("x" * 201, text, name)
+            self.assertNotIn(trigger.secret, text, name)
+            # A browser's parser finds no tag that is not closed.
+            self.assertEqual(text.count("<td>"), text.count("</td>"), name)
+
     def test_a_notebook_is_updated_in_place(self):
         cell = (
             "from runyard import Runyard\n"

@@ -8,6 +8,8 @@
 `AsyncRunyard` is the asyncio client.
 """
 
+import pkgutil
+
 from runyard import events, models
 from runyard._async.client import AsyncRunyard
 from runyard._async.files import AsyncRemoteFile
@@ -38,6 +40,9 @@ from runyard.errors import (
     UnimplementedError,
 )
 from runyard.tools import ClientTool
+
+# A program can generate its own stubs from the public .proto files, into a folder runyard/v1 on its path.
+__path__ = pkgutil.extend_path(__path__, __name__)
 
 __version__ = VERSION
 

@@ -1,6 +1,7 @@
-"""Plain messages for failures that the gRPC library reports: a refused or broken connection, a proxy, a timeout.
+"""Plain messages for failures of the connection: refused, broken, a proxy, a timeout.
 
-The library's own texts name frames and error codes of the transport, which do not help the user of a client.
+The texts of the gRPC and HTTP libraries name frames and error codes of the transport, which do not help the user of a
+client.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ _CAUSES = (
         r"http1|missing content-type|invalid content-type|unexpected content-type|settings frame",
         "{url} is not a Runyard server, or a proxy before it does not forward gRPC",
     ),
+    (r"proxy", "the proxy did not connect to {url}; check its address and its rules"),
     (r"message larger than max", "the message is larger than this client or the server accepts"),
 )
 _BY_CODE = {
@@ -47,12 +49,38 @@ _BY_CODE = {
 }
 
 
+# The gRPC codes of HTTP statuses without an error of the API, as gRPC itself maps them.
+_CODE_OF_STATUS = {
+    400: "INTERNAL",
+    401: "UNAUTHENTICATED",
+    403: "PERMISSION_DENIED",
+    404: "UNIMPLEMENTED",
+    407: "UNAUTHENTICATED",
+    429: "UNAVAILABLE",
+    502: "UNAVAILABLE",
+    503: "UNAVAILABLE",
+    504: "UNAVAILABLE",
+}
+
+
+def code_of_status(status: int) -> str:
+    """Returns the gRPC code of an HTTP status that does not come from a Runyard server."""
+    return _CODE_OF_STATUS.get(status, "UNKNOWN")
+
+
+def status_message(status: int, url: str) -> str:
+    """Returns the message for an HTTP status that does not come from a Runyard server."""
+    if status == 407:
+        return "the proxy requires a user name and a password; add them to the address of the proxy"
+    return f"{url} answered with HTTP status {status}; it is no Runyard server, or a proxy before it failed"
+
+
 def plain_message(code: str, reported: str, url: str) -> str:
     """Returns the message for an error with this gRPC code, which does not come from the server."""
     where = url or "the server"
     text = reported.lower()
     if status := _STATUS.search(reported):
-        return f"{where} answered with HTTP status {status[1]}; it is no Runyard server, or a proxy before it failed"
+        return status_message(int(status[1]), where)
     for pattern, message in _CAUSES:
         if re.search(pattern, text):
             return message.format(url=where)

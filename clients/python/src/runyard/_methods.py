@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from google.api import httpbody_pb2
 from google.protobuf import empty_pb2
 from google.protobuf.message import Message
 
@@ -24,6 +23,7 @@ from runyard._proto import (
 from runyard._proto import (
     files_pb2 as files,
 )
+from runyard._proto import httpbody_pb2
 from runyard._proto import (
     inputs_pb2 as inputs,
 )

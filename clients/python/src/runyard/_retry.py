@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 
-from runyard._connection import was_never_sent
 from runyard.errors import RunyardError
 
 FIRST_PAUSE = 0.1
@@ -12,8 +11,8 @@ LONGEST_PAUSE = 5.0
 # A stream that stays open for this many seconds resets the number of failures, even without messages.
 STEADY = 5.0
 
-# gRPC codes that mean a broken connection if the client's gRPC library set them. From the server, the same codes have
-# other meanings.
+# gRPC codes that mean a broken connection if the client or its gRPC library set them. From the server, the same codes
+# have other meanings.
 _BROKEN = ("UNAVAILABLE", "UNKNOWN", "INTERNAL", "CANCELLED")
 
 
@@ -25,7 +24,7 @@ def may_repeat(error: RunyardError, repeatable: bool) -> bool:
         return repeatable and error.error_code in ("UNAVAILABLE", "CONTENDED")
     if error.grpc_code != "UNAVAILABLE":
         return False
-    return repeatable or was_never_sent(error.transport_message)
+    return repeatable or not error.was_sent
 
 
 def may_reconnect(error: RunyardError) -> bool:
@@ -36,10 +35,12 @@ def may_reconnect(error: RunyardError) -> bool:
 
 
 class Backoff:
-    """Exponential backoff with jitter. It ends `patience` seconds after the first failure since the last success."""
+    """Exponential backoff with jitter. It ends `patience` seconds after the first failure since the last success, or
+    after `max_retries` retries; None means no limit."""
 
-    def __init__(self, patience: float) -> None:
+    def __init__(self, patience: float, max_retries: int | None = None) -> None:
         self.patience = patience
+        self.max_retries = max_retries
         self.failures = 0
         self.since: float | None = None
 
@@ -53,7 +54,9 @@ class Backoff:
             self.succeeded()
 
     def next_pause(self, error: RunyardError, now: float) -> float | None:
-        """Returns the pause before the next attempt in seconds, or None if the pause would end too late."""
+        """Returns the pause before the next attempt in seconds, or None if there may be no further attempt."""
+        if self.max_retries is not None and self.failures >= self.max_retries:
+            return None
         if self.since is None:
             self.since = now
         pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(self.failures, 16)) * (0.5 + random.random() / 2)

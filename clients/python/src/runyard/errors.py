@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import grpc
-from google.rpc import error_details_pb2, status_pb2
 
-from runyard._connection import plain_message
-from runyard._proto import errors_pb2
+from runyard._connection import plain_message, was_never_sent
+from runyard._proto import error_details_pb2, errors_pb2, status_pb2
 
 if TYPE_CHECKING:
     from runyard.models import RunRecord
@@ -49,6 +49,7 @@ class RunyardError(Exception):
         field_violations: tuple[FieldViolation, ...] = (),
         is_from_server: bool = False,
         transport_message: str = "",
+        was_sent: bool = True,
     ) -> None:
         super().__init__(message)
         self.message = message
@@ -68,7 +69,9 @@ class RunyardError(Exception):
         self.is_from_server = is_from_server
         """Whether the server reported the error. Other errors come from the connection or the client."""
         self.transport_message = transport_message
-        """The gRPC library's own text about a connection error, for a search in its documentation."""
+        """The own text of the gRPC or HTTP library about a connection error, for a search in its documentation."""
+        self.was_sent = was_sent
+        """Whether the server may have received the request."""
 
     def __str__(self) -> str:
         return f"{self.error_code}: {self.message}"
@@ -199,38 +202,66 @@ def error_of(raised: grpc.RpcError, url: str = "") -> RunyardError:
     call: Any = raised
     code = call.code().name if call.code() else "UNKNOWN"
     metadata = dict(_pairs(call.initial_metadata())) | dict(_pairs(call.trailing_metadata()))
+    encoded = metadata.get("grpc-status-details-bin")
+    details = status_pb2.Status.FromString(encoded).details if isinstance(encoded, bytes) else ()
+    reported = call.details() or ""
+    return typed_error(
+        code,
+        reported,
+        [(detail.type_url.rpartition("/")[2], detail.value) for detail in details],
+        request_id=_text(metadata.get("x-request-id")),
+        plain=lambda: plain_message(code, reported, url),
+        was_sent=not was_never_sent(reported),
+    )
+
+
+def typed_error(
+    code: str,
+    reported: str,
+    encoded: Iterable[tuple[str, bytes]],
+    *,
+    request_id: str | None,
+    plain: Callable[[], str],
+    was_sent: bool = True,
+) -> RunyardError:
+    """Returns the error for a gRPC code and its details, each with the name of its message. Without an ErrorInfo, the
+    error comes from the connection, and `plain` returns its message."""
     reason: str | None = None
     retry_after: float | None = None
     refusal: errors_pb2.Refusal | None = None
     violations: list[FieldViolation] = []
-    encoded = metadata.get("grpc-status-details-bin")
-    for detail in status_pb2.Status.FromString(encoded).details if isinstance(encoded, bytes) else ():
-        match detail.type_url.rpartition("/")[2]:
+    for name, value in encoded:
+        match name:
             case "google.rpc.ErrorInfo":
-                reason = error_details_pb2.ErrorInfo.FromString(detail.value).reason
+                reason = error_details_pb2.ErrorInfo.FromString(value).reason
             case "google.rpc.RetryInfo":
-                delay = error_details_pb2.RetryInfo.FromString(detail.value).retry_delay
+                delay = error_details_pb2.RetryInfo.FromString(value).retry_delay
                 retry_after = delay.seconds + delay.nanos / 1e9
             case "google.rpc.BadRequest":
-                bad = error_details_pb2.BadRequest.FromString(detail.value)
+                bad = error_details_pb2.BadRequest.FromString(value)
                 violations += [FieldViolation(one.field, one.description) for one in bad.field_violations]
             case "runyard.v1.Refusal":
-                refusal = errors_pb2.Refusal.FromString(detail.value)
-    kind = _BY_REASON.get(reason or "")
-    if kind is None:
-        kind = LimitError if refusal is not None else _BY_CODE.get(code, RunyardError)
-    reported = call.details() or ""
-    return kind(
-        plain_message(code, reported, url) if reason is None else reported or code,
+                refusal = errors_pb2.Refusal.FromString(value)
+    return class_of(code, reason, refusal is not None)(
+        plain() if reason is None else reported or code,
         error_code=reason or code,
         grpc_code=code,
-        request_id=_text(metadata.get("x-request-id")),
+        request_id=request_id,
         retry_after=retry_after,
         details=_details_of(refusal) if refusal is not None else None,
         field_violations=tuple(violations),
         is_from_server=reason is not None,
         transport_message=reported if reason is None else "",
+        was_sent=was_sent,
     )
+
+
+def class_of(code: str, reason: str | None, is_refusal: bool) -> type[RunyardError]:
+    """Returns the class for a gRPC code, the code of the API, and whether the error has details of a plan limit."""
+    kind = _BY_REASON.get(reason or "")
+    if kind is None:
+        kind = LimitError if is_refusal else _BY_CODE.get(code, RunyardError)
+    return kind
 
 
 def _details_of(refusal: errors_pb2.Refusal) -> ErrorDetails:

@@ -13,8 +13,8 @@ from typing import Any, Generic, Literal, TypeVar
 
 from google.protobuf import json_format
 from google.protobuf.message import Message as ProtoMessage
-from google.protobuf.struct_pb2 import Struct
-from google.protobuf.timestamp_pb2 import Timestamp
+
+from runyard._html import Shown, list_table
 
 T = TypeVar("T")
 
@@ -62,6 +62,9 @@ class Page(list[T], Generic[T]):
     def __init__(self, items: list[T], next_page_token: str = "") -> None:
         super().__init__(items)
         self.next_page_token = next_page_token
+
+    def _repr_html_(self) -> str:
+        return list_table(self)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,7 +123,7 @@ class ApprovalSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
-class AgentVersion:
+class AgentVersion(Shown):
     """One version of an agent: all settings that affect its runs."""
 
     version_id: str
@@ -141,7 +144,7 @@ class AgentVersion:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Agent:
+class Agent(Shown):
     """An agent with its current version."""
 
     agent_id: str
@@ -301,7 +304,7 @@ class RunUsage:
 
 
 @dataclass(frozen=True, kw_only=True)
-class RunRecord:
+class RunRecord(Shown):
     """The server's record of a run."""
 
     agent_run_id: str
@@ -376,7 +379,7 @@ class AnsweredInputs:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Thread:
+class Thread(Shown):
     """A conversation in a project. It consists of messages and runs."""
 
     thread_id: str
@@ -410,7 +413,7 @@ class Attachment:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Message:
+class Message(Shown):
     """A message of a thread, with its tool calls or files."""
 
     message_id: str
@@ -548,7 +551,7 @@ class WebhookDelivery:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Project:
+class Project(Shown):
     """A workspace with its threads."""
 
     project_id: str
@@ -612,7 +615,7 @@ class ModelState:
 
 
 @dataclass(frozen=True, kw_only=True)
-class AccountState:
+class AccountState(Shown):
     """The caller's account."""
 
     account_id: str
@@ -665,7 +668,7 @@ class NewApiKey:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Account:
+class Account(Shown):
     """An account in the administration API."""
 
     account_id: str
@@ -803,11 +806,12 @@ def _fill_repeated(target: Any, descriptor: Field, value: Any) -> None:
 
 def _fill_message(target: Any, value: Any) -> None:
     target.SetInParent()
-    if isinstance(target, Timestamp):
+    kind = target.DESCRIPTOR.full_name
+    if kind == "google.protobuf.Timestamp":
         if not isinstance(value, datetime.datetime) or value.tzinfo is None:
             raise TypeError("a time must be a timezone-aware datetime")
         target.FromDatetime(value)
-    elif isinstance(target, Struct):
+    elif kind == "google.protobuf.Struct":
         json_format.ParseDict(value, target)
     elif isinstance(value, Mapping):
         fill(target, value)

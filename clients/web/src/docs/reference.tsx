@@ -127,8 +127,9 @@ function Pages({ document }: { document: Document }) {
   );
 }
 
-// For example, `AccountService` becomes "Accounts".
+// For example, `AccountService` becomes "Accounts", and `MemoryService` "Memories".
 function title(name: string): string {
   const noun = name.replace(/Service$/, "").replace(/([a-z])([A-Z])/g, "$1 $2");
-  return noun === "Admin" ? "Administration" : `${noun}${/[sx]$/.test(noun) ? "es" : "s"}`;
+  if (noun === "Admin") return "Administration";
+  return /[^aeiou]y$/.test(noun) ? `${noun.slice(0, -1)}ies` : `${noun}${/[sx]$/.test(noun) ? "es" : "s"}`;
 }

@@ -9,6 +9,7 @@ import { deliveries, loadDeliveries, loadMoreDeliveries, moreDeliveries } from "
 import { counted, dayAndTime, duration, excerpt } from "../view/format";
 import type { Explained } from "../view/refusal";
 import { RefusalNote, Spinner } from "./basic";
+import { ShowMore } from "./managed";
 
 const REFRESH_MS = 3_000;
 
@@ -62,11 +63,7 @@ export function Deliveries({ webhook }: { webhook: Webhook }) {
           </li>
         ))}
       </ul>
-      {moreDeliveries.value !== "" && (
-        <button type="button" class="button button-small" disabled={loading} onClick={() => void loadMoreDeliveries(webhookId)}>
-          {loading ? "Loading" : "Show more"}
-        </button>
-      )}
+      <ShowMore token={moreDeliveries.value} loading={loading} onClick={() => void loadMoreDeliveries(webhookId)} />
     </section>
   );
 }

@@ -1,5 +1,5 @@
 // The workspace files of a thread.
-import { Download, FileBraces, FileCode, FileImage, FileSpreadsheet, FileText, Folder, RefreshCw, Trash2 } from "lucide";
+import { BookOpen, Download, FileBraces, FileCode, FileImage, FileSpreadsheet, FileText, Folder, RefreshCw, Trash2 } from "lucide";
 import type { IconNode } from "lucide";
 import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
@@ -15,6 +15,8 @@ const SIGNS: Record<FileKind, IconNode> = {
   image: FileImage,
   table: FileSpreadsheet,
   json: FileBraces,
+  notebook: BookOpen,
+  pdf: FileText,
   markdown: FileText,
   text: FileCode,
   other: FileText,

@@ -7,7 +7,7 @@ export const isApple = typeof navigator !== "undefined" && /Mac|iPhone|iPad/.tes
 export const isTouch = typeof matchMedia === "function" && matchMedia("(pointer: coarse)").matches;
 
 // Navigation shortcuts: `g`, and then one of these keys. The values are paths.
-const PLACES: Record<string, string> = { h: "/", t: "/threads", r: "/runs", w: "/waiting", a: "/agents", s: "/skills", m: "/memory", d: "/schedules", k: "/webhooks", c: "/account" };
+const PLACES: Record<string, string> = { h: "/", t: "/threads", r: "/runs", w: "/waiting", a: "/agents", s: "/skills", m: "/memory", d: "/schedules", k: "/webhooks", u: "/usage", c: "/account" };
 /** Maximum milliseconds between `g` and the second key. */
 const SEQUENCE_TIMEOUT_MS = 1_000;
 

@@ -23,6 +23,7 @@ const PAGES: Target[] = [
   { label: "Memory", kind: "Page", to: "/memory" },
   { label: "Schedules", kind: "Page", to: "/schedules" },
   { label: "Webhooks", kind: "Page", to: "/webhooks" },
+  { label: "Usage", kind: "Page", to: "/usage" },
   { label: "Account", kind: "Page", to: "/account" },
 ];
 
@@ -92,8 +93,9 @@ export function Palette({ onClose }: { onClose: () => void }) {
         {found.length === 0 && <li class="dim palette-none">No results.</li>}
       </ul>
       <p class="small dim palette-keys">
-        Press <kbd>g</kbd>, then <kbd>h</kbd> for home, <kbd>t</kbd> for threads, <kbd>r</kbd> for runs, <kbd>a</kbd> for agents,{" "}
-        <kbd>m</kbd> for memory, <kbd>d</kbd> for schedules, <kbd>w</kbd> for webhooks or <kbd>c</kbd> for your account. Press <kbd>/</kbd> to describe a task.
+        Press <kbd>g</kbd>, then <kbd>h</kbd> for home, <kbd>t</kbd> for threads, <kbd>r</kbd> for runs, <kbd>w</kbd> for pending inputs,{" "}
+        <kbd>a</kbd> for agents, <kbd>s</kbd> for skills, <kbd>m</kbd> for memory, <kbd>d</kbd> for schedules, <kbd>k</kbd> for webhooks,{" "}
+        <kbd>u</kbd> for usage or <kbd>c</kbd> for your account. Press <kbd>/</kbd> to describe a task.
       </p>
     </Dialog>
   );

@@ -1,14 +1,16 @@
 // Previews of workspace files. Files of unknown kinds can only be downloaded.
-import { Download, X } from "lucide";
+import { Download, MoveHorizontal, X } from "lucide";
 import { useSignal } from "@preact/signals";
 import type { FileEntry } from "@runyard/client";
+import type { ComponentChild } from "preact";
 import { useEffect, useMemo } from "preact/hooks";
-import { type FileKind, MAX_PREVIEW, kindOf, readText, save } from "../stores/files";
+import { type FileKind, MAX_DOCUMENT, MAX_PREVIEW, kindOf, readText, save } from "../stores/files";
 import { explainError } from "../errors";
-import { isNumeric, readTable } from "../view/csv";
 import { bytes, count, counted } from "../view/format";
 import type { Explained } from "../view/refusal";
-import { readJson } from "../view/json";
+import { readJson, tableOf } from "../view/json";
+import { readNotebook } from "../view/notebook";
+import { readTable } from "../view/table";
 import { Note, RefusalNote, Spinner } from "./basic";
 import { ColouredText } from "./coloured";
 import { CopyButton } from "./copy";
@@ -16,14 +18,20 @@ import { Icon } from "./icon";
 import { JsonTree } from "./json_tree";
 import { LargePicture } from "./lightbox";
 import { Markdown } from "./markdown";
+import { NotebookView } from "./notebook";
+import { PdfView } from "./pdf";
 import { Picture } from "./picture";
+import { isFullWidth } from "./splitter";
+import { TableView } from "./table_view";
 
 const MAX_LINES = 3_000;
-const MAX_ROWS = 500;
+/** Maximum number of rows of a table, which the reader can sort. */
+const MAX_ROWS = 20_000;
 
 export function Preview({ sandboxId, file, onClose }: { sandboxId: string; file: FileEntry; onClose: () => void }) {
   const refused = useSignal<Explained | null>(null);
   const kind = kindOf(file);
+  useEffect(() => () => void (isFullWidth.value = false), []);
   return (
     <section class="preview" aria-label={`Preview of ${file.name}`}>
       <header class="panel-head">
@@ -43,6 +51,16 @@ export function Preview({ sandboxId, file, onClose }: { sandboxId: string; file:
           <Icon of={Download} size={15} />
           Download
         </button>
+        <button
+          type="button"
+          class="button button-small preview-full"
+          aria-pressed={isFullWidth.value}
+          title="Show the files without the transcript"
+          onClick={() => (isFullWidth.value = !isFullWidth.value)}
+        >
+          <Icon of={MoveHorizontal} size={15} />
+          Full width
+        </button>
         <button type="button" class="button-icon" aria-label="Close the preview" onClick={onClose}>
           <Icon of={X} size={16} />
         </button>
@@ -54,6 +72,12 @@ export function Preview({ sandboxId, file, onClose }: { sandboxId: string; file:
         ) : (
           <LargePicture sandboxId={sandboxId} path={file.path} version={Number(file.modifiedAt ?? 0)} />
         )
+      ) : kind === "pdf" ? (
+        file.size > MAX_DOCUMENT ? (
+          <p class="dim preview-none">This document is too large to preview.</p>
+        ) : (
+          <PdfView sandboxId={sandboxId} path={file.path} version={Number(file.modifiedAt ?? 0)} />
+        )
       ) : kind === "other" ? (
         <p class="dim preview-none">No preview for this file type.</p>
       ) : (
@@ -63,14 +87,17 @@ export function Preview({ sandboxId, file, onClose }: { sandboxId: string; file:
   );
 }
 
+/** A way to show a text. The first one of a file is chosen at first. */
+type View = { label: string; draw: () => ComponentChild };
+
 function TextPreview({ sandboxId, file, kind }: { sandboxId: string; file: FileEntry; kind: FileKind }) {
   const content = useSignal<{ text: string; whole: boolean } | null>(null);
   const refused = useSignal<Explained | null>(null);
-  const asText = useSignal(false);
+  const chosen = useSignal(0);
   const version = Number(file.modifiedAt ?? 0);
   useEffect(() => {
     const abort = new AbortController();
-    readText(sandboxId, file.path, file.size, abort.signal).then(
+    readText(sandboxId, file.path, file.size, kind === "notebook" ? MAX_DOCUMENT : MAX_PREVIEW, abort.signal).then(
       (read) => {
         if (!abort.signal.aborted) content.value = read;
       },
@@ -80,10 +107,7 @@ function TextPreview({ sandboxId, file, kind }: { sandboxId: string; file: FileE
     );
     return () => abort.abort();
   }, [sandboxId, file.path, version]);
-  const json = useMemo(
-    () => (kind === "json" && content.value ? readJson(content.value.text, /\.(jsonl|ndjson)$/i.test(file.name)) : null),
-    [content.value],
-  );
+  const views = useMemo(() => (content.value ? viewsOf(kind, content.value.text, file, sandboxId) : []), [content.value]);
   if (refused.value) return <RefusalNote explained={refused.value} />;
   if (!content.value) return <Spinner label="Loading the file" />;
   const { text, whole } = content.value;
@@ -91,29 +115,44 @@ function TextPreview({ sandboxId, file, kind }: { sandboxId: string; file: FileE
   return (
     <>
       {!whole && <Note>This preview shows the start of a large file. Download it to see the rest.</Note>}
-      {json !== null || kind === "table" || kind === "markdown" ? (
+      {views.length > 1 && (
         <div class="switch preview-switch" role="group" aria-label="View of the file">
-          <button type="button" aria-pressed={!asText.value} onClick={() => (asText.value = false)}>
-            {kind === "table" ? "Table" : kind === "markdown" ? "Document" : "Tree"}
-          </button>
-          <button type="button" aria-pressed={asText.value} onClick={() => (asText.value = true)}>
-            Text
-          </button>
-        </div>
-      ) : null}
-      {asText.value || (kind === "json" && json === null) || kind === "text" ? (
-        <TextView text={text} name={file.name} />
-      ) : kind === "table" ? (
-        <TableView text={text} />
-      ) : kind === "json" ? (
-        <JsonTree value={json} />
-      ) : (
-        <div class="preview-markdown">
-          <Markdown text={text} picture={pictureBeside(sandboxId, file.path)} />
+          {views.map(({ label }, at) => (
+            <button key={label} type="button" aria-pressed={at === chosen.value} onClick={() => (chosen.value = at)}>
+              {label}
+            </button>
+          ))}
         </div>
       )}
+      {(views[chosen.value] ?? views[0])?.draw()}
     </>
   );
+}
+
+/** Returns the views that fit the file's content, and its text as the last one. */
+function viewsOf(kind: FileKind, text: string, file: FileEntry, sandboxId: string): View[] {
+  const views: View[] = [];
+  if (kind === "table") {
+    const table = readTable(text, MAX_ROWS);
+    views.push({ label: "Table", draw: () => <TableView table={table} /> });
+  } else if (kind === "markdown") {
+    const draw = () => (
+      <div class="preview-markdown">
+        <Markdown text={text} picture={pictureBeside(sandboxId, file.path)} />
+      </div>
+    );
+    views.push({ label: "Document", draw });
+  } else if (kind === "notebook") {
+    const notebook = readNotebook(text);
+    if (notebook) views.push({ label: "Notebook", draw: () => <NotebookView notebook={notebook} /> });
+  } else if (kind === "json") {
+    const value = readJson(text, /\.(jsonl|ndjson)$/i.test(file.name));
+    const table = value === null ? null : tableOf(value);
+    if (value !== null) views.push({ label: "Tree", draw: () => <JsonTree value={value} /> });
+    if (table) views.push({ label: "Table", draw: () => <TableView table={table} /> });
+  }
+  views.push({ label: "Text", draw: () => <TextView text={text} name={file.name} /> });
+  return views;
 }
 
 // Renders a document's images. Paths are relative to the document's folder. Images on other servers are not fetched.
@@ -128,42 +167,6 @@ function pictureBeside(sandboxId: string, path: string) {
     }
     return <Picture sandboxId={sandboxId} path={parts.join("/")} version={0} />;
   };
-}
-
-function TableView({ text }: { text: string }) {
-  const table = useMemo(() => readTable(text, MAX_ROWS), [text]);
-  const right = table.header.map((_name, at) => isNumeric(table, at));
-  return (
-    <>
-      <p class="small dim preview-details">
-        {table.more ? `First ${count(table.rows.length)} rows` : counted(table.rows.length, "row")}, {counted(table.header.length, "column")}
-      </p>
-      <div class="table-scroll data" tabIndex={0} role="group" aria-label="Table">
-        <table>
-          <thead>
-            <tr>
-              {table.header.map((name, at) => (
-                <th key={at} scope="col" class={right[at] ? "right" : undefined}>
-                  {name}
-                </th>
-              ))}
-            </tr>
-          </thead>
-          <tbody>
-            {table.rows.map((row, line) => (
-              <tr key={line}>
-                {table.header.map((_name, at) => (
-                  <td key={at} class={right[at] ? "right" : undefined}>
-                    {row[at]}
-                  </td>
-                ))}
-              </tr>
-            ))}
-          </tbody>
-        </table>
-      </div>
-    </>
-  );
 }
 
 function TextView({ text, name }: { text: string; name: string }) {

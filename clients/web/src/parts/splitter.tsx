@@ -12,6 +12,9 @@ const STEP = 4;
 /** The share of the files in percent; null for the default, which depends on an open preview. */
 export const filesWidth = signal<number | null>(stored());
 
+/** Whether a preview hides the transcript. */
+export const isFullWidth = signal(false);
+
 function stored(): number | null {
   const value = readStored(KEY);
   return typeof value === "number" && value >= MIN && value <= MAX ? value : null;

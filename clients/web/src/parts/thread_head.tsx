@@ -1,23 +1,40 @@
 // The header of a thread, with a menu to rename or delete it.
-import { Ellipsis, Pencil, Trash2 } from "lucide";
+import { Ellipsis, FileBraces, FileText, Pencil, Trash2 } from "lucide";
 import { useSignal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 import { runyard } from "../client";
 import { go } from "../router";
 import { loadAccount } from "../stores/account";
 import { announce } from "../stores/announce";
+import { exportThread } from "../stores/export";
 import { whole } from "../stores/thread";
 import { loadThreads } from "../stores/threads";
 import { explainError } from "../errors";
+import type { ExportFormat } from "../view/export";
 import type { Explained } from "../view/refusal";
-import { Confirm, Dialog, Field } from "./basic";
+import { Confirm } from "./basic";
+import { EditorDialog, TextField } from "./editor";
 import { Icon } from "./icon";
 
 export function ThreadHead({ name, threadId, onRefused }: { name: string; threadId: string; onRefused: (explained: Explained | null) => void }) {
   const menu = useRef<HTMLDetailsElement>(null);
   const open = useSignal<"rename" | "delete" | null>(null);
   const next = useSignal(name);
-  const close = () => menu.current?.removeAttribute("open");
+  const close = () => {
+    const element = menu.current;
+    // The focus stays in the page when its button is hidden.
+    if (element?.contains(document.activeElement)) element.querySelector("summary")?.focus();
+    element?.removeAttribute("open");
+  };
+  const save = async (format: ExportFormat) => {
+    close();
+    try {
+      await exportThread(threadId, format);
+      announce("Exported the thread");
+    } catch (error) {
+      onRefused(explainError(error));
+    }
+  };
   useEffect(() => {
     const elsewhere = (event: PointerEvent) => {
       if (!menu.current?.contains(event.target as Node)) close();
@@ -50,6 +67,14 @@ export function ThreadHead({ name, threadId, onRefused }: { name: string; thread
             <Icon of={Pencil} size={16} />
             Rename
           </button>
+          <button type="button" onClick={() => void save("markdown")}>
+            <Icon of={FileText} size={16} />
+            Export as Markdown
+          </button>
+          <button type="button" onClick={() => void save("json")}>
+            <Icon of={FileBraces} size={16} />
+            Export as JSON
+          </button>
           <button
             type="button"
             class="bad"
@@ -64,32 +89,20 @@ export function ThreadHead({ name, threadId, onRefused }: { name: string; thread
         </div>
       </details>
       {open.value === "rename" && (
-        <Dialog title="Rename thread" onClose={() => (open.value = null)}>
-          <form
-            class="dialog-text"
-            onSubmit={async (event) => {
-              event.preventDefault();
-              try {
-                const thread = await runyard().threads.update(threadId, { name: next.value.trim() });
-                const before = whole.state.peek().value;
-                if (before) whole.set({ ...before, thread });
-                void loadThreads();
-              } catch (error) {
-                onRefused(explainError(error));
-              }
-              open.value = null;
-            }}
-          >
-            <Field label="Name">
-              <input required maxLength={200} value={next.value} onInput={(event) => (next.value = event.currentTarget.value)} />
-            </Field>
-            <div class="dialog-actions">
-              <button type="submit" class="button button-primary">
-                Rename
-              </button>
-            </div>
-          </form>
-        </Dialog>
+        <EditorDialog
+          title="Rename thread"
+          action="Rename"
+          onClose={() => (open.value = null)}
+          onSave={async () => {
+            const thread = await runyard().threads.update(threadId, { name: next.value.trim() });
+            const before = whole.state.peek().value;
+            if (before) whole.set({ ...before, thread });
+            void loadThreads();
+            open.value = null;
+          }}
+        >
+          <TextField label="Name" text={next} maxLength={200} />
+        </EditorDialog>
       )}
       {open.value === "delete" && (
         <Confirm

@@ -2,36 +2,49 @@
 import { ArrowDown } from "lucide";
 import { useSignal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
+import type { Thread } from "@runyard/client";
+import { go } from "../router";
 import { loadAccount } from "../stores/account";
+import { announce } from "../stores/announce";
+import { createBranch } from "../stores/branch";
+import { type Draft, openWithDraft, takeDraft } from "../stores/draft";
 import { isReconnecting } from "../stores/live";
 import { retry } from "../stores/retry";
-import { type Turn, loadThread } from "../stores/thread";
+import { type Turn, loadThread, taskText } from "../stores/thread";
 import { loadThreads } from "../stores/threads";
+import { copiedMessages } from "../view/branch";
 import { isActive } from "../view/run";
 import { Note } from "./basic";
 import { Composer, type Suggestion } from "./composer";
 import { Icon } from "./icon";
 import { useStick } from "./stick";
+import type { TurnActions } from "./run_actions";
 import { TurnView } from "./turn";
 
 /** Number of newest turns whose steps are loaded automatically. */
 const NEWEST = 10;
 
 export function Transcript({
-  threadId,
+  thread,
   all,
   sandboxId,
   onFile,
 }: {
-  threadId: string;
+  thread: Thread;
   all: readonly Turn[];
   sandboxId: string | null;
   onFile: (path: string) => void;
 }) {
+  const { threadId } = thread;
   const place = useRef<HTMLDivElement>(null);
   const { atEnd, toEnd } = useStick(place, threadId);
   const older = all.length - NEWEST;
   const again = useSignal<Suggestion | null>(null);
+  const suggest = (draft: Draft) => (again.value = { ...draft, files: [], turn: (again.peek()?.turn ?? 0) + 1 });
+  useEffect(() => {
+    const draft = takeDraft(threadId);
+    if (draft) suggest(draft);
+  }, [threadId]);
   const busy = useSignal(all.some((turn) => turn.run && isActive(turn.run.status)));
   useEffect(() => {
     busy.value = all.some((turn) => turn.run && isActive(turn.run.status));
@@ -41,16 +54,29 @@ export function Transcript({
     void loadThread(threadId);
     void loadThreads();
   };
-  const taskOf = ({ prompt, run }: Turn) => {
-    if (!prompt || !run) return null;
-    const { agentId = "", modelRequested: model = "", mode } = run;
+  const branch = async (at: number, withTurn: boolean, draft: Draft | null) => {
+    const { threadId: branchId } = await createBranch(thread, copiedMessages(all, at, withTurn));
+    announce("Opened the branch. It shares the files of this thread.");
+    void loadThreads();
+    if (draft) openWithDraft(branchId, draft);
+    else go(`/threads/${branchId}`);
+  };
+  const actionsOf = ({ run }: Turn, at: number): TurnActions & { branchBefore: (() => Promise<void>) | null } => {
+    const task = taskText(all, at);
+    const draft = task === null ? null : { prompt: task, agentId: run?.agentId ?? "", model: run?.modelRequested ?? "", mode: run?.mode ?? "code" };
+    const isOpen = run !== null && isActive(run.status);
     return {
-      retry: async () => {
-        await retry(run, prompt.content);
-        void loadAccount();
-        onStarted();
-      },
-      edit: () => (again.value = { prompt: prompt.content, files: [], turn: (again.peek()?.turn ?? 0) + 1, agentId, model, mode }),
+      retry:
+        run && task !== null && !isOpen
+          ? async () => {
+              await retry(run, task);
+              void loadAccount();
+              onStarted();
+            }
+          : null,
+      edit: draft && (() => void suggest(draft)),
+      branch: isOpen ? null : () => branch(at, true, null),
+      branchBefore: draft && at > 0 ? () => branch(at, false, draft) : null,
     };
   };
   return (
@@ -64,7 +90,7 @@ export function Transcript({
             last={at === all.length - 1}
             sandboxId={sandboxId}
             onFile={onFile}
-            task={taskOf(turn)}
+            actions={actionsOf(turn, at)}
             onEnded={() => {
               void loadThread(threadId);
               void loadAccount();

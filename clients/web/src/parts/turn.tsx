@@ -18,7 +18,7 @@ import { Markdown } from "./markdown";
 import { Pictures, Workspace } from "./pictures";
 import { LargePicture } from "./lightbox";
 import { Failure, FinalOutput, RunBar, RunTrack, Unread } from "./run";
-import { RunActions, type TaskActions } from "./run_actions";
+import { BranchBefore, RunActions, type TurnActions } from "./run_actions";
 import { ParentLink } from "./subagent";
 
 /** Without `fresh`, the run's steps are shown only on request. */
@@ -28,7 +28,7 @@ export function TurnView({
   last,
   sandboxId,
   onFile,
-  task,
+  actions,
   onEnded,
 }: {
   turn: Turn;
@@ -36,7 +36,7 @@ export function TurnView({
   last: boolean;
   sandboxId: string | null;
   onFile: (path: string) => void;
-  task: TaskActions | null;
+  actions: TurnActions & { branchBefore: (() => Promise<void>) | null };
   onEnded: () => void;
 }) {
   const stepsRequested = useSignal(false);
@@ -48,7 +48,8 @@ export function TurnView({
           <div class="prompt">
             <div class="prompt-head small">
               <span>You</span>
-              {turn.prompt.createdAt && <time class="dim">{dayAndTime(turn.prompt.createdAt)}</time>}
+              {turn.prompt.createdAt && <time class="dim push">{dayAndTime(turn.prompt.createdAt)}</time>}
+              {actions.branchBefore && <BranchBefore onBranch={actions.branchBefore} />}
             </div>
             <p class="prompt-text">{turn.prompt.content}</p>
             <Pictures of={turn.prompt.attachments} label="Attached images" />
@@ -74,7 +75,7 @@ export function TurnView({
             attached={turn.prompt?.files ?? []}
             added={turn.added}
             onFile={onFile}
-            task={task}
+            actions={actions}
             onEnded={onEnded}
           />
         ) : (
@@ -86,7 +87,12 @@ export function TurnView({
                 <button type="button" class="button button-small" onClick={() => (stepsRequested.value = true)}>
                   Show steps
                 </button>
-                {!isActive(turn.run.status) && <RunActions answer={turn.answers.findLast((message) => message.content)?.content ?? ""} task={task} isPlain />}
+                <RunActions answer={isActive(turn.run.status) ? "" : answerOf(turn)} actions={actions} isPlain />
+              </div>
+            )}
+            {!turn.run && (
+              <div class="run-bar">
+                <RunActions answer={answerOf(turn)} actions={actions} isPlain />
               </div>
             )}
           </div>
@@ -103,7 +109,7 @@ function LiveRun({
   attached,
   added,
   onFile,
-  task,
+  actions,
   onEnded,
 }: {
   run: RunRecord;
@@ -112,7 +118,7 @@ function LiveRun({
   attached: readonly string[];
   added: readonly ThreadMessage[];
   onFile: (path: string) => void;
-  task: TaskActions | null;
+  actions: TurnActions;
   onEnded: () => void;
 }) {
   const view = useRun(run.agentRunId).value;
@@ -139,10 +145,14 @@ function LiveRun({
         />
       )}
       <RunBar view={view} stopping={run.stopRequested}>
-        {ended && <RunActions answer={lastAnswer(view)} task={task} isPlain={view.state === "completed"} />}
+        <RunActions answer={ended ? lastAnswer(view) : ""} actions={ended ? actions : { ...actions, retry: null, branch: null }} isPlain={!ended || view.state === "completed"} />
       </RunBar>
     </section>
   );
+}
+
+function answerOf(turn: Turn): string {
+  return turn.answers.findLast((message) => message.content)?.content ?? "";
 }
 
 // Files that the run wrote: up to 6 images, then up to 12 other files.

@@ -4,7 +4,6 @@ import { ApiKeys } from "../parts/api_keys";
 import { Secrets } from "../parts/secrets";
 import { Meter, RefusalNote, Spinner, Words } from "../parts/basic";
 import { DemoNote } from "../parts/demo_note";
-import { UsageReport } from "../parts/usage";
 import { account, isUnlimited, loadAccount } from "../stores/account";
 import { bytes, credits, short } from "../view/format";
 import { CHANGE_PLAN } from "../view/refusal";
@@ -53,6 +52,9 @@ export function Account() {
               {value.threads && <Meter label="Threads" used={value.threads.used} limit={value.threads.limit ?? null} />}
               {value.projects && <Meter label="Projects" used={value.projects.used} limit={value.projects.limit ?? null} />}
             </div>
+            <p class="small dim">
+              <a href="#/usage">Usage by day, model, agent and thread</a>
+            </p>
             {!isUnlimited(value) && (
               <p class="small dim">
                 <Words of={CHANGE_PLAN} />
@@ -89,7 +91,6 @@ export function Account() {
           </section>
         </>
       )}
-      <UsageReport />
       <ApiKeys />
       <Secrets />
     </div>

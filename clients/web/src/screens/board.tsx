@@ -7,13 +7,17 @@ import { runyard } from "../client";
 import { Empty, Meter, Note, RefusalNote, Spinner } from "../parts/basic";
 import { Icon } from "../parts/icon";
 import { Failure, RunBar, RunTrack } from "../parts/run";
+import { RunActions } from "../parts/run_actions";
+import { go } from "../router";
 import { account, loadAccount } from "../stores/account";
 import { active, loadActive } from "../stores/active";
+import { openWithDraft } from "../stores/draft";
 import { retryStream, streamError, isReconnecting, useRun } from "../stores/live";
 import { Loadable } from "../stores/loaded";
+import { findTask, retry } from "../stores/retry";
 import { loadThreads, threads } from "../stores/threads";
 import { counted, dayAndTime } from "../view/format";
-import { hasEnded } from "../view/run";
+import { hasEnded, lastAnswer } from "../view/run";
 
 const MAX_RUNS = 24;
 /** Maximum number of steps on a card, which shows the latest ones. */
@@ -54,7 +58,7 @@ export function Board() {
             All
           </button>
           <button type="button" aria-pressed={only.value === "active"} onClick={() => (only.value = "active")}>
-            Running <span class="badge">{activeIds.size}</span>
+            Active <span class="badge">{activeIds.size}</span>
           </button>
         </div>
         {slots && (
@@ -94,6 +98,14 @@ function Card({ run }: { run: RunRecord }) {
     if (place.current) place.current.scrollTop = place.current.scrollHeight;
   }, [view]);
   const ended = hasEnded(view);
+  const again = async () => {
+    await retry(run, await findTask(run));
+    go(`/threads/${run.threadId}`);
+  };
+  const edit = async () => {
+    const { agentId = "", modelRequested: model = "", mode } = run;
+    openWithDraft(run.threadId, { prompt: await findTask(run), agentId, model, mode });
+  };
   return (
     <article class={`board-card${ended ? "" : " board-card-live"}`} aria-label={`${name}, ${view.state}`}>
       <header>
@@ -112,7 +124,9 @@ function Card({ run }: { run: RunRecord }) {
       </div>
       {streamFailure && <RefusalNote explained={{ ...streamFailure, again: true }} onAgain={() => retryStream(run.agentRunId)} />}
       <footer>
-        <RunBar view={view} stopping={run.stopRequested} />
+        <RunBar view={view} stopping={run.stopRequested}>
+          {ended && <RunActions answer={lastAnswer(view)} actions={{ retry: again, edit, branch: null }} isPlain />}
+        </RunBar>
       </footer>
     </article>
   );

@@ -5,7 +5,8 @@ import type { Memory } from "@runyard/client";
 import { useEffect } from "preact/hooks";
 import { runyard } from "../client";
 import { explainError } from "../errors";
-import { Confirm, Dialog, Empty, Field, RefusalNote, Spinner } from "../parts/basic";
+import { Confirm, Empty, Field, RefusalNote, Spinner } from "../parts/basic";
+import { EditorDialog, LinesField } from "../parts/editor";
 import { Icon } from "../parts/icon";
 import { agents, loadAgents } from "../stores/agents";
 import { announce } from "../stores/announce";
@@ -145,39 +146,20 @@ function HolderChoice({ all = false, id, value, onChange }: { all?: boolean; id?
 function Editor({ memory, onClose, onSaved }: { memory: Memory | null; onClose: () => void; onSaved: () => void }) {
   const text = useSignal(memory?.text ?? "");
   const holder = useSignal("account");
-  const refused = useSignal<Explained | null>(null);
+  const save = async () => {
+    if (memory) await runyard().memories.update(memory.memoryId, { text: text.value });
+    else await runyard().memories.create({ text: text.value, agentId: holder.value === "account" ? "" : holder.value });
+    onSaved();
+  };
   return (
-    <Dialog title={memory ? "Edit memory" : "New memory"} onClose={onClose}>
-      <form
-        class="dialog-text"
-        onSubmit={async (event) => {
-          event.preventDefault();
-          const client = runyard();
-          try {
-            if (memory) await client.memories.update(memory.memoryId, { text: text.value });
-            else await client.memories.create({ text: text.value, agentId: holder.value === "account" ? "" : holder.value });
-            onSaved();
-          } catch (error) {
-            refused.value = explainError(error);
-          }
-        }}
-      >
-        {refused.value && <RefusalNote explained={refused.value} />}
-        <Field label="Text" hint="One short fact.">
-          <textarea required rows={4} value={text.value} onInput={(event) => (text.value = event.currentTarget.value)} />
+    <EditorDialog title={memory ? "Edit memory" : "New memory"} action={memory ? "Save" : "Create memory"} onSave={save} onClose={onClose}>
+      <LinesField label="Text" hint="One short fact." text={text} />
+      {!memory && (
+        <Field label="Remembered by" hint="All agents that use the account's memories share these.">
+          <HolderChoice value={holder.value} onChange={(next) => (holder.value = next)} />
         </Field>
-        {!memory && (
-          <Field label="Remembered by" hint="All agents that use the account's memories share these.">
-            <HolderChoice value={holder.value} onChange={(next) => (holder.value = next)} />
-          </Field>
-        )}
-        <div class="dialog-actions">
-          <button type="submit" class="button button-primary">
-            Save
-          </button>
-        </div>
-      </form>
-    </Dialog>
+      )}
+    </EditorDialog>
   );
 }
 

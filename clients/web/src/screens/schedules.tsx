@@ -1,18 +1,18 @@
 // The account's schedules, with their next times and their history, and its triggers.
-import { CalendarClock, Plus } from "lucide";
+import { CalendarClock } from "lucide";
 import { useSignal } from "@preact/signals";
 import type { Schedule } from "@runyard/client";
 import { useEffect } from "preact/hooks";
 import { runyard } from "../client";
-import { explainError } from "../errors";
-import { Confirm, Dialog, Empty, Field, RefusalNote, Spinner } from "../parts/basic";
+import { Confirm, Empty, RefusalNote, Spinner } from "../parts/basic";
+import { AgentField, ChoiceField, EditorDialog, LinesField, TextField } from "../parts/editor";
 import { Icon } from "../parts/icon";
+import { ListState, NewButton, RowButton, ShowMore, useActions } from "../parts/managed";
 import { Triggers } from "../parts/triggers";
-import { agents, loadAgents } from "../stores/agents";
+import { loadAgents } from "../stores/agents";
 import { announce } from "../stores/announce";
 import { history, loadHistory, loadMoreHistory, loadSchedules, moreHistory, schedules } from "../stores/schedules";
 import { dayAndTime } from "../view/format";
-import type { Explained } from "../view/refusal";
 
 const OVERLAPS = { skip: "Skip the new run", queue: "Queue the new run", replace: "Stop the earlier run" } as const;
 
@@ -20,42 +20,25 @@ export function Schedules() {
   const editing = useSignal<Schedule | "new" | null>(null);
   const open = useSignal<string | null>(null);
   const deleting = useSignal<Schedule | null>(null);
-  const refused = useSignal<Explained | null>(null);
+  const { refused, act } = useActions(loadSchedules);
   useEffect(() => {
     document.title = "Schedules · Runyard";
     void loadSchedules();
     void loadAgents();
   }, []);
-  const { value, refused: notLoaded, loading } = schedules.state.value;
-  const act = async (what: string, action: () => Promise<unknown>) => {
-    refused.value = null;
-    try {
-      await action();
-      announce(what);
-      await loadSchedules();
-    } catch (error) {
-      refused.value = explainError(error);
-    }
-  };
   return (
     <div class="page page-wide">
       <div class="page-head">
         <h1>Schedules</h1>
-        <button type="button" class="button button-primary push" onClick={() => (editing.value = "new")}>
-          <Icon of={Plus} size={17} />
-          New schedule
-        </button>
+        <NewButton label="New schedule" look="button-primary" onClick={() => (editing.value = "new")} />
       </div>
-      {refused.value && <RefusalNote explained={refused.value} onClose={() => (refused.value = null)} />}
-      {notLoaded && <RefusalNote explained={notLoaded} onAgain={() => void loadSchedules()} />}
-      {!value && loading && <Spinner label="Loading schedules" />}
-      {value?.length === 0 && (
+      <ListState of={schedules} what="schedules" refused={refused} load={loadSchedules}>
         <Empty title="No schedules yet">
           <p>A schedule starts a run at certain times, for example every Monday at eight.</p>
         </Empty>
-      )}
+      </ListState>
       <ul class="keys" aria-label="Schedules">
-        {value?.map((schedule) => (
+        {schedules.value?.map((schedule) => (
           <li key={schedule.scheduleId} class={schedule.paused ? "key key-over" : "key"}>
             <Icon of={CalendarClock} size={17} />
             <div>
@@ -72,44 +55,34 @@ export function Schedules() {
                 </>
               )}
               <div class="dialog-actions">
-                <button
-                  type="button"
-                  class="button button-small"
-                  aria-expanded={open.value === schedule.scheduleId}
+                <RowButton
+                  label="History"
+                  of={schedule.name}
+                  expanded={open.value === schedule.scheduleId}
                   onClick={() => (open.value = open.value === schedule.scheduleId ? null : schedule.scheduleId)}
-                >
-                  History
-                </button>
-                <button
-                  type="button"
-                  class="button button-small"
+                />
+                <RowButton
+                  label="Run now"
+                  of={schedule.name}
                   onClick={() =>
-                    void act("Started", async () => {
+                    void act("Run started", async () => {
                       await runyard().schedules.runNow(schedule.scheduleId);
                       open.value = schedule.scheduleId;
                       await loadHistory(schedule.scheduleId);
                     })
                   }
-                >
-                  Run now
-                </button>
-                <button
-                  type="button"
-                  class="button button-small"
+                />
+                <RowButton
+                  label={schedule.paused ? "Resume" : "Pause"}
+                  of={schedule.name}
                   onClick={() =>
-                    void act(schedule.paused ? "Resumed" : "Paused", () =>
+                    void act(schedule.paused ? "Schedule resumed" : "Schedule paused", () =>
                       schedule.paused ? runyard().schedules.resume(schedule.scheduleId) : runyard().schedules.pause(schedule.scheduleId),
                     )
                   }
-                >
-                  {schedule.paused ? "Resume" : "Pause"}
-                </button>
-                <button type="button" class="button button-small" onClick={() => (editing.value = schedule)}>
-                  Edit
-                </button>
-                <button type="button" class="button button-small" onClick={() => (deleting.value = schedule)}>
-                  Delete
-                </button>
+                />
+                <RowButton label="Edit" of={schedule.name} onClick={() => (editing.value = schedule)} />
+                <RowButton label="Delete" of={schedule.name} onClick={() => (deleting.value = schedule)} />
               </div>
               {open.value === schedule.scheduleId && <History scheduleId={schedule.scheduleId} />}
             </div>
@@ -164,17 +137,13 @@ function History({ scheduleId }: { scheduleId: string }) {
                   <a href={`#/threads/${run.threadId}`}>Open thread</a>
                 </>
               )}
-              {run.manual && <span class="small dim"> started by hand</span>}
+              {run.manual && <span class="small dim"> started manually</span>}
               {run.message && <p class="small dim">{run.message}</p>}
             </div>
           </li>
         ))}
       </ul>
-      {moreHistory.value !== "" && (
-        <button type="button" class="button button-small" disabled={loading} onClick={() => void loadMoreHistory(scheduleId)}>
-          {loading ? "Loading" : "Show more"}
-        </button>
-      )}
+      <ShowMore token={moreHistory.value} loading={loading} onClick={() => void loadMoreHistory(scheduleId)} />
     </section>
   );
 }
@@ -186,68 +155,27 @@ function Editor({ schedule, onClose, onSaved }: { schedule: Schedule | null; onC
   const prompt = useSignal(schedule?.prompt ?? "");
   const agentId = useSignal(schedule?.agentId ?? "");
   const overlap = useSignal<keyof typeof OVERLAPS>((schedule?.overlap as keyof typeof OVERLAPS | undefined) ?? "skip");
-  const refused = useSignal<Explained | null>(null);
+  const save = async () => {
+    const fields = {
+      name: name.value.trim(),
+      cron: cron.value.trim(),
+      timeZone: timeZone.value.trim(),
+      prompt: prompt.value,
+      agentId: agentId.value,
+      overlap: overlap.value,
+    };
+    if (schedule) await runyard().schedules.update(schedule.scheduleId, fields);
+    else await runyard().schedules.create(fields);
+    onSaved();
+  };
   return (
-    <Dialog title={schedule ? "Edit schedule" : "New schedule"} onClose={onClose}>
-      <form
-        class="dialog-text"
-        onSubmit={async (event) => {
-          event.preventDefault();
-          const fields = {
-            name: name.value.trim(),
-            cron: cron.value.trim(),
-            timeZone: timeZone.value.trim(),
-            prompt: prompt.value,
-            agentId: agentId.value,
-            overlap: overlap.value,
-          };
-          try {
-            if (schedule) await runyard().schedules.update(schedule.scheduleId, fields);
-            else await runyard().schedules.create(fields);
-            onSaved();
-          } catch (error) {
-            refused.value = explainError(error);
-          }
-        }}
-      >
-        {refused.value && <RefusalNote explained={refused.value} />}
-        <Field label="Name">
-          <input required maxLength={200} value={name.value} onInput={(event) => (name.value = event.currentTarget.value)} />
-        </Field>
-        <Field label="Cron expression" hint="Minute, hour, day of the month, month, day of the week.">
-          <input required class="code" value={cron.value} onInput={(event) => (cron.value = event.currentTarget.value)} />
-        </Field>
-        <Field label="Time zone" hint="An IANA name, such as Europe/Berlin.">
-          <input required value={timeZone.value} onInput={(event) => (timeZone.value = event.currentTarget.value)} />
-        </Field>
-        <Field label="Task">
-          <textarea required rows={4} value={prompt.value} onInput={(event) => (prompt.value = event.currentTarget.value)} />
-        </Field>
-        <Field label="Agent">
-          <select value={agentId.value} onChange={(event) => (agentId.value = event.currentTarget.value)}>
-            <option value="">Default agent</option>
-            {agents.value?.map((agent) => (
-              <option key={agent.agentId} value={agent.agentId}>
-                {agent.name}
-              </option>
-            ))}
-          </select>
-        </Field>
-        <Field label="If the earlier run has not ended">
-          <select value={overlap.value} onChange={(event) => (overlap.value = event.currentTarget.value as keyof typeof OVERLAPS)}>
-            {Object.entries(OVERLAPS).map(([value, label]) => (
-              <option key={value} value={value}>
-                {label}
-              </option>
-            ))}
-          </select>
-        </Field>
-        <div class="dialog-actions">
-          <button type="submit" class="button button-primary">
-            Save
-          </button>
-        </div>
-      </form>
-    </Dialog>
+    <EditorDialog title={schedule ? "Edit schedule" : "New schedule"} action={schedule ? "Save" : "Create schedule"} onSave={save} onClose={onClose}>
+      <TextField label="Name" text={name} maxLength={200} />
+      <TextField label="Cron expression" hint="Minute, hour, day of the month, month, day of the week." text={cron} code />
+      <TextField label="Time zone" hint="An IANA name, such as Europe/Berlin." text={timeZone} />
+      <LinesField label="Task" text={prompt} />
+      <AgentField agentId={agentId} />
+      <ChoiceField label="If the earlier run has not ended" chosen={overlap} choices={OVERLAPS} />
+    </EditorDialog>
   );
 }

@@ -6,7 +6,7 @@ import { RefusalNote, Spinner } from "../parts/basic";
 import { DemoNote } from "../parts/demo_note";
 import { FilesPanel } from "../parts/files";
 import { Icon } from "../parts/icon";
-import { Splitter, filesWidth } from "../parts/splitter";
+import { Splitter, filesWidth, isFullWidth } from "../parts/splitter";
 import { ThreadHead } from "../parts/thread_head";
 import { Transcript } from "../parts/transcript";
 import { files, filesChanged } from "../stores/files";
@@ -50,7 +50,12 @@ export function ThreadScreen({ threadId }: { threadId: string }) {
       </div>
     );
   }
-  const sandboxId = shown.runs.findLast((run) => run.sandboxId)?.sandboxId ?? null;
+  const { sandboxId } = shown;
+  const choose = (path: string | null) => {
+    chosen.value = path;
+    // A window that becomes narrow continues to show the file.
+    if (path !== null) side.value = "files";
+  };
   return (
     <div class="thread" data-side={side.value}>
       <ThreadHead name={name} threadId={threadId} onRefused={(explained) => (refused.value = explained)} />
@@ -71,21 +76,18 @@ export function ThreadScreen({ threadId }: { threadId: string }) {
           )}
         </button>
       </div>
-      <div class={filesWidth.value === null ? "thread-body" : "thread-body thread-body-split"} style={{ "--files": `${filesWidth.value ?? 32}%` }}>
+      <div class={`thread-body${isFullWidth.value ? " thread-body-full" : filesWidth.value === null ? "" : " thread-body-split"}`} style={{ "--files": `${filesWidth.value ?? 32}%` }}>
         <Transcript
-          threadId={threadId}
+          thread={shown.thread}
           all={turns(shown)}
           sandboxId={sandboxId}
-          onFile={(path) => {
-            chosen.value = path;
-            side.value = "files";
-          }}
+          onFile={choose}
         />
         <Splitter />
         <aside class="thread-side" aria-label="Workspace">
           {sandboxId ? (
             <>
-              <FilesPanel sandboxId={sandboxId} chosen={chosen.value} onChoose={(path) => (chosen.value = path)} />
+              <FilesPanel sandboxId={sandboxId} chosen={chosen.value} onChoose={choose} />
               <FilesFollow sandboxId={sandboxId} />
             </>
           ) : (

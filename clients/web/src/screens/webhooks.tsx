@@ -1,61 +1,43 @@
 // The account's webhooks: creation, settings and secrets. `parts/deliveries.tsx` shows the delivery log.
-import { Plus, Webhook as WebhookIcon } from "lucide";
+import { Webhook as WebhookIcon } from "lucide";
 import { useSignal } from "@preact/signals";
 import type { Webhook } from "@runyard/client";
 import { useEffect } from "preact/hooks";
 import { runyard } from "../client";
-import { explainError } from "../errors";
-import { Confirm, Dialog, Empty, Field, Note, RefusalNote, Spinner } from "../parts/basic";
-import { CopyButton } from "../parts/copy";
+import { Confirm, Empty } from "../parts/basic";
 import { Deliveries } from "../parts/deliveries";
+import { EditorDialog, SecretDialog, TextField } from "../parts/editor";
 import { Icon } from "../parts/icon";
+import { ListState, NewButton, RowButton, useActions } from "../parts/managed";
 import { announce } from "../stores/announce";
 import { loadDeliveries, loadWebhooks, webhooks } from "../stores/webhooks";
 import { counted, dayAndTime } from "../view/format";
-import type { Explained } from "../view/refusal";
 
 const EVENTS = ["run.completed", "run.failed", "run.stopped", "run.waiting"] as const;
 
 export function Webhooks() {
-  const creating = useSignal(false);
+  const editing = useSignal<Webhook | "new" | null>(null);
   const shown = useSignal<Webhook | null>(null);
   const open = useSignal<string | null>(null);
   const deleting = useSignal<Webhook | null>(null);
-  const refused = useSignal<Explained | null>(null);
+  const { refused, act } = useActions(loadWebhooks);
   useEffect(() => {
     document.title = "Webhooks · Runyard";
     void loadWebhooks();
   }, []);
-  const { value, refused: notLoaded, loading } = webhooks.state.value;
-  const act = async (what: string, action: () => Promise<unknown>) => {
-    refused.value = null;
-    try {
-      await action();
-      announce(what);
-      await loadWebhooks();
-    } catch (error) {
-      refused.value = explainError(error);
-    }
-  };
   return (
     <div class="page page-wide">
       <div class="page-head">
         <h1>Webhooks</h1>
-        <button type="button" class="button button-primary push" onClick={() => (creating.value = true)}>
-          <Icon of={Plus} size={17} />
-          New webhook
-        </button>
+        <NewButton label="New webhook" look="button-primary" onClick={() => (editing.value = "new")} />
       </div>
-      {refused.value && <RefusalNote explained={refused.value} onClose={() => (refused.value = null)} />}
-      {notLoaded && <RefusalNote explained={notLoaded} onAgain={() => void loadWebhooks()} />}
-      {!value && loading && <Spinner label="Loading webhooks" />}
-      {value?.length === 0 && (
+      <ListState of={webhooks} what="webhooks" refused={refused} load={loadWebhooks}>
         <Empty title="No webhooks yet">
           <p>A webhook is a URL that receives a signed request when a run completes, fails, is stopped or waits for input.</p>
         </Empty>
-      )}
+      </ListState>
       <ul class="keys" aria-label="Webhooks">
-        {value?.map((webhook) => (
+        {webhooks.value?.map((webhook) => (
           <li key={webhook.webhookId} class={webhook.enabled ? "key" : "key key-over"}>
             <Icon of={WebhookIcon} size={17} />
             <div>
@@ -63,17 +45,15 @@ export function Webhooks() {
               <p class="small dim">{webhook.events.join(", ")}</p>
               <State webhook={webhook} />
               <div class="dialog-actions">
-                <button
-                  type="button"
-                  class="button button-small"
-                  aria-expanded={open.value === webhook.webhookId}
+                <RowButton
+                  label="Deliveries"
+                  of={webhook.url}
+                  expanded={open.value === webhook.webhookId}
                   onClick={() => (open.value = open.value === webhook.webhookId ? null : webhook.webhookId)}
-                >
-                  Deliveries
-                </button>
-                <button
-                  type="button"
-                  class="button button-small"
+                />
+                <RowButton
+                  label="Send a test"
+                  of={webhook.url}
                   disabled={!webhook.enabled}
                   onClick={() =>
                     void act("Test queued", async () => {
@@ -82,60 +62,54 @@ export function Webhooks() {
                       await loadDeliveries(webhook.webhookId);
                     })
                   }
-                >
-                  Send a test
-                </button>
-                <button
-                  type="button"
-                  class="button button-small"
+                />
+                <RowButton
+                  label={webhook.enabled ? "Disable" : "Enable"}
+                  of={webhook.url}
                   onClick={() =>
-                    void act(webhook.enabled ? "Disabled" : "Enabled", () =>
+                    void act(webhook.enabled ? "Webhook disabled" : "Webhook enabled", () =>
                       runyard().webhooks.update(webhook.webhookId, { enabled: !webhook.enabled }),
                     )
                   }
-                >
-                  {webhook.enabled ? "Disable" : "Enable"}
-                </button>
-                <button
-                  type="button"
-                  class="button button-small"
+                />
+                <RowButton
+                  label="Rotate secret"
+                  of={webhook.url}
                   onClick={() =>
                     void act("Secret rotated", async () => {
                       shown.value = await runyard().webhooks.rotateSecret(webhook.webhookId);
                     })
                   }
-                >
-                  Rotate secret
-                </button>
-                <button type="button" class="button button-small" onClick={() => (deleting.value = webhook)}>
-                  Delete
-                </button>
+                />
+                <RowButton label="Edit" of={webhook.url} onClick={() => (editing.value = webhook)} />
+                <RowButton label="Delete" of={webhook.url} onClick={() => (deleting.value = webhook)} />
               </div>
               {open.value === webhook.webhookId && <Deliveries webhook={webhook} />}
             </div>
           </li>
         ))}
       </ul>
-      {creating.value && (
-        <NewWebhook
-          onClose={() => (creating.value = false)}
-          onCreated={(webhook) => {
-            creating.value = false;
+      {editing.value && (
+        <Editor
+          webhook={editing.value === "new" ? null : editing.value}
+          onClose={() => (editing.value = null)}
+          onSaved={(webhook) => {
+            editing.value = null;
+            // Only a new webhook contains its secret.
             shown.value = webhook;
+            announce("Webhook saved");
             void loadWebhooks();
           }}
         />
       )}
       {shown.value?.secret && (
-        <Dialog title="Signing secret" onClose={() => (shown.value = null)}>
-          <div class="dialog-text">
-            <Note kind="warning">Copy the secret now. It is shown only once. The receiver verifies signatures with it.</Note>
-            <div class="secret">
-              <input class="code" readOnly aria-label="Signing secret" value={shown.value.secret} onFocus={(event) => event.currentTarget.select()} />
-              <CopyButton text={shown.value.secret} what="the secret" label />
-            </div>
-          </div>
-        </Dialog>
+        <SecretDialog
+          title="Signing secret"
+          label="Signing secret"
+          secret={shown.value.secret}
+          use="The receiver verifies signatures with it."
+          onClose={() => (shown.value = null)}
+        />
       )}
       {deleting.value && (
         <Confirm
@@ -165,49 +139,32 @@ function State({ webhook }: { webhook: Webhook }) {
   );
 }
 
-function NewWebhook({ onClose, onCreated }: { onClose: () => void; onCreated: (webhook: Webhook) => void }) {
-  const url = useSignal("");
-  const events = useSignal<readonly string[]>(EVENTS);
-  const refused = useSignal<Explained | null>(null);
+function Editor({ webhook, onClose, onSaved }: { webhook: Webhook | null; onClose: () => void; onSaved: (webhook: Webhook) => void }) {
+  const url = useSignal(webhook?.url ?? "");
+  const events = useSignal<readonly string[]>(webhook?.events ?? EVENTS);
+  const save = async () => {
+    const fields = { url: url.value.trim(), events: [...events.value] };
+    onSaved(webhook ? await runyard().webhooks.update(webhook.webhookId, fields) : await runyard().webhooks.create(fields));
+  };
   return (
-    <Dialog title="New webhook" onClose={onClose}>
-      <form
-        class="dialog-text"
-        onSubmit={async (event) => {
-          event.preventDefault();
-          try {
-            onCreated(await runyard().webhooks.create({ url: url.value.trim(), events: [...events.value] }));
-          } catch (error) {
-            refused.value = explainError(error);
-          }
-        }}
-      >
-        {refused.value && <RefusalNote explained={refused.value} />}
-        <Field label="URL" hint="It receives POST requests with a JSON body.">
-          <input required type="url" value={url.value} placeholder="https://" onInput={(event) => (url.value = event.currentTarget.value)} />
-        </Field>
-        <fieldset>
-          <legend>Events</legend>
-          {EVENTS.map((name) => (
-            <label key={name}>
-              <input
-                type="checkbox"
-                checked={events.value.includes(name)}
-                onChange={(event) => {
-                  const others = events.value.filter((other) => other !== name);
-                  events.value = event.currentTarget.checked ? [...others, name] : others;
-                }}
-              />{" "}
-              {name}
-            </label>
-          ))}
-        </fieldset>
-        <div class="dialog-actions">
-          <button type="submit" class="button button-primary" disabled={events.value.length === 0}>
-            Create webhook
-          </button>
-        </div>
-      </form>
-    </Dialog>
+    <EditorDialog title={webhook ? "Edit webhook" : "New webhook"} action={webhook ? "Save" : "Create webhook"} canSave={events.value.length > 0} onSave={save} onClose={onClose}>
+      <TextField label="URL" hint="It receives POST requests with a JSON body." type="url" placeholder="https://" text={url} />
+      <fieldset>
+        <legend>Events</legend>
+        {EVENTS.map((name) => (
+          <label key={name} class="check">
+            <input
+              type="checkbox"
+              checked={events.value.includes(name)}
+              onChange={(event) => {
+                const others = events.value.filter((other) => other !== name);
+                events.value = event.currentTarget.checked ? [...others, name] : others;
+              }}
+            />
+            <span>{name}</span>
+          </label>
+        ))}
+      </fieldset>
+    </EditorDialog>
   );
 }

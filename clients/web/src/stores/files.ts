@@ -1,14 +1,17 @@
 // The files of the current sandbox.
 import type { FileEntry } from "@runyard/client";
 import { runyard } from "../client";
+import { download } from "./download";
 import { Loadable } from "./loaded";
 
 const MAX_FILES = 2_000;
 /** Maximum bytes of a preview. A longer text is truncated; a larger image is not shown. */
 export const MAX_PREVIEW = 4_000_000;
+/** Maximum bytes of a notebook or a PDF in a preview. Notebooks contain images. */
+export const MAX_DOCUMENT = 30_000_000;
 
 /** The kind of preview. A file of kind "other" has none. */
-export type FileKind = "image" | "table" | "json" | "markdown" | "text" | "other";
+export type FileKind = "image" | "table" | "json" | "notebook" | "markdown" | "pdf" | "text" | "other";
 
 export const files = new Loadable<{ sandboxId: string; files: readonly FileEntry[] }>();
 
@@ -36,7 +39,9 @@ export function kindOf(file: Pick<FileEntry, "name" | "contentType">): FileKind 
   const name = file.name.toLowerCase();
   if (/\.(svg|png|jpe?g|gif|webp|avif|bmp|ico)$/.test(name)) return "image";
   if (/\.(csv|tsv)$/.test(name)) return "table";
-  if (/\.(json|jsonl|ndjson|geojson|ipynb)$/.test(name)) return "json";
+  if (/\.(json|jsonl|ndjson|geojson)$/.test(name)) return "json";
+  if (/\.ipynb$/.test(name)) return "notebook";
+  if (/\.pdf$/.test(name)) return "pdf";
   if (/\.(md|markdown)$/.test(name)) return "markdown";
   if (file.contentType.startsWith("text/") || /(json|xml|yaml|toml|javascript|typescript|x-sh|x-python|sql)/.test(file.contentType)) return "text";
   return /\.(json|ya?ml|toml|py|rs|js|ts|tsx|jsx|sh|sql|go|rb|java|c|h|cpp|hpp|css|html?|xml|ini|cfg|conf|log|txt|lock|env|gitignore|dockerfile|makefile)$/.test(`.${name}`)
@@ -63,22 +68,19 @@ export async function readImage(sandboxId: string, path: string, signal: AbortSi
   return new Blob([await readBytes(sandboxId, path, signal)], { type });
 }
 
-/** Reads up to `MAX_PREVIEW` bytes. `whole` is false if the file is longer. */
-export async function readText(sandboxId: string, path: string, size: number, signal: AbortSignal): Promise<{ text: string; whole: boolean }> {
-  const data = await readBytes(sandboxId, path, signal, MAX_PREVIEW);
-  return { text: new TextDecoder().decode(data), whole: size <= MAX_PREVIEW };
+/** Reads up to `limit` bytes. `whole` is false if the file is longer. */
+export async function readText(sandboxId: string, path: string, size: number, limit: number, signal: AbortSignal): Promise<{ text: string; whole: boolean }> {
+  const data = await readBytes(sandboxId, path, signal, limit);
+  return { text: new TextDecoder().decode(data), whole: size <= limit };
+}
+
+/** Reads a file of up to `MAX_DOCUMENT` bytes. */
+export function readFile(sandboxId: string, path: string, signal: AbortSignal): Promise<Uint8Array<ArrayBuffer>> {
+  return readBytes(sandboxId, path, signal, MAX_DOCUMENT);
 }
 
 export async function save(sandboxId: string, file: FileEntry): Promise<void> {
-  const data = await readBytes(sandboxId, file.path);
-  const address = URL.createObjectURL(new Blob([data], { type: "application/octet-stream" }));
-  const link = document.createElement("a");
-  link.href = address;
-  link.download = file.name;
-  document.body.append(link);
-  link.click();
-  link.remove();
-  setTimeout(() => URL.revokeObjectURL(address), 60_000);
+  download(file.name, await readBytes(sandboxId, file.path));
 }
 
 export async function deleteFile(sandboxId: string, path: string): Promise<void> {

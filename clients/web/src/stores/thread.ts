@@ -12,6 +12,8 @@ export interface WholeThread {
   messages: readonly ThreadMessage[];
   /** Oldest first. */
   runs: readonly RunRecord[];
+  /** The workspace of the thread's project; null if it has none yet. */
+  sandboxId: string | null;
 }
 
 /** A user message and its run. Either may be missing. */
@@ -35,7 +37,9 @@ export function loadThread(threadId: string): Promise<void> {
       client.threads.listMessages(threadId, { pageSize: 200 }).all(MAX_ITEMS),
       client.runs.list({ threadId, pageSize: 200 }).all(MAX_ITEMS),
     ]);
-    return { thread, messages, runs: [...runs].reverse() };
+    // The runs are newest first. A thread without runs can share the workspace of another thread, as a branch does.
+    const sandboxId = runs.find((run) => run.sandboxId)?.sandboxId ?? (await client.projects.get(thread.projectId)).sandboxId ?? null;
+    return { thread, messages, runs: [...runs].reverse(), sandboxId };
   });
 }
 
@@ -75,4 +79,17 @@ export function turns({ messages, runs }: Pick<WholeThread, "messages" | "runs">
     });
   }
   return placed.sort((left, right) => left.at - right.at).map(({ turn }) => turn);
+}
+
+/**
+ * Returns the text of a turn's task; null if it has none. A run that was started without a prompt works on the messages
+ * before it.
+ */
+export function taskText(all: readonly Turn[], at: number): string | null {
+  for (let place = at; place >= 0; place -= 1) {
+    const { prompt, run } = all[place]!;
+    if (place < at && run) return null;
+    if (prompt) return prompt.content;
+  }
+  return null;
 }

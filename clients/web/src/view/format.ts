@@ -60,6 +60,11 @@ export function day(at: number | Date): string {
   return new Date(at).toLocaleDateString("en-GB", { day: "numeric", month: "short", year: "numeric" });
 }
 
+/** For example 21 Nov: the UTC day, as the axis of a chart shows it. */
+export function dayOfMonth(at: number): string {
+  return new Date(at).toLocaleDateString("en-GB", { day: "numeric", month: "short", timeZone: "UTC" });
+}
+
 /** For example 21 Nov 2026, 22:53. */
 export function dayAndTime(at: number | Date): string {
   return new Date(at).toLocaleString("en-GB", {

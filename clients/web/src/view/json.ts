@@ -1,4 +1,5 @@
-// Reads JSON for a tree view: a document, or one value per line.
+// Reads JSON for a tree or a table: a document, or one value per line.
+import type { Table } from "./table";
 
 export type Json = null | boolean | number | string | Json[] | { [name: string]: Json };
 
@@ -29,4 +30,18 @@ export function summaryOf(value: Json): string {
   const noun = Array.isArray(value) ? "item" : "field";
   const size = `${entries.length} ${noun}${entries.length === 1 ? "" : "s"}`;
   return Array.isArray(value) ? `[${size}]` : `{${size}}`;
+}
+
+/** Maximum number of columns of a table of JSON values. */
+const MAX_COLUMNS = 50;
+
+/** Returns a list of objects as a table; null for any other value. */
+export function tableOf(value: Json): Table | null {
+  if (!Array.isArray(value) || value.length === 0) return null;
+  const objects = value.filter((each) => typeof each === "object" && each !== null && !Array.isArray(each)) as { [name: string]: Json }[];
+  if (objects.length < value.length) return null;
+  const header = [...new Set(objects.flatMap(Object.keys))].slice(0, MAX_COLUMNS);
+  if (header.length === 0) return null;
+  const cell = (each: Json | undefined) => (each === undefined || each === null ? "" : typeof each === "string" ? each : JSON.stringify(each));
+  return { header, rows: objects.map((each) => header.map((name) => cell(Object.hasOwn(each, name) ? each[name] : undefined))), more: false };
 }

@@ -114,7 +114,7 @@ class AsyncRemoteFile:
 
 async def read_pieces(transport: AsyncTransport, sandbox_id: str, path: str) -> AsyncIterator[bytes]:
     """Streams the content of a file. After a connection failure, resumes the download if the file has not changed."""
-    backoff = Backoff(transport.options.timeout)
+    backoff = Backoff(transport.options.timeout, transport.options.max_retries)
     received = 0
     etag = ""
     while True:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 from runyard import _methods as methods
 from runyard._async.calls import AsyncCalls
 from runyard._async.files import AsyncRemoteFile
+from runyard._html import facts, table
 from runyard._output import Output, convert
 from runyard._retry import Backoff, may_reconnect
 from runyard.errors import (
@@ -94,6 +95,16 @@ class AsyncRun:
 
     def __repr__(self) -> str:
         return f"<Run {self.agent_run_id} {self.status}>"
+
+    def _repr_html_(self) -> str:
+        known = {
+            "agent_run_id": self.agent_run_id,
+            "thread_id": self.thread_id,
+            "project_id": self.project_id,
+            "sandbox_id": self.sandbox_id,
+        }
+        rows = {**known, **(facts(self.record) if self.record else {}), "status": self.status}
+        return table("Run", {name: value for name, value in rows.items() if value is not None})
 
     def __aiter__(self) -> AsyncIterator[RunEvent]:
         return self.events()
@@ -229,7 +240,7 @@ async def follow(
     the run `parent` are included."""
     transport = client._transport
     deadline = None if timeout is None else time.monotonic() + timeout
-    backoff = Backoff(transport.options.reconnect_for)
+    backoff = Backoff(transport.options.reconnect_for, transport.options.max_retries)
     # Maps each unfinished run to its cursor.
     unfinished = dict(cursors)
     finished: set[str] = set()
@@ -262,10 +273,13 @@ async def follow(
                     yield event
                     if not unfinished:
                         return
-            error = UnavailableError("the stream ended before the run did", error_code="UNAVAILABLE")
-            # A run without new events may have ended at the requested cursor, so its status is checked.
+            # A server or a proxy ended the stream without an error, so the stream resumes like a broken one.
+            error = UnavailableError(
+                "the stream ended before the run did", error_code="UNAVAILABLE", grpc_code="UNAVAILABLE"
+            )
+            # A run without new events may have ended at the requested cursor. Every run has a first event.
             for run_id, cursor in requested.items():
-                if unfinished.get(run_id) == cursor and await _is_over(client, run_id):
+                if unfinished.get(run_id) == cursor > 0 and await _ended_at(transport, run_id, cursor, left):
                     del unfinished[run_id]
             if not unfinished:
                 return
@@ -295,6 +309,11 @@ def _open(transport: AsyncTransport, cursors: Mapping[str, int], timeout: float 
     return transport.stream(methods.STREAM_RUNS, to_message(methods.STREAM_RUNS.request, runs=runs), timeout)
 
 
-async def _is_over(client: AsyncRunyard, run_id: str) -> bool:
-    request = to_message(methods.GET_RUN.request, agent_run_id=run_id)
-    return (await client._transport.load(methods.GET_RUN, request, RunRecord)).status in ENDED
+async def _ended_at(transport: AsyncTransport, run_id: str, cursor: int, timeout: float | None) -> bool:
+    """Whether the event at the cursor is the last one of its run. Requests this event again."""
+    async with _open(transport, {run_id: cursor - 1}, timeout, "") as stream:
+        async for message in stream.messages():
+            if message.sequence >= cursor:
+                event = to_event(message)
+                return isinstance(event, StatusChanged) and event.is_terminal
+    return False

@@ -1,100 +1,66 @@
-"""Calls and streams over one gRPC channel, with retries, deadlines and typed exceptions."""
+"""Calls and streams with retries, deadlines and typed exceptions."""
 
 from __future__ import annotations
 
 import asyncio
-import threading
 import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any, TypeVar
 
-import grpc
-import grpc.aio
-
+from runyard._async.lines import AsyncLines
 from runyard._methods import Method, Req, Res
-from runyard._options import CHANNEL_OPTIONS, Options
+from runyard._options import Options
 from runyard._retry import Backoff, may_repeat
-from runyard.errors import DeadlineError, RunyardError, error_of
+from runyard.errors import DeadlineError, RunyardError
 from runyard.models import to_model
 
 T = TypeVar("T")
 
 
-class AsyncLine:
-    """A gRPC channel, opened by the first call: an asyncio channel belongs to the running event loop."""
-
-    def __init__(self, options: Options) -> None:
-        self.options = options
-        self.channel: grpc.aio.Channel | None = None
-        self.opening = threading.Lock()
-
-    def open(self) -> grpc.aio.Channel:
-        # Threads may share a client, and only one of them may open the channel.
-        with self.opening:
-            if self.channel is None:
-                options = self.options
-                if options.is_secure:
-                    credentials = grpc.ssl_channel_credentials(options.root_certificates)
-                    self.channel = grpc.aio.secure_channel(options.address, credentials, options=CHANNEL_OPTIONS)
-                else:
-                    self.channel = grpc.aio.insecure_channel(options.address, options=CHANNEL_OPTIONS)
-            return self.channel
-
-    async def close(self) -> None:
-        if self.channel is not None:
-            await self.channel.close()
-            self.channel = None
-
-
 class AsyncStream:
-    """An open stream. Failures are raised as RunyardError. Leaving the `with` block cancels the stream."""
+    """A stream, which the `with` block opens and closes. Failures are raised as RunyardError."""
 
-    def __init__(self, call: Any, url: str) -> None:
-        self.call = call
-        self.url = url
+    def __init__(self, lines: AsyncLines, method: Method[Any, Any], request: Any, timeout: float | None) -> None:
+        self.lines = lines
+        self.method = method
+        self.request = request
+        self.timeout = timeout
 
     async def __aenter__(self) -> AsyncStream:
+        self.opened = await self.lines.stream(self.method, self.request, self.timeout)
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        self.call.cancel()
+        await self.opened.close()
 
     async def metadata(self) -> dict[str, str]:
         """Waits for the initial metadata of the response, and returns it."""
-        try:
-            return {str(key): str(value) for key, value in await self.call.initial_metadata() or ()}
-        except grpc.RpcError as raised:
-            raise error_of(raised, self.url) from None
+        return await self.opened.metadata()
 
-    async def messages(self) -> AsyncIterator[Any]:
-        try:
-            async for message in self.call:
-                yield message
-        except grpc.RpcError as raised:
-            raise error_of(raised, self.url) from None
+    def messages(self) -> AsyncIterator[Any]:
+        return self.opened.messages()
 
 
 class AsyncTransport:
-    """Performs the calls of all services. A copy of this object with other options shares the channel."""
+    """Performs the calls of all services. A copy of this object with other options shares the connections."""
 
-    def __init__(self, options: Options, line: AsyncLine | None = None) -> None:
+    def __init__(self, options: Options, lines: AsyncLines | None = None) -> None:
         self.options = options
-        self.line = line or AsyncLine(options)
+        self.lines = lines or AsyncLines(options)
 
     def with_timeout(self, seconds: float) -> AsyncTransport:
-        return AsyncTransport(replace(self.options, timeout=seconds), self.line)
+        return AsyncTransport(replace(self.options, timeout=seconds), self.lines)
 
     async def call(self, method: Method[Req, Res], request: Req) -> Res:
         """Makes a unary call. After a failure, retries the call if this is safe and the timeout has not passed."""
         deadline = time.monotonic() + self.options.timeout
-        backoff = Backoff(self.options.timeout)
+        backoff = Backoff(self.options.timeout, self.options.max_retries)
         while True:
-            error = None
             try:
-                return await self._once(method, request, max(deadline - time.monotonic(), 0.001))
-            except grpc.RpcError as raised:
-                error = error_of(raised, self.options.url)
+                return await self.lines.unary(method, request, max(deadline - time.monotonic(), 0.001))
+            except RunyardError as raised:
+                error = raised
             pause = backoff.next_pause(error, time.monotonic()) if may_repeat(error, method.repeatable) else None
             if pause is None:
                 raise error
@@ -105,23 +71,9 @@ class AsyncTransport:
         answer = await self.call(method, request)
         return to_model(answer, wanted)
 
-    async def _once(self, method: Method[Req, Res], request: Req, timeout: float) -> Res:
-        unary = self.line.open().unary_unary(
-            method.path,
-            request_serializer=method.request.SerializeToString,
-            response_deserializer=method.response.FromString,
-        )
-        answer: Res = await unary(request, timeout=timeout, metadata=self.options.metadata())
-        return answer
-
     def stream(self, method: Method[Req, Res], request: Req, timeout: float | None) -> AsyncStream:
-        """Opens a stream without retries. After a failure, the caller must open a new stream at its cursor."""
-        streamed = self.line.open().unary_stream(
-            method.path,
-            request_serializer=method.request.SerializeToString,
-            response_deserializer=method.response.FromString,
-        )
-        return AsyncStream(streamed(request, timeout=timeout, metadata=self.options.metadata()), self.options.url)
+        """Returns a stream without retries. After a failure, the caller must open a new stream at its cursor."""
+        return AsyncStream(self.lines, method, request, timeout)
 
     async def pause(self, backoff: Backoff, error: RunyardError, deadline: float | None) -> None:
         """Waits before the next attempt to open a stream. Raises `error` if no further attempt is allowed, and

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 from runyard import _methods as methods
 from runyard._sync.calls import Calls
 from runyard._sync.files import RemoteFile
+from runyard._html import facts, table
 from runyard._output import Output, convert
 from runyard._retry import Backoff, may_reconnect
 from runyard.errors import (
@@ -95,6 +96,16 @@ class Run:
 
     def __repr__(self) -> str:
         return f"<Run {self.agent_run_id} {self.status}>"
+
+    def _repr_html_(self) -> str:
+        known = {
+            "agent_run_id": self.agent_run_id,
+            "thread_id": self.thread_id,
+            "project_id": self.project_id,
+            "sandbox_id": self.sandbox_id,
+        }
+        rows = {**known, **(facts(self.record) if self.record else {}), "status": self.status}
+        return table("Run", {name: value for name, value in rows.items() if value is not None})
 
     def __iter__(self) -> Iterator[RunEvent]:
         return self.events()
@@ -230,7 +241,7 @@ def follow(
     the run `parent` are included."""
     transport = client._transport
     deadline = None if timeout is None else time.monotonic() + timeout
-    backoff = Backoff(transport.options.reconnect_for)
+    backoff = Backoff(transport.options.reconnect_for, transport.options.max_retries)
     # Maps each unfinished run to its cursor.
     unfinished = dict(cursors)
     finished: set[str] = set()
@@ -263,10 +274,13 @@ def follow(
                     yield event
                     if not unfinished:
                         return
-            error = UnavailableError("the stream ended before the run did", error_code="UNAVAILABLE")
-            # A run without new events may have ended at the requested cursor, so its status is checked.
+            # A server or a proxy ended the stream without an error, so the stream resumes like a broken one.
+            error = UnavailableError(
+                "the stream ended before the run did", error_code="UNAVAILABLE", grpc_code="UNAVAILABLE"
+            )
+            # A run without new events may have ended at the requested cursor. Every run has a first event.
             for run_id, cursor in requested.items():
-                if unfinished.get(run_id) == cursor and _is_over(client, run_id):
+                if unfinished.get(run_id) == cursor > 0 and _ended_at(transport, run_id, cursor, left):
                     del unfinished[run_id]
             if not unfinished:
                 return
@@ -296,6 +310,11 @@ def _open(transport: Transport, cursors: Mapping[str, int], timeout: float | Non
     return transport.stream(methods.STREAM_RUNS, to_message(methods.STREAM_RUNS.request, runs=runs), timeout)
 
 
-def _is_over(client: Runyard, run_id: str) -> bool:
-    request = to_message(methods.GET_RUN.request, agent_run_id=run_id)
-    return (client._transport.load(methods.GET_RUN, request, RunRecord)).status in ENDED
+def _ended_at(transport: Transport, run_id: str, cursor: int, timeout: float | None) -> bool:
+    """Whether the event at the cursor is the last one of its run. Requests this event again."""
+    with _open(transport, {run_id: cursor - 1}, timeout, "") as stream:
+        for message in stream.messages():
+            if message.sequence >= cursor:
+                event = to_event(message)
+                return isinstance(event, StatusChanged) and event.is_terminal
+    return False

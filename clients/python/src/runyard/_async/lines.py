@@ -1,0 +1,101 @@
+"""The choice between gRPC and HTTP/1.1.
+
+The first call decides. If gRPC cannot connect, a call over HTTP shows whether this is because of the network: then
+all calls use HTTP. A call that must not be repeated never decides; a call that only reads goes first.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from runyard._async.grpc_line import AsyncGrpcLine, AsyncGrpcStream
+from runyard._async.http_line import AsyncHttpLine, AsyncHttpStream
+from runyard._methods import LIST_MODES, Method, Req, Res
+from runyard._options import Options
+from runyard.errors import RunyardError
+
+# Maximum time in seconds of a call that only finds out whether HTTP works.
+TRIAL_TIMEOUT = 10.0
+# gRPC codes of failures that can come from a network or a proxy that does not support HTTP/2.
+_SUSPICIOUS = ("UNAVAILABLE", "UNKNOWN", "INTERNAL", "UNIMPLEMENTED", "UNAUTHENTICATED", "PERMISSION_DENIED")
+
+
+class AsyncLines:
+    """The connections of a client. Its copies with other timeouts share this object."""
+
+    def __init__(self, options: Options) -> None:
+        self.options = options
+        self.grpc = AsyncGrpcLine(options)
+        self.http = AsyncHttpLine(options)
+        self.chosen: AsyncGrpcLine | AsyncHttpLine | None = None
+        if options.transport != "auto":
+            self.chosen = self.http if options.transport == "http" else self.grpc
+
+    async def unary(self, method: Method[Req, Res], request: Req, timeout: float) -> Res:
+        """Makes a unary call. Raises RunyardError."""
+        deadline = time.monotonic() + timeout
+        if self.chosen is None and not method.repeatable:
+            await self._choose(timeout)
+        if self.chosen is not None:
+            return await self.chosen.unary(method, request, max(deadline - time.monotonic(), 0.001))
+        try:
+            answer = await self.grpc.unary(method, request, timeout)
+        except RunyardError as error:
+            if error.is_from_server:
+                self.chosen = self.grpc
+                raise
+            line = await self._try_again(error, deadline)
+            if line is None:
+                raise
+        else:
+            self.chosen = self.grpc
+            return answer
+        return await line.unary(method, request, max(deadline - time.monotonic(), 0.001))
+
+    async def stream(
+        self, method: Method[Any, Any], request: Any, timeout: float | None
+    ) -> AsyncGrpcStream | AsyncHttpStream:
+        """Opens a stream. Raises RunyardError, now or when the stream is read."""
+        if self.chosen is None:
+            longest = self.options.timeout
+            await self._choose(longest if timeout is None else min(timeout, longest))
+        line = self.chosen or self.grpc
+        return await line.stream(method, request, timeout)
+
+    async def _choose(self, timeout: float) -> None:
+        """Makes a call that decides. Raises its error if neither gRPC nor HTTP works."""
+        try:
+            await self.unary(LIST_MODES, LIST_MODES.request(), timeout)
+        except RunyardError as error:
+            if self.chosen is None:
+                # The call of the user was not sent.
+                error.was_sent = False
+                raise
+
+    async def _try_again(self, error: RunyardError, deadline: float) -> AsyncGrpcLine | AsyncHttpLine | None:
+        """Chooses the transport after gRPC failed with this error. Returns None if HTTP fails, too."""
+        if error.grpc_code not in _SUSPICIOUS or not await self._works(self.http, deadline):
+            return None
+        # A server that has just started refused gRPC a moment ago. A new channel does not remember that.
+        await self.grpc.close()
+        if await self._works(self.grpc, deadline):
+            self.chosen = self.grpc
+        else:
+            self.chosen = self.http
+            await self.grpc.close()
+        return self.chosen
+
+    async def _works(self, line: AsyncGrpcLine | AsyncHttpLine, deadline: float) -> bool:
+        left = deadline - time.monotonic()
+        if left <= 0:
+            return False
+        try:
+            await line.unary(LIST_MODES, LIST_MODES.request(), min(left, TRIAL_TIMEOUT))
+        except RunyardError as error:
+            return error.is_from_server
+        return True
+
+    async def close(self) -> None:
+        await self.grpc.close()
+        await self.http.close()
