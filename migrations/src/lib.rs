@@ -61,9 +61,9 @@ impl MigratorTrait for Migrator {
             Box::new(m0021_output::Migration),
             Box::new(m0022_added_messages::Migration),
             Box::new(m0023_subagents::Migration),
-            Box::new(m0026_accounts::Migration),
             Box::new(m0024_triggers::Migration),
             Box::new(m0025_questions::Migration),
+            Box::new(m0026_accounts::Migration),
         ]
     }
 }
