@@ -82,10 +82,6 @@ const EXCEPTIONS: &[(&str, &str)] = &[
         "the memories of one agent or account; their number is limited",
     ),
     (
-        "\"last_active_at\" FROM \"accounts\" ORDER BY \"accounts\".\"id\" DESC LIMIT",
-        "one page of the accounts, for administrators, in the order of the primary key",
-    ),
-    (
         "ORDER BY w.rank",
         "the index entries of one account that match; the number of memories is limited",
     ),
