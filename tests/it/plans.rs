@@ -82,6 +82,10 @@ const EXCEPTIONS: &[(&str, &str)] = &[
         "the memories of one agent or account; their number is limited",
     ),
     (
+        "\"accounts\".\"subject\" = $",
+        "the accounts of one subject; one account per issuer",
+    ),
+    (
         "ORDER BY w.rank",
         "the index entries of one account that match; the number of memories is limited",
     ),
