@@ -102,9 +102,9 @@ pub async fn list(
                 Filter::Suspended => query.filter(Column::SuspendedAt.is_not_null()),
                 _ => query,
             };
-            if let Some(after) = after {
-                query = query.filter(Column::Id.lt(after.id));
-            }
+            // The condition makes the first page a search in the index, as the others are.
+            let before = after.map_or(Uuid::max(), |after| after.id);
+            query = query.filter(Column::Id.lt(before));
             query.order_by_desc(Column::Id)
         }
     };

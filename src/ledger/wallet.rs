@@ -76,6 +76,9 @@ pub(super) async fn make(tx: &Tx, account_id: Uuid) -> Result<()> {
 
 /// Returns stored balances by account, in millionths of a credit. Monthly credits that are due are not added.
 pub async fn stored(db: &impl ConnectionTrait, account_ids: &[Uuid]) -> Result<HashMap<Uuid, i64>> {
+    if account_ids.is_empty() {
+        return Ok(HashMap::new());
+    }
     let rows = of::<balance::Entity>(Scope::system("an administrator lists accounts"))
         .filter(balance::Column::AccountId.is_in(account_ids.iter().copied()))
         .all(db)

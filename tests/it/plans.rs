@@ -82,8 +82,8 @@ const EXCEPTIONS: &[(&str, &str)] = &[
         "the memories of one agent or account; their number is limited",
     ),
     (
-        "\"last_active_at\" FROM \"accounts\" ORDER BY \"accounts\".\"id\" DESC LIMIT",
-        "one page of the accounts, for administrators, in the order of the primary key",
+        "\"accounts\".\"subject\" = $",
+        "the accounts of one subject; one account per issuer",
     ),
     (
         "ORDER BY w.rank",

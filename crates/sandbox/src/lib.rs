@@ -150,8 +150,10 @@ impl Sandboxes {
     /// `INVALID_REQUEST`, UNAVAILABLE or INTERNAL for a problem with which the service must not start. An example is
     /// a data folder that the projects' uids cannot traverse.
     pub fn detect(config: &Config, data_dir: &Path) -> Result<Self> {
+        // bubblewrap starts in `/`, so a relative path would be wrong.
+        let data_dir = std::path::absolute(data_dir).unwrap_or_else(|_| data_dir.to_owned());
         Ok(Self {
-            host: Arc::new(Host::detect(config, data_dir)?),
+            host: Arc::new(Host::detect(config, &data_dir)?),
             programs: Arc::default(),
             trials: Arc::default(),
         })
