@@ -180,6 +180,11 @@ class NetworkTest(unittest.TestCase):
             self.assertEqual(events, list(run), "no gaps and no repeats")
             self.assertEqual((events[-1].status, sum("/stream" in line for line in proxy.requests()) >= 2), ("completed", True))
 
+    def test_very_long_timeouts_are_accepted(self):
+        client = self.client(self.server.url, transport="http", timeout=1e7)
+        run = client.agents.run(prompt="say: Soon.")
+        self.assertEqual(run.text(timeout=1e7), "Soon.")
+
     def test_options_that_cannot_work_are_refused(self):
         for options, expected in (
             ({"transport": "carrier pigeon"}, "transport must be one of"),
