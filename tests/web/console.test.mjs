@@ -547,10 +547,10 @@ test("an API key is shown once, works and can be revoked", LIMIT, async () => {
   const { token, client } = await account(demo);
   await visit(demo, async (visited, page) => {
     await visited.signIn(token, "#/account");
-    await page.getByRole("button", { name: "New key" }).click();
+    await page.getByRole("button", { name: "New API key" }).click();
     await page.getByRole("textbox", { name: "Name" }).fill("Nightly");
     await visited.audit("a dialog");
-    await page.getByRole("button", { name: "Create key" }).click();
+    await page.getByRole("button", { name: "Create API key" }).click();
     const secret = await page.getByRole("textbox", { name: "API key" }).inputValue();
     await visited.screenshot("api-key");
     await page.keyboard.press("Escape");

@@ -177,7 +177,7 @@ for (const colorScheme of ["light", "dark"]) {
       await page.getByRole("region", { name: `Preview of ${name}` }).waitFor();
       await shoot(visited, `preview-${name.split(".")[0]}`, colorScheme, { whole: false });
     }
-    const dialogs = { schedules: "New schedule", webhooks: "New webhook", account: "New key" };
+    const dialogs = { schedules: "New schedule", webhooks: "New webhook", account: "New API key" };
     for (const [name, button] of Object.entries(dialogs)) {
       await visited.go(places[name][0]);
       await page.getByRole("button", { name: button, exact: true }).click();

@@ -31,7 +31,7 @@ export function ApiKeys() {
     <section aria-labelledby="keys">
       <div class="section-head">
         <h2 id="keys">API keys</h2>
-        <NewButton label="New key" look="button-small" onClick={() => (creating.value = true)} />
+        <NewButton label="New API key" look="button-small" onClick={() => (creating.value = true)} />
       </div>
       <ListState of={keys} what="keys" refused={refused} load={load}>
         <p class="dim">
@@ -101,7 +101,7 @@ function NewKey({ onClose, onCreated }: { onClose: () => void; onCreated: (key: 
     );
   };
   return (
-    <EditorDialog title="New API key" action="Create key" onSave={save} onClose={onClose}>
+    <EditorDialog title="New API key" action="Create API key" onSave={save} onClose={onClose}>
       <TextField label="Name" hint="For example, the program that uses the key." text={name} maxLength={100} />
       <ChoiceField label="Access" chosen={scope} choices={SCOPES} />
       <ChoiceField label="Expires" chosen={days} choices={LIFETIMES} />

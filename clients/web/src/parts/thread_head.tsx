@@ -20,7 +20,12 @@ export function ThreadHead({ name, threadId, onRefused }: { name: string; thread
   const menu = useRef<HTMLDetailsElement>(null);
   const open = useSignal<"rename" | "delete" | null>(null);
   const next = useSignal(name);
-  const close = () => menu.current?.removeAttribute("open");
+  const close = () => {
+    const element = menu.current;
+    // The focus stays in the page when its button is hidden.
+    if (element?.contains(document.activeElement)) element.querySelector("summary")?.focus();
+    element?.removeAttribute("open");
+  };
   const save = async (format: ExportFormat) => {
     close();
     try {

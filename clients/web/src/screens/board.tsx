@@ -58,7 +58,7 @@ export function Board() {
             All
           </button>
           <button type="button" aria-pressed={only.value === "active"} onClick={() => (only.value = "active")}>
-            Running <span class="badge">{activeIds.size}</span>
+            Active <span class="badge">{activeIds.size}</span>
           </button>
         </div>
         {slots && (

@@ -9,13 +9,14 @@ import { Deliveries } from "../parts/deliveries";
 import { EditorDialog, SecretDialog, TextField } from "../parts/editor";
 import { Icon } from "../parts/icon";
 import { ListState, NewButton, RowButton, useActions } from "../parts/managed";
+import { announce } from "../stores/announce";
 import { loadDeliveries, loadWebhooks, webhooks } from "../stores/webhooks";
 import { counted, dayAndTime } from "../view/format";
 
 const EVENTS = ["run.completed", "run.failed", "run.stopped", "run.waiting"] as const;
 
 export function Webhooks() {
-  const creating = useSignal(false);
+  const editing = useSignal<Webhook | "new" | null>(null);
   const shown = useSignal<Webhook | null>(null);
   const open = useSignal<string | null>(null);
   const deleting = useSignal<Webhook | null>(null);
@@ -28,7 +29,7 @@ export function Webhooks() {
     <div class="page page-wide">
       <div class="page-head">
         <h1>Webhooks</h1>
-        <NewButton label="New webhook" look="button-primary" onClick={() => (creating.value = true)} />
+        <NewButton label="New webhook" look="button-primary" onClick={() => (editing.value = "new")} />
       </div>
       <ListState of={webhooks} what="webhooks" refused={refused} load={loadWebhooks}>
         <Empty title="No webhooks yet">
@@ -80,6 +81,7 @@ export function Webhooks() {
                     })
                   }
                 />
+                <RowButton label="Edit" of={webhook.url} onClick={() => (editing.value = webhook)} />
                 <RowButton label="Delete" of={webhook.url} onClick={() => (deleting.value = webhook)} />
               </div>
               {open.value === webhook.webhookId && <Deliveries webhook={webhook} />}
@@ -87,12 +89,15 @@ export function Webhooks() {
           </li>
         ))}
       </ul>
-      {creating.value && (
-        <NewWebhook
-          onClose={() => (creating.value = false)}
-          onCreated={(webhook) => {
-            creating.value = false;
+      {editing.value && (
+        <Editor
+          webhook={editing.value === "new" ? null : editing.value}
+          onClose={() => (editing.value = null)}
+          onSaved={(webhook) => {
+            editing.value = null;
+            // Only a new webhook contains its secret.
             shown.value = webhook;
+            announce("Webhook saved");
             void loadWebhooks();
           }}
         />
@@ -134,12 +139,15 @@ function State({ webhook }: { webhook: Webhook }) {
   );
 }
 
-function NewWebhook({ onClose, onCreated }: { onClose: () => void; onCreated: (webhook: Webhook) => void }) {
-  const url = useSignal("");
-  const events = useSignal<readonly string[]>(EVENTS);
-  const save = async () => onCreated(await runyard().webhooks.create({ url: url.value.trim(), events: [...events.value] }));
+function Editor({ webhook, onClose, onSaved }: { webhook: Webhook | null; onClose: () => void; onSaved: (webhook: Webhook) => void }) {
+  const url = useSignal(webhook?.url ?? "");
+  const events = useSignal<readonly string[]>(webhook?.events ?? EVENTS);
+  const save = async () => {
+    const fields = { url: url.value.trim(), events: [...events.value] };
+    onSaved(webhook ? await runyard().webhooks.update(webhook.webhookId, fields) : await runyard().webhooks.create(fields));
+  };
   return (
-    <EditorDialog title="New webhook" action="Create webhook" canSave={events.value.length > 0} onSave={save} onClose={onClose}>
+    <EditorDialog title={webhook ? "Edit webhook" : "New webhook"} action={webhook ? "Save" : "Create webhook"} canSave={events.value.length > 0} onSave={save} onClose={onClose}>
       <TextField label="URL" hint="It receives POST requests with a JSON body." type="url" placeholder="https://" text={url} />
       <fieldset>
         <legend>Events</legend>
