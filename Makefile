@@ -6,7 +6,7 @@ SHELL := /bin/bash
 .PHONY: help clients-go clients-java demo sandbox-rootfs serve console test unit test-clients lint fmt docs test-api test-web fuzz bench soak release dist test-dist test-proxies test-operations test-models test-mcp test-databases test-documents clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: ## Build Runyard, start a server and run an agent on a CSV file (the first time takes 5 to 10 minutes)
 	@scripts/demo.sh
@@ -50,7 +50,7 @@ test-proxies: ## Test the program behind nginx, HAProxy, Caddy and Envoy (four m
 	cargo build --locked --bin runyard
 	tests/proxies/run.sh
 
-test-operations: ## Test the files for Docker Compose and Kubernetes, and the recipes for backups (three minutes)
+test-operations: ## Test the alerts and the dashboard, the files for Docker Compose and Kubernetes, and the recipes for backups (five minutes)
 	cargo build --locked --bin runyard
 	tests/operations/run.sh
 

@@ -38,7 +38,7 @@ strip --strip-debug -o "$dist/$name/runyard" "$program"
 chmod 755 "$dist/$name/runyard"
 install -m 644 LICENSE README.md CHANGELOG.md packaging/runyard.toml packaging/runyard.service "$dist/$name"
 install -d "$dist/$name/man" "$dist/$name/completions" "$dist/$name/examples"
-cp -R packaging/nginx packaging/haproxy packaging/caddy "$dist/$name/examples"
+cp -R packaging/nginx packaging/haproxy packaging/caddy packaging/prometheus packaging/grafana "$dist/$name/examples"
 # With RUNYARD_BIN, the console may be missing. THIRD-PARTY then omits the licences of the console's packages.
 inside=()
 [ ! -f clients/web/dist/index.html ] || inside=(--console)

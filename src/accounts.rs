@@ -2,8 +2,10 @@
 
 pub mod ensure;
 mod find;
+pub mod list;
 pub mod queue;
 pub mod scope;
+pub mod suspension;
 mod table;
 pub mod tier;
 

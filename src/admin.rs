@@ -7,7 +7,11 @@ use sea_orm::ConnectionTrait;
 use uuid::Uuid;
 
 use crate::{
-    accounts::{self, Account, Caller, ensure, queue, tier},
+    accounts::{
+        self, Account, Caller, ensure,
+        list::{After, Filter},
+        queue, suspension, tier,
+    },
     app::App,
     db::Tx,
     error::{Code, Error, Result},
@@ -17,7 +21,7 @@ use crate::{
 const MAX_GRANT: i64 = 1_000_000_000;
 /// Maximum length of a grant's request key, in characters.
 const MAX_KEY: usize = 100;
-/// Maximum length of a grant's reason, in characters.
+/// Maximum length of a reason, in characters.
 const MAX_REASON: usize = 500;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,6 +72,66 @@ pub async fn set_tier(app: &App, caller: &Caller, account_id: Uuid, tier: &str) 
     finish(app, tx, caller, account_id, ("account.tier", &detail)).await
 }
 
+/// Lists accounts with their balances, without monthly grants that are due.
+pub async fn list(app: &App, filter: &Filter, after: Option<After>, limit: u64) -> Result<Vec<Known>> {
+    let accounts = accounts::list::list(app.db.read(), filter, after, limit).await?;
+    let ids: Vec<Uuid> = accounts.iter().map(|account| account.id).collect();
+    let balances = wallet::stored(app.db.read(), &ids).await?;
+    let known = accounts.into_iter().map(|account| Known {
+        microcredits: balances.get(&account.id).copied().unwrap_or_default(),
+        account,
+    });
+    Ok(known.collect())
+}
+
+/// Suspends an account. The caller then stops the account's runs.
+///
+/// # Errors
+/// `ACCOUNT_NOT_FOUND`; CONFLICT for the caller's own account; INVALID_REQUEST for a long reason.
+pub async fn suspend(app: &App, caller: &Caller, account_id: Uuid, reason: &str) -> Result<Known> {
+    if account_id == caller.account_id {
+        return Err(Error::new(Code::Conflict, "you cannot suspend your own account"));
+    }
+    check_reason(reason)?;
+    find(app.db.read(), account_id).await?;
+    let tx = queue::begin(app, account_id, "admin.suspend").await?;
+    let known = if ensure::lock(&tx, account_id).await?.suspended_at.is_some() {
+        drop(tx);
+        load(app, account_id).await?
+    } else {
+        suspension::set(&tx, account_id, Some((app.clock.now(), reason))).await?;
+        finish(app, tx, caller, account_id, ("account.suspend", reason)).await?
+    };
+    app.accounts.suspensions.note(account_id, true);
+    Ok(known)
+}
+
+/// Ends the suspension of an account.
+///
+/// # Errors
+/// `ACCOUNT_NOT_FOUND`.
+pub async fn resume(app: &App, caller: &Caller, account_id: Uuid) -> Result<Known> {
+    find(app.db.read(), account_id).await?;
+    let tx = queue::begin(app, account_id, "admin.resume").await?;
+    let known = if ensure::lock(&tx, account_id).await?.suspended_at.is_some() {
+        suspension::set(&tx, account_id, None).await?;
+        finish(app, tx, caller, account_id, ("account.resume", "")).await?
+    } else {
+        drop(tx);
+        load(app, account_id).await?
+    };
+    app.accounts.suspensions.note(account_id, false);
+    Ok(known)
+}
+
+fn check_reason(reason: &str) -> Result<()> {
+    if reason.chars().count() > MAX_REASON || reason.contains('\0') {
+        let message = format!("reason must have at most {MAX_REASON} characters");
+        return Err(Error::invalid_field("reason", message));
+    }
+    Ok(())
+}
+
 #[derive(Clone, Debug)]
 pub struct Grant {
     pub credits: i64,
@@ -94,10 +158,7 @@ pub async fn grant(app: &App, caller: &Caller, account_id: Uuid, new: Grant) -> 
         let message = format!("request_id must have at most {MAX_KEY} characters");
         return Err(Error::invalid_field("request_id", message));
     }
-    if reason.chars().count() > MAX_REASON || reason.contains('\0') {
-        let message = format!("reason must have at most {MAX_REASON} characters");
-        return Err(Error::invalid_field("reason", message));
-    }
+    check_reason(&reason)?;
     find(app.db.read(), account_id).await?;
     let key = if request_key.is_empty() {
         format!("admin {}", crate::id::new())
@@ -124,7 +185,7 @@ async fn finish(app: &App, tx: Tx, caller: &Caller, account_id: Uuid, what: (&st
     audit::record(app, &tx, caller, account_id, what).await?;
     tx.commit().await?;
     let (action, detail) = what;
-    tracing::info!(actor = %caller.account_id, account = %account_id, action, detail, "an administrator changed an account");
+    tracing::info!(actor_id = %caller.account_id, %account_id, action, detail, "an administrator changed an account");
     load(app, account_id).await
 }
 

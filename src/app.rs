@@ -6,7 +6,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    accounts::{AccountQueues, Accounts},
+    accounts::{AccountQueues, Accounts, suspension},
     clock::Clock,
     config::{Config, ModeTable, ModelTable, TierTable},
     db::Db,
@@ -21,6 +21,7 @@ use crate::{
     runs::{Journal, Wake, WorkerSlots},
     sandbox::Sandboxes,
     secrets::Secrets,
+    telemetry::{MeasuredModels, ModelMeasures},
     uploads::Arriving,
     web::Web,
     webhooks,
@@ -65,6 +66,7 @@ pub struct Handles {
     /// Makes open streams check their API keys again after this process has revoked a key.
     pub key_revoked: watch::Sender<()>,
     pub llm: Models,
+    pub model_measures: ModelMeasures,
     /// The HTTP client for MCP servers, and a cache of their tool lists.
     pub mcp: Mcp,
     /// The HTTP clients of the tools `web_fetch` and `web_search`.
@@ -85,6 +87,14 @@ impl Deref for App {
 }
 
 impl App {
+    /// The models. Each call is measured.
+    pub fn measured_models(&self) -> MeasuredModels<'_> {
+        MeasuredModels {
+            models: &self.llm,
+            measures: &self.model_measures,
+        }
+    }
+
     /// Opens the database, detects the sandbox, sets up the models and starts the journal.
     ///
     /// # Errors
@@ -95,9 +105,11 @@ impl App {
         let installation = Installation::open(&config, &db).await?;
         let hub = Hub::default();
         let journal = Journal::start(db.clone(), clock.clone());
+        let (llm, models) = (Models::new(&config.engine())?, config.model_table());
         let handles = Handles {
             tiers: config.tier_table(),
-            models: config.model_table(),
+            model_measures: ModelMeasures::new(&models, &llm),
+            models,
             modes: config.mode_table(),
             accounts: Accounts::default(),
             account_queues: AccountQueues::default(),
@@ -107,7 +119,7 @@ impl App {
             arriving: Arriving::default(),
             disk: Disk::new(&config.data_dir, config.sandbox.min_free_bytes),
             sandboxes: Sandboxes::detect(&config.sandbox, &config.data_dir)?,
-            llm: Models::new(&config.engine())?,
+            llm,
             mcp: Mcp::new(&config.mcp)?,
             web: Web::new(&config.web)?,
             webhooks: webhooks::Sender::new(&config.webhooks),
@@ -123,8 +135,10 @@ impl App {
             clock,
             config,
         };
-        Ok(Self {
+        let app = Self {
             handles: Arc::new(handles),
-        })
+        };
+        suspension::refresh(&app).await?;
+        Ok(app)
     }
 }

@@ -9,6 +9,7 @@
 //! | `telemetry::add_up_samples` | aggregates metric samples, so that metrics use little memory |
 //! | `advance_tasks` | starts subagents, and passes on their results |
 //! | `mcp::ahead::list_queued` | lists the tools of the MCP servers of saved agents |
+//! | `enforce_suspensions` | reads which accounts are suspended, and stops their runs |
 //! | `expire_inputs` | decides about inputs without an answer in time |
 //! | `events::relay` | on PostgreSQL, fetches events that other processes write |
 //! | `installation::keep` | on PostgreSQL, reports that the data folder is in use |
@@ -18,19 +19,21 @@
 pub mod sweeper;
 mod worker;
 
-use std::time::Duration;
+use std::{collections::HashSet, time::Duration};
 
 use tokio::{
     task::{JoinHandle, JoinSet},
     time::{sleep, timeout},
 };
 use tracing::warn;
+use uuid::Uuid;
 
 use crate::{
+    accounts::suspension,
     app::App,
     error::Result,
     events, installation, mcp,
-    runs::{inputs, tasks},
+    runs::{self, inputs, tasks},
     schedules, telemetry, webhooks,
 };
 
@@ -39,6 +42,11 @@ const WORKER_END: Duration = Duration::from_secs(5);
 
 /// Interval at which expired inputs are looked for.
 const EXPIRE_EVERY: Duration = Duration::from_secs(2);
+
+/// Interval at which suspended accounts are read on PostgreSQL, where other processes suspend accounts.
+const SUSPENSIONS_SHARED: Duration = Duration::from_secs(2);
+/// The same interval on SQLite, where only this process suspends accounts.
+const SUSPENSIONS_PRIVATE: Duration = Duration::from_mins(1);
 
 /// Interval at which subagents are looked for on PostgreSQL, where other processes start and end runs.
 const TASKS_SHARED: Duration = Duration::from_secs(1);
@@ -59,6 +67,7 @@ impl Background {
         others.spawn(expire_inputs(app.clone()));
         others.spawn(advance_tasks(app.clone()));
         others.spawn(schedule(app.clone()));
+        others.spawn(enforce_suspensions(app.clone()));
         others.spawn(telemetry::add_up_samples());
         others.spawn(mcp::ahead::list_queued(app.clone()));
         if !app.db.is_private() {
@@ -130,6 +139,40 @@ async fn advance_tasks(app: App) {
             () = sleep(elsewhere) => {}
         }
     }
+}
+
+/// Stops the runs of an account once after each suspension. `SuspendAccount` stops them too, but only once, and not the
+/// runs of other processes that begin to wait at the same time.
+async fn enforce_suspensions(app: App) {
+    app.installation.member().await;
+    let every = if app.db.is_private() {
+        SUSPENSIONS_PRIVATE
+    } else {
+        SUSPENSIONS_SHARED
+    };
+    let mut stopped = HashSet::new();
+    loop {
+        if let Err(fault) = stop_suspended(&app, &mut stopped).await {
+            warn!(error = %fault, "could not stop the runs of suspended accounts; the server will retry");
+        }
+        tokio::select! {
+            () = app.stopping.cancelled() => return,
+            () = sleep(every) => {}
+        }
+    }
+}
+
+async fn stop_suspended(app: &App, stopped: &mut HashSet<Uuid>) -> Result<()> {
+    suspension::refresh(app).await?;
+    let suspended = app.accounts.suspensions.all();
+    stopped.retain(|account_id| suspended.contains(account_id));
+    for account_id in suspended.iter() {
+        if !stopped.contains(account_id) {
+            runs::stop::stop_all(app, *account_id, "administrator").await?;
+            stopped.insert(*account_id);
+        }
+    }
+    Ok(())
 }
 
 async fn dispatch(app: App) {

@@ -2,6 +2,7 @@
 //!
 //! Exit codes: 0 success, 1 failure, 2 wrong usage (set by clap), 130 interrupted.
 
+mod admin;
 mod agents;
 mod checks;
 mod completions;
@@ -51,6 +52,7 @@ enum Command {
     Agents(agents::Agents),
     Token(token::Token),
     Tier(tier::Tier),
+    Admin(admin::Admin),
     Models(models::Models),
     Doctor(doctor::Doctor),
     Migrate(migrate::Migrate),
@@ -94,6 +96,10 @@ fn execute(cli: Cli) -> Result<Outcome> {
         Command::Tier(tier) => {
             telemetry::start_logging(&settings.log_filter("warn"))?;
             client_runtime()?.block_on(tier.execute(&settings))
+        }
+        Command::Admin(admin) => {
+            telemetry::start_logging(&settings.log_filter("warn"))?;
+            client_runtime()?.block_on(admin.execute(&settings))
         }
         Command::Models(models) => client_runtime()?.block_on(models.execute(&settings)),
         Command::Doctor(doctor) => client_runtime()?.block_on(doctor.execute(&settings)),

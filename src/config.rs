@@ -1,10 +1,13 @@
 //! The configuration. Environment variables override the file, and the file overrides `config/defaults.toml`.
 //! `commands` loads the configuration once at start.
 
+mod advice;
 pub mod environment;
+mod log;
 mod mcp;
 pub mod models;
 pub mod modes;
+mod nearest;
 mod place;
 pub mod rates;
 mod schedules;
@@ -27,6 +30,7 @@ use crate::{
     egress::hosts::HostList,
     error::{Error, Result},
 };
+pub use log::{Log, LoggedRequests};
 pub use mcp::Mcp;
 pub use models::{Model, ModelTable, Provider, ProviderKind, VisionSettings};
 pub use modes::{Mode, ModeTable};
@@ -80,6 +84,7 @@ pub struct Config {
     pub secrets_key: Option<SecretString>,
     pub auth: Auth,
     pub http: Http,
+    pub log: Log,
     pub worker: Worker,
     pub sandbox: runyard_sandbox::Config,
     pub memory: Memory,

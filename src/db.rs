@@ -54,6 +54,14 @@ pub fn is_data_folder(folder: &Path) -> bool {
     lock::path(folder).exists()
 }
 
+/// Numbers of database connections, for metrics.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Connections {
+    pub used: usize,
+    pub idle: usize,
+    pub max: usize,
+}
+
 #[derive(Clone)]
 pub struct Db {
     read: Read,
@@ -115,6 +123,14 @@ impl Db {
     /// database are left over from earlier processes.
     pub fn is_private(&self) -> bool {
         matches!(self.writer, Writer::Lane(_))
+    }
+
+    /// Counts the connections of the pool; on SQLite, those for reads.
+    pub fn connections(&self) -> Connections {
+        match &self.writer {
+            Writer::Lane(_) => self.read.connections(),
+            Writer::Pool(pool) => pool.connections(),
+        }
     }
 
     /// The name of the database system for log lines.

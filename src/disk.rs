@@ -5,7 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
-use runyard_sandbox::disk::has_room;
+use runyard_sandbox::disk::{free_bytes, has_room};
 
 use crate::error::{Code, Error, Result};
 
@@ -22,6 +22,11 @@ impl Disk {
             folder: folder.to_owned(),
             min_free_bytes,
         }
+    }
+
+    /// `None` if the free space is unknown.
+    pub fn free_bytes(&self) -> Option<u64> {
+        free_bytes(&self.folder)
     }
 
     /// Checks that the reserve stays free after a write of `more` bytes.

@@ -88,6 +88,13 @@ impl Error {
         self
     }
 
+    /// Replaces the message.
+    #[must_use]
+    pub fn saying(mut self, message: String) -> Self {
+        self.inner.message = message.into();
+        self
+    }
+
     pub fn code(&self) -> Code {
         self.inner.code
     }

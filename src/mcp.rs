@@ -11,6 +11,7 @@ mod idle;
 mod lists;
 mod offer;
 mod process;
+mod questions;
 mod remote;
 mod saved;
 mod tool;

@@ -75,11 +75,13 @@ pub async fn call(
         }
     }
     let mut answer = PartialAnswer::new(max_bytes);
-    let ended = timeout(time_limit, answer.receive(&app.llm, request, purpose)).await;
+    let models = app.measured_models();
+    let ended = timeout(time_limit, answer.receive(&models, request, purpose)).await;
     if answer.has_begun
         && let Some(price) = billing.recorded()
     {
         let used = answer.usage(prompt);
+        app.model_measures.of(name).used(used.0, price.cost_of(used.0));
         direct::charge(app, account_id, billing.book(), (name, price), used).await?;
     }
     drop(turn);

@@ -1,20 +1,21 @@
 //! Sets up logs and metrics. Setting them up again has no effect, so that tests can start many servers in one
-//! process.
+//! process. `telemetry/names.rs` lists all metrics.
+
+mod exporter;
+mod model_calls;
+pub mod names;
+mod process;
 
 use std::{
     fmt as text,
     io::{IsTerminal, stderr},
-    sync::OnceLock,
-    time::Duration,
 };
 
-use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
-use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use tracing::span::Record;
 use tracing_subscriber::{
     EnvFilter, Layer, Registry,
     field::RecordFields,
-    filter::Targets,
+    filter::{LevelFilter, Targets},
     fmt::{
         self, FormatFields, FormattedFields,
         format::{JsonFields, Writer},
@@ -24,21 +25,13 @@ use tracing_subscriber::{
 };
 
 use crate::error::{Error, Result};
-
-/// Upper bounds of the histogram buckets, in seconds.
-const BUCKETS: &[f64] = &[
-    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0,
-];
-
-/// Interval at which histogram samples are aggregated. Each sample takes memory until it is aggregated.
-const UPKEEP: Duration = Duration::from_secs(5);
-
-static METRICS: OnceLock<Option<PrometheusHandle>> = OnceLock::new();
+pub use exporter::{add_up_samples, render, start_metrics};
+pub use model_calls::{MeasuredModels, ModelMeasures, ModelSeries};
 
 /// Logs to standard error: as text on a terminal, otherwise as JSON. `filter` has the syntax of `RUNYARD_LOG`.
 pub fn start_logging(filter: &str) -> Result<()> {
     // At every start, PostgreSQL reports that the migrations table already exists. This filter hides the notice.
-    let filter = format!("sqlx::postgres::notice=warn,{filter}");
+    let filter = format!("sqlx::postgres::notice=warn,{}", of_our_targets(filter));
     let registry = tracing_subscriber::registry().with(read_filter(&filter)?);
     // The call fails if a subscriber is already installed. That subscriber stays in use.
     let _ = if stderr().is_terminal() {
@@ -59,12 +52,34 @@ pub fn start_logging(filter: &str) -> Result<()> {
     Ok(())
 }
 
+/// Applies a level without a target to Runyard's own targets. Libraries, such as h2 or the migrations, log less: at INFO
+/// they log warnings, and below INFO they log up to INFO. A filter can still name a library: `debug,h2=debug`.
+fn of_our_targets(filter: &str) -> String {
+    // Filters with spans may contain commas, so they are not split.
+    if filter.contains('[') {
+        return filter.to_owned();
+    }
+    let directives = filter
+        .split(',')
+        .map(|directive| match directive.parse::<LevelFilter>() {
+            Ok(level) if !directive.is_empty() => {
+                let libraries = match level {
+                    LevelFilter::DEBUG | LevelFilter::TRACE => LevelFilter::INFO,
+                    level => level.min(LevelFilter::WARN),
+                };
+                format!("{libraries},runyard={level}")
+            }
+            _ => directive.to_owned(),
+        });
+    directives.collect::<Vec<_>>().join(",")
+}
+
 /// Parses a log filter. [`EnvFilter`] takes a lock whenever a span is entered or left. A filter without span names
 /// becomes [`Targets`], which takes no locks.
 fn read_filter(filter: &str) -> Result<Box<dyn Layer<Registry> + Send + Sync>> {
     let complete = EnvFilter::try_new(filter).map_err(|error| {
         Error::invalid(format!(
-            "RUNYARD_LOG is not a log filter such as info or runyard=debug: {error}"
+            "RUNYARD_LOG or --log is not a log filter such as info or runyard=debug: {error}"
         ))
     })?;
     let mut directives = filter.split(',');
@@ -99,65 +114,6 @@ impl<'w> FormatFields<'w> for AppendedFields {
         }
         Ok(())
     }
-}
-
-pub const REQUESTS: &str = "runyard_requests_total";
-pub const REQUEST_SECONDS: &str = "runyard_request_seconds";
-pub const RUNS_STARTED: &str = "runyard_runs_started_total";
-pub const RUNS_ENDED: &str = "runyard_runs_ended_total";
-pub const EVENTS: &str = "runyard_events_total";
-pub const MODEL_RETRIES: &str = "runyard_model_retries_total";
-pub const SKIPPED_PIECES: &str = "runyard_model_skipped_pieces_total";
-pub const RUNS_LIVE: &str = "runyard_runs_live";
-
-pub fn start_metrics() {
-    if handle().is_some() {
-        describe_counter!(REQUESTS, "Requests, by protocol and HTTP status");
-        describe_histogram!(
-            REQUEST_SECONDS,
-            Unit::Seconds,
-            "Time until the response head, by protocol"
-        );
-        describe_counter!(RUNS_STARTED, "Started runs");
-        describe_counter!(RUNS_ENDED, "Ended runs, by status");
-        describe_counter!(EVENTS, "Events written to the database");
-        describe_counter!(MODEL_RETRIES, "Repeated model calls, by provider");
-        describe_counter!(
-            SKIPPED_PIECES,
-            "Parts of model answers that were skipped or repaired, by provider"
-        );
-        describe_gauge!(RUNS_LIVE, "Runs executed or watched in this process");
-    }
-}
-
-/// Aggregates histogram samples forever. Without this task, a server whose metrics are never scraped would collect
-/// samples without bound.
-pub async fn add_up_samples() {
-    loop {
-        tokio::time::sleep(UPKEEP).await;
-        if let Some(handle) = handle() {
-            handle.run_upkeep();
-        }
-    }
-}
-
-/// Renders the metrics in the Prometheus text format. The text is empty if another recorder was installed first.
-pub fn render() -> String {
-    handle().map_or_else(String::new, |handle| {
-        handle.run_upkeep();
-        handle.render()
-    })
-}
-
-fn handle() -> Option<&'static PrometheusHandle> {
-    METRICS
-        .get_or_init(|| {
-            let recorder = PrometheusBuilder::new().set_buckets(BUCKETS).ok()?.build_recorder();
-            let handle = recorder.handle();
-            metrics::set_global_recorder(recorder).ok()?;
-            Some(handle)
-        })
-        .as_ref()
 }
 
 #[cfg(test)]
@@ -209,6 +165,24 @@ mod tests {
             (&quoted.into(), &"2".into(), &quoted.into())
         );
         assert_eq!(fields(None, &[("second", "1"), ("second", "2")])["second"], "2");
+    }
+
+    #[test]
+    fn a_level_without_a_target_applies_to_our_targets() {
+        for (filter, expected) in [
+            ("info", "warn,runyard=info"),
+            ("debug", "info,runyard=debug"),
+            ("trace", "info,runyard=trace"),
+            ("error", "error,runyard=error"),
+            ("off", "off,runyard=off"),
+            ("debug,h2=debug", "info,runyard=debug,h2=debug"),
+            ("runyard=debug", "runyard=debug"),
+            ("[request]=debug,info", "[request]=debug,info"),
+            ("info,", "warn,runyard=info,"),
+        ] {
+            assert_eq!(of_our_targets(filter), expected);
+            assert!(read_filter(&of_our_targets(filter)).is_ok(), "{filter}");
+        }
     }
 
     #[test]

@@ -24,6 +24,7 @@ pub mod jwt;
 pub mod link;
 mod mask;
 mod memories;
+mod metrics_page;
 pub mod openapi;
 mod owner;
 pub mod page;

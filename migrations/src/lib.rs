@@ -25,6 +25,8 @@ mod m0021_output;
 mod m0022_added_messages;
 mod m0023_subagents;
 mod m0024_triggers;
+mod m0025_questions;
+mod m0026_accounts;
 mod parts;
 
 pub use sea_orm_migration::MigratorTrait;
@@ -60,6 +62,8 @@ impl MigratorTrait for Migrator {
             Box::new(m0022_added_messages::Migration),
             Box::new(m0023_subagents::Migration),
             Box::new(m0024_triggers::Migration),
+            Box::new(m0025_questions::Migration),
+            Box::new(m0026_accounts::Migration),
         ]
     }
 }

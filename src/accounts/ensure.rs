@@ -14,7 +14,7 @@ use sea_orm::{
 use tokio::sync::{Mutex, MutexGuard};
 use uuid::Uuid;
 
-use super::{Scope, of, table};
+use super::{Scope, of, suspension::Suspensions, table};
 use crate::{
     app::App,
     config::Tier,
@@ -30,6 +30,7 @@ const REMEMBERED: u64 = 100_000;
 pub struct Accounts {
     known: Cache<(String, String), Uuid>,
     registering: Arc<Mutex<()>>,
+    pub suspensions: Suspensions,
 }
 
 impl Default for Accounts {
@@ -37,6 +38,7 @@ impl Default for Accounts {
         Self {
             known: Cache::new(REMEMBERED),
             registering: Arc::default(),
+            suspensions: Suspensions::default(),
         }
     }
 }
@@ -90,6 +92,7 @@ pub async fn insert(app: &App, tx: &Tx, issuer: &str, subject: &str) -> Result<U
         subject: Set(subject.to_owned()),
         tier: Set(app.tiers.first().name.clone()),
         created_at: Set(app.clock.now()),
+        last_active_at: Set(Some(app.clock.now())),
         ..table::ActiveModel::default()
     };
     // Two first requests of a subject can run at the same time. One of them inserts the row, and both read it below.

@@ -20,6 +20,11 @@ pub struct Model {
     pub agents: i64,
     pub threads: i64,
     pub projects: i64,
+    /// `None` if the account is not suspended.
+    pub suspended_at: Option<DateTime<Utc>>,
+    pub suspended_reason: Option<String>,
+    /// Time of the last start of a run, accurate to an hour; at first, the creation time.
+    pub last_active_at: Option<DateTime<Utc>>,
 }
 
 /// `SeaORM` requires this type. Joins are written by hand.

@@ -87,6 +87,11 @@ const GROUPS: &[Group] = &[
     },
 ];
 
+/// Returns whether this is the name of one of Runyard's own tools.
+pub fn is_built_in(name: &str) -> bool {
+    GROUPS.iter().any(|group| group.tools.contains(&name)) || tools::built_in().find(name).is_some()
+}
+
 fn offered_groups(app: &App) -> impl Iterator<Item = (&'static Group, Vec<ToolSpec>)> {
     let groups = GROUPS.iter().map(|group| (group, (group.specs)(app)));
     groups.filter(|(_, specs)| !specs.is_empty())
@@ -176,4 +181,17 @@ pub fn offered(app: &App, agent: &super::Agent) -> Result<Vec<Offered>> {
         }));
     }
     Ok(offered)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_built_in;
+
+    #[test]
+    fn tools_of_mcp_servers_are_not_built_in() {
+        for name in ["bash", "bash_output", "read", "recall", "web_fetch", "task"] {
+            assert!(is_built_in(name), "{name}");
+        }
+        assert!(!is_built_in("weather_today"));
+    }
 }

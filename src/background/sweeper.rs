@@ -72,7 +72,7 @@ async fn workspaces(app: &App) -> Result<()> {
         let known = projects::list::known(app.db.read(), scope, ids(&some)).await?;
         for (project_id, _) in some.iter().filter(|(project_id, _)| !known.contains(project_id)) {
             match projects::sandbox::discard(app, *project_id).await {
-                Ok(()) => info!(project = %project_id, "removed the files of a deleted project"),
+                Ok(()) => info!(%project_id, "removed the files of a deleted project"),
                 Err(fault) => failed = Err(fault),
             }
         }

@@ -144,8 +144,7 @@ struct Executor {
 
 impl Executor {
     fn begin(&self, claimed: Claimed, slot: OwnedSemaphorePermit) {
-        let mut tokens = Tokens::default();
-        tokens.signals.parent = claimed.run.parent_run_id;
+        let tokens = Tokens::default();
         let run_id = claimed.run.id;
         self.held.with(|runs| runs.insert(run_id, tokens.clone()));
         let (app, held, worker_id) = (self.app.clone(), self.held.clone(), self.worker_id);

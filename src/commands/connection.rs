@@ -1,4 +1,4 @@
-//! Connects the commands `run`, `agents` and `tier` to a server, and selects their credential.
+//! Connects the commands `run`, `agents`, `tier` and `admin` to a server, and selects their credential.
 
 use std::net::IpAddr;
 
@@ -116,6 +116,18 @@ impl Connected {
             _ => error,
         })
     }
+}
+
+/// Adds advice to the error of a caller who is not an administrator.
+pub(super) fn needs_administrator(error: Error) -> Error {
+    if error.code() != Code::PermissionDenied {
+        return error;
+    }
+    let message = format!(
+        "{}: name the server's data folder with --data-dir, or set RUNYARD_TOKEN to a token with the role super_admin",
+        error.message()
+    );
+    Error::new(Code::PermissionDenied, message)
 }
 
 fn is_on_this_machine(server: &str) -> bool {

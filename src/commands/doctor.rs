@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{
     config::{
-        Config, Limits,
+        Config, Limits, environment,
         models::{DEFAULT_PROVIDER, DEMO_PROVIDER},
     },
     error::Result,
@@ -66,9 +66,13 @@ impl Doctor {
             }
             Err(error) => vec![Check::bad("configuration", error.message())],
         };
+        let variables = environment::warnings().into_iter();
+        let checks = variables
+            .map(|sentence| Check::warn("environment", sentence))
+            .chain(checks);
         let mut report = Report::new(self.json);
-        for check in &checks {
-            report.print(check)?;
+        for check in checks {
+            report.print(&check)?;
         }
         Ok(report.outcome())
     }

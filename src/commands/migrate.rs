@@ -30,6 +30,7 @@ impl Migrate {
     /// create an empty database and report success.
     pub(super) fn execute(self, settings: &Settings) -> Result<Outcome> {
         telemetry::start_logging(&settings.log_filter("info"))?;
+        Settings::warn_of_variables();
         let config = settings.config()?;
         let folder = absolute(&config.data_dir);
         if config.database_url.is_none() && !db::is_data_folder(&folder) {

@@ -27,12 +27,13 @@ pub(super) struct Serve {
 impl Serve {
     pub(super) fn execute(self, settings: &Settings) -> Result<Outcome> {
         telemetry::start_logging(&settings.log_filter("info"))?;
+        Settings::warn_of_variables();
         let config = settings.config_listening(self.listen)?;
         telemetry::start_metrics();
         let runtime = server_runtime()?;
         let outcome = runtime.block_on(server::serve(config));
         runtime.shutdown_timeout(EXIT_GRACE);
-        match outcome? {
+        match outcome.map_err(|error| settings.name_variable(error))? {
             End::InOrder => Ok(Outcome::Success),
             End::AtOnce => Ok(Outcome::Interrupted),
         }

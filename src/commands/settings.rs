@@ -9,8 +9,11 @@ use std::{
 use clap::Args;
 
 use crate::{
-    config::{Config, environment::variable},
-    error::Result,
+    config::{
+        Config,
+        environment::{self, variable},
+    },
+    error::{Error, Result},
 };
 
 /// Printed below the help text.
@@ -40,6 +43,9 @@ pub(super) struct Settings {
     /// Folder for the server's data [default: data].
     #[arg(long, global = true, value_name = "DIR")]
     data_dir: Option<PathBuf>,
+    /// Log filter, such as debug or info,runyard::wire=debug [default: info for serve and migrate].
+    #[arg(long, global = true, value_name = "FILTER")]
+    log: Option<String>,
 }
 
 impl Settings {
@@ -49,18 +55,35 @@ impl Settings {
 
     /// `listen` overrides the configured listen address.
     pub(super) fn config_listening(&self, listen: Option<SocketAddr>) -> Result<Config> {
-        let lookup = |name: &str| match (name, &self.data_dir, listen) {
+        let file = self.config.as_deref().filter(|path| !path.as_os_str().is_empty());
+        self.with_lookup(listen, |lookup| {
+            Config::load(file, lookup).map_err(|error| environment::name_variable(error, lookup))
+        })
+    }
+
+    /// Adds the variable that set a wrong value to an error of the server's start.
+    pub(super) fn name_variable(&self, error: Error) -> Error {
+        self.with_lookup(None, |lookup| environment::name_variable(error, lookup))
+    }
+
+    fn with_lookup<T>(&self, listen: Option<SocketAddr>, use_it: impl FnOnce(environment::Lookup<'_>) -> T) -> T {
+        use_it(&|name: &str| match (name, &self.data_dir, listen) {
             ("RUNYARD_DATA_DIR", Some(folder), _) => Some(folder.to_string_lossy().into_owned()),
             ("RUNYARD_LISTEN", _, Some(listen)) => Some(listen.to_string()),
             _ => variable(name),
-        };
-        let file = self.config.as_deref().filter(|path| !path.as_os_str().is_empty());
-        Config::load(file, &lookup)
+        })
     }
 
-    #[expect(clippy::unused_self, reason = "commands read all settings from `Settings`")]
+    /// Logs each environment variable that has no effect.
+    pub(super) fn warn_of_variables() {
+        for sentence in environment::warnings() {
+            tracing::warn!("{sentence}");
+        }
+    }
+
     pub(super) fn log_filter(&self, default: &str) -> String {
-        variable("RUNYARD_LOG").unwrap_or_else(|| default.to_owned())
+        let chosen = self.log.clone().or_else(|| variable("RUNYARD_LOG"));
+        chosen.unwrap_or_else(|| default.to_owned())
     }
 }
 

@@ -4,14 +4,14 @@ use clap::Args;
 
 use super::{
     Outcome,
-    connection::Connection,
+    connection::{Connection, needs_administrator},
     output::{Output, one_line},
     settings::Settings,
 };
 use runyard_client::Client;
 
 use crate::{
-    error::{Code, Error, Result},
+    error::Result,
     v1::{AccountState, LimitState},
 };
 
@@ -92,15 +92,4 @@ fn used(state: LimitState) -> String {
 
 fn row(name: &str, value: &str) -> String {
     format!("{name:<14}  {}", one_line(value))
-}
-
-fn needs_administrator(error: Error) -> Error {
-    if error.code() != Code::PermissionDenied {
-        return error;
-    }
-    let message = format!(
-        "{}: name the server's data folder with --data-dir, or set RUNYARD_TOKEN to a token with the role super_admin",
-        error.message()
-    );
-    Error::new(Code::PermissionDenied, message)
 }

@@ -7,6 +7,7 @@ use toml::{
     de::{DeTable, DeValue},
 };
 
+use super::advice;
 use crate::error::{Error, Result};
 
 /// One step of the path to a value.
@@ -54,7 +55,8 @@ impl<'t> File<'t> {
             Ok(root) => Ok(Self { name, text, root }),
             Err(error) => {
                 let line = error.span().map_or(1, |span| line(text, span.start));
-                let what = error.message().replace('\n', ", ");
+                let written = text.lines().nth(line - 1).unwrap_or_default();
+                let what = advice::of_syntax(&error.message().replace('\n', ", "), written);
                 Err(Error::invalid(format!("{name}, line {line}: {what}")))
             }
         }
@@ -66,7 +68,7 @@ impl<'t> File<'t> {
 
     /// Returns the error for an unknown key or a value of the wrong type.
     pub(super) fn misread(&self, error: &toml::de::Error) -> Error {
-        let what = error.message().replace('\n', ", ");
+        let what = advice::of_type(&error.message().replace('\n', ", "));
         let Some(span) = error.span() else {
             return Error::invalid(format!("{}: {what}", self.name));
         };

@@ -12,6 +12,8 @@ use sea_orm::{
 };
 use tokio::sync::{Semaphore, SemaphorePermit};
 
+use super::Connections;
+
 /// A connection that is never returned to its pool. SeaORM lends a single connection only as a transaction, so this
 /// transaction is committed at once. Each later statement on the connection is its own transaction.
 type Held = DatabaseTransaction;
@@ -26,6 +28,7 @@ async fn hold(pool: &DatabaseConnection) -> Result<Held, DbErr> {
 pub(super) struct Readers {
     pool: DatabaseConnection,
     free: Semaphore,
+    count: usize,
     idle: Mutex<Vec<Held>>,
 }
 
@@ -42,7 +45,17 @@ impl Readers {
         Self {
             pool,
             free: Semaphore::new(count),
+            count,
             idle: Mutex::default(),
+        }
+    }
+
+    pub(super) fn connections(&self) -> Connections {
+        let used = self.count - self.free.available_permits().min(self.count);
+        Connections {
+            used,
+            idle: self.idle.lock().unwrap_or_else(PoisonError::into_inner).len(),
+            max: self.count,
         }
     }
 

@@ -14,7 +14,7 @@
 
 mod unit;
 
-use std::{fs::File, sync::Arc, thread};
+use std::{fs::File, sync::Arc, thread, time::Instant};
 
 use sea_orm::DbErr;
 use tokio::{
@@ -26,7 +26,11 @@ use tracing::error;
 use unit::{Ended, Savepoint};
 pub(super) use unit::{Unit, Writer};
 
-use crate::error::{Code, Error, Result};
+use super::tx::measure_commit;
+use crate::{
+    error::{Code, Error, Result},
+    telemetry::names,
+};
 
 /// Maximum number of queued units; further units wait for space in the queue.
 const QUEUE: usize = 4096;
@@ -218,7 +222,10 @@ impl<'a> Batch<'a> {
         let outcome: Outcome = if self.is_broken {
             Err("the transaction of the batch was rolled back".into())
         } else {
+            let began = Instant::now();
             let committed = self.runtime.block_on(writer.commit());
+            measure_commit(began.elapsed(), committed.is_ok());
+            metrics::histogram!(names::BATCH_UNITS).record(u32::try_from(self.len()).unwrap_or(u32::MAX));
             committed.map_err(|fault| fault.to_string().into())
         };
         let is_usable = outcome.is_ok() || self.runtime.block_on(writer.roll_back());

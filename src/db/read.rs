@@ -5,7 +5,7 @@ use std::sync::Arc;
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, ExecResult, QueryResult, Statement};
 
 use super::{
-    Rows,
+    Connections, Rows,
     held::Readers,
     inline::InlineReaders,
     postgres::Pool,
@@ -39,6 +39,14 @@ impl Read {
     pub(super) fn from_pool(pool: Pool) -> Self {
         let from = ReadFrom::Pool(pool);
         Self { from }
+    }
+
+    /// The connections on SQLite that stay open; none on PostgreSQL.
+    pub(super) fn connections(&self) -> Connections {
+        match &self.from {
+            ReadFrom::Sqlite(readers) => readers.held.connections(),
+            ReadFrom::Pool(_) => Connections::default(),
+        }
     }
 
     /// True if hand-written statements (`db/statement.rs`) run in the calling thread, without a thread hop.

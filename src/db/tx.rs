@@ -1,6 +1,9 @@
 //! A unit of work in progress, and the statements that it can execute.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    time::{Duration, Instant},
+};
 
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, ExecResult, QueryResult, Statement, Value};
 use tracing::warn;
@@ -15,13 +18,24 @@ use super::{
     statement::{Bound, ById, ReadRow, Rows, rows_of_postgres},
     text,
 };
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    telemetry::names,
+};
 
 /// Creates the error for a unit of work whose batch SQLite could not commit. The usual cause is the disk, so `health`
 /// records the failure.
 pub(super) fn commit_failed(name: &str, health: &Health, fault: &str) -> Error {
     health.failed();
     fault::unavailable(format!("{name}: {fault}"))
+}
+
+/// Counts a commit of the database.
+pub(super) fn measure_commit(took: Duration, succeeded: bool) {
+    metrics::histogram!(names::COMMIT_SECONDS).record(took);
+    if !succeeded {
+        metrics::counter!(names::COMMIT_FAILURES).increment(1);
+    }
 }
 
 /// A unit of work in progress.
@@ -81,14 +95,19 @@ impl Tx {
                 let outcome = unit.commit().await;
                 outcome.map_err(|fault| commit_failed(name, &health, &fault))?;
             }
-            Work::Transaction(tx) => tx.commit().await.map_err(|error| {
-                if fault::is_unavailable(&error) {
-                    health.failed();
-                }
-                let error = Error::from(error);
-                warn!(unit = name, %error, "a unit of work failed to commit");
-                error
-            })?,
+            Work::Transaction(tx) => {
+                let began = Instant::now();
+                let committed = tx.commit().await;
+                measure_commit(began.elapsed(), committed.is_ok());
+                committed.map_err(|error| {
+                    if fault::is_unavailable(&error) {
+                        health.failed();
+                    }
+                    let error = Error::from(error);
+                    warn!(unit = name, %error, "a unit of work failed to commit");
+                    error
+                })?;
+            }
         }
         if has_changed {
             health.written();

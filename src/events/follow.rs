@@ -22,6 +22,7 @@ use super::{
 use crate::{
     app::App,
     error::{Code, Error, Result},
+    telemetry::names,
 };
 
 /// Poll interval if other processes may write events.
@@ -86,7 +87,7 @@ impl Follower {
         self.hints.borrow_and_update();
         match self.ring.after(self.cursor, self.page.budget()) {
             RingRead::Events(events) => {
-                self.page.extend(events);
+                self.take(events);
                 // The ring also receives all later events, so the follower no longer reads the table.
                 self.look_in_table = false;
                 return Ok(());
@@ -96,7 +97,7 @@ impl Follower {
                 let (events, newest) = self.read_table().await?;
                 self.look_in_table = !events.is_empty();
                 if self.look_in_table {
-                    self.page.extend(events);
+                    self.take(events);
                     return Ok(());
                 }
                 match newest {
@@ -125,6 +126,11 @@ impl Follower {
             _ = self.hints.changed() => self.look_in_table = true,
         }
         Ok(())
+    }
+
+    fn take(&mut self, events: Vec<Stored>) {
+        metrics::counter!(names::STREAM_EVENTS).increment(events.len() as u64);
+        self.page.extend(events);
     }
 
     /// Reads the next page of events. If the page is empty, also reads the sequence number of the run's newest event,

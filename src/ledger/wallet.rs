@@ -1,6 +1,8 @@
 //! The balance of an account. The first use in each calendar month (UTC) grants the tier's monthly credits. A month
 //! without use grants nothing.
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, Datelike, Utc};
 use sea_orm::{
     ActiveValue::Set,
@@ -70,6 +72,15 @@ pub(super) async fn make(tx: &Tx, account_id: Uuid) -> Result<()> {
     tx.execute(balance::Entity::insert(row).on_conflict(once).query())
         .await?;
     Ok(())
+}
+
+/// Returns stored balances by account, in millionths of a credit. Monthly credits that are due are not added.
+pub async fn stored(db: &impl ConnectionTrait, account_ids: &[Uuid]) -> Result<HashMap<Uuid, i64>> {
+    let rows = of::<balance::Entity>(Scope::system("an administrator lists accounts"))
+        .filter(balance::Column::AccountId.is_in(account_ids.iter().copied()))
+        .all(db)
+        .await?;
+    Ok(rows.into_iter().map(|row| (row.account_id, row.microcredits)).collect())
 }
 
 /// In millionths of a credit. Monthly credits that are due are added first.

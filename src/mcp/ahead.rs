@@ -116,7 +116,7 @@ pub fn queue(app: &App, version: &AgentVersion) {
     }
     let ahead = &app.mcp.ahead;
     let Ok(place) = ahead.jobs.try_reserve() else {
-        debug!(version = %version.id, "the MCP servers of a new version are not listed ahead: the queue is full");
+        debug!(agent_version_id = %version.id, "the MCP servers of a new version are not listed ahead: the queue is full");
         return;
     };
     let keys = servers.iter().map(|server| (version.id, server.name.clone()));
@@ -160,7 +160,9 @@ async fn list(app: App, account_id: Uuid, version_id: Uuid, server: Server) {
             drop(remote);
             sender.send_replace(Some(list));
         }
-        Err(reason) => debug!(version = %version_id, server = key.1, reason, "an MCP server was not listed ahead"),
+        Err(reason) => {
+            debug!(agent_version_id = %version_id, server = key.1, error = reason, "an MCP server was not listed ahead");
+        }
     }
     app.mcp.ahead.end(&key);
 }

@@ -1,9 +1,15 @@
 //! One MCP server of a run: its settings, its cached list of tools and its connection. The connection is opened on
 //! first use, and reopened after it breaks. While one call opens it, other calls wait.
 
-use std::{mem, sync::Arc};
+use std::{
+    mem,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
-use runyard_mcp::{Address, Connection, Outcome, Rendered, ToolList};
+use runyard_mcp::{Address, Connection, Continuation, Outcome, Rendered, ToolList};
 use secrecy::SecretString;
 use serde_json::{Map, Value};
 use tokio::sync::Mutex;
@@ -40,6 +46,23 @@ pub(super) struct Remote {
     /// True if no run has used the connection.
     is_ahead_of_runs: bool,
     line: Mutex<Option<Arc<Line>>>,
+    /// True after the server has asked the user on an open connection.
+    has_declined: AtomicBool,
+}
+
+pub(super) struct Called {
+    pub(super) outcome: Outcome,
+    /// True if this is the first call of the run in which a question of the server was declined.
+    pub(super) declines: bool,
+}
+
+impl Called {
+    fn of(outcome: Outcome) -> Self {
+        Self {
+            outcome,
+            declines: false,
+        }
+    }
 }
 
 /// An open connection and, for a stdio server, its process. Dropping the process kills it.
@@ -65,6 +88,16 @@ impl Line {
             Outcome::Reported(rendered) => Outcome::Reported(hidden(rendered)),
             Outcome::Unknown(why) => Outcome::Unknown(redact(&why, &self.secrets)),
             Outcome::NotStarted(why) => Outcome::NotStarted(redact(&why, &self.secrets)),
+            Outcome::Unanswerable(why) => Outcome::Unanswerable(redact(&why, &self.secrets)),
+            // The state goes back to the server unchanged.
+            Outcome::Asked(mut asked) => {
+                for question in &mut asked.questions {
+                    question.message = redact(&question.message, &self.secrets);
+                    let schema = redact(&question.schema.to_string(), &self.secrets);
+                    question.schema = serde_json::from_str(&schema).unwrap_or_default();
+                }
+                Outcome::Asked(asked)
+            }
         }
     }
 }
@@ -80,6 +113,7 @@ impl Remote {
             place,
             is_ahead_of_runs: false,
             line: Mutex::default(),
+            has_declined: AtomicBool::new(false),
         }
     }
 
@@ -132,20 +166,28 @@ impl Remote {
         arguments: Map<String, Value>,
         output: &OutputSink,
         cancel: &CancellationToken,
-    ) -> Outcome {
+        continuation: Continuation,
+    ) -> Called {
         let line = tokio::select! {
             line = self.line() => line,
             () = cancel.cancelled() => Err("the call was cancelled".to_owned()),
         };
         let line = match line {
             Ok(line) => line,
-            Err(why) => return Outcome::NotStarted(why),
+            Err(why) => return Called::of(Outcome::NotStarted(why)),
         };
         let outcome = line
             .connection
-            .call(tool, arguments, &|text| output(redact(&text, &line.secrets)), cancel)
+            .call(
+                tool,
+                arguments,
+                &|text| output(redact(&text, &line.secrets)),
+                cancel,
+                continuation,
+            )
             .await;
         let outcome = line.redacted(outcome);
+        let declines = line.connection.take_declined() && !self.has_declined.swap(true, Ordering::Relaxed);
         if let Some(key) = &self.key
             && line.connection.tools_changed()
         {
@@ -154,7 +196,7 @@ impl Remote {
         if matches!(outcome, Outcome::NotStarted(_) | Outcome::Unknown(_)) {
             line.connection.forget_revision();
         }
-        outcome
+        Called { outcome, declines }
     }
 
     /// Closes the connection and forgets the revision of its server, if the connection relied on an earlier negotiation.

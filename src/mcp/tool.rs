@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use runyard_mcp::{ListedTool, Outcome, Rendered};
 use serde_json::Value;
 
-use super::{remote::Remote, saved};
+use super::{questions, remote::Remote, saved};
 use crate::{
     llm::ToolSpec,
     tools::{Effect, Tool, ToolAnswer, ToolContext, ToolFailure},
@@ -53,11 +53,25 @@ impl Tool for McpTool {
         let Value::Object(arguments) = arguments else {
             return Err(ToolFailure::Reported("the arguments must be a JSON object".to_owned()));
         };
-        let outcome = self
+        let continuation = context.continuation.as_ref().map(questions::continuation);
+        let called = self
             .remote
-            .call(&self.tool, arguments, &context.output, &context.cancel)
+            .call(
+                &self.tool,
+                arguments,
+                &context.output,
+                &context.cancel,
+                continuation.unwrap_or_default(),
+            )
             .await;
-        let (rendered, is_error) = match outcome {
+        if called.declines {
+            let server = self.server();
+            (context.notice)(format!(
+                "MCP server {server:?} asked the user a question while a call was running, and Runyard declined it. Runs can \
+                 only wait for questions of servers with protocol revision 2026-07-28."
+            ));
+        }
+        let (rendered, is_error) = match called.outcome {
             Outcome::Answered(rendered) => (rendered, false),
             Outcome::Reported(rendered) => (rendered, true),
             Outcome::Unknown(why) => {
@@ -69,6 +83,13 @@ impl Tool for McpTool {
             Outcome::NotStarted(why) => {
                 return Err(ToolFailure::Reported(format!("the tool was not started: {why}")));
             }
+            Outcome::Asked(asked) => {
+                return Err(match questions::inputs(asked) {
+                    Ok(questions) => ToolFailure::Asks(questions),
+                    Err(why) => unanswerable(&why),
+                });
+            }
+            Outcome::Unanswerable(why) => return Err(unanswerable(&why)),
         };
         let Rendered {
             mut text,
@@ -89,4 +110,10 @@ impl Tool for McpTool {
             images,
         })
     }
+}
+
+fn unanswerable(why: &str) -> ToolFailure {
+    ToolFailure::Reported(format!(
+        "the call did not end: {why}. The tool may have done a part of its work"
+    ))
 }

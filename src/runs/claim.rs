@@ -95,16 +95,21 @@ pub struct Renewed {
 /// True if an unfinished run has no lease. That run may have to wait for an earlier run of its thread. A run with an
 /// expired lease does not count.
 pub async fn has_waiting(app: &App) -> Result<bool> {
+    Ok(count_waiting(app, 1).await? > 0)
+}
+
+/// Counts the runs that [`has_waiting`] looks for, up to `most`.
+pub async fn count_waiting(app: &App, most: u64) -> Result<usize> {
     let waiting = of::<Entity>(Scope::system("a worker looks for work"))
         .select_only()
         .column(Column::Id)
         .filter(is_unfinished_and_not_waiting())
         .filter(Column::LeaseExpiresAt.is_null())
-        .limit(1)
+        .limit(most)
         .into_tuple::<Uuid>()
-        .one(app.db.read())
+        .all(app.db.read())
         .await?;
-    Ok(waiting.is_some())
+    Ok(waiting.len())
 }
 
 /// Renews the worker's leases of the given runs. Returns the runs whose lease the worker still holds, including runs

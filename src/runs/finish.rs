@@ -5,6 +5,7 @@ use sea_orm::{
     ColumnTrait, EntityTrait, QueryFilter,
     sea_query::{Expr, ExprTrait},
 };
+use uuid::Uuid;
 
 use super::{
     Run, Status, inputs,
@@ -13,17 +14,33 @@ use super::{
     tasks,
 };
 use crate::{
+    app::App,
     db::Tx,
     error::Result,
     events::{self, Stored},
 };
 
+/// The end of a run, before it is published.
+pub(super) struct Ended {
+    /// The terminal event.
+    event: Stored,
+    /// The runs of its subagents, which are stopped too.
+    stopped: Vec<Uuid>,
+}
+
+impl Ended {
+    /// Publishes the committed end, and stops the workers of the subagents.
+    pub(super) fn publish(self, app: &App, run_id: Uuid) {
+        app.hub.publish(run_id, &[self.event]);
+        app.wake.stop_all(&self.stopped);
+    }
+}
+
 /// Ends an unfinished run. The transaction must have locked the account. A new epoch prevents the run's worker from
 /// writing further events. The lease remains until that worker has ended the run's processes, or until it expires.
 ///
-/// Returns the terminal event, which the calling function publishes after the commit. `None` means that the run had
-/// already ended.
-pub(super) async fn finish(tx: &Tx, run: &Run, ending: &RunEnd, now: DateTime<Utc>) -> Result<Option<Stored>> {
+/// Returns the end, which the calling function publishes after the commit. `None` means that the run had already ended.
+pub(super) async fn finish(tx: &Tx, run: &Run, ending: &RunEnd, now: DateTime<Utc>) -> Result<Option<Ended>> {
     // This update locks the row, so that the journal cannot write events before the terminal event is committed.
     let moved = Entity::update_many()
         .col_expr(Column::LeaseEpoch, Expr::col(Column::LeaseEpoch).add(1))
@@ -59,8 +76,8 @@ pub(super) async fn finish(tx: &Tx, run: &Run, ending: &RunEnd, now: DateTime<Ut
         .filter(Column::Id.eq(run.id))
         .exec(tx)
         .await?;
-    tasks::stop_children(tx, run.id, now).await?;
-    Ok(Some(event))
+    let stopped = tasks::stop_children(tx, run, now).await?;
+    Ok(Some(Ended { event, stopped }))
 }
 
 fn lease_of_owner() -> Expr {

@@ -9,12 +9,12 @@ pub mod answers;
 pub mod expire;
 pub mod list;
 pub mod of_subagents;
+mod question;
 mod table;
 
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, sea_query::Expr};
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -25,23 +25,27 @@ pub use table::{Decision, Kind, Model as Input, insertion};
 
 use crate::{
     agents::approvals::Approvals,
-    clock::Clock,
+    app::App,
     contract::structs,
-    db::Tx,
+    db::{Bound, Sql, Tx},
     engine::inputs::WaitingCall,
     error::Result,
     events::timestamp,
     runs::Run,
     v1::{InputRequested, run_event::Event},
 };
-use table::{Column, Entity};
 
 /// Creates the inputs of a run that begins to wait, in the order of its calls.
-pub fn requested(clock: &Clock, run: &Run, approvals: &Approvals, calls: Vec<WaitingCall>) -> Vec<Input> {
+///
+/// # Errors
+/// INTERNAL if a question cannot be encrypted.
+pub fn requested(app: &App, run: &Run, approvals: &Approvals, calls: Vec<WaitingCall>) -> Result<Vec<Input>> {
     let expires_after = Duration::from_secs(approvals.expires_after_seconds().into());
     let inputs = calls.into_iter().map(|call| {
-        let (id, now) = clock.stamp();
-        Input {
+        let (id, now) = app.clock.stamp();
+        let question = call.question;
+        let question = question.map(|question| question::sealed(&app.secrets, &call.tool_call_id, question));
+        Ok(Input {
             id,
             account_id: run.account_id,
             thread_id: run.thread_id,
@@ -61,7 +65,8 @@ pub fn requested(clock: &Clock, run: &Run, approvals: &Approvals, calls: Vec<Wai
             is_error: false,
             answered_at: None,
             consumed: false,
-        }
+            question: question.transpose()?,
+        })
     });
     inputs.collect()
 }
@@ -81,15 +86,17 @@ impl Input {
     }
 }
 
+const CANCEL: Sql =
+    Sql::new("UPDATE inputs SET decision = $1, answered_at = $2 WHERE run_id = $3 AND decision IS NULL");
+
+/// The statement that cancels the pending inputs of a run that ends.
+pub fn cancellation(run_id: Uuid, now: DateTime<Utc>) -> Bound {
+    CANCEL.with([Decision::Cancelled.into(), now.into(), run_id.into()])
+}
+
 /// Cancels the pending inputs of a run that ends. The transaction must have locked the run's row.
 pub async fn cancel(tx: &Tx, run_id: Uuid, now: DateTime<Utc>) -> Result<()> {
-    Entity::update_many()
-        .col_expr(Column::Decision, Expr::value(Decision::Cancelled))
-        .col_expr(Column::AnsweredAt, Expr::value(now))
-        .filter(Column::RunId.eq(run_id))
-        .filter(Column::Decision.is_null())
-        .exec(tx)
-        .await?;
+    tx.change(cancellation(run_id, now)).await?;
     Ok(())
 }
 

@@ -48,6 +48,26 @@ pub struct RunBudget {
     pub max_microcredits: Option<i64>,
 }
 
+impl RunBudget {
+    /// The budget of a run's request, without the other settings.
+    ///
+    /// # Errors
+    /// INTERNAL if the settings cannot be decoded.
+    pub fn of(run: &Run) -> Result<Self> {
+        #[derive(Default, Deserialize)]
+        #[serde(default)]
+        struct Stored {
+            budget: RunBudget,
+        }
+        let Some(stored) = &run.options else {
+            return Ok(Self::default());
+        };
+        let stored: Stored = serde_json::from_str(stored)
+            .map_err(|error| Error::internal("the settings of the run could not be decoded", error))?;
+        Ok(stored.budget)
+    }
+}
+
 fn is_default(budget: &RunBudget) -> bool {
     *budget == RunBudget::default()
 }

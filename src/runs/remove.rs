@@ -50,7 +50,7 @@ pub async fn project(app: &App, caller: &Caller, project_id: Uuid) -> Result<()>
     tx.commit().await?;
     forget(app, &staged).await;
     if let Err(fault) = projects::sandbox::discard(app, project_id).await {
-        tracing::warn!(error = %fault, project = %project_id, "could not remove a project's files; the sweeper will retry");
+        tracing::warn!(error = %fault, %project_id, "could not remove a project's files; the sweeper will retry");
     }
     Ok(())
 }

@@ -11,6 +11,7 @@ use crate::{
         MODEL_UNAVAILABLE, MODEL_UNKNOWN,
     },
     error::Code,
+    telemetry::names,
 };
 
 /// Logs that a run is committed. The log span of the request adds the request's id to the line.
@@ -19,6 +20,7 @@ pub(super) fn started(run: &Run) {
         run_id = %run.id,
         account_id = %run.account_id,
         thread_id = %run.thread_id,
+        agent_id = run.agent_id.map(tracing::field::display),
         model = run.model_used,
         "run started"
     );
@@ -31,6 +33,8 @@ pub fn waits(run: &Run) {
 
 /// Logs the end of a run. The line is a warning if the provider, the sandbox or this server caused a failure.
 pub fn ended(run: &Run, status: Status, error_code: Option<&str>, used: Spent, now: DateTime<Utc>) {
+    let took = (now - run.created_at).to_std().unwrap_or_default();
+    metrics::histogram!(names::RUN_SECONDS, "status" => status.as_str()).record(took);
     let millis = |from: DateTime<Utc>, until: DateTime<Utc>| (until - from).num_milliseconds();
     macro_rules! line {
         ($level:ident) => {
@@ -38,6 +42,7 @@ pub fn ended(run: &Run, status: Status, error_code: Option<&str>, used: Spent, n
                 run_id = %run.id,
                 account_id = %run.account_id,
                 thread_id = %run.thread_id,
+                agent_id = run.agent_id.map(tracing::field::display),
                 model = run.model_used,
                 status = status.as_str(),
                 error_code,

@@ -41,7 +41,7 @@ use crate::{
 use prepared::Prepared;
 use written::Written;
 
-pub use key::stored as stored_key;
+pub use key::{KEY_LIVES, stored as stored_key};
 pub use new_run::{IfBusy, MAX_KEY, MAX_PROMPT_BYTES, NewRun, Parent};
 pub use started::{Started, Timing};
 

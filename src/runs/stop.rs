@@ -1,7 +1,7 @@
 //! Stops runs. If a worker holds the run, that worker ends it. Otherwise the run ends at once.
 
 use sea_orm::{
-    ColumnTrait, EntityTrait, QueryFilter,
+    ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
     sea_query::{Expr, Func},
 };
 use uuid::Uuid;
@@ -11,13 +11,53 @@ use super::{
     journal::{RunEnd, Spent},
     list::load,
     report,
-    table::{Column, Entity},
+    table::{Column, Entity, is_unfinished},
 };
 use crate::{
-    accounts::{Caller, queue},
+    accounts::{Access, Caller, Role, of, queue},
     app::App,
-    error::Result,
+    error::{Code, Result},
 };
+
+/// Number of runs that one query reads.
+const PAGE: u64 = 100;
+
+/// Stops all unfinished runs of an account. `by` names the actor.
+///
+/// # Errors
+/// Database errors. The runs before the error were stopped.
+pub async fn stop_all(app: &App, account_id: Uuid, by: &str) -> Result<()> {
+    let caller = Caller {
+        account_id,
+        role: Role::User,
+        access: Access::Run,
+        name: by.into(),
+    };
+    let mut last = Uuid::nil();
+    loop {
+        let page: Vec<Uuid> = of::<Entity>(caller.scope())
+            .select_only()
+            .column(Column::Id)
+            .filter(is_unfinished())
+            .filter(Column::Id.gt(last))
+            .order_by_asc(Column::Id)
+            .limit(PAGE)
+            .into_tuple()
+            .all(app.db.read())
+            .await?;
+        for run_id in &page {
+            match stop(app, &caller, *run_id).await {
+                // The run was deleted in the meantime.
+                Err(error) if error.code() == Code::RunNotFound => {}
+                outcome => drop(outcome?),
+            }
+        }
+        match page.last() {
+            Some(id) if page.len() as u64 == PAGE => last = *id,
+            _ => return Ok(()),
+        }
+    }
+}
 
 /// Requests that a run stop, and returns the run. If a worker holds the run, the returned run is still unfinished. A
 /// run that has already ended does not change. The run was stopped by the first of several callers.
@@ -45,13 +85,12 @@ pub async fn stop(app: &App, caller: &Caller, run_id: Uuid) -> Result<Run> {
     let now = app.clock.now();
     if run.lease_owner.is_none() {
         let ending = RunEnd::stopped_by(StopReason::Requested, run.stopped_by.clone());
-        let event = finish::finish(&tx, &run, &ending, now).await?;
+        let ended = finish::finish(&tx, &run, &ending, now).await?;
         tx.commit().await?;
-        if let Some(event) = event {
-            app.hub.publish(run_id, &[event]);
+        if let Some(ended) = ended {
+            ended.publish(app, run_id);
             report::ended(&run, Status::Stopped, None, Spent::of(&run), now);
         }
-        app.wake.stop_children(run_id);
         app.wake.run_queued();
         app.wake.task_changed();
     } else {

@@ -21,7 +21,7 @@ use super::{
     list::load,
     options::RunOptions,
     start,
-    table::{Column, Entity},
+    table::{Column, Entity, is_unfinished},
 };
 use crate::{
     accounts::{Access, Caller, Role, Scope, of, queue},
@@ -71,27 +71,34 @@ pub async fn advance(app: &App) -> Result<()> {
 async fn step(app: &App, input: &Input) -> Result<()> {
     let scope = Scope::account(input.account_id);
     let run = load(app.db.read(), scope, input.run_id).await?;
-    if run.status != Status::Running {
+    if run.status != Status::Running || run.stop_requested {
         return Ok(());
     }
-    let children = children(app.db.read(), scope, run.id).await?;
-    let child = children
-        .iter()
-        .find(|child| child.parent_call_id.as_ref() == Some(&input.tool_call_id));
-    match child {
-        Some(child) if input.text.is_empty() => note_started(app, &run, input, child).await,
+    match child_of(app.db.read(), scope, input).await? {
+        Some(child) if input.text.is_empty() => note_started(app, &run, input, &child).await,
         Some(child) if child.status != Status::Running => {
-            let (text, is_error) = result(app, child).await?;
+            let (text, is_error) = result(app, &child).await?;
             answer(app, input, text, is_error).await
         }
         Some(_) => Ok(()),
-        None => launch(app, &run, input, &children).await,
+        None => launch(app, &run, input).await,
     }
 }
 
-async fn launch(app: &App, run: &Run, input: &Input, children: &[Run]) -> Result<()> {
-    let unfinished = children.iter().filter(|child| child.status == Status::Running).count();
-    if unfinished >= MAX_AT_ONCE {
+/// Finds the run that the call of an input has started. The thread of that run has the id of the input.
+async fn child_of(db: &impl ConnectionTrait, scope: Scope, input: &Input) -> Result<Option<Run>> {
+    Ok(of::<Entity>(scope)
+        .filter(Column::ThreadId.eq(input.id))
+        .filter(Column::ParentCallId.eq(input.tool_call_id.as_str()))
+        .order_by_asc(Column::Id)
+        .limit(1)
+        .one(db)
+        .await?)
+}
+
+async fn launch(app: &App, run: &Run, input: &Input) -> Result<()> {
+    let unfinished = unfinished_children(app.db.read(), run.account_id, run.id).await?;
+    if unfinished.len() >= MAX_AT_ONCE {
         return Ok(());
     }
     let caller = Caller {
@@ -100,7 +107,7 @@ async fn launch(app: &App, run: &Run, input: &Input, children: &[Run]) -> Result
         access: Access::Run,
         name: format!("run:{}", run.id).into(),
     };
-    let started = match new_run(app, run, input, children).await {
+    let started = match new_run(app, run, input).await {
         Ok(new) => Box::pin(start(app, &caller, new)).await,
         Err(refused) => Err(refused),
     };
@@ -122,13 +129,13 @@ async fn launch(app: &App, run: &Run, input: &Input, children: &[Run]) -> Result
     }
 }
 
-async fn new_run(app: &App, run: &Run, input: &Input, children: &[Run]) -> Result<NewRun> {
+async fn new_run(app: &App, run: &Run, input: &Input) -> Result<NewRun> {
     let arguments = parsed(&input.arguments);
     let text = |name: &str| arguments.get(name).and_then(Value::as_str).unwrap_or_default();
     let agents = subagents::list(app.db.read(), Scope::account(run.account_id)).await?;
     let agent = subagents::find(&agents, text("agent")).map_err(|told| Error::new(Code::AgentNotFound, told))?;
     let options = RunOptions {
-        budget: budget::share(app, run, children).await?,
+        budget: budget::share(app, run).await?,
         ..RunOptions::default()
     };
     Ok(NewRun {
@@ -153,7 +160,14 @@ async fn new_run(app: &App, run: &Run, input: &Input, children: &[Run]) -> Resul
 async fn note_started(app: &App, run: &Run, input: &Input, child: &Run) -> Result<()> {
     let tx = queue::begin_locked(app, run.account_id, "tasks.started").await?;
     let parent = load(&tx, Scope::account(run.account_id), run.id).await?;
-    if parent.status != Status::Running || !of_subagents::store_child(&tx, input, child.id).await? {
+    if parent.status != Status::Running || parent.stop_requested {
+        // The parent was stopped while the child started.
+        let stopped = stop_children(&tx, run, app.clock.now()).await?;
+        tx.commit().await?;
+        app.wake.stop_all(&stopped);
+        return Ok(());
+    }
+    if !of_subagents::store_child(&tx, input, child.id).await? {
         return Ok(());
     }
     let event = Event::SubagentStarted(SubagentStarted {
@@ -232,15 +246,6 @@ async fn result(app: &App, child: &Run) -> Result<(String, bool)> {
     ))
 }
 
-/// The runs that a run has started as subagents, oldest first.
-pub async fn children(db: &impl ConnectionTrait, scope: Scope, run_id: Uuid) -> Result<Vec<Run>> {
-    Ok(of::<Entity>(scope)
-        .filter(Column::ParentRunId.eq(run_id))
-        .order_by_asc(Column::Id)
-        .all(db)
-        .await?)
-}
-
 /// Whether a run may start subagents.
 ///
 /// # Errors
@@ -257,23 +262,38 @@ pub async fn may_start(app: &App, run: &Run) -> Result<bool> {
     Ok(depth < MAX_DEPTH)
 }
 
-/// Requests that the children of a run that ends stop, and their children. A worker claims those that wait, and ends
-/// them.
-pub(super) async fn stop_children(tx: &Tx, run_id: Uuid, now: DateTime<Utc>) -> Result<()> {
-    let children: Vec<Uuid> = of::<Entity>(Scope::system("the children of a run that ends"))
+/// Requests that the children of a run that ends stop, and their children. Their pending inputs are cancelled. A worker
+/// claims those that wait, and ends them. Returns the runs; after the commit, the calling function wakes their workers.
+pub(super) async fn stop_children(tx: &Tx, run: &Run, now: DateTime<Utc>) -> Result<Vec<Uuid>> {
+    let (mut stopped, mut parents) = (Vec::new(), vec![run.id]);
+    for _ in 0..MAX_DEPTH {
+        let mut generation = Vec::new();
+        for parent in parents {
+            let children = unfinished_children(tx, run.account_id, parent).await?;
+            if !children.is_empty() {
+                tx.change(STOP_CHILDREN.with([parent.into()])).await?;
+            }
+            for child in &children {
+                inputs::cancel(tx, *child, now).await?;
+            }
+            generation.extend(children);
+        }
+        stopped.extend(&generation);
+        parents = generation;
+    }
+    Ok(stopped)
+}
+
+/// The ids of a run's children that have not ended, oldest first. A child that has ended has no unfinished children, because
+/// it has stopped them.
+async fn unfinished_children(db: &impl ConnectionTrait, account_id: Uuid, run_id: Uuid) -> Result<Vec<Uuid>> {
+    Ok(of::<Entity>(Scope::account(account_id))
         .select_only()
         .column(Column::Id)
         .filter(Column::ParentRunId.eq(run_id))
+        .filter(is_unfinished())
+        .order_by_asc(Column::Id)
         .into_tuple()
-        .all(tx)
-        .await?;
-    if children.is_empty() {
-        return Ok(());
-    }
-    tx.change(STOP_CHILDREN.with([run_id.into()])).await?;
-    for child in children {
-        tx.change(STOP_CHILDREN.with([child.into()])).await?;
-        inputs::cancel(tx, child, now).await?;
-    }
-    Ok(())
+        .all(db)
+        .await?)
 }

@@ -26,8 +26,6 @@ pub struct Signals {
     pub stop: CancellationToken,
     /// True if a caller has added a message that the worker has not looked for.
     pub has_message: Arc<AtomicBool>,
-    /// The run that started this run as a subagent.
-    pub parent: Option<Uuid>,
 }
 
 impl Default for Wake {
@@ -85,10 +83,14 @@ impl Wake {
         }
     }
 
-    /// Cancels the stop tokens of the subagents' runs that this process is executing.
-    pub fn stop_children(&self, run_id: Uuid) {
-        for signals in self.working.iter().filter(|signals| signals.parent == Some(run_id)) {
-            signals.stop.cancel();
+    /// Stops runs of subagents: cancels the stop tokens of those that this process is executing, and wakes the worker, which
+    /// ends those that wait.
+    pub fn stop_all(&self, run_ids: &[Uuid]) {
+        for run_id in run_ids {
+            self.stop(*run_id);
+        }
+        if !run_ids.is_empty() {
+            self.run_queued();
         }
     }
 

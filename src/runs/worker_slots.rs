@@ -25,6 +25,7 @@ struct Open {
     worker_id: Uuid,
     lease: Duration,
     free: Arc<Semaphore>,
+    most: usize,
     seated: mpsc::Sender<ClaimedInSlot>,
 }
 
@@ -53,6 +54,7 @@ impl WorkerSlots {
             worker_id,
             lease,
             free: Arc::clone(free),
+            most,
             seated,
         });
         arrivals
@@ -61,6 +63,14 @@ impl WorkerSlots {
     /// Stops offering slots. Slots that requests already hold stay valid.
     pub fn close(&self) {
         *self.lock() = None;
+    }
+
+    /// Returns the number of used slots and of all slots.
+    pub fn usage(&self) -> (usize, usize) {
+        let open = self.lock();
+        open.as_ref().map_or((0, 0), |open| {
+            (open.most.saturating_sub(open.free.available_permits()), open.most)
+        })
     }
 
     /// Returns `None` if no slot is free or no worker offers slots.

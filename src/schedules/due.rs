@@ -81,7 +81,7 @@ async fn step(app: &App, places: &Arc<Semaphore>) -> Result<bool> {
         tokio::spawn(async move {
             let _place = place;
             if let Err(fault) = start::start(&app, &occurrence).await {
-                warn!(error = %fault, schedule = %occurrence.schedule_id, "could not record the start of a schedule");
+                warn!(error = %fault, schedule_id = %occurrence.schedule_id, "could not record the start of a schedule");
             }
         });
     }
@@ -159,6 +159,7 @@ pub(super) fn new(
         error_code: None,
         message: None,
         created_at: now,
+        request_key: None,
     }
 }
 

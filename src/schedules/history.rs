@@ -68,6 +68,19 @@ pub(super) async fn find(
     Ok(query.one(db).await?)
 }
 
+/// Finds the occurrence of an earlier request with the same idempotency key.
+pub(super) async fn with_key(
+    db: &impl ConnectionTrait,
+    scope: Scope,
+    schedule_id: Uuid,
+    request_key: &str,
+) -> Result<Option<Model>> {
+    let query = of::<Entity>(scope)
+        .filter(Column::ScheduleId.eq(schedule_id))
+        .filter(Column::RequestKey.eq(request_key));
+    Ok(query.one(db).await?)
+}
+
 /// Deletes occurrences that are older than `schedules.keep_days` days.
 pub async fn purge(app: &App) -> Result<()> {
     let days = u32::try_from(app.config.schedules.keep_days).unwrap_or(u32::MAX);

@@ -18,7 +18,10 @@ use crate::{
     accounts::{Access, Caller, Role, queue},
     app::App,
     error::{Code, Error, Result},
-    runs::{self, IfBusy, NewRun, Run, Status},
+    runs::{
+        self, IfBusy, NewRun, Run, Status,
+        start::{KEY_LIVES, MAX_KEY},
+    },
 };
 
 /// Least and greatest pause before an occurrence that waits for an earlier run is checked again.
@@ -73,27 +76,60 @@ pub(super) async fn start(app: &App, row: &occurrence::Model) -> Result<()> {
     record(app, row, verdict).await
 }
 
-/// Starts a run now.
+/// Starts a run now. A repeated request with the same key returns the occurrence of the first one.
 ///
 /// # Errors
-/// `SCHEDULE_NOT_FOUND`.
-pub async fn run_now(app: &App, caller: &Caller, schedule_id: Uuid) -> Result<occurrence::Model> {
+/// INVALID_REQUEST; `SCHEDULE_NOT_FOUND`.
+pub async fn run_now(app: &App, caller: &Caller, schedule_id: Uuid, request_key: &str) -> Result<occurrence::Model> {
+    if request_key.chars().count() > MAX_KEY || request_key.contains('\0') {
+        let message = format!("request_id must have at most {MAX_KEY} characters and no NUL character");
+        return Err(Error::invalid_field("request_id", message));
+    }
+    let request_key = Some(request_key.to_owned()).filter(|key| !key.is_empty());
     let schedule = list::load(app.db.read(), caller.scope(), schedule_id).await?;
-    let now = app.clock.now();
-    let mut new = due::new(&schedule, now, true, now);
-    // The loop starts the run if this process dies before it has started it.
-    new.due_at = now + RETRY;
-    let tx = queue::begin_locked(app, caller.account_id, "schedules.run_now").await?;
-    due::insert_once(&tx, new).await?;
-    tx.commit().await?;
+    let occurrence = occurrence_of(app, caller, &schedule, request_key).await?;
     let load = || async {
-        let found = history::find(app.db.read(), caller.scope(), schedule_id, now, true).await?;
+        let found = history::find(app.db.read(), caller.scope(), schedule_id, occurrence, true).await?;
         found.ok_or_else(|| Error::internal("the occurrence could not be loaded", "its row is missing"))
     };
     let row = load().await?;
+    if row.outcome != Outcome::Pending {
+        return Ok(row);
+    }
     let verdict = launch(app, caller, &schedule, &row, IfBusy::Enqueue).await;
     record(app, &row, verdict).await?;
     load().await
+}
+
+/// Returns the time of the occurrence that has the key. Creates an occurrence if none has it.
+async fn occurrence_of(
+    app: &App,
+    caller: &Caller,
+    schedule: &schedule::Model,
+    request_key: Option<String>,
+) -> Result<DateTime<Utc>> {
+    let tx = queue::begin_locked(app, caller.account_id, "schedules.run_now").await?;
+    let now = app.clock.now();
+    if let Some(key) = &request_key
+        && let Some(earlier) = history::with_key(&tx, caller.scope(), schedule.id, key).await?
+    {
+        if now < earlier.created_at + KEY_LIVES {
+            return Ok(earlier.occurrence);
+        }
+        occurrence::Entity::update_many()
+            .col_expr(occurrence::Column::RequestKey, Expr::value(None::<String>))
+            .filter(occurrence::Column::AccountId.eq(caller.account_id))
+            .filter(occurrence::Column::Number.eq(earlier.number))
+            .exec(&tx)
+            .await?;
+    }
+    let mut new = due::new(schedule, now, true, now);
+    // The loop starts the run if this process dies before it has started it.
+    new.due_at = now + RETRY;
+    new.request_key = request_key;
+    due::insert_once(&tx, new).await?;
+    tx.commit().await?;
+    Ok(now)
 }
 
 async fn decide(app: &App, caller: &Caller, schedule: &schedule::Model, row: &occurrence::Model) -> Result<Verdict> {
@@ -106,6 +142,10 @@ async fn decide(app: &App, caller: &Caller, schedule: &schedule::Model, row: &oc
     }
     if schedule.paused {
         return Ok(Verdict::Skipped("the schedule is paused".to_owned()));
+    }
+    // A skipped occurrence does not count as a failure, so the schedule works again after the suspension.
+    if app.accounts.suspensions.contains(caller.account_id) {
+        return Ok(Verdict::Skipped("the account is suspended".to_owned()));
     }
     if has_failed(app, caller, schedule, row).await? {
         pause(app, caller, schedule.id, paused_reason(schedule.max_failures)).await?;

@@ -94,6 +94,8 @@ pub mod occurrence {
         pub error_code: Option<String>,
         pub message: Option<String>,
         pub created_at: DateTime<Utc>,
+        /// Idempotency key of `RunScheduleNow`, unique within the schedule.
+        pub request_key: Option<String>,
     }
 
     #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

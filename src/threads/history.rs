@@ -29,6 +29,8 @@ const MAX_BYTES: u64 = 32 * 1024 * 1024;
 pub struct Past {
     /// Oldest first.
     pub messages: Vec<ChatMessage>,
+    /// Position of the first message of the run.
+    pub own: usize,
     /// Tool calls of the run's last assistant message that have no result, because their worker stopped.
     pub interrupted: Vec<ToolRequest>,
     /// Number of messages at the end that are answers of the run without tool calls.
@@ -59,6 +61,7 @@ pub struct PastImage {
 pub fn of_prompt(prompt: &str) -> Past {
     Past {
         messages: vec![ChatMessage::user(prompt)],
+        own: 0,
         interrupted: Vec::new(),
         final_answers: 0,
         images: Vec::new(),
@@ -83,10 +86,14 @@ pub async fn load(
     let mut conversation = Vec::with_capacity(rows.len());
     let mut open: Vec<ToolRequest> = Vec::new();
     let mut final_answers = 0;
+    let mut own: Option<usize> = None;
     let mut images = Vec::new();
     let mut unread = Vec::new();
     for row in without_repeated(steering::as_received(rows, run_id), run_id) {
         let records = attachments::of_message(&row)?;
+        if row.run_id == Some(run_id) {
+            own = own.or(Some(conversation.len()));
+        }
         images.extend(
             records
                 .iter()
@@ -149,6 +156,7 @@ pub async fn load(
         }
     }
     Ok(Past {
+        own: own.unwrap_or(conversation.len()),
         messages: conversation,
         interrupted: open,
         final_answers,

@@ -157,6 +157,6 @@ async fn rename(
     active.placed_as = Set(Some(free));
     let row = Entity::update(active).exec(&tx).await?;
     tx.commit().await?;
-    tracing::info!(upload = %row.id, run = %run.run_id, "an uploaded file was renamed because its name was taken");
+    tracing::info!(upload_id = %row.id, run_id = %run.run_id, "an uploaded file was renamed because its name was taken");
     Ok(Some(row))
 }

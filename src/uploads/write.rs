@@ -91,6 +91,6 @@ async fn give_back(app: &App, upload: Model) {
         tx.commit().await
     };
     if let Err(fault) = back.await {
-        tracing::warn!(error = %fault, upload = %upload_id, "could not restore an upload; the sweeper will remove its file");
+        tracing::warn!(error = %fault, %upload_id, "could not restore an upload; the sweeper will remove its file");
     }
 }

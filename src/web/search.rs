@@ -78,7 +78,7 @@ impl Searcher {
     /// The reason for the model.
     pub(super) async fn search(&self, query: &str) -> Result<Vec<Hit>, String> {
         let failed = |why: String| {
-            tracing::warn!(why, "the search provider failed");
+            tracing::warn!(error = why, "the search provider failed");
             format!("the search failed: {why}")
         };
         let request = self.provider.request(&self.client, query);

@@ -15,12 +15,7 @@ use super::{
     table::{delivery, webhook},
     target::{self, NOT_PERMITTED},
 };
-use crate::{
-    app::App,
-    config,
-    signatures::Signed,
-    web::client,
-};
+use crate::{app::App, config, signatures::Signed, web::client};
 
 /// Maximum size of the stored beginning of an answer, in bytes.
 const MAX_RESPONSE: usize = 1_024;
@@ -48,6 +43,18 @@ pub(super) enum Verdict {
     Failing(Option<Duration>),
     /// The receiver wants no more requests.
     Gone,
+}
+
+impl Verdict {
+    /// The name of the verdict in metrics.
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Succeeded => "succeeded",
+            Self::Refused => "refused",
+            Self::Failing(_) => "failing",
+            Self::Gone => "gone",
+        }
+    }
 }
 
 /// The result of an attempt.

@@ -42,7 +42,7 @@ pub(super) async fn deliver(app: App, owner: Uuid, webhook: webhook::Model) {
             Ok(again) => next = again,
             Err(fault) => {
                 // The lease expires, and a process sends the deliveries again, with the same ids.
-                warn!(error = %fault, webhook = %webhook_id, "could not record the deliveries of a webhook");
+                warn!(error = %fault, %webhook_id, "could not record the deliveries of a webhook");
                 return;
             }
         }
@@ -82,7 +82,7 @@ async fn round(app: &App, owner: Uuid, webhook: webhook::Model, concurrent: usiz
         .collect()
         .await;
     let done: Vec<Done> = sent.into_iter().flatten().collect();
-    debug!(webhook = %webhook.id, deliveries = done.len(), concurrent, "sent deliveries of a webhook");
+    debug!(webhook_id = %webhook.id, deliveries = done.len(), concurrent, "sent deliveries of a webhook");
     let goes_on = !app.stopping.is_cancelled();
     let next = outcome::record(app, owner, &webhook, &done, goes_on).await?;
     let sent = u32::try_from(done.len()).unwrap_or(u32::MAX);

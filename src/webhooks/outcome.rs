@@ -22,6 +22,7 @@ use crate::{
     db::{Bound, Sql, Tx},
     error::Result,
     id,
+    telemetry::names,
 };
 
 /// Time for which a delivery is retried.
@@ -45,10 +46,11 @@ pub(super) struct Done {
 }
 
 impl Done {
-    fn record(&self, now: DateTime<Utc>) -> Bound {
+    /// Returns the next state of the delivery, and the statement that stores it.
+    fn record(&self, now: DateTime<Utc>) -> (State, Bound) {
         let delivery = &self.delivery;
         let Some(attempt) = &self.attempt else {
-            return RECORD.with([
+            let row = RECORD.with([
                 State::Failed.into(),
                 0.into(),
                 delivery.due_at.into(),
@@ -60,6 +62,7 @@ impl Done {
                 Some(delivery.error.clone().unwrap_or_else(|| EXPIRED.to_owned())).into(),
                 delivery.number.into(),
             ]);
+            return (State::Failed, row);
         };
         let pause = match attempt.verdict {
             Verdict::Failing(Some(pause)) => pause,
@@ -74,7 +77,7 @@ impl Done {
             Verdict::Refused | Verdict::Failing(_) => (State::Queued, now + pause),
         };
         let finished_at = (state != State::Queued).then_some(now);
-        RECORD.with([
+        let row = RECORD.with([
             state.into(),
             1.into(),
             due_at.into(),
@@ -85,7 +88,27 @@ impl Done {
             attempt.response.clone().into(),
             attempt.error.clone().into(),
             delivery.number.into(),
-        ])
+        ]);
+        (state, row)
+    }
+}
+
+/// Counts the attempts and the deliveries that they finished.
+fn measure(done: &[Done], states: &[State], now: DateTime<Utc>) {
+    for (done, state) in done.iter().zip(states) {
+        if let Some(attempt) = &done.attempt {
+            metrics::counter!(names::WEBHOOK_ATTEMPTS, "outcome" => attempt.verdict.as_str()).increment(1);
+        }
+        let outcome = match state {
+            State::New | State::Queued => continue,
+            State::Succeeded => {
+                let delay = (now - done.delivery.queued_at).to_std().unwrap_or_default();
+                metrics::histogram!(names::WEBHOOK_DELAY).record(delay);
+                "succeeded"
+            }
+            State::Failed => "failed",
+        };
+        metrics::counter!(names::WEBHOOK_DELIVERIES, "outcome" => outcome).increment(1);
     }
 }
 
@@ -109,10 +132,11 @@ pub(super) async fn record(
     let now = app.clock.now();
     let tx = app.db.begin("webhooks.record").await?;
     let locked = lock(&tx, owner, webhook).await?;
-    tx.change_all(done.iter().map(|done| done.record(now)).collect())
-        .await?;
+    let (states, rows): (Vec<State>, Vec<Bound>) = done.iter().map(|done| done.record(now)).unzip();
+    tx.change_all(rows).await?;
     let Some(mut row) = locked else {
         tx.commit().await?;
+        measure(done, &states, now);
         return Ok(None);
     };
     let mut paused_until = None;
@@ -145,6 +169,7 @@ pub(super) async fn record(
     row.lease_until = is_due.then_some(now + LEASE);
     write(&tx, &row).await?;
     tx.commit().await?;
+    measure(done, &states, now);
     Ok(is_due.then_some(row))
 }
 

@@ -1,7 +1,7 @@
 //! Request ids, request metrics and the access log.
 //!
-//! Refused and failed requests are logged at the default level, successful requests at debug. The rate of log lines
-//! about clients without a valid token is limited ([`LINES_PER_SECOND`]).
+//! `log.access` selects the requests in the log. The rate of log lines about clients without a valid token is limited
+//! ([`LINES_PER_SECOND`]).
 
 use std::{
     num::NonZeroU32,
@@ -24,7 +24,7 @@ use super::{
     protocol::Protocol,
     status,
 };
-use crate::{error::Kind, id, telemetry};
+use crate::{config::LoggedRequests, error::Kind, id, telemetry::names};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Maximum length of a client's request id in characters.
@@ -39,11 +39,7 @@ pub(super) fn note_account(account_id: Uuid) {
 }
 
 /// Counts and logs a request. Replaces a missing or invalid request id.
-pub(super) async fn log(
-    unauthenticated: Arc<Limited>,
-    mut request: Request<Body>,
-    next: impl Answers<Body>,
-) -> Response<Body> {
+pub(super) async fn log(lines: Arc<AccessLog>, mut request: Request<Body>, next: impl Answers<Body>) -> Response<Body> {
     let request_id = request_id(request.headers());
     if let Some(request_id) = &request_id {
         request.headers_mut().insert(REQUEST_ID, request_id.clone());
@@ -56,7 +52,7 @@ pub(super) async fn log(
         if let Some(request_id) = request_id {
             response.headers_mut().insert(REQUEST_ID, request_id);
         }
-        logged.answered(&response, &unauthenticated);
+        logged.answered(&response, &lines);
         response
     };
     work.instrument(span).await
@@ -99,32 +95,48 @@ impl LoggedRequest {
         &path[..path.floor_char_boundary(MAX_PATH)]
     }
 
-    fn answered(&self, response: &Response<Body>, unauthenticated: &Limited) {
+    fn answered(&self, response: &Response<Body>, lines: &AccessLog) {
         let status = response.status();
         let took = self.at.elapsed();
         let counted = status.as_str().to_owned();
-        metrics::counter!(telemetry::REQUESTS, "protocol" => self.protocol, "status" => counted).increment(1);
-        metrics::histogram!(telemetry::REQUEST_SECONDS, "protocol" => self.protocol).record(took);
+        metrics::counter!(names::REQUESTS, "protocol" => self.protocol, "status" => counted).increment(1);
+        metrics::histogram!(names::REQUEST_SECONDS, "protocol" => self.protocol).record(took);
         let Some(refusal) = Refusal::of(response) else {
-            debug!(protocol = self.protocol, method = %self.method, path = self.path(), status = status.as_u16(),
-                duration_ms = millis(took), "request answered");
+            macro_rules! line {
+                ($level:ident) => {
+                    $level!(protocol = self.protocol, method = %self.method, path = self.path(),
+                        http_status = status.as_u16(), duration_ms = millis(took), "request answered")
+                };
+            }
+            match lines.requests {
+                LoggedRequests::All => line!(info),
+                LoggedRequests::Refused => line!(debug),
+                LoggedRequests::Off => {}
+            }
             return;
         };
+        let is_ours = matches!(refusal.kind, Kind::Internal | Kind::Unavailable);
+        if lines.requests == LoggedRequests::Off && !is_ours {
+            return;
+        }
         let mut unlogged = 0;
         if refusal.kind == Kind::Unauthenticated {
-            let Some(skipped) = unauthenticated.admit() else { return };
+            let Some(skipped) = lines.unauthenticated.admit() else {
+                return;
+            };
             unlogged = skipped;
         }
         let unlogged = (unlogged > 0).then_some(unlogged);
         macro_rules! line {
             ($level:ident, $message:literal) => {
-                $level!(protocol = self.protocol, method = %self.method, path = self.path(), status = status.as_u16(),
-                    code = refusal.code, duration_ms = millis(took), unlogged, $message)
+                $level!(protocol = self.protocol, method = %self.method, path = self.path(),
+                    http_status = status.as_u16(), error_code = refusal.code, duration_ms = millis(took), unlogged, $message)
             };
         }
-        match refusal.kind {
-            Kind::Internal | Kind::Unavailable => line!(warn, "request failed"),
-            _ => line!(info, "request refused"),
+        if is_ours {
+            line!(warn, "request failed");
+        } else {
+            line!(info, "request refused");
         }
     }
 }
@@ -173,8 +185,23 @@ impl Refusal {
     }
 }
 
+/// Decides which requests are logged.
+pub(super) struct AccessLog {
+    requests: LoggedRequests,
+    unauthenticated: Limited,
+}
+
+impl AccessLog {
+    pub(super) fn new(requests: LoggedRequests) -> Self {
+        Self {
+            requests,
+            unauthenticated: Limited::default(),
+        }
+    }
+}
+
 /// Limits the rate of log lines, and counts the omitted lines.
-pub(super) struct Limited {
+struct Limited {
     limiter: DefaultDirectRateLimiter,
     unlogged: AtomicU64,
 }

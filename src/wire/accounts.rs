@@ -183,7 +183,7 @@ fn shown_key(row: ApiKey) -> v1::ApiKey {
     }
 }
 
-fn shown_entry(row: LedgerEntry) -> v1::UsageEntry {
+pub(super) fn shown_entry(row: LedgerEntry) -> v1::UsageEntry {
     let id = |id: Option<uuid::Uuid>| id.map(|id| id.to_string()).unwrap_or_default();
     v1::UsageEntry {
         agent_run_id: id(row.run_id),

@@ -1,18 +1,35 @@
 //! Implements the gRPC service `AdminService`. Each method first checks that the caller is a super admin. Other
 //! callers can therefore not find out which accounts exist.
 
+use chrono::DateTime;
 use futures::FutureExt;
 use tonic::{Request, Response, Status};
+use uuid::Uuid;
 
-use super::{caller, jwt, traits::runyard::v1::admin_service_server::AdminService, write};
+use super::{
+    accounts::shown_entry,
+    caller, jwt,
+    page::{Cursor, Page},
+    runs::time,
+    traits::runyard::v1::admin_service_server::AdminService,
+    write,
+};
 use crate::{
-    accounts::{Caller, Role},
+    accounts::{
+        Caller, Role, Scope,
+        list::{After, Filter},
+    },
     admin::{self, Known},
     app::App,
     error::{Code, Error, Result},
     events::timestamp,
-    id, ledger, v1,
+    id,
+    ledger::{self, list::Listing},
+    runs, v1,
 };
+
+/// The actor that stops the runs of a suspended account, as the runs name it.
+pub(crate) const SUSPENDED_BY: &str = "administrator";
 
 #[derive(Clone)]
 pub struct Admin {
@@ -52,6 +69,76 @@ impl AdminService for Admin {
         let account_id = id::parse("account_id", &asked.account_id)?;
         let known = write(&self.app, caller, move |app, _| admin::load(app, account_id).boxed()).await?;
         Ok(Response::new(shown(known)))
+    }
+
+    async fn list_accounts(
+        &self,
+        request: Request<v1::ListAccountsRequest>,
+    ) -> Result<Response<v1::ListAccountsResponse>, Status> {
+        let (caller, mut asked) = administrator(request)?;
+        let page: Page<After> = Page::read(&caller, &mut asked)?;
+        let filter = filter(asked)?;
+        let rows = admin::list(&self.app, &filter, page.after.clone(), page.limit()).await?;
+        let (rows, next_page_token) = page.cut(rows, |row| After::from(&row.account));
+        Ok(Response::new(v1::ListAccountsResponse {
+            accounts: rows.into_iter().map(shown).collect(),
+            next_page_token,
+        }))
+    }
+
+    async fn suspend_account(
+        &self,
+        request: Request<v1::SuspendAccountRequest>,
+    ) -> Result<Response<v1::Account>, Status> {
+        let (caller, asked) = administrator(request)?;
+        let account_id = id::parse("account_id", &asked.account_id)?;
+        let known = write(&self.app, caller, move |app, caller| {
+            async move {
+                let known = admin::suspend(app, caller, account_id, &asked.reason).await?;
+                // If this fails, `background` stops the runs.
+                runs::stop::stop_all(app, account_id, SUSPENDED_BY).await?;
+                Ok(known)
+            }
+            .boxed()
+        })
+        .await?;
+        Ok(Response::new(shown(known)))
+    }
+
+    async fn resume_account(
+        &self,
+        request: Request<v1::ResumeAccountRequest>,
+    ) -> Result<Response<v1::Account>, Status> {
+        let (caller, asked) = administrator(request)?;
+        let account_id = id::parse("account_id", &asked.account_id)?;
+        let known = write(&self.app, caller, move |app, caller| {
+            admin::resume(app, caller, account_id).boxed()
+        })
+        .await?;
+        Ok(Response::new(shown(known)))
+    }
+
+    async fn list_account_usage(
+        &self,
+        request: Request<v1::ListAccountUsageRequest>,
+    ) -> Result<Response<v1::ListUsageResponse>, Status> {
+        let (caller, mut asked) = administrator(request)?;
+        let page = Page::read(&caller, &mut asked)?;
+        let account_id = id::parse("account_id", &asked.account_id)?;
+        admin::load(&self.app, account_id).await?;
+        let listing = Listing {
+            created_after: time("created_after", asked.created_after)?,
+            created_before: time("created_before", asked.created_before)?,
+            before: page.after,
+            limit: page.limit(),
+            ..Listing::default()
+        };
+        let rows = ledger::list::list(self.app.db.read(), Scope::account(account_id), &listing).await?;
+        let (rows, next_page_token) = page.cut(rows, |row| row.id);
+        Ok(Response::new(v1::ListUsageResponse {
+            entries: rows.into_iter().map(shown_entry).collect(),
+            next_page_token,
+        }))
     }
 
     async fn set_account_tier(
@@ -94,7 +181,56 @@ fn administrator<T>(request: Request<T>) -> Result<(Caller, T)> {
     }
 }
 
+/// Reads the only filter of a request.
+fn filter(asked: v1::ListAccountsRequest) -> Result<Filter> {
+    let mut filters = Vec::new();
+    if !asked.subject.is_empty() {
+        filters.push(Filter::Subject(asked.subject));
+    }
+    if !asked.subject_prefix.is_empty() {
+        filters.push(Filter::SubjectPrefix(asked.subject_prefix));
+    }
+    if !asked.tier_name.is_empty() {
+        filters.push(Filter::Tier(asked.tier_name));
+    }
+    if asked.suspended {
+        filters.push(Filter::Suspended);
+    }
+    let (after, before) = (
+        time("active_after", asked.active_after)?,
+        time("active_before", asked.active_before)?,
+    );
+    if after.is_some() || before.is_some() {
+        filters.push(Filter::Active { after, before });
+    }
+    if filters.len() > 1 {
+        return Err(Error::invalid(
+            "use one filter at a time: subject, subject_prefix, tier_name, suspended, or active_after and active_before",
+        ));
+    }
+    Ok(filters.pop().unwrap_or(Filter::All))
+}
+
+/// The position in a list of accounts: id, time of the last activity in microseconds, and subject.
+impl Cursor for After {
+    fn to_bytes(&self) -> Vec<u8> {
+        let micros = self.last_active_at.timestamp_micros().to_be_bytes();
+        [self.id.as_bytes(), &micros[..], self.subject.as_bytes()].concat()
+    }
+
+    fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let (id, rest) = bytes.split_first_chunk::<16>()?;
+        let (micros, subject) = rest.split_first_chunk()?;
+        Some(Self {
+            id: Uuid::from_bytes(*id),
+            last_active_at: DateTime::from_timestamp_micros(i64::from_be_bytes(*micros))?,
+            subject: String::from_utf8(subject.to_vec()).ok()?,
+        })
+    }
+}
+
 fn shown(known: Known) -> v1::Account {
+    let last_active_at = known.account.last_active_at();
     v1::Account {
         account_id: known.account.id.to_string(),
         issuer: known.account.issuer,
@@ -103,5 +239,8 @@ fn shown(known: Known) -> v1::Account {
         credits: ledger::in_credits(known.microcredits),
         microcredits: known.microcredits,
         created_at: Some(timestamp(known.account.created_at)),
+        suspended_at: known.account.suspended_at.map(timestamp),
+        suspended_reason: known.account.suspended_reason.unwrap_or_default(),
+        last_active_at: Some(timestamp(last_active_at)),
     }
 }

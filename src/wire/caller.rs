@@ -124,7 +124,11 @@ pub(super) async fn authenticate(
         Ok(shown) => known(&gate, shown, address).await,
         Err(error) => Err(error),
     };
-    let admitted = known.and_then(|known| gate.throttle.check_account(known.0.account_id).map(|()| known));
+    let admitted = known.and_then(|known| {
+        gate.throttle.check_account(known.0.account_id)?;
+        gate.app.accounts.suspensions.check(known.0.account_id)?;
+        Ok(known)
+    });
     let (caller, expiry) = match admitted {
         Ok(known) => known,
         Err(error) => return refusal::render(&gate.connect, Protocol::of(&request), error),

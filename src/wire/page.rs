@@ -37,6 +37,8 @@ macro_rules! list_requests {
 }
 
 list_requests!(
+    ListAccountUsageRequest,
+    ListAccountsRequest,
     ListActiveRunsRequest,
     ListAgentVersionsRequest,
     ListAgentsRequest,

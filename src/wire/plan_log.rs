@@ -56,13 +56,13 @@ impl Mentioned {
         if !self.is_due(account_id) {
             return;
         }
-        let code = fault.reason.as_ref();
-        let message = fault.message.as_str();
-        if code == Code::InsufficientCredits.as_str() {
-            info!(%account_id, code, message, "a plan refused a request; RUNYARD_LIMITS=off turns plans off");
+        let error_code = fault.reason.as_ref();
+        let error = fault.message.as_str();
+        if error_code == Code::InsufficientCredits.as_str() {
+            info!(%account_id, error_code, error, "a plan refused a request; RUNYARD_LIMITS=off turns plans off");
         } else {
             info!(
-                %account_id, code, message,
+                %account_id, error_code, error,
                 "a plan refused a request; `runyard tier TIER --account ID` changes the plan of an account, and \
                  RUNYARD_LIMITS=off turns plans off"
             );

@@ -30,10 +30,11 @@ use crate::{
     contract::structs,
     error::{Code, Error, Result},
     events::{self, EncodedEvent, Stored, timestamp},
-    id, projects,
+    id, ledger, projects,
     runs::{
         self, Run, Started,
         list::{Listing, State},
+        options::RunBudget,
     },
     v1,
 };
@@ -249,7 +250,14 @@ impl Runs {
 
     async fn shown(&self, caller: &Caller, run: Run) -> Result<v1::Run> {
         let sandbox = projects::sandbox::find(self.app.db.read(), caller.scope(), run.project_id).await?;
-        Ok(shown_run(run, sandbox.map(|sandbox| sandbox.id)))
+        let budget = RunBudget::of(&run)?;
+        let number = |limit: u32| i32::try_from(limit).unwrap_or(i32::MAX);
+        Ok(v1::Run {
+            max_steps: budget.max_steps.map(number),
+            max_seconds: budget.max_seconds.map(number),
+            max_credits: budget.max_microcredits.map(ledger::in_credits),
+            ..shown_run(run, sandbox.map(|sandbox| sandbox.id))
+        })
     }
 }
 
@@ -326,6 +334,9 @@ fn shown_run(run: Run, sandbox_id: Option<Uuid>) -> v1::Run {
         output: run.output.as_deref().and_then(structs::parse_object),
         parent_run_id: text(run.parent_run_id),
         parent_tool_call_id: run.parent_call_id,
+        max_steps: None,
+        max_seconds: None,
+        max_credits: None,
     }
 }
 

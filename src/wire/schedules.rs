@@ -116,7 +116,7 @@ impl ScheduleService for Schedules {
         let (caller, asked) = caller::open(request)?;
         let schedule_id = id::parse("schedule_id", &asked.schedule_id)?;
         let started = write(&self.app, caller, move |app, caller| {
-            schedules::run_now(app, caller, schedule_id).boxed()
+            async move { schedules::run_now(app, caller, schedule_id, &asked.request_id).await }.boxed()
         })
         .await?;
         Ok(Response::new(shown_run(started)))

@@ -31,7 +31,7 @@ use tonic::service::Routes;
 use tower::{Layer, ServiceExt, service_fn};
 
 use super::{
-    access::{self, Limited},
+    access::{self, AccessLog},
     answers::{Answered, Answers, Layered, layer, run},
     body_timeout::{self, BodyTimeout},
     caller::{self, Gate, METRICS},
@@ -39,7 +39,7 @@ use super::{
     fault::{self, HttpFaults},
     files::Forms,
     jwt::Verifier,
-    openapi,
+    metrics_page, openapi,
     permit::{self, Scopes},
     plan_log,
     protocol::Protocol,
@@ -55,7 +55,6 @@ use crate::{
     accounts::{Caller, Role},
     app::App,
     error::{Code, Error, Result},
-    telemetry,
 };
 
 const PAGES: [&str; 4] = ["/healthz", "/readyz", METRICS, "/openapi.json"];
@@ -147,7 +146,7 @@ pub fn build(app: &App, verifier: Arc<Verifier>, grpc: Routes) -> Result<Stack> 
     let stack = layer(stack, Arc::new(gate), caller::authenticate);
     let stack = layer(stack, Arc::new(cors::layer(http)?), cors::apply);
     let stack = layer(stack, (), catch_panics);
-    let stack = layer(stack, Arc::<Limited>::default(), access::log);
+    let stack = layer(stack, Arc::new(AccessLog::new(app.config.log.access)), access::log);
     let stack = layer(stack, BodyTimeout::default(), body_timeout::limit);
     Ok(layer(stack, ledger, unread::limit))
 }
@@ -226,15 +225,10 @@ async fn metrics(State(pages): State<Pages>, request: Request<Body>) -> Response
             "metrics require a super admin or the metrics token",
         ));
     }
-    for (provider, count) in pages.app.llm.skipped_pieces() {
-        metrics::counter!(telemetry::SKIPPED_PIECES, "provider" => provider.to_owned()).absolute(count);
+    match metrics_page::render(&pages.app).await {
+        Ok(text) => ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response(),
+        Err(fault) => fault::refuse(fault),
     }
-    metrics::gauge!(telemetry::RUNS_LIVE).set(u32::try_from(pages.app.hub.len()).unwrap_or(u32::MAX));
-    (
-        [(header::CONTENT_TYPE, "text/plain; version=0.0.4")],
-        telemetry::render(),
-    )
-        .into_response()
 }
 
 async fn document(State(pages): State<Pages>) -> Response<Body> {
@@ -256,7 +250,8 @@ mod tests {
             Ok::<_, Infallible>(Response::new(Body::empty()))
         });
         let service = layer(service, (), catch_panics);
-        let service = layer(service, Arc::<Limited>::default(), access::log);
+        let lines = AccessLog::new(crate::config::LoggedRequests::Refused);
+        let service = layer(service, Arc::new(lines), access::log);
         for (path, status) in [("/", 200), ("/panic", 500)] {
             let request = Request::get(path).header("x-request-id", "mine").body(Body::empty());
             let answer = run(service.clone(), request.unwrap_or_default()).await;

@@ -109,15 +109,15 @@ pub const fn grpc_code(kind: Kind) -> GrpcCode {
 }
 
 fn log(error: &Error) {
-    let code = error.code().as_str();
-    let message = error.message();
-    match (error.kind(), error.cause()) {
-        (Kind::Internal, Some(cause)) => tracing::error!(code, message, cause = %chain(cause), "call failed"),
-        (Kind::Internal, None) => tracing::error!(code, message, "call failed"),
-        (Kind::Unavailable, Some(cause)) => tracing::warn!(code, message, cause = %chain(cause), "call refused"),
+    let (kind, cause) = (error.kind(), error.cause());
+    let (error_code, error) = (error.code().as_str(), error.message());
+    match (kind, cause) {
+        (Kind::Internal, Some(cause)) => tracing::error!(error_code, error, cause = %chain(cause), "call failed"),
+        (Kind::Internal, None) => tracing::error!(error_code, error, "call failed"),
+        (Kind::Unavailable, Some(cause)) => tracing::warn!(error_code, error, cause = %chain(cause), "call refused"),
         // Any client can cause errors such as invalid tokens, so these errors are logged only at debug level.
-        (_, Some(cause)) => tracing::debug!(code, message, cause = %chain(cause), "call refused"),
-        (_, None) => tracing::debug!(code, message, "call refused"),
+        (_, Some(cause)) => tracing::debug!(error_code, error, cause = %chain(cause), "call refused"),
+        (_, None) => tracing::debug!(error_code, error, "call refused"),
     }
 }
 

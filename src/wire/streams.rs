@@ -17,7 +17,10 @@ use tonic::{Status, body::Body};
 use tower::{ServiceExt, service_fn};
 
 use super::{answers::Answers, owner::Owner};
-use crate::error::{Code, Error, Result};
+use crate::{
+    error::{Code, Error, Result},
+    telemetry::names,
+};
 
 /// Maximum number of open streams per address, for requests without a credential.
 const MAX_PER_ADDRESS: usize = 100;
@@ -31,6 +34,7 @@ pub struct Streams {
     most: usize,
     most_per_account: usize,
     open: Mutex<Open>,
+    gauge: metrics::Gauge,
 }
 
 #[derive(Default)]
@@ -61,6 +65,7 @@ impl Streams {
             most,
             most_per_account,
             open: Mutex::default(),
+            gauge: metrics::gauge!(names::STREAMS_OPEN),
         })
     }
 
@@ -93,6 +98,7 @@ impl Streams {
         open.all += 1;
         open.without_credential += usize::from(!has_credential);
         drop(open);
+        self.gauge.increment(1);
         Ok(Ticket {
             streams: Arc::clone(self),
             owner,
@@ -124,6 +130,7 @@ struct Ticket {
 
 impl Drop for Ticket {
     fn drop(&mut self) {
+        self.streams.gauge.decrement(1);
         let mut open = self.streams.open();
         open.all -= 1;
         open.without_credential -= usize::from(!matches!(self.owner, Owner::Account(_)));

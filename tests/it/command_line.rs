@@ -3,6 +3,7 @@
 mod configuration;
 mod doctor;
 mod models;
+mod start;
 
 use std::{
     io::Write,
@@ -54,6 +55,7 @@ fn help_lists_the_commands() {
         "agents",
         "token",
         "tier",
+        "admin",
         "models",
         "doctor",
         "migrate",

@@ -9,6 +9,7 @@ use runyard::{
     engine::CODES,
     error::Code,
     llm::Models,
+    telemetry::names,
     wire::{fault::http_status, status::grpc_code},
 };
 
@@ -93,7 +94,7 @@ fn the_page_of_the_configuration_is_up_to_date() {
          `auth.issuer_url`, `auth.issuer`, `auth.audience`, `auth.metrics_token`, `http.console_dir` (a folder to serve instead of the built-in\n\
          console), `http.rate_per_account`, `http.rate_per_address`, `sandbox.rootfs`, the table\n\
          `web.search`.\n\n\
-         [Authentication](authentication.md) describes the settings of `auth`, and how to configure Runyard for your identity provider.\n\
+         [Logs](logs.md) describes `log.access`. [Authentication](authentication.md) describes the settings of `auth`, and how to configure Runyard for your identity provider.\n\
          [Memory](agents/memory.md) describes the settings of `memory`, [Web](agents/web.md) the settings of `web`,\n\
          [Webhooks](webhooks.md) the settings of `webhooks`, [Schedules](schedules.md) those of `schedules`,\n\
          [Triggers](triggers.md) those of `triggers`, and [Secrets](secrets.md) those of `secrets`.\n\n\
@@ -142,6 +143,40 @@ fn the_page_of_the_configuration_is_up_to_date() {
         variables()
     );
     check("configuration.md", &page);
+}
+
+#[test]
+fn the_page_of_metrics_is_up_to_date() {
+    let mut page = String::from(
+        "# Metrics\n\n\
+         `GET /metrics` returns the metrics of the server process in the Prometheus text format. It needs `auth.metrics_token` or the\n\
+         token of a super admin as a bearer token:\n\n\
+         ```yaml\n# prometheus.yml\nscrape_configs:\n  - job_name: runyard\n    authorization: { credentials_file: /etc/prometheus/runyard.token }\n    \
+         static_configs: [{ targets: [\"127.0.0.1:8080\"] }]\n```\n\n\
+         Every label has a bounded number of values; none names an account, a run or a caller. `model` is a name in the\n\
+         configuration: an alias counts for its model, and a name that is not configured is `other`. `provider` is a provider in the\n\
+         configuration, or `demo` for the built-in model. `tool` is one of Runyard's tools, or `mcp` for all tools of MCP servers.\n\n\
+         A series appears with its first value. `runyard_runs_waiting` counts the runs of all servers that share the database;\n\
+         all other metrics belong to the process. The buckets of durations end at half an hour.\n\n\
+         `outcome` of `runyard_model_calls_total` is `ok`; `length` (the answer reached its limit); `declined` (the provider ended the\n\
+         answer); `cancelled`; or an error: `credentials`, `refused`, `blocked`, `quota`, `unknown_model`, `too_long`, `unavailable`,\n\
+         `broken`.\n\n\
+         | name | type | unit | labels | meaning |\n|---|---|---|---|---|\n",
+    );
+    for metric in names::ALL {
+        let labels: Vec<String> = metric.labels.iter().map(|label| format!("`{label}`")).collect();
+        writeln!(
+            page,
+            "| `{}` | {} | {} | {} | {} |",
+            metric.name,
+            metric.kind.as_str(),
+            metric.unit,
+            labels.join(", "),
+            metric.meaning
+        )
+        .unwrap();
+    }
+    check("metrics.md", &page);
 }
 
 fn variables() -> String {

@@ -3,9 +3,11 @@
 
 mod account_secrets;
 mod ahead;
+mod asking;
 mod broken;
 mod offers;
 mod old;
+mod questions;
 mod raw;
 mod revisions;
 mod runs;

@@ -19,6 +19,10 @@ use runyard_upstream::Turn;
 /// Partial indexes that stay small, no matter how long the service runs. Each entry is the index and a note on its
 /// rows.
 const SMALL: &[(&str, &str)] = &[
+    (
+        "accounts_suspended",
+        "suspended accounts, which administrators suspend one by one",
+    ),
     ("skills_by_account", "up to 100 skills per account"),
     ("skills_by_name", "up to 100 skills per account"),
     ("runs_unfinished", "unfinished runs"),
@@ -76,6 +80,10 @@ const EXCEPTIONS: &[(&str, &str)] = &[
     (
         "\"memories\".\"text\" =",
         "the memories of one agent or account; their number is limited",
+    ),
+    (
+        "\"last_active_at\" FROM \"accounts\" ORDER BY \"accounts\".\"id\" DESC LIMIT",
+        "one page of the accounts, for administrators, in the order of the primary key",
     ),
     (
         "ORDER BY w.rank",
@@ -220,6 +228,23 @@ async fn ask_for_all_lists(server: &TestServer) {
         format!("/threads/{thread_id}/messages"),
     ]
     .into();
+    let root = server.caller_as("root", Some("super_admin"));
+    root.get("/billing/account-state").await.ok();
+    for filter in [
+        "",
+        "subject=ann",
+        "subject_prefix=a",
+        "tier_name=free",
+        "suspended=true",
+        "active_after=2026-01-01T00:00:00Z",
+        "active_before=2100-01-01T00:00:00Z",
+    ] {
+        let path = format!("/admin/accounts?page_size=1&{filter}");
+        let page = root.get(&path).await.ok();
+        if let Some(token) = page["next_page_token"].as_str().filter(|token| !token.is_empty()) {
+            root.get(&format!("{path}&page_token={token}")).await.ok();
+        }
+    }
     for time in &times {
         for state in ["", "status=running", "status=completed"] {
             for of in [String::new(), format!("thread_id={thread_id}")] {

@@ -90,6 +90,8 @@ impl Shop {
             output: Arc::new(move |piece| output.lock().unwrap().push_str(&piece)),
             background: Arc::clone(&self.background),
             documents: Arc::clone(&self.documents),
+            notice: Arc::new(|_| {}),
+            continuation: None,
             cancel: self.cancel.clone(),
         };
         let call = slot.tool.call(arguments, &context);
@@ -100,6 +102,7 @@ impl Shop {
             Ok(answer) => Ok(answer),
             Err(ToolFailure::Reported(text)) => Err(text),
             Err(ToolFailure::Fatal(error)) => panic!("fatal: {error}"),
+            Err(ToolFailure::Asks(questions)) => panic!("asks: {questions:?}"),
         }
     }
 

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Tests what operators use: run.sh [PART...]. The default is all parts.
 #
+#   metrics   packaging/prometheus and packaging/grafana, with promtool and the metrics of the program
 #   deploy    packaging/docker with Docker Compose, packaging/helm with Helm and the schemas of Kubernetes
 #   backup    the recipes for backups in docs/operations.md, with SQLite and PostgreSQL
 #
@@ -16,7 +17,7 @@ mkdir -p "$RUNYARD_CLIENTS"
 
 parts=("$@")
 if [ ${#parts[@]} = 0 ]; then
-    parts=(deploy backup)
+    parts=(metrics deploy backup)
 fi
 
 export PATH=$PATH:/usr/sbin:/sbin PYTHONPATH=tests/clients PYTHONDONTWRITEBYTECODE=1
@@ -25,6 +26,14 @@ skipped=()
 for part in "${parts[@]}"; do
     echo "── operations: $part"
     case $part in
+    metrics)
+        scripts/install.sh python3-yaml
+        if ! scripts/install.sh promtool:prometheus; then
+            echo "SKIPPED: the alert rules are not tested without promtool"
+            skipped+=(promtool)
+        fi
+        /usr/bin/python3 -m unittest --verbose tests/operations/metrics_test.py
+        ;;
     deploy)
         if ! venv=$(tests/clients/venv.sh operations tests/operations/requirements.txt); then
             echo "SKIPPED: Docker Compose, Helm or the schemas of Kubernetes cannot be installed on this machine"

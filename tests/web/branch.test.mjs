@@ -116,6 +116,10 @@ test("a run is retried and edited on the page of the runs", LIMIT, async () => {
     const cards = page.getByRole("article", { name: "Sales report, completed" });
     await cards.nth(1).getByText("One.").waitFor();
     await visited.audit("runs with actions");
+    const filter = page.getByRole("group", { name: "Filter runs" });
+    await filter.getByRole("button", { name: /^Active/ }).click();
+    await page.getByRole("heading", { name: "No active runs" }).waitFor();
+    await filter.getByRole("button", { name: "All" }).click();
     await cards.nth(0).getByRole("button", { name: "Edit and resend" }).click();
     const task = page.getByRole("textbox", { name: "Task" });
     await visited.until("the composer holds the task", async () => (await task.inputValue()) === "say: Two.");

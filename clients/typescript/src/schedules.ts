@@ -11,6 +11,7 @@ import {
   type ScheduleRun as WireRun,
   type UpdateScheduleRequest,
 } from "./generated/runyard/v1/schedules_pb.js";
+import { newId } from "./ids.js";
 import { maskOf } from "./mask.js";
 import { Listing } from "./pages.js";
 import type { Input, Plain } from "./plain.js";
@@ -70,9 +71,11 @@ export class Schedules {
     return this.#channel.call(ScheduleService.method.resumeSchedule, { scheduleId }, options);
   }
 
-  /** Starts a run now. */
-  runNow(scheduleId: string, options?: CallOptions): Promise<ScheduleRun> {
-    return this.#channel.call(ScheduleService.method.runScheduleNow, { scheduleId }, options);
+  /** Starts a run now. Calls with the same `idempotencyKey` start only one run. The default is a new UUID. */
+  runNow(scheduleId: string, options: CallOptions & { idempotencyKey?: string | undefined } = {}): Promise<ScheduleRun> {
+    const { idempotencyKey, ...call } = options;
+    const request = { scheduleId, requestId: idempotencyKey ?? newId() };
+    return this.#channel.call(ScheduleService.method.runScheduleNow, request, call);
   }
 
   /** Lists occurrences, newest first. */

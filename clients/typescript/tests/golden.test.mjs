@@ -30,11 +30,12 @@ const CALLS = {
     client.agents.rollbackVersion(agentId, versionId),
   "AgentService.CompareAgentVersions": (client, { agentId, versionId, otherVersionId }) =>
     client.agents.compareVersions(agentId, versionId, otherVersionId),
-  "RunService.StartRun": async (client, { requestId, files = [], ...asked }) => {
+  "RunService.StartRun": async (client, { requestId, files = [], outputSchema, ...asked }) => {
     const sent = files.map((uploadId) => ({ uploadId }));
     const { agentRunId, threadId, projectId, sandboxId } = await client.agents.run({
       ...asked,
       files: sent,
+      output: outputSchema,
       idempotencyKey: requestId,
     });
     // The run handle has no status. A started run is always "running".
@@ -78,7 +79,8 @@ const CALLS = {
   "ScheduleService.DeleteSchedule": (client, { scheduleId }) => client.schedules.delete(scheduleId),
   "ScheduleService.PauseSchedule": (client, { scheduleId }) => client.schedules.pause(scheduleId),
   "ScheduleService.ResumeSchedule": (client, { scheduleId }) => client.schedules.resume(scheduleId),
-  "ScheduleService.RunScheduleNow": (client, { scheduleId }) => client.schedules.runNow(scheduleId),
+  "ScheduleService.RunScheduleNow": (client, { scheduleId, requestId }) =>
+    client.schedules.runNow(scheduleId, { idempotencyKey: requestId }),
   "ScheduleService.ListScheduleRuns": (client, { scheduleId, ...asked }) => page("runs", client.schedules.runs(scheduleId, asked)),
   "WebhookService.CreateWebhook": (client, asked) => client.webhooks.create(asked),
   "WebhookService.GetWebhook": (client, { webhookId }) => client.webhooks.get(webhookId),
@@ -134,7 +136,7 @@ const CODES = {
 };
 
 /** Maps whose keys come from the caller and are not renamed. */
-const MAPS = new Set(["agentpress_tools", "agentpressTools", "headers", "arguments", "edited_arguments", "editedArguments", "parameters", "schema", "metadata"]);
+const MAPS = new Set(["agentpress_tools", "agentpressTools", "headers", "arguments", "edited_arguments", "editedArguments", "parameters", "schema", "metadata", "output_schema", "outputSchema", "output"]);
 
 function renamed(value, rename) {
   if (Array.isArray(value)) {

@@ -6,8 +6,9 @@ use super::{Client, call, repeat, status};
 use crate::{
     error::Result,
     v1::{
-        Account, AccountState, GetAccountRequest, GetAccountStateRequest, SetAccountTierRequest,
-        account_service_client::AccountServiceClient, admin_service_client::AdminServiceClient,
+        Account, AccountState, GetAccountRequest, GetAccountStateRequest, GrantCreditsRequest, ListAccountUsageRequest,
+        ListAccountsRequest, ListAccountsResponse, ListUsageResponse, ResumeAccountRequest, SetAccountTierRequest,
+        SuspendAccountRequest, account_service_client::AccountServiceClient, admin_service_client::AdminServiceClient,
     },
 };
 
@@ -39,6 +40,76 @@ impl Client {
                 .await
         })
         .await
+    }
+
+    /// Returns one page of accounts. Only administrators may call this method.
+    ///
+    /// # Errors
+    /// The server's error, or UNAVAILABLE if the server cannot be reached.
+    pub async fn list_accounts(&self, request: ListAccountsRequest) -> Result<ListAccountsResponse> {
+        repeat(async || {
+            AdminServiceClient::new(self.channel())
+                .list_accounts(call(request.clone()))
+                .await
+        })
+        .await
+    }
+
+    /// Returns one page of the model calls of an account, newest first. Only administrators may call this method.
+    ///
+    /// # Errors
+    /// The server's error, such as ACCOUNT_NOT_FOUND, or UNAVAILABLE if the server cannot be reached.
+    pub async fn list_account_usage(&self, request: ListAccountUsageRequest) -> Result<ListUsageResponse> {
+        repeat(async || {
+            AdminServiceClient::new(self.channel())
+                .list_account_usage(call(request.clone()))
+                .await
+        })
+        .await
+    }
+
+    /// Suspends an account and stops its runs. Only administrators may call this method.
+    ///
+    /// # Errors
+    /// The server's error, such as ACCOUNT_NOT_FOUND, or UNAVAILABLE if the server cannot be reached.
+    pub async fn suspend_account(&self, account_id: &str, reason: &str) -> Result<Account> {
+        let request = SuspendAccountRequest {
+            account_id: account_id.to_owned(),
+            reason: reason.to_owned(),
+        };
+        repeat(async || {
+            AdminServiceClient::new(self.channel())
+                .suspend_account(call(request.clone()))
+                .await
+        })
+        .await
+    }
+
+    /// Ends the suspension of an account. Only administrators may call this method.
+    ///
+    /// # Errors
+    /// The server's error, such as ACCOUNT_NOT_FOUND, or UNAVAILABLE if the server cannot be reached.
+    pub async fn resume_account(&self, account_id: &str) -> Result<Account> {
+        let request = ResumeAccountRequest {
+            account_id: account_id.to_owned(),
+        };
+        repeat(async || {
+            AdminServiceClient::new(self.channel())
+                .resume_account(call(request.clone()))
+                .await
+        })
+        .await
+    }
+
+    /// Adds credits to an account, once per `request_id`. Only administrators may call this method.
+    ///
+    /// # Errors
+    /// The server's error, such as ACCOUNT_NOT_FOUND, or UNAVAILABLE if the server cannot be reached.
+    pub async fn grant_credits(&self, request: GrantCreditsRequest) -> Result<Account> {
+        let answer = AdminServiceClient::new(self.channel())
+            .grant_credits(call(request))
+            .await;
+        answer.map(Response::into_inner).map_err(status::from_status)
     }
 
     /// Moves an account to another tier. Only administrators may call this method.

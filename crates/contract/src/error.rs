@@ -72,6 +72,8 @@ codes! {
     NotAuthenticated = "NOT_AUTHENTICATED" => Unauthenticated,
     /// A role or scope is missing.
     PermissionDenied = "PERMISSION_DENIED" => Forbidden,
+    /// An administrator of the server has suspended the account. Contact the operator of the server.
+    AccountSuspended = "ACCOUNT_SUSPENDED" => Forbidden,
     /// The token is valid, but its subject has no account, and self-registration is off.
     RegistrationClosed = "REGISTRATION_CLOSED" => Forbidden,
     /// The agent does not exist.

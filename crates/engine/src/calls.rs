@@ -25,7 +25,7 @@ use runyard_contract::{
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::{Outcome, Recorded, SandboxSource, Sink, record};
+use super::{Outcome, Recorded, SandboxSource, Sink, ToolOutcome, record};
 use crate::{
     documents::RecentDocuments,
     error::Error,
@@ -53,6 +53,8 @@ struct Done {
     answer: ToolAnswer,
     took: Duration,
     fatal: Option<Error>,
+    /// The call has not ended: the run waits for these inputs.
+    waits: Vec<WaitingCall>,
 }
 
 #[derive(Debug)]
@@ -61,7 +63,7 @@ pub(super) enum WorkEnd {
     ToolsEnded(String),
     /// A tool failed with an error that ends the run.
     Fatal(Error),
-    /// Calls need inputs. These calls and all later ones have no results yet.
+    /// Calls need inputs. These calls and all later ones have no results yet. A call can need several inputs.
     Waits(Vec<WaitingCall>),
     /// The run reached its time limit.
     TimedOut,
@@ -104,7 +106,7 @@ impl CallRunner<'_> {
             let group = self.next_group(&mut rest);
             self.run_group(group, failures, &mut worked).await?;
         }
-        let Some(end) = &worked.end else { return Ok(worked) };
+        let Some(end) = &mut worked.end else { return Ok(worked) };
         let (told, closing) = match end {
             WorkEnd::ToolsEnded(why) => {
                 let notice = record::notice(
@@ -113,7 +115,10 @@ impl CallRunner<'_> {
                 );
                 ("not run: you can no longer call tools", Some(notice))
             }
-            WorkEnd::Waits(_) => return Ok(worked),
+            WorkEnd::Waits(waits) => {
+                waits.extend(rest.into_iter().filter_map(waiting));
+                return Ok(worked);
+            }
             WorkEnd::Fatal(_) => ("not run: an earlier call ended the run", None),
             WorkEnd::TimedOut => ("not run: the run's time limit was reached", None),
             WorkEnd::Stopped => ("not run: the run was stopped", None),
@@ -161,13 +166,15 @@ impl CallRunner<'_> {
             };
             let Some(chunk) = chunk else { break };
             waiting.drain(..chunk.len());
-            let ends: Vec<_> = chunk.iter().filter_map(|done| self.note(failures, done)).collect();
-            let fatal = self.record(chunk, None, worked).await?;
+            let (asking, done): (Vec<Done>, Vec<Done>) = chunk.into_iter().partition(|done| !done.waits.is_empty());
+            let ends: Vec<_> = done.iter().filter_map(|done| self.note(failures, done)).collect();
+            let fatal = self.record(done, None, worked).await?;
             if worked.end.is_none() {
                 worked.end = fatal
                     .map(WorkEnd::Fatal)
                     .or_else(|| ends.into_iter().next().map(WorkEnd::ToolsEnded));
             }
+            self.wait(asking, worked).await?;
         }
         let lost = waiting.into_iter().map(|request| {
             Done::told(
@@ -176,6 +183,21 @@ impl CallRunner<'_> {
             )
         });
         self.record(lost.collect(), None, worked).await?;
+        Ok(())
+    }
+
+    /// Lets the run wait for the inputs of calls that have started. If the run ends for another reason, these calls get a
+    /// result instead.
+    async fn wait(&self, asking: Vec<Done>, worked: &mut Worked) -> Result<(), Outcome> {
+        let inputs = asking.iter().flat_map(|done| done.waits.clone());
+        match &mut worked.end {
+            None if asking.is_empty() => {}
+            None => worked.end = Some(WorkEnd::Waits(inputs.collect())),
+            Some(WorkEnd::Waits(waits)) => waits.extend(inputs),
+            Some(_) => {
+                self.record(asking, None, worked).await?;
+            }
+        }
         Ok(())
     }
 
@@ -225,15 +247,25 @@ impl CallRunner<'_> {
             output: self.output(&call.request.id),
             background: Arc::clone(&self.background),
             documents: Arc::clone(&self.documents),
+            notice: self.notice(),
+            continuation: call.continuation.take(),
             cancel,
         };
         let work = async { slot.tool.call(call.arguments.clone(), &context).await };
         let result = AssertUnwindSafe(work).catch_unwind().await;
         let told = |text: String| ToolAnswer::failed(text);
+        let mut waits = Vec::new();
         let (answer, fatal) = match result {
             Ok(Ok(answer)) => (answer, None),
             Ok(Err(ToolFailure::Reported(text))) => (told(text), None),
             Ok(Err(ToolFailure::Fatal(error))) => (told(error.message().to_owned()), Some(error)),
+            Ok(Err(ToolFailure::Asks(questions))) => {
+                waits = questions.of_call(&call.request.id, &call.request.name, &call.arguments);
+                (
+                    told("the call did not end: the tool asked a question, and the run ended".to_owned()),
+                    None,
+                )
+            }
             Err(_panic) => {
                 tracing::error!(tool = %call.request.name, "a tool panicked");
                 (
@@ -246,12 +278,25 @@ impl CallRunner<'_> {
         if let Some(remark) = &call.remark {
             answer.text = format!("{remark}\n\n{}", answer.text);
         }
+        let outcome = match &fatal {
+            Some(_) => ToolOutcome::Fatal,
+            None if answer.is_error => ToolOutcome::Error,
+            None => ToolOutcome::Ok,
+        };
+        let took = started.elapsed();
+        self.sink.tool_ended(&call.request.name, outcome, took);
         Done {
             call,
             answer,
-            took: started.elapsed(),
+            took,
             fatal,
+            waits,
         }
+    }
+
+    fn notice(&self) -> OutputSink {
+        let sink = Arc::clone(&self.sink);
+        Arc::new(move |text: String| sink.say(record::notice_event(NoticeKind::Other, text)))
     }
 
     /// Returns the callback for a tool's live output, which forwards up to [`MAX_SHOWN_BYTES`] bytes.
@@ -291,6 +336,7 @@ impl CallRunner<'_> {
             answer,
             took,
             fatal: error,
+            waits: _,
         } in done
         {
             let (event, message) = record::tool_result(&call.request, &answer, took);
@@ -318,6 +364,7 @@ impl Done {
             answer,
             took: Duration::ZERO,
             fatal: None,
+            waits: Vec::new(),
         }
     }
 }
@@ -329,6 +376,7 @@ fn waiting(call: Planned) -> Option<WaitingCall> {
         name: call.request.name,
         arguments: call.arguments,
         ask,
+        question: None,
     })
 }
 

@@ -1,12 +1,15 @@
 //! Inputs that tool calls need from people and programs.
 //!
 //! A call that needs an input makes the engine return [`crate::Outcome::Waiting`]. The service stores the requests, and runs
-//! the engine again with the answers ([`crate::Job::answers`]) when all of them are there.
+//! the engine again with the answers ([`crate::Job::answers`]) when all of them are there. A tool can also ask questions in
+//! the middle of a call ([`crate::tools::ToolFailure::Asks`]). It then runs again with the replies ([`Continuation`]).
+
+use std::collections::BTreeMap;
 
 use serde_json::Value;
 
 use crate::{
-    calls::{Decision, Planned},
+    calls::{CallRunner, Decision, Planned},
     history::INTERRUPTED,
     tools::ToolAnswer,
 };
@@ -29,7 +32,7 @@ pub enum AskKind {
 pub struct Ask {
     /// Kind of the input.
     pub kind: AskKind,
-    /// JSON schema of the call's arguments; `None` if they cannot be edited.
+    /// JSON schema of the call's arguments, or of the values of an answer; `None` if an answer has no values.
     pub schema: Option<Value>,
     /// Sentence for people that says what the call needs.
     pub message: String,
@@ -46,9 +49,93 @@ pub struct WaitingCall {
     pub arguments: Value,
     /// The request for the input.
     pub ask: Ask,
+    /// The question of the tool; `None` if the call has not started.
+    pub question: Option<CallQuestion>,
 }
 
-/// The answer to a [`WaitingCall`].
+/// The questions that a tool asks in the middle of a call.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Questions {
+    /// At least one question.
+    pub questions: Vec<Question>,
+    /// State that the tool needs to continue the call.
+    pub state: Option<String>,
+    /// Number of rounds of questions of the call, with this one.
+    pub round: u32,
+}
+
+/// A question that a tool asks in the middle of a call.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Question {
+    /// The tool's name of the question.
+    pub key: String,
+    /// The question, for people.
+    pub message: String,
+    /// JSON schema of the values of the answer: an object.
+    pub schema: Value,
+}
+
+/// The place of a question in its call.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CallQuestion {
+    /// [`Question::key`].
+    pub key: String,
+    /// [`Questions::round`].
+    pub round: u32,
+    /// [`Questions::state`]. Only the first question of a round has it.
+    pub state: Option<String>,
+}
+
+/// Continues a call after the questions of its tool.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Continuation {
+    /// A reply to each question of the last round, by the key of the question.
+    pub replies: BTreeMap<String, Reply>,
+    /// State that the tool asked to get back.
+    pub state: Option<String>,
+    /// Number of rounds so far.
+    pub round: u32,
+}
+
+/// A reply to a question of a tool.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Reply {
+    /// The values of the answer: a JSON object that matches the schema.
+    Accepted(Value),
+    /// A person refused to answer.
+    Declined,
+    /// No answer arrived in time.
+    Expired,
+}
+
+impl Questions {
+    /// The inputs that a call needs for these questions.
+    pub(crate) fn of_call(self, tool_call_id: &str, name: &str, arguments: &Value) -> Vec<WaitingCall> {
+        let Self {
+            questions,
+            mut state,
+            round,
+        } = self;
+        let waiting = questions.into_iter().map(|question| WaitingCall {
+            tool_call_id: tool_call_id.to_owned(),
+            name: name.to_owned(),
+            arguments: arguments.clone(),
+            ask: Ask {
+                kind: AskKind::Question,
+                schema: Some(question.schema),
+                message: question.message,
+            },
+            question: Some(CallQuestion {
+                key: question.key,
+                round,
+                state: state.take(),
+            }),
+        });
+        waiting.collect()
+    }
+}
+
+/// The answer to the inputs of a call.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CallAnswer {
     /// Id of the call.
@@ -67,6 +154,13 @@ pub enum CallDecision {
         /// The edited arguments: a JSON object.
         edited: Option<Value>,
     },
+    /// Continue the call after the questions of its tool.
+    Continued {
+        /// The arguments of the call, if a person has edited them before it started.
+        edited: Option<Value>,
+        /// The replies.
+        with: Continuation,
+    },
     /// The call has this result; the engine does not run it.
     Told {
         /// Text for the model.
@@ -79,7 +173,7 @@ pub enum CallDecision {
 impl CallAnswer {
     /// Applies the decision to a call. `is_first` is true if no earlier call of the answer lacks a result: only then
     /// can an earlier worker have started a call that changes something.
-    pub(crate) fn apply(&self, mut call: Planned, is_first: bool, may_change: impl Fn(&Planned) -> bool) -> Planned {
+    pub(crate) fn apply(&self, mut call: Planned, is_first: bool, runner: &CallRunner<'_>) -> Planned {
         match &self.decision {
             CallDecision::Told { text, is_error } => {
                 call.plan = Decision::Answered(ToolAnswer {
@@ -88,20 +182,28 @@ impl CallAnswer {
                     ..ToolAnswer::default()
                 });
             }
-            CallDecision::Approved { edited } => {
+            CallDecision::Approved { edited } | CallDecision::Continued { edited, .. } => {
                 if let Some(edited) = edited {
-                    call.remark = Some(format!("The user changed the arguments of this call to {edited}."));
+                    call.remark = Some(remark(edited));
                     call.arguments = edited.clone();
                 }
                 // A refusal by the tool itself still holds.
                 if matches!(call.plan, Decision::Ask(_)) {
-                    call.plan = Decision::Run;
+                    call.plan = runner.after_approval(&call.request.name, &call.arguments);
                 }
-                if self.is_consumed && is_first && may_change(&call) {
+                if let CallDecision::Continued { with, .. } = &self.decision {
+                    call.continuation = Some(with.clone());
+                }
+                if self.is_consumed && is_first && runner.may_change(&call) {
                     call.plan = Decision::Refused(INTERRUPTED.to_owned());
                 }
             }
         }
         call
     }
+}
+
+/// Tells the model that a person has edited the arguments of a call.
+pub fn remark(edited: &Value) -> String {
+    format!("The user changed the arguments of this call to {edited}.")
 }

@@ -154,6 +154,8 @@ pub struct Job {
     pub reasoning_effort: Option<ReasoningEffort>,
     /// Messages of the thread, oldest first. Includes earlier steps of this run, but not its incomplete answers.
     pub history: Vec<ChatMessage>,
+    /// Position in `history` of the first message of this run.
+    pub own_history: usize,
     /// Tools that the model may call; empty in the mode "chat".
     pub tools: Arc<Toolbox>,
     /// Provides the sandbox in which the tools run.
@@ -220,6 +222,10 @@ pub trait Sink: Send + Sync {
     /// run commits the events. `leave` and `record` keep the order of events.
     fn leave(&self, events: Vec<Recorded>);
 
+    /// Reports how long an executed tool call took, for metrics. Must not block. Calls that are refused or wait for an
+    /// input are not reported.
+    fn tool_ended(&self, _name: &str, _outcome: ToolOutcome, _took: Duration) {}
+
     /// Records that the run continues with the answers in [`Job::answers`], and returns after the commit. If this worker
     /// stops later, the next worker knows that an approved call may have started.
     ///
@@ -240,6 +246,28 @@ pub trait Sink: Send + Sync {
     /// # Errors
     /// `INSUFFICIENT_CREDITS` fails the run. After any other error, the engine returns [`Outcome::Abandoned`].
     async fn reserve(&self, input_tokens: u64, max_output_tokens: u32) -> Result<Option<u32>>;
+}
+
+/// The outcome of an executed tool call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ToolOutcome {
+    /// The tool succeeded.
+    Ok,
+    /// The model receives an error.
+    Error,
+    /// An error ends the run.
+    Fatal,
+}
+
+impl ToolOutcome {
+    /// Returns the name of the outcome in metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Error => "error",
+            Self::Fatal => "fatal",
+        }
+    }
 }
 
 /// A message that a person or a program has added to the running run.

@@ -25,7 +25,14 @@ use runyard_sandbox::Sandbox;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
-use crate::{SandboxSource, documents::RecentDocuments, error::Error, images::Image, inputs::Ask, llm::ToolSpec};
+use crate::{
+    SandboxSource,
+    documents::RecentDocuments,
+    error::Error,
+    images::Image,
+    inputs::{Ask, Continuation, Questions},
+    llm::ToolSpec,
+};
 
 use background::Background;
 pub use toolbox::{Guard, Toolbox, built_in, core, leader, none};
@@ -52,6 +59,10 @@ pub struct ToolContext {
     pub background: Arc<Background>,
     /// Documents that the run has read last.
     pub documents: Arc<RecentDocuments>,
+    /// Shows a notice to the user. Must not block.
+    pub notice: OutputSink,
+    /// The replies to the questions that this call asked earlier ([`ToolFailure::Asks`]).
+    pub continuation: Option<Continuation>,
     /// Cancels the call and everything that the call started.
     pub cancel: CancellationToken,
 }
@@ -105,6 +116,8 @@ pub enum ToolFailure {
     Reported(String),
     /// An error that ends the run.
     Fatal(Error),
+    /// The call needs answers. The run waits, and the tool is called again with [`ToolContext::continuation`].
+    Asks(Questions),
 }
 
 /// Whether a call may run at once.

@@ -22,7 +22,7 @@ use super::{
     budget::Meter,
     calls::{CallRunner, Decision, Failures, Planned, WorkEnd},
     compact::estimate_all,
-    history::{INTERRUPTED, is_note, mend, note},
+    history::{INTERRUPTED, mend, note},
     inputs::CallAnswer,
     record,
 };
@@ -190,7 +190,7 @@ impl<'a> RunLoop<'a> {
         let answer = self.answers.iter().find(|answer| answer.tool_call_id == request.id);
         let mut call = self.bench.plan(ReceivedCall { request, refusal: None });
         if let Some(answer) = answer {
-            return answer.apply(call, is_first, |call| self.bench.may_change(call));
+            return answer.apply(call, is_first, &self.bench);
         }
         let may_have_started = is_first || self.answers.is_empty();
         if may_have_started && self.bench.may_change(&call) {
@@ -364,11 +364,11 @@ fn failed(code: &str, message: &str) -> Outcome {
     }
 }
 
-/// Returns a note for the model if the run was resumed and an earlier worker had started background processes for it.
+/// Returns a note for the model if the run was resumed, and it does not know the end of background processes that an
+/// earlier worker started.
 fn resumes_without(job: &Job) -> Option<&'static str> {
-    let is_prompt = |message: &ChatMessage| matches!(message, ChatMessage::User { .. }) && !is_note(message);
-    let start = job.history.iter().rposition(is_prompt).unwrap_or_default();
-    (job.steps_done > 0 && started_in(&job.history[start..]) > 0).then_some(background::RESUMED)
+    let own = job.history.get(job.own_history..).unwrap_or_default();
+    (job.steps_done > 0 && background::has_running(own)).then_some(background::RESUMED)
 }
 
 fn call_ids(messages: &[ChatMessage]) -> HashSet<String> {

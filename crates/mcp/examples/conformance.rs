@@ -9,7 +9,7 @@
 
 use std::{env, process::ExitCode, time::Duration};
 
-use runyard_mcp::{Address, Connection, Http, Limits, ListedTool, Outcome};
+use runyard_mcp::{Address, Connection, Continuation, Http, Limits, ListedTool, Outcome, Reply};
 use serde_json::{Map, Value, json};
 use tokio_util::sync::CancellationToken;
 
@@ -51,14 +51,34 @@ async fn main() -> ExitCode {
     };
     let mut has_failed = false;
     for (tool, arguments) in calls(&scenario, &context, &tools) {
-        let outcome = connection
-            .call(&tool, arguments, &|text| println!("{text}"), &CancellationToken::new())
-            .await;
+        let outcome = call(&connection, &tool, arguments).await;
         println!("{tool}: {outcome:?}");
-        has_failed |= matches!(outcome, Outcome::Unknown(_) | Outcome::NotStarted(_));
+        has_failed |= matches!(
+            outcome,
+            Outcome::Unknown(_) | Outcome::NotStarted(_) | Outcome::Unanswerable(_)
+        );
     }
     connection.close(Duration::from_secs(2)).await;
     ExitCode::from(u8::from(has_failed))
+}
+
+/// Declines all questions of the server.
+async fn call(connection: &Connection, tool: &str, arguments: Map<String, Value>) -> Outcome {
+    let cancel = CancellationToken::new();
+    let mut continuation = Continuation::default();
+    loop {
+        let arguments = arguments.clone();
+        let outcome = connection
+            .call(tool, arguments, &|text| println!("{text}"), &cancel, continuation)
+            .await;
+        let Outcome::Asked(asked) = outcome else { return outcome };
+        let replies = asked.questions.into_iter();
+        continuation = Continuation {
+            replies: replies.map(|question| (question.key, Reply::Decline)).collect(),
+            state: asked.state,
+            round: asked.round,
+        };
+    }
 }
 
 fn calls(scenario: &str, context: &Value, tools: &[ListedTool]) -> Vec<(String, Map<String, Value>)> {

@@ -1,11 +1,11 @@
 //! One call of a tool, from its request to its outcome.
 //!
-//! In the protocol of 2026-07-28, a server may answer a call with questions. No person is there to answer, so
-//! the client declines each question and sends the request again. The server then continues the call.
+//! In the protocol of 2026-07-28, a server may answer a call with questions. The call then ends with
+//! [`Outcome::Asked`]. If the server only wants its state back, the client sends the request again at once.
 
 use std::{
-    collections::BTreeMap,
     fmt::Write as _,
+    mem,
     sync::atomic::{AtomicBool, Ordering},
     time::Duration,
 };
@@ -13,12 +13,11 @@ use std::{
 use rmcp::{
     RoleClient,
     model::{
-        CallToolRequest, CallToolRequestParams, CallToolResult, ClientRequest, InputRequest, InputRequiredResult,
-        ProgressNotificationParam, ServerResult,
+        CallToolRequest, CallToolRequestParams, CallToolResult, ClientRequest, ProgressNotificationParam, ServerResult,
     },
     service::{Peer, PeerRequestOptions, RequestHandle, ServiceError},
 };
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use tokio::{
     task::yield_now,
     time::{Instant, sleep_until, timeout},
@@ -29,11 +28,10 @@ use crate::{
     Limits, Outcome,
     error::quoted,
     listener::{Listener, Progress},
+    questions::{self, Continuation},
     rendering::Rendered,
 };
 
-/// Maximum number of times that a server may ask questions during a call.
-const MAX_ROUNDS: usize = 10;
 /// Maximum time to notify the server of a cancellation.
 const NOTICE_TIMEOUT: Duration = Duration::from_secs(1);
 const NO_LONGER_NEEDED: &str = "the answer is no longer needed";
@@ -43,6 +41,8 @@ pub(crate) struct Call<'a> {
     pub(crate) arguments: Map<String, Value>,
     pub(crate) output: &'a (dyn Fn(String) + Send + Sync),
     pub(crate) cancel: &'a CancellationToken,
+    /// Replies to questions that the server asked in earlier rounds of the call.
+    pub(crate) continuation: Continuation,
 }
 
 pub(crate) struct Line<'a> {
@@ -51,18 +51,24 @@ pub(crate) struct Line<'a> {
     pub(crate) limits: &'a Limits,
     /// Set after a failed request, because the connection may have lost its session.
     pub(crate) is_broken: &'a AtomicBool,
+    /// True if the server may answer a call with questions.
+    pub(crate) may_ask: bool,
 }
 
-pub(crate) async fn perform(line: &Line<'_>, call: Call<'_>) -> Outcome {
+pub(crate) async fn perform(line: &Line<'_>, mut call: Call<'_>) -> Outcome {
     let limits = line.limits;
     let deadline = Instant::now() + limits.call;
-    let mut params = CallToolRequestParams::new(call.tool.to_owned()).with_arguments(call.arguments.clone());
-    for _ in 0..MAX_ROUNDS {
+    let mut continuation = mem::take(&mut call.continuation);
+    // Each turn is a round of the server, and `read` bounds their number.
+    loop {
+        let round_number = continuation.round + 1;
+        let mut params = CallToolRequestParams::new(call.tool.to_owned()).with_arguments(call.arguments.clone());
+        continuation.write(&mut params);
         let result = match round(line, &call, params, deadline).await {
             Ok(result) => result,
             Err(outcome) => return outcome,
         };
-        let questions = match result {
+        let required = match result {
             ServerResult::CallToolResult(result) => {
                 let rendered = Rendered::of(&result, limits.result_bytes);
                 return if result.is_error == Some(true) {
@@ -71,7 +77,7 @@ pub(crate) async fn perform(line: &Line<'_>, call: Call<'_>) -> Outcome {
                     Outcome::Answered(rendered)
                 };
             }
-            ServerResult::InputRequiredResult(questions) => questions,
+            ServerResult::InputRequiredResult(required) => required,
             ServerResult::EmptyResult(_) => {
                 return Outcome::Answered(Rendered::of(&CallToolResult::default(), usize::MAX));
             }
@@ -80,17 +86,19 @@ pub(crate) async fn perform(line: &Line<'_>, call: Call<'_>) -> Outcome {
             }
             _ => return Outcome::Unknown("the server sent a response of an unexpected type".to_owned()),
         };
-        params = CallToolRequestParams::new(call.tool.to_owned()).with_arguments(call.arguments.clone());
-        match answered(questions) {
-            Some((answers, state)) => (params.input_responses, params.request_state) = (answers, state),
-            None => {
-                return Outcome::NotStarted(
-                    "the server requested a kind of input that Runyard does not support".to_owned(),
-                );
-            }
+        let asked = match questions::read(required, round_number) {
+            Ok(asked) => asked,
+            Err(why) => return Outcome::Unanswerable(why),
+        };
+        if !asked.questions.is_empty() {
+            return Outcome::Asked(asked);
         }
+        continuation = Continuation {
+            state: asked.state,
+            round: asked.round,
+            ..Continuation::default()
+        };
     }
-    Outcome::NotStarted("the server requested input repeatedly, and Runyard declined each request".to_owned())
 }
 
 async fn round(
@@ -110,9 +118,11 @@ async fn round(
         return Err(Outcome::NotStarted("the call was cancelled".to_owned()));
     }
     let request = ClientRequest::CallToolRequest(CallToolRequest::new(params));
+    let mut options = PeerRequestOptions::no_options();
+    options.meta = line.may_ask.then(questions::announced);
     let handle = line
         .peer
-        .send_request_with_option(request, PeerRequestOptions::no_options())
+        .send_request_with_option(request, options)
         .await
         .map_err(failed)?;
     let mut progress = line.listener.progress_of(&handle.progress_token);
@@ -194,24 +204,4 @@ impl Drop for Pending {
             tokio::spawn(handle.cancel(Some(NO_LONGER_NEEDED.to_owned())));
         }
     }
-}
-
-/// Answers to questions, and the state that the server wants back.
-type Answers = (Option<BTreeMap<String, Value>>, Option<String>);
-
-/// Declines every question. Returns `None` if the server sent neither questions nor a state, or if one of its
-/// requests is not a question.
-fn answered(asked: InputRequiredResult) -> Option<Answers> {
-    let questions = asked.input_requests.unwrap_or_default();
-    if questions.is_empty() && asked.request_state.is_none() {
-        return None;
-    }
-    let mut answers = BTreeMap::new();
-    for (key, question) in questions {
-        match question {
-            InputRequest::Elicitation(_) => answers.insert(key, json!({"action": "decline"})),
-            _ => return None,
-        };
-    }
-    Some(((!answers.is_empty()).then_some(answers), asked.request_state))
 }

@@ -24,6 +24,7 @@ use crate::{
     error::{Error, Result},
     http::{Address, Http, Target},
     listener::Listener,
+    questions::Continuation,
     revisions::Revision,
     sse::SseTransport,
     tools::{self, ToolList},
@@ -170,25 +171,29 @@ impl Connection {
     }
 
     /// Calls a tool. `output` receives progress messages. The server is notified if the call is cancelled or times
-    /// out, or if the future is dropped.
+    /// out, or if the future is dropped. After [`Outcome::Asked`], the caller repeats the call with `continuation`, on any
+    /// connection to the server.
     pub async fn call(
         &self,
         tool: &str,
         arguments: Map<String, Value>,
         output: &(dyn Fn(String) + Send + Sync),
         cancel: &CancellationToken,
+        continuation: Continuation,
     ) -> Outcome {
         let call = Call {
             tool,
             arguments,
             output,
             cancel,
+            continuation,
         };
         let line = Line {
             peer: self.service.peer(),
             listener: &self.listener,
             limits: &self.limits,
             is_broken: &self.is_broken,
+            may_ask: !self.has_session(),
         };
         call::perform(&line, call).await
     }
@@ -213,6 +218,12 @@ impl Connection {
     pub fn has_session(&self) -> bool {
         let server = self.service.peer().peer_info();
         server.is_none_or(|server| server.protocol_version < ProtocolVersion::V_2026_07_28)
+    }
+
+    /// Returns whether the server has asked the user on the open connection, and the client has declined. Only the first
+    /// call after such a question returns true.
+    pub fn take_declined(&self) -> bool {
+        self.listener.take_declined()
     }
 
     /// Returns whether the server has reported a change of its tools. Earlier lists are then out of date.

@@ -2,7 +2,8 @@
 //!
 //! The service opens a [`Connection`], lists the tools and calls them. The caller starts the process of a stdio
 //! server, and decides which addresses may be reached ([`Http::new`]). Invariants: a server's messages are limited in
-//! size and time. A call is sent at most once. Errors contain no header and no URL of the configuration.
+//! size and time. A call is sent once, and again only if its server asked for that ([`Questions`]). Errors contain no header
+//! and no URL of the configuration.
 
 #![warn(missing_docs)]
 
@@ -13,6 +14,7 @@ mod http;
 mod listener;
 mod names;
 mod outcome;
+mod questions;
 mod rendering;
 mod resolver;
 mod revisions;
@@ -27,6 +29,7 @@ pub use error::{Error, Result};
 pub use http::{Address, Http, is_reserved_header};
 pub use names::Names;
 pub use outcome::Outcome;
+pub use questions::{Continuation, MAX_ROUNDS, Question, Questions, Reply};
 pub use rendering::{Attachment, Rendered};
 pub use resolver::{AddressRule, PermittedHosts};
 pub use schema::adapted;

@@ -9,23 +9,25 @@ use std::{
 };
 
 use rmcp::{
-    ClientHandler, RoleClient,
+    ClientHandler, ErrorData, RoleClient,
     model::{
-        ClientCapabilities, ClientConfig, Implementation, ProgressNotificationParam, ProgressToken, ProtocolVersion,
+        ClientCapabilities, ClientConfig, ElicitRequestParams, ElicitResult, ElicitationAction, Implementation,
+        ProgressNotificationParam, ProgressToken, ProtocolVersion,
     },
-    service::NotificationContext,
+    service::{NotificationContext, RequestContext},
 };
 use tokio::sync::mpsc;
 
 /// Maximum number of progress messages that wait per call. Further messages are dropped.
 const QUEUE: usize = 32;
 
-/// Handles a server's messages. The client announces no capabilities, so the trait's default methods decline
-/// questions.
+/// Handles a server's messages. The handshake announces no capabilities. A question on the open connection is declined,
+/// because the run that waits for its answer would hold the connection.
 #[derive(Clone, Default)]
 pub(crate) struct Listener {
     calls: Arc<Mutex<HashMap<ProgressToken, mpsc::Sender<ProgressNotificationParam>>>>,
     tools_changed: Arc<AtomicBool>,
+    has_declined: Arc<AtomicBool>,
 }
 
 impl Listener {
@@ -42,6 +44,10 @@ impl Listener {
 
     pub(crate) fn tools_changed(&self) -> bool {
         self.tools_changed.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn take_declined(&self) -> bool {
+        self.has_declined.swap(false, Ordering::Relaxed)
     }
 
     fn with<T>(
@@ -70,6 +76,15 @@ impl ClientHandler for Listener {
         // Only earlier revisions of the protocol have a handshake, so the client names the newest of these revisions.
         ClientConfig::new(ClientCapabilities::default(), this)
             .with_protocol_version(ProtocolVersion::LATEST_WITH_INITIALIZE)
+    }
+
+    async fn create_elicitation(
+        &self,
+        _: ElicitRequestParams,
+        _: RequestContext<RoleClient>,
+    ) -> Result<ElicitResult, ErrorData> {
+        self.has_declined.store(true, Ordering::Relaxed);
+        Ok(ElicitResult::new(ElicitationAction::Decline))
     }
 
     async fn on_progress(&self, params: ProgressNotificationParam, _: NotificationContext<RoleClient>) {

@@ -8,11 +8,12 @@ use rmcp::{
 
 use crate::{
     error::{cause, described, quoted},
+    questions::Questions,
     rendering::Rendered,
 };
 
 /// The end of a tool call. Except after [`Outcome::NotStarted`], the tool may have had an effect.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Outcome {
     /// The tool returned a result.
     Answered(Rendered),
@@ -22,6 +23,10 @@ pub enum Outcome {
     Unknown(String),
     /// The server never started the tool.
     NotStarted(String),
+    /// The server has questions. The caller repeats the call with replies ([`crate::Continuation`]).
+    Asked(Questions),
+    /// The server requires an input that this client does not provide, so the call cannot end.
+    Unanswerable(String),
 }
 
 impl Outcome {

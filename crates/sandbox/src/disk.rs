@@ -28,6 +28,12 @@ pub fn fault(what: impl Into<Cow<'static, str>>, error: io::Error) -> Error {
     }
 }
 
+/// Returns the free bytes of the disk that contains a folder; `None` if they are unknown.
+pub fn free_bytes(folder: &Path) -> Option<u64> {
+    let disk = rustix::fs::statvfs(folder).ok()?;
+    Some(disk.f_bavail.saturating_mul(disk.f_frsize))
+}
+
 /// Returns whether the reserve stays free after a write of `more` bytes. The reserve is `min_free_bytes`, or 5 % of
 /// the disk if that is less. If the free space is unknown, returns true.
 pub fn has_room(folder: &Path, min_free_bytes: u64, more: u64) -> bool {

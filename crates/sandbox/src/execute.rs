@@ -141,6 +141,7 @@ impl Running {
     ) -> Self {
         let enough = CancellationToken::new();
         let max_bytes = cell.host.config.max_output_bytes;
+        cell.host.counters.began();
         let (gate, state) = (prepared.gate, prepared.state);
         let opening = tokio::spawn(async move {
             if let Some(gate) = gate
@@ -197,7 +198,7 @@ impl Running {
         let ending = match (ended, status, exit_code) {
             (Some(ending), _, _) => ending,
             (None, status, code) if out_of_memory && code != Some(0) => {
-                tracing::debug!(?status, "a command ran out of memory");
+                tracing::debug!(exit_status = ?status, "a command ran out of memory");
                 CommandEnd::OutOfMemory
             }
             (None, _, Some(0)) if out_of_memory => {
@@ -208,6 +209,9 @@ impl Running {
             (None, _, Some(code)) => CommandEnd::Exited(code),
             (None, status, None) => lost(status, &text)?,
         };
+        if out_of_memory || ending == CommandEnd::OutOfMemory {
+            self.cell.host.counters.ran_out_of_memory();
+        }
         self.guard = None;
         tokio::spawn(self.clear_away());
         Ok(Execution {
@@ -311,6 +315,7 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
+        self.cell.host.counters.ended();
         self.enough.cancel();
     }
 }

@@ -18,7 +18,6 @@ use rustix::{
     fs::{CWD, OFlags},
     io::Errno,
 };
-
 use tokio::sync::Semaphore;
 
 use super::{
@@ -28,6 +27,7 @@ use super::{
     cgroup::Cgroups,
     confine::{Carry, Confinement},
     convert::{MAX_CONVERSIONS, open_program},
+    counts::Counters,
     gate::{self, Gate},
     records::CommandRecords,
     seccomp::{Filters, Memory},
@@ -46,8 +46,7 @@ const OLDEST: (u32, u32) = (0, 8);
 /// Lowest permitted `uid_base`. Lower uids belong to users and services of the host.
 const LOWEST_UID_BASE: u32 = 1000;
 const PROBE_TIMEOUT: Duration = Duration::from_secs(10);
-/// Possible mount points of a workspace. They exist on most hosts, and every uid can traverse them. The mount is
-/// visible only to bubblewrap.
+/// Mount points that most hosts have and that every uid can traverse. Only bubblewrap sees the mounted workspace.
 const CARRY_TARGETS: &[&str] = &["/mnt", "/media", "/srv", "/opt"];
 
 pub struct Host {
@@ -62,6 +61,7 @@ pub struct Host {
     pub program: Option<Arc<OwnedFd>>,
     /// Slots of running conversions.
     pub conversions: Semaphore,
+    pub counters: Counters,
     /// Slots of sandboxes that wait for a command.
     pub standbys: Arc<Semaphore>,
     /// Uid of the first project. `None` if the service is not root, so that all projects share its uid.
@@ -109,6 +109,7 @@ impl Host {
             remains,
             program: open_program(config.program.as_deref()),
             conversions: Semaphore::new(MAX_CONVERSIONS),
+            counters: Counters::default(),
             standbys: Arc::new(Semaphore::new(MAX_STANDBYS)),
             uid_base,
             filters: Filters::compile(memory)?,

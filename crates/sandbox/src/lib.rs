@@ -14,6 +14,7 @@ mod child;
 mod config;
 mod confine;
 mod convert;
+mod counts;
 mod description;
 pub mod disk;
 mod environment;
@@ -61,6 +62,7 @@ use tokio::sync::OnceCell;
 pub use archive::Archive;
 pub use config::{Config, Network};
 pub use convert::{Conversion, Converted, MAX_CONVERSIONS};
+pub use counts::Counts;
 pub use error::{Error, ErrorKind, Result};
 pub use gateway::{Gateway, PORT as GATEWAY_PORT};
 use host::Host;
@@ -162,6 +164,11 @@ impl Sandboxes {
     /// UNAVAILABLE when commands cannot run. The message describes the problem and its solution.
     pub fn check(&self) -> Result<()> {
         self.host.layout(None).map(drop)
+    }
+
+    /// Returns how many commands were started, failed to start, run now, and ran out of memory.
+    pub fn counts(&self) -> Counts {
+        self.host.counters.read()
     }
 
     /// Describes the sandbox and its weaknesses, one sentence per item. The first call starts a test sandbox and

@@ -97,6 +97,14 @@ impl Cell {
     /// # Errors
     /// UNAVAILABLE when bubblewrap does not work; `FILE_NOT_FOUND` when the workspace does not exist.
     pub fn start(&self, script: Option<&str>) -> Result<Started> {
+        let started = self.spawn(script);
+        if started.is_err() {
+            self.host.counters.failed();
+        }
+        started
+    }
+
+    fn spawn(&self, script: Option<&str>) -> Result<Started> {
         let failed = |error| Error::internal("the command cannot be started", error);
         let config = &self.host.config;
         let mut layout = self.host.layout(self.workspace.as_ref().map(Workspace::folder))?;

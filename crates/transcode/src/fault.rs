@@ -123,7 +123,7 @@ fn bad_request(field: &str, description: &str) -> Any {
 
 fn log(error: &Error) {
     if let (ErrorKind::Internal, Some(cause)) = (error.kind(), error.cause()) {
-        tracing::error!(cause = %cause, "{}", error.message());
+        tracing::error!(error = error.message(), cause = %cause, "call failed");
     }
 }
 

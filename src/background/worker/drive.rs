@@ -32,6 +32,7 @@ use crate::{
         report, tasks,
         wake::Signals,
     },
+    telemetry::names,
     v1::{Notice, NoticeKind, run_event::Event},
 };
 
@@ -74,6 +75,10 @@ async fn attempt(app: &App, claimed: &Claimed, tokens: &Tokens) -> Result<()> {
         claimed.newest_event,
         (tokens.signals.stop.clone(), tokens.lost.clone()),
     );
+    if run.lease_epoch <= 1 {
+        let waited = (app.clock.now() - run.created_at).to_std().unwrap_or_default();
+        metrics::histogram!(names::CLAIM_DELAY).record(waited);
+    }
     if run.stop_requested {
         let ending = RunEnd::stopped_by(StopReason::Requested, run.stopped_by.clone());
         return finish(app, run, &log, ending).await.map(drop);
@@ -90,8 +95,10 @@ async fn attempt(app: &App, claimed: &Claimed, tokens: &Tokens) -> Result<()> {
     while work(app, again.as_ref().unwrap_or(claimed), &log, tokens).await? == Finished::HasMessages {
         // A message was added after the last model call. Each further turn contains at least one model call, so the
         // limits of the run bound their number.
+        let reloaded = load(app.db.read(), Scope::account(run.account_id), run.id).await;
         again = Some(Claimed {
-            run: load(app.db.read(), Scope::account(run.account_id), run.id).await?,
+            // Another worker continues the run at once.
+            run: reloaded.inspect_err(|_| tokens.lost.cancel())?,
             newest_event: 0,
             fresh: None,
             awaits_files: false,
@@ -153,9 +160,10 @@ async fn stopped_by(app: &App, run: &Run) -> Option<String> {
 async fn wait(app: &App, run: &Run, log: &Arc<RunLog>, calls: Vec<WaitingCall>, tokens: &Tokens) -> Result<()> {
     let scope = Scope::account(run.account_id);
     let agent = agents::version::instructions(app.db.read(), scope, run.agent_version_id).await?;
-    let waiting = log
-        .wait(inputs::requested(&app.clock, run, &agent.approvals, calls))
-        .await;
+    let waiting = match inputs::requested(app, run, &agent.approvals, calls) {
+        Ok(inputs) => log.wait(inputs).await,
+        Err(fault) => Err(fault),
+    };
     if waiting.is_err() {
         tokens.lost.cancel();
     } else {
@@ -189,7 +197,8 @@ async fn execute(app: &App, claimed: &Claimed, log: &Arc<RunLog>, tokens: &Token
         prepared = prepare(app, claimed, log, &tokens.signals) => prepared?,
     };
     let cancel = tokens.signals.stop.child_token();
-    let mut work = pin!(engine::run(&app.llm, job, Arc::clone(&sink) as _, &cancel));
+    let models = app.measured_models();
+    let mut work = pin!(engine::run(&models, job, Arc::clone(&sink) as _, &cancel));
     tokio::select! {
         outcome = &mut work => return Ok(outcome),
         () = leave(app, log, tokens, sink.tools_ended()) => {}

@@ -87,7 +87,7 @@ pub(super) async fn assemble(
     } else {
         inputs::allowances(db, scope, run.thread_id).await?
     };
-    let answers = answers::of_calls(db, scope, run.id, &past.interrupted).await?;
+    let answers = answers::of_calls(app, scope, run.id, &past.interrupted).await?;
     let output = options.output_schema.clone();
     let output = output
         .map(|schema| OutputForm::new(schema, past.final_answers))
@@ -106,6 +106,7 @@ pub(super) async fn assemble(
         reasoning_effort: run.reasoning_effort.as_deref().and_then(ReasoningEffort::find),
         system_prompt: prompt.assemble(),
         history: past.messages,
+        own_history: past.own,
         tools: approvals::guard(tools.toolbox, agent.approvals, allowances),
         workplace,
         budget,

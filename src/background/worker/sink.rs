@@ -1,9 +1,12 @@
 //! The sink for the engine's output: it writes the output to the journal, and reserves and charges credits for model
 //! calls.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, AtomicI32, AtomicI64, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicI32, AtomicI64, Ordering},
+    },
+    time::Duration,
 };
 
 use async_trait::async_trait;
@@ -12,9 +15,10 @@ use uuid::Uuid;
 
 use crate::{
     accounts::Scope,
+    agents::tools,
     app::App,
     config::Model,
-    engine::{self, AddedMessage, Recorded, Sink, StoredMessage},
+    engine::{self, AddedMessage, Recorded, Sink, StoredMessage, ToolOutcome},
     error::{Code, Error},
     ledger::{self, Billing, Charge},
     llm::{ChatMessage, TokenUsage},
@@ -24,10 +28,13 @@ use crate::{
         options::RunBudget,
         reserve::{CallEstimate, affordable, reserve},
     },
-    telemetry,
+    telemetry::{ModelSeries, names},
     threads::{Attachment, Delivery, NewMessage, messages::StoredCall, steering},
     v1::{MessageRole, ModelUsage, NoticeKind, run_event::Event},
 };
+
+/// The label of the tools of MCP servers in metrics, which have any name.
+const MCP_TOOL: &str = "mcp";
 
 /// The sink of one claimed run. `steps` and `held` start with the values that an earlier worker stored in the run's
 /// row.
@@ -36,8 +43,7 @@ pub(super) struct JournalSink {
     run: Run,
     log: Arc<RunLog>,
     billing: Billing,
-    /// Provider of the model, for metrics.
-    provider: String,
+    series: Arc<ModelSeries>,
     /// Number of the run's model calls, including those of earlier workers.
     steps: AtomicI32,
     /// Budget of the request, in millionths of a credit.
@@ -62,7 +68,7 @@ impl JournalSink {
             app: app.clone(),
             log,
             billing: Billing::of(app, model),
-            provider: model.provider.clone(),
+            series: Arc::clone(app.model_measures.of(&model.name)),
             steps: AtomicI32::new(run.steps),
             held: AtomicI64::new(run.held_microcredits),
             open_calls: watch::Sender::new(0),
@@ -109,7 +115,7 @@ impl JournalSink {
         if let Event::Notice(notice) = event
             && notice.kind() == NoticeKind::ProviderRetried
         {
-            metrics::counter!(telemetry::MODEL_RETRIES, "provider" => self.provider.clone()).increment(1);
+            self.series.retried();
         }
     }
 
@@ -122,12 +128,13 @@ impl JournalSink {
             output_tokens: usage.output_tokens,
             ..Spent::default()
         };
+        let tokens = TokenUsage {
+            input: count(usage.input_tokens),
+            output: count(usage.output_tokens),
+            cached_input: count(usage.cached_input_tokens),
+        };
         let charge = self.billing.recorded().map(|price| {
-            more.microcredits = price.cost_of(TokenUsage {
-                input: count(usage.input_tokens),
-                output: count(usage.output_tokens),
-                cached_input: count(usage.cached_input_tokens),
-            });
+            more.microcredits = price.cost_of(tokens);
             usage.credits = ledger::in_credits(more.microcredits);
             self.held.store(0, Ordering::Relaxed);
             Charge {
@@ -143,6 +150,7 @@ impl JournalSink {
                 microcredits: more.microcredits,
             }
         });
+        self.series.used(tokens, more.microcredits);
         spent.add(more);
         charge
     }
@@ -169,6 +177,12 @@ impl Sink for JournalSink {
 
     fn leave(&self, recorded: Vec<Recorded>) {
         self.log.leave(self.entry(recorded));
+    }
+
+    fn tool_ended(&self, name: &str, outcome: ToolOutcome, took: Duration) {
+        let label = if tools::is_built_in(name) { name } else { MCP_TOOL };
+        metrics::histogram!(names::TOOL_SECONDS, "tool" => label.to_owned()).record(took);
+        metrics::counter!(names::TOOL_CALLS, "tool" => label.to_owned(), "outcome" => outcome.as_str()).increment(1);
     }
 
     async fn consume_answers(&self) -> engine::Result<()> {

@@ -13,7 +13,7 @@ use sqlx::{AssertSqlSafe, PgConnection, PgPool, Postgres, pool::PoolConnection, 
 use tokio::sync::Mutex;
 
 use super::{Route, SETTINGS};
-use crate::db::fault::of_statement;
+use crate::db::{Connections, fault::of_statement};
 
 #[derive(Clone)]
 pub(in crate::db) struct Pool {
@@ -56,6 +56,15 @@ impl Pool {
             open: Mutex::new(open),
             route: self.route,
         })
+    }
+
+    pub(in crate::db) fn connections(&self) -> Connections {
+        let (open, idle) = (self.connections.size(), self.connections.num_idle());
+        Connections {
+            used: usize::try_from(open).unwrap_or(usize::MAX).saturating_sub(idle),
+            idle,
+            max: usize::try_from(self.connections.options().get_max_connections()).unwrap_or(usize::MAX),
+        }
     }
 
     async fn acquire(&self) -> Result<PoolConnection<Postgres>, DbErr> {

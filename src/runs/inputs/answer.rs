@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
 use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, IntoActiveModel, sea_query::ExprTrait};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use super::{
@@ -29,12 +29,15 @@ pub const MAX_ANSWERS: usize = 64;
 /// Maximum size of a text in bytes: that of a tool result.
 pub const MAX_TEXT_BYTES: usize = crate::engine::calls::MAX_RESULT_BYTES;
 
+/// Maximum size of the values of an answer as JSON, in bytes.
+const MAX_VALUES_BYTES: usize = 64 * 1024;
+
 /// An answer to an input.
 #[derive(Clone, Debug)]
 pub struct Answer {
     pub input_id: Uuid,
     pub decision: Decision,
-    /// Edited arguments of an approved call: a JSON object.
+    /// Edited arguments of an approved call, or the values of an answer to a question with a schema: a JSON object.
     pub edited: Option<Value>,
     pub text: String,
     pub is_error: bool,
@@ -193,6 +196,10 @@ fn decide(input: &mut Input, answer: Answer, now: DateTime<Utc>) -> Result<()> {
             matches!(answer.decision, Decision::Result | Decision::Deny),
             "result or deny",
         ),
+        Kind::Question if has_values(input) => (
+            matches!(answer.decision, Decision::Answer | Decision::Approve | Decision::Deny),
+            "answer, approve or deny",
+        ),
         Kind::Question => (
             matches!(answer.decision, Decision::Answer | Decision::Deny),
             "answer or deny",
@@ -202,7 +209,13 @@ fn decide(input: &mut Input, answer: Answer, now: DateTime<Utc>) -> Result<()> {
     if !fits {
         return wrong(format!("the decision about the input {} must be {allowed}", input.id));
     }
-    if let Some(edited) = answer.edited {
+    if has_values(input) && answer.decision != Decision::Deny {
+        let values = values(answer.edited, &answer.text).and_then(|values| fitting(input, &values));
+        match values {
+            Ok(values) => input.edited = Some(values),
+            Err(mistake) => return wrong(format!("the answer to the input {} {mistake}", input.id)),
+        }
+    } else if let Some(edited) = answer.edited {
         if answer.decision != Decision::Approve {
             return wrong("arguments can only be set with the decision approve".to_owned());
         }
@@ -214,14 +227,44 @@ fn decide(input: &mut Input, answer: Answer, now: DateTime<Utc>) -> Result<()> {
         }
         input.edited = Some(edited.to_string());
     }
-    if answer.always && answer.decision != Decision::Approve {
-        return wrong("always can only be set with the decision approve".to_owned());
+    if answer.always && (answer.decision != Decision::Approve || input.kind != Kind::Approval) {
+        return wrong("always can only be set with the decision approve about a call".to_owned());
     }
     input.decision = Some(answer.decision);
     input.text = answer.text;
     input.is_error = answer.is_error && answer.decision == Decision::Result;
     input.answered_at = Some(now);
     Ok(())
+}
+
+/// Whether an answer to the input has values, because a tool asked the question.
+fn has_values(input: &Input) -> bool {
+    input.kind == Kind::Question && input.schema.is_some()
+}
+
+/// The values of an answer: its arguments, or its text if that is a JSON object. An answer without both has no values.
+fn values(arguments: Option<Value>, text: &str) -> Result<Value, String> {
+    let values = match arguments {
+        Some(arguments) => arguments,
+        None if text.trim().is_empty() => Value::Object(Map::new()),
+        None => serde_json::from_str(text).unwrap_or_default(),
+    };
+    if values.is_object() {
+        Ok(values)
+    } else {
+        Err("must have the values as arguments, or as a text that is a JSON object".to_owned())
+    }
+}
+
+fn fitting(input: &Input, values: &Value) -> Result<String, String> {
+    if let Some(mistake) = input.schema.as_deref().and_then(|schema| mistake(schema, values)) {
+        return Err(format!("does not match the schema of the question: {mistake}"));
+    }
+    let values = values.to_string();
+    if values.len() > MAX_VALUES_BYTES {
+        return Err(format!("must have at most {MAX_VALUES_BYTES} bytes of values"));
+    }
+    Ok(values)
 }
 
 fn mistake(schema: &str, arguments: &Value) -> Option<String> {
@@ -251,13 +294,18 @@ pub(super) async fn expire(app: &App, account_id: Uuid, run_id: Uuid) -> Result<
             decided.push(position);
         }
     }
-    let mut events = settle(&tx, &run, &inputs, &decided, now).await?;
-    if fails {
+    let events = settle(&tx, &run, &inputs, &decided, now).await?;
+    let ended = if fails {
         let message = "an input of the run expired without an answer".to_owned();
         let end = RunEnd::failed(INPUT_EXPIRED.to_owned(), message);
-        events.extend(finish::finish(&tx, &run, &end, now).await?);
-    }
+        finish::finish(&tx, &run, &end, now).await?
+    } else {
+        None
+    };
     tx.commit().await?;
     publish(app, run_id, &events);
+    if let Some(ended) = ended {
+        ended.publish(app, run_id);
+    }
     Ok(())
 }

@@ -1,16 +1,19 @@
 //! The answers with which a worker continues a run.
 
+use std::collections::BTreeMap;
+
 use sea_orm::{ColumnTrait, ConnectionTrait, QueryFilter, QuerySelect};
 use uuid::Uuid;
 
 use super::{
-    Decision, Input, Kind, list, parsed,
+    Decision, Input, Kind, list, parsed, question,
     table::{Column, Entity},
 };
 use crate::{
     accounts::{Scope, of},
+    app::App,
     db::{Bound, Sql},
-    engine::inputs::{CallAnswer, CallDecision},
+    engine::inputs::{CallAnswer, CallDecision, remark},
     error::Result,
     llm::ToolRequest,
 };
@@ -38,19 +41,36 @@ pub async fn are_new(db: &impl ConnectionTrait, scope: Scope, run_id: Uuid) -> R
     Ok(new.is_some())
 }
 
-/// Loads the answers to the inputs of calls. The ids of calls are unique within a run.
-pub async fn of_calls(
-    db: &impl ConnectionTrait,
-    scope: Scope,
-    run_id: Uuid,
-    calls: &[ToolRequest],
-) -> Result<Vec<CallAnswer>> {
+/// Loads the answers to the inputs of calls, one per call. The ids of calls are unique within a run.
+pub async fn of_calls(app: &App, scope: Scope, run_id: Uuid, calls: &[ToolRequest]) -> Result<Vec<CallAnswer>> {
     if calls.is_empty() {
         return Ok(Vec::new());
     }
     let of_these = Column::ToolCallId.is_in(calls.iter().map(|call| call.id.as_str()));
-    let rows = list::of_run(db, scope, run_id, of_these).await?;
-    Ok(rows.into_iter().filter_map(answer).collect())
+    let rows = list::of_run(app.db.read(), scope, run_id, of_these).await?;
+    let mut by_call: BTreeMap<String, Vec<Input>> = BTreeMap::new();
+    for row in rows {
+        by_call.entry(row.tool_call_id.clone()).or_default().push(row);
+    }
+    let answers = by_call.into_values().filter_map(|rows| {
+        if rows.iter().any(|row| row.question.is_some()) {
+            question::continued(&app.secrets, rows)
+        } else {
+            last(rows)
+        }
+    });
+    Ok(answers.collect())
+}
+
+/// The answer to the last input of a call. An approved call can need another input, which is its result.
+fn last(rows: Vec<Input>) -> Option<CallAnswer> {
+    let approved = rows.iter().find(|row| row.kind == Kind::Approval);
+    let edited = approved.and_then(|row| row.edited.as_deref()).map(parsed);
+    let mut last = rows.into_iter().next_back().and_then(answer)?;
+    if let (Some(edited), CallDecision::Told { text, is_error: false }) = (edited, &mut last.decision) {
+        *text = format!("{}\n\n{text}", remark(&edited));
+    }
+    Some(last)
 }
 
 fn answer(row: Input) -> Option<CallAnswer> {

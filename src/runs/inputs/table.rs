@@ -78,7 +78,7 @@ pub struct Model {
     pub name: String,
     /// JSON object.
     pub arguments: String,
-    /// JSON schema of the arguments; `None` for a question.
+    /// JSON schema of the arguments, or of the values of an answer; `None` for a question that is answered with a text.
     pub schema: Option<String>,
     pub message: String,
     /// True if the run fails when the input expires. Otherwise the input is denied.
@@ -87,7 +87,7 @@ pub struct Model {
     pub expires_at: DateTime<Utc>,
     /// `None` while the input is pending.
     pub decision: Option<Decision>,
-    /// Edited arguments of an approved call, as JSON.
+    /// Edited arguments of an approved call, or the values of an answer, as JSON.
     pub edited: Option<String>,
     /// Reason of a denial, result of a client tool, or answer to a question.
     pub text: String,
@@ -95,6 +95,8 @@ pub struct Model {
     pub answered_at: Option<DateTime<Utc>>,
     /// True after a worker has recorded that it continues the run with this answer.
     pub consumed: bool,
+    /// The place of a question that a tool asks in the middle of a call, encrypted ([`super::question`]).
+    pub question: Option<String>,
 }
 
 /// `SeaORM` requires this type. Joins are written by hand.
@@ -111,8 +113,8 @@ impl Owned for Entity {
 
 const INSERT: Sql = Sql::new(
     "INSERT INTO inputs (id, account_id, thread_id, run_id, kind, tool_call_id, name, arguments, schema, message, \
-     fails_run, created_at, expires_at, decision, edited, text, is_error, answered_at, consumed) VALUES ($1, $2, $3, $4, \
-     $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19) ON CONFLICT DO NOTHING",
+     fails_run, created_at, expires_at, decision, edited, text, is_error, answered_at, consumed, question) VALUES ($1, $2, $3, \
+     $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20) ON CONFLICT DO NOTHING",
 );
 
 /// Builds the statement that inserts an input. If the id exists already, the statement changes nothing: an earlier
@@ -138,5 +140,6 @@ pub fn insertion(row: &Model) -> Bound {
         row.is_error.into(),
         row.answered_at.into(),
         row.consumed.into(),
+        row.question.clone().into(),
     ])
 }

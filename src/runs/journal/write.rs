@@ -26,7 +26,7 @@ use crate::{
         Status,
         inputs::{self, Input, Kind},
     },
-    telemetry,
+    telemetry::names,
     threads::{Message, messages, steering},
     v1::{RunStatus, run_event::Event},
 };
@@ -181,7 +181,7 @@ fn take(log: &Arc<RunLog>, clock: &Clock) -> Option<Arc<Taken>> {
     for new in messages {
         match messages::row(log.belongs, new, now) {
             Ok(row) => rows.push(row),
-            Err(fault) => error!(error = %fault, run = %log.run_id, "could not encode a message"),
+            Err(fault) => error!(error = %fault, run_id = %log.run_id, "could not encode a message"),
         }
     }
     let empty = stored.is_empty() && rows.is_empty() && waiting.is_empty();
@@ -251,12 +251,18 @@ async fn write_all(tx: &Tx, clock: &Clock, taken: &[Arc<Taken>]) -> Result<Vec<L
             continue;
         }
         match run.ending.as_ref().filter(|_| *state == LeaseState::Current) {
-            Some(ending) => ends.push(Last {
-                spending,
-                ending,
-                sequence: run.events.last().map(|event| event.sequence),
-                at: now,
-            }),
+            Some(ending) => {
+                // The stop may have been requested while the run began to wait.
+                if ending.status == Status::Stopped {
+                    updates.push(inputs::cancellation(run.log.run_id, now));
+                }
+                ends.push(Last {
+                    spending,
+                    ending,
+                    sequence: run.events.last().map(|event| event.sequence),
+                    at: now,
+                });
+            }
             None if run.spent != Spent::default() => spendings.push(spending),
             None => {}
         }
@@ -297,17 +303,18 @@ async fn lease_states(tx: &Tx, taken: &[Arc<Taken>]) -> Result<Vec<LeaseState>> 
 }
 
 fn count(run: &Taken, state: LeaseState) {
-    metrics::counter!(telemetry::EVENTS).increment(run.events_of(state).len() as u64);
     if let Some(ending) = run.ending.as_ref().filter(|_| state == LeaseState::Current) {
-        metrics::counter!(telemetry::RUNS_ENDED, "status" => ending.status.as_str()).increment(1);
+        metrics::counter!(names::RUNS_ENDED, "status" => ending.status.as_str()).increment(1);
     }
 }
 
 fn publish(taken: &[Arc<Taken>], lease_states: &[LeaseState]) {
+    let mut events = 0_u32;
     for (run, state) in taken.iter().zip(lease_states) {
         let outcome = match state {
             LeaseState::Current | LeaseState::HasMessages => {
                 run.log.ring.push(run.events_of(*state));
+                events = events.saturating_add(run.events_of(*state).len().try_into().unwrap_or(u32::MAX));
                 if *state == LeaseState::HasMessages {
                     run.log.go_on(run.first_unwritten());
                 }
@@ -324,5 +331,9 @@ fn publish(taken: &[Arc<Taken>], lease_states: &[LeaseState]) {
             }
         };
         run.answer(|| outcome.map_err(|message| Error::new(Code::Contended, message)));
+    }
+    if events > 0 {
+        metrics::counter!(names::EVENTS).increment(events.into());
+        metrics::histogram!(names::JOURNAL_BATCH).record(events);
     }
 }

@@ -16,7 +16,7 @@ use crate::{
     id,
     limits::Admission,
     projects::SandboxRow,
-    runs::{Run, Status, table, worker_slots::WorkerSlot},
+    runs::{Run, Status, finish::Ended, table, worker_slots::WorkerSlot},
     threads::{
         NewMessage,
         messages::{self, Belongs},
@@ -31,7 +31,7 @@ pub(super) struct Admitted<'a> {
     pub(super) target: Target,
     pub(super) tier: String,
     pub(super) agent: Option<Pinned>,
-    pub(super) ended: Vec<(Run, Stored)>,
+    pub(super) ended: Vec<(Run, Ended)>,
     pub(super) admission: Admission,
     /// Amount to reserve for the first model call.
     pub(super) held_microcredits: i64,

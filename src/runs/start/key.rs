@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// Lifetime of a key, counted from the creation of its run.
-const KEY_LIVES: Duration = Duration::from_hours(24);
+pub const KEY_LIVES: Duration = Duration::from_hours(24);
 
 /// `name` is the key, unique within the account. `hash` is a hash of the request's content.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -5,8 +5,11 @@ use crate::{
     agents::version::pin,
     db::Tx,
     error::{Code, Error, Result},
-    events::Stored,
-    runs::{Run, StopReason, finish, journal::RunEnd},
+    runs::{
+        Run, StopReason,
+        finish::{self, Ended},
+        journal::RunEnd,
+    },
 };
 
 pub(super) struct Locked<'a> {
@@ -44,8 +47,8 @@ impl<'a> Locked<'a> {
     }
 }
 
-/// Applies `if_busy` to the thread's unfinished runs. Returns the runs that were ended, with their terminal events.
-async fn make_room(prepared: &Prepared, tx: &Tx, busy: Vec<Run>) -> Result<Vec<(Run, Stored)>> {
+/// Applies `if_busy` to the thread's unfinished runs. Returns the runs that were ended.
+async fn make_room(prepared: &Prepared, tx: &Tx, busy: Vec<Run>) -> Result<Vec<(Run, Ended)>> {
     match prepared.new.if_busy {
         IfBusy::Enqueue => Ok(Vec::new()),
         IfBusy::Reject if busy.is_empty() => Ok(Vec::new()),
@@ -58,8 +61,8 @@ async fn make_room(prepared: &Prepared, tx: &Tx, busy: Vec<Run>) -> Result<Vec<(
             let ending = RunEnd::stopped_by(StopReason::Interrupted, Some(prepared.caller.name.to_string()));
             let mut ended = Vec::with_capacity(busy.len());
             for run in busy {
-                let event = finish::finish(tx, &run, &ending, now).await?;
-                ended.extend(event.map(|event| (run, event)));
+                let end = finish::finish(tx, &run, &ending, now).await?;
+                ended.extend(end.map(|end| (run, end)));
             }
             Ok(ended)
         }

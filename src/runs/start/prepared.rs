@@ -29,7 +29,7 @@ impl Prepared {
     pub(super) async fn lock<'a>(&'a self, tx: &'a Tx) -> Result<ControlFlow<Run, Locked<'a>>> {
         // Lock the account first, so that two requests cannot both use the last run that a limit allows. Look up the
         // key before checking limits, so that a retry succeeds even if the limits are now reached.
-        let account = StartAccount::lock(tx, &self.caller, self.new.agent_id).await?;
+        let account = StartAccount::lock(tx, &self.caller, self.new.agent_id, self.app.clock.now()).await?;
         let earlier = match &self.key {
             Some(key) => key.find(&self.app, tx, &self.caller).await?,
             None => None,

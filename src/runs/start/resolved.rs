@@ -9,10 +9,9 @@ use crate::{
     config::Limits,
     db::{Rows, Sql, Tx},
     error::Result,
-    events::Stored,
     ledger::{Price, wallet},
     limits::{self, Load, Plan, StartRequest},
-    runs::{Run, reserve},
+    runs::{Run, finish::Ended, reserve},
 };
 
 pub(super) struct Resolved<'a> {
@@ -22,8 +21,8 @@ pub(super) struct Resolved<'a> {
     pub(super) target: Target,
     /// `None` for the built-in agent.
     pub(super) agent: Option<Pinned>,
-    /// Runs of the thread that this request has ended, with their terminal events.
-    pub(super) ended: Vec<(Run, Stored)>,
+    /// Runs of the thread that this request has ended, with their ends.
+    pub(super) ended: Vec<(Run, Ended)>,
 }
 
 impl<'a> Resolved<'a> {
@@ -31,9 +30,11 @@ impl<'a> Resolved<'a> {
     pub(super) async fn admit(self) -> Result<Admitted<'a>> {
         let (app, caller) = (&self.prepared.app, &self.prepared.caller);
         let plan = self.plan();
+        let is_child = self.prepared.new.parent.is_some();
         let ask = StartRequest {
             model: self.model(),
-            makes_thread: self.target.makes_thread,
+            // The threads of subagents do not count.
+            makes_thread: self.target.makes_thread && !is_child,
             makes_project: self.target.makes_project,
         };
         let model = app.models.load(plan.model(ask.model, &app.models)?.model())?;
@@ -51,7 +52,6 @@ impl<'a> Resolved<'a> {
         let reserved: i64 = running.iter().map(|run| run.held_microcredits).sum();
         // A subagent works in the slot of its parent.
         let counts = |run: &&Unfinished| !run.is_child && (plan.tier.count_waiting_runs || !run.is_waiting);
-        let is_child = self.prepared.new.parent.is_some();
         let load = Load {
             running_threads: running
                 .iter()

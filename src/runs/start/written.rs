@@ -14,16 +14,17 @@ use crate::{
     runs::{
         Run, Status,
         claim::{self, Claimed, Fresh},
+        finish::Ended,
         journal::Spent,
         report,
         worker_slots::WorkerSlot,
     },
-    telemetry,
+    telemetry::names,
     uploads::place,
 };
 
 pub(super) struct Written {
-    pub(super) ended: Vec<(Run, Stored)>,
+    pub(super) ended: Vec<(Run, Ended)>,
     pub(super) run: Run,
     pub(super) tier: String,
     pub(super) first: Vec<Stored>,
@@ -40,11 +41,10 @@ impl Written {
         let Prepared { app, files, began, .. } = prepared;
         let committed = began.elapsed();
         let run = self.run;
-        for (ended, event) in self.ended {
-            app.hub.publish(ended.id, &[event]);
-            app.wake.stop(ended.id);
-            app.wake.stop_children(ended.id);
-            report::ended(&ended, Status::Stopped, None, Spent::of(&ended), run.created_at);
+        for (run_ended, ended) in self.ended {
+            ended.publish(app, run_ended.id);
+            app.wake.stop(run_ended.id);
+            report::ended(&run_ended, Status::Stopped, None, Spent::of(&run_ended), run.created_at);
         }
         report::started(&run);
         let ring = app.hub.ring(run.id);
@@ -63,7 +63,7 @@ impl Written {
             }
             None => app.wake.run_queued(),
         }
-        metrics::counter!(telemetry::RUNS_STARTED).increment(1);
+        metrics::counter!(names::RUNS_STARTED).increment(1);
         let timing = Timing {
             commit: committed.saturating_sub(self.timing.load + self.timing.write),
             files: began.elapsed().saturating_sub(committed),
@@ -87,7 +87,7 @@ async fn place_files(app: &App, run: &Run) {
         Ok::<_, Error>(())
     };
     if let Err(fault) = placed.await {
-        tracing::warn!(error = %fault, run = %run.id, "could not move uploads into the workspace; the run's worker will retry");
+        tracing::warn!(error = %fault, run_id = %run.id, "could not move uploads into the workspace; the run's worker will retry");
     }
 }
 
@@ -102,6 +102,6 @@ async fn hand_over(app: &App, slot: WorkerSlot, run: &Run, first: &[Stored], fre
     if slot.hand_over(claimed).is_err()
         && let Err(fault) = claim::release(app, worker_id, run.id).await
     {
-        tracing::warn!(error = %fault, run = %run.id, "could not release a run; its lease will expire");
+        tracing::warn!(error = %fault, run_id = %run.id, "could not release a run; its lease will expire");
     }
 }

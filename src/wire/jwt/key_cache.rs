@@ -147,10 +147,10 @@ impl KeyCache {
                 warn_of_problems(&self.source, &self.keys(), Some(before.as_ref()));
             }
             Err(why) if self.keys().is_empty() => {
-                tracing::warn!(source = %self.source, why, "could not load the keys that verify tokens; the next token triggers another attempt");
+                tracing::warn!(source = %self.source, error = why, "could not load the keys that verify tokens; the next token triggers another attempt");
             }
             Err(why) => {
-                tracing::warn!(source = %self.source, why, "could not load the keys that verify tokens; keeping the previous keys");
+                tracing::warn!(source = %self.source, error = why, "could not load the keys that verify tokens; keeping the previous keys");
             }
         }
     }

@@ -149,6 +149,8 @@ class Door:
             )
         service, name, by_position = FACE[method]
         request = {key: self.argument(key, value) for key, value in request.items()}
+        if "output_schema" in request:
+            request["output"] = request.pop("output_schema")
         first = [request.pop(key) for key in by_position if key in request]
         answer = self.refuse(lambda: getattr(getattr(self.client, service), name)(*first, **request))
         if isinstance(answer, list):

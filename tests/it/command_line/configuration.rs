@@ -113,7 +113,7 @@ fn configuration_errors_name_the_key() {
         "line 1, database_connections: must be 1 to",
     );
     let zero = ("RUNYARD_DATABASE_CONNECTIONS", "0");
-    refused(None, &[zero], "database_connections: must be 1 to");
+    refused(None, &[zero], "RUNYARD_DATABASE_CONNECTIONS must be a number from 1 to");
     refused(None, &[("RUNYARD_OPENAI_MODEL", "x")], "set RUNYARD_OPENAI_BASE_URL");
     refused(Some("listen = "), &[], "runyard.toml");
     refused(Some("lissten = \"x\""), &[], "lissten");

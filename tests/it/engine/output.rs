@@ -1,11 +1,12 @@
 //! Tests of runs whose final answer must match a JSON schema.
 
 use runyard::{
-    engine::{self, Outcome, output::OutputForm},
+    engine::{self, AddedMessage, Outcome, output::OutputForm},
     llm::{ChatMessage, LlmError},
     v1::{NoticeKind, run_event::Event},
 };
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use super::script::{Log, Played, Say, Stage, answer, assistant, call, result, text, user};
 
@@ -214,4 +215,28 @@ async fn a_resumed_run_comes_to_the_same_end() {
     let last = resumed(&[WORDS], vec![text(WRONG), text(VALID)]).run().await;
     assert_output(&last);
     assert!(notices(&last.log)[0].contains("repair 2 of 2"));
+}
+
+#[tokio::test]
+async fn a_message_directly_after_a_valid_answer_leads_to_another_answer() {
+    let turns = vec![text(VALID), text(WRONG), text(r#"{"total": 4}"#)];
+    let stage = with_output(Stage::new(turns).usual_tools(), "test/model", 0);
+    stage.log.late.lock().unwrap().push(AddedMessage {
+        message_id: Uuid::now_v7(),
+        text: "Count again.".to_owned(),
+    });
+    let played = stage.run().await;
+    played.assert_completed();
+    let Outcome::Completed { output, .. } = &played.outcome else {
+        panic!("{:?}", played.outcome)
+    };
+    assert_eq!(output, &Some(json!({"total": 4})));
+    let expected = [user("Do it."), assistant(VALID, &[]), user("Count again.")];
+    assert_eq!(played.sent[1].messages, expected);
+    // The model may call tools again, and the second answer is repaired like the first.
+    assert_eq!(sent(&played), [(false, 2), (false, 2), (false, 0)]);
+    assert!(notices(&played.log)[0].contains("repair 1 of 2"));
+    let lines = played.lines();
+    let place = |part: &str| lines.iter().position(|line| line.contains(part));
+    assert!(place("leave") < place("Count again."), "{lines:#?}");
 }

@@ -215,7 +215,22 @@ async fn a_resumed_run_tells_the_model_that_its_background_processes_ended() {
         let note = messages.last().unwrap();
         matches!(note, ChatMessage::User { text, .. } if text.starts_with(NOTE) && text.contains("background processes"))
     };
-    for (steps_done, earlier, wanted) in [(1, false, true), (0, false, false), (1, true, false)] {
+    let read = |text| {
+        [
+            assistant("", &[("o", "bash_output", r#"{"id":"bash_1"}"#)]),
+            result("o", "bash_output", text),
+        ]
+    };
+    for (steps_done, more, own_history, wanted) in [
+        (1, Vec::new(), 0, true),
+        (0, Vec::new(), 0, false),
+        // The process belongs to an earlier run of the thread.
+        (1, vec![assistant("Done.", &[]), user("Do more.")], 4, false),
+        // A message was added to the run after the process had started.
+        (1, vec![user("Do it in blue.")], 0, true),
+        (1, read("(no new output)\n[still running after 3 s]").to_vec(), 0, true),
+        (1, read("blue\n[ended: exit status 0]").to_vec(), 0, false),
+    ] {
         let mut stage = stage(
             &shop,
             vec![
@@ -233,13 +248,12 @@ async fn a_resumed_run_tells_the_model_that_its_background_processes_ended() {
             assistant("", &[("c", "bash", start)]),
             result("c", "bash", "[started bash_1 in the background]"),
         ];
-        if earlier {
-            // The process belongs to an earlier run of the thread.
-            stage.job.history.extend([assistant("Done.", &[]), user("Do more.")]);
-        }
+        let case = format!("{steps_done} {more:?}");
+        stage.job.history.extend(more);
+        stage.job.own_history = own_history;
         let played = stage.run().await;
         played.assert_completed();
-        assert_eq!(told(&played.sent[0].messages), wanted, "{steps_done} {earlier}");
+        assert_eq!(told(&played.sent[0].messages), wanted, "{case}");
         assert!(!told(&played.sent[1].messages));
         // Ids are not used again.
         assert!(played.log.has("result s \"[started bash_2 in"), "{:#?}", played.lines());

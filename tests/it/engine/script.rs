@@ -190,6 +190,8 @@ pub struct Log {
     pub affordable: Arc<Mutex<VecDeque<Result<u32>>>>,
     /// Messages that the next call of `added` returns.
     pub added: Arc<Mutex<Vec<AddedMessage>>>,
+    /// Messages that arrive directly after the next final answer.
+    pub late: Arc<Mutex<Vec<AddedMessage>>>,
     records: Arc<Mutex<usize>>,
     changed: Arc<tokio::sync::Notify>,
 }
@@ -237,6 +239,7 @@ impl Sink for Log {
             self.stored.lock().unwrap().extend(recorded.message);
         }
         self.add(format!("leave {}", shown.join(" + ")));
+        self.added.lock().unwrap().append(&mut self.late.lock().unwrap());
     }
 
     async fn reserve(&self, _input_tokens: u64, max_output_tokens: u32) -> Result<Option<u32>> {
@@ -388,6 +391,7 @@ impl Stage {
                 reasoning_effort: None,
                 system_prompt: "Be brief.".to_owned(),
                 history: vec![user("Do it.")],
+                own_history: 0,
                 tools: tools::none(),
                 workplace: Arc::new(sandboxes.open(Place { folder, number: 0 })),
                 budget: Budget {

@@ -11,6 +11,7 @@ use axum::{
     http::{Method, StatusCode, header},
     response::{IntoResponse, Redirect, Response},
 };
+use futures::{StreamExt, stream};
 use serde_json::{Value, json};
 use tokio::{
     sync::{Barrier, Notify},
@@ -30,12 +31,16 @@ pub enum Reaction {
     /// Starts an answer and closes the connection.
     Cut,
     Redirect(String),
+    /// Sends a request of the server on the stream of the answer, and the normal result after the notification.
+    Ask(Value, Arc<Notify>),
 }
 
 pub struct RawServer {
     pub url: String,
     /// Methods of the received messages, in order.
     pub seen: Arc<Mutex<Vec<String>>>,
+    /// Results of the client's responses, in order.
+    pub responses: Arc<Mutex<Vec<Value>>>,
     arrived: Arc<Notify>,
     task: JoinHandle<()>,
 }
@@ -50,9 +55,10 @@ impl RawServer {
     pub async fn start(react: impl Fn(&str) -> Reaction + Clone + Send + Sync + 'static) -> Self {
         let seen = Arc::<Mutex<Vec<String>>>::default();
         let arrived = Arc::<Notify>::default();
-        let (recorded, notify) = (Arc::clone(&seen), Arc::clone(&arrived));
+        let responses = Arc::<Mutex<Vec<Value>>>::default();
+        let shared = (Arc::clone(&seen), Arc::clone(&responses), Arc::clone(&arrived));
         let router = Router::new().fallback(move |method: Method, body: Bytes| {
-            let (react, recorded, notify) = (react.clone(), Arc::clone(&recorded), Arc::clone(&notify));
+            let (react, (recorded, responses, notify)) = (react.clone(), shared.clone());
             async move {
                 if method != Method::POST {
                     return StatusCode::METHOD_NOT_ALLOWED.into_response();
@@ -60,6 +66,9 @@ impl RawServer {
                 let request: Value = serde_json::from_slice(&body).unwrap();
                 let name = request["method"].as_str().unwrap_or("response").to_owned();
                 recorded.lock().unwrap().push(name.clone());
+                if name == "response" {
+                    responses.lock().unwrap().push(request["result"].clone());
+                }
                 notify.notify_one();
                 answer(react(&name), &name, &request).await
             }
@@ -70,6 +79,7 @@ impl RawServer {
         Self {
             url,
             seen,
+            responses,
             arrived,
             task,
         }
@@ -110,12 +120,27 @@ async fn answer(reaction: Reaction, method: &str, request: &Value) -> Response {
         Reaction::Cut => {
             let start = Ok(Bytes::from_static(b"data: {\"jsonrpc\""));
             let broken = Err(io::Error::other("the connection breaks"));
-            let body = Body::from_stream(futures::stream::iter([start, broken]));
+            let body = Body::from_stream(stream::iter([start, broken]));
+            return ([(header::CONTENT_TYPE, "text/event-stream")], body).into_response();
+        }
+        Reaction::Ask(mut asked, answered) => {
+            (asked["jsonrpc"], asked["id"]) = (json!("2.0"), json!("a question"));
+            let result = json!({"jsonrpc": "2.0", "id": request["id"], "result": normal(method)});
+            let asked = stream::once(async move { event(&asked) });
+            let result = stream::once(async move {
+                answered.notified().await;
+                event(&result)
+            });
+            let body = Body::from_stream(asked.chain(result));
             return ([(header::CONTENT_TYPE, "text/event-stream")], body).into_response();
         }
         Reaction::Redirect(url) => return Redirect::temporary(&url).into_response(),
     };
     json_body(&json!({"jsonrpc": "2.0", "id": request["id"], "result": result}))
+}
+
+fn event(message: &Value) -> io::Result<Bytes> {
+    Ok(format!("data: {message}\n\n").into())
 }
 
 fn json_body(body: &Value) -> Response {

@@ -12,7 +12,7 @@ const KEPT: &[&str] = &["accounts", "balances"];
 /// Checks that the counters, which triggers update, equal the numbers of rows.
 pub(super) async fn assert_counted(db: &DatabaseConnection) {
     let sql = "SELECT a.subject FROM accounts a \
-        WHERE a.threads <> (SELECT COUNT(*) FROM threads t WHERE t.account_id = a.id) \
+        WHERE a.threads <> (SELECT COUNT(*) FROM threads t WHERE t.account_id = a.id AND t.parent_run_id IS NULL) \
         OR a.projects <> (SELECT COUNT(*) FROM projects p WHERE p.account_id = a.id) \
         OR a.agents <> (SELECT COUNT(*) FROM agents g WHERE g.account_id = a.id AND g.deleted_at IS NULL)";
     assert_eq!(texts(db, sql).await, [[""; 0]; 0], "accounts whose counts are wrong");

@@ -177,7 +177,9 @@ impl Belongings {
             "GetSkill" | "DeleteSkill" => json!({"skill_id": id("skill_id")}),
             "RevokeApiKey" => json!({"key_id": id("key_id")}),
             "CreateAccount" => json!({"subject": "a new subject"}),
-            "GetAccount" => json!({"account_id": id("account_id")}),
+            "GetAccount" | "SuspendAccount" | "ResumeAccount" | "ListAccountUsage" => {
+                json!({"account_id": id("account_id")})
+            }
             "SetAccountTier" => json!({"account_id": id("account_id"), "tier_name": "pro"}),
             "GrantCredits" => json!({"account_id": id("account_id"), "credits": 100, "reason": "a test"}),
             "CreateMemory" => json!({"agent_id": id("agent_id"), "text": "Another fact."}),
@@ -211,7 +213,9 @@ impl Belongings {
                 "webhook_id": id("webhook_id"), "delivery_id": id("delivery_id"),
             }),
             "ListWebhooks" | "ListSchedules" | "ListTriggers" | "ListSecrets" | "ListAgents" | "ListModes"
-            | "ListSkills" | "ListActiveRuns" | "ListProjects" | "GetAccountState" | "ListApiKeys" => json!({}),
+            | "ListSkills" | "ListAccounts" | "ListActiveRuns" | "ListProjects" | "GetAccountState" | "ListApiKeys" => {
+                json!({})
+            }
             name => panic!("{name} has no request in the table; add one, so that its ids are tested"),
         }
     }

@@ -102,7 +102,7 @@ async fn a_refused_request_is_logged_with_its_request_id() {
             .line(path, |line| line["span"]["request_id"] == request_id)
             .await;
         assert_eq!(
-            (&line["status"], &line["code"]),
+            (&line["http_status"], &line["error_code"]),
             (&json!(status), &json!(code)),
             "{line}"
         );
@@ -121,7 +121,7 @@ async fn a_refused_request_is_logged_with_its_request_id() {
             line["span"]["request_id"] == request_id
         })
         .await;
-    assert_eq!(line["code"], "NOT_AUTHENTICATED", "{line}");
+    assert_eq!(line["error_code"], "NOT_AUTHENTICATED", "{line}");
 
     // Successful requests are logged only at debug level.
     let answer = program.request("GET", "/threads").send().await.unwrap();
@@ -143,7 +143,12 @@ async fn requests_without_a_token_do_not_flood_the_log() {
             .unwrap();
         assert_eq!(answer.status(), 401);
     }
-    let refused = |lines: &[Value]| lines.iter().filter(|line| line["code"] == "NOT_AUTHENTICATED").count();
+    let refused = |lines: &[Value]| {
+        lines
+            .iter()
+            .filter(|line| line["error_code"] == "NOT_AUTHENTICATED")
+            .count()
+    };
     assert!(refused(&program.lines()) < 300, "not every refusal should be logged");
     // The next logged refusal also reports the number of refusals that were not logged.
     let counted = async {

@@ -63,6 +63,19 @@ impl Program {
         String::from_utf8(minted.stdout).unwrap().trim().to_owned()
     }
 
+    /// Runs another command of the program. Returns its output and its errors.
+    pub async fn command(&self, arguments: &[&str]) -> (String, String) {
+        let mut command = command(&self.folder, self.address, "exec \"$@\"");
+        let ran = command
+            .args(arguments)
+            .env("RUNYARD_LOG", "off")
+            .output()
+            .await
+            .unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        (text(ran.stdout), text(ran.stderr))
+    }
+
     pub fn request(&self, method: &str, path: &str) -> RequestBuilder {
         let request = self
             .http

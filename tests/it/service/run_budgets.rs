@@ -75,6 +75,12 @@ async fn a_run_stops_after_the_model_calls_of_its_budget_and_keeps_its_work() {
             (&ended["status"], &ended["stop_reason"]),
             (&json!("completed"), &Value::Null)
         );
+        assert_eq!(
+            (&ended["max_steps"], &ended["max_seconds"], &ended["max_credits"]),
+            (&json!(1), &json!(600), &json!(100.0))
+        );
+        let without = start(&caller, "Answer.", json!({})).await;
+        assert_eq!(caller.ended(&without).await.get("max_steps"), None);
     })
     .await;
 }

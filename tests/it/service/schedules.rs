@@ -3,7 +3,11 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use chrono::{DateTime, Utc};
-use runyard::{config::Limits, server::Server};
+use futures::future::join_all;
+use runyard::{
+    config::{Config, Limits},
+    server::Server,
+};
 use runyard_client::v1::{self, schedule_service_client::ScheduleServiceClient};
 use runyard_upstream::{Gate, Script, Turn};
 use serde_json::{Value, json};
@@ -139,6 +143,48 @@ async fn failures_in_a_row_pause_a_schedule_until_it_is_resumed() {
 }
 
 #[tokio::test]
+async fn a_repeated_request_with_the_same_key_starts_one_run() {
+    let unlimited = |config: &mut Config| config.limits = Limits::Off;
+    on_every_database_with(held, unlimited, async |server| {
+        let caller = server.caller("ann");
+        let rare = json!({"cron": "0 0 1 1 *"});
+        let (schedule, other) = (create(&caller, rare.clone()).await, create(&caller, rare).await);
+        let run_now = async |caller: &Caller, schedule: &Value, key: Value| {
+            let path = format!("{}/run", path(schedule));
+            caller.post(&path, json!({"request_id": key})).await
+        };
+        let first = run_now(&caller, &schedule, json!("key")).await.ok();
+        let keyed = caller
+            .request("POST", &format!("{}/run", path(&schedule)))
+            .header("idempotency-key", "key");
+        let again = Answer::of(keyed.json(&json!({})).send().await.unwrap()).await.ok();
+        assert_eq!((&first["outcome"], &again), (&json!("started"), &first));
+        let same = join_all((0..4).map(|_| run_now(&caller, &schedule, json!("other")))).await;
+        let same: BTreeSet<String> = same
+            .into_iter()
+            .map(|answer| text(&answer.ok(), "agent_run_id").to_owned())
+            .collect();
+        assert_eq!(same.len(), 1);
+        assert!(!same.contains(text(&first, "agent_run_id")));
+        // Without a key, and for another schedule, each request starts a run.
+        for (schedule, key) in [(&schedule, ""), (&schedule, ""), (&other, "key")] {
+            let run = run_now(&caller, schedule, json!(key)).await.ok();
+            assert_ne!(run["agent_run_id"], first["agent_run_id"]);
+        }
+        assert_eq!(history(&caller, &schedule).await.len(), 4);
+        let long = run_now(&caller, &schedule, json!("k".repeat(256))).await;
+        long.refused(400, "INVALID_REQUEST");
+        // The key has expired a day later.
+        server.clock.advance(Duration::from_hours(25));
+        let caller = server.caller("ann");
+        let next = run_now(&caller, &schedule, json!("key")).await.ok();
+        assert_ne!(next["agent_run_id"], first["agent_run_id"]);
+        server.gate.open();
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_refused_start_is_in_the_history() {
     on_every_database(held, async |server| {
         let caller = server.caller("ann");
@@ -198,9 +244,16 @@ async fn schedules_are_changed_paused_listed_and_deleted_over_grpc() {
             assert!(paused.paused && paused.next_run_times.is_empty() && paused.paused_reason.is_none());
             let now = v1::RunScheduleNowRequest {
                 schedule_id: schedule_id.clone(),
+                request_id: "once".to_owned(),
             };
-            let run = grpc.run_schedule_now(caller.signed(now)).await.unwrap().into_inner();
+            let run = grpc
+                .run_schedule_now(caller.signed(now.clone()))
+                .await
+                .unwrap()
+                .into_inner();
             assert_eq!(run.outcome(), v1::ScheduleRunOutcome::Started);
+            let again = grpc.run_schedule_now(caller.signed(now)).await.unwrap().into_inner();
+            assert_eq!(again, run);
             let list = v1::ListScheduleRunsRequest {
                 schedule_id: schedule_id.clone(),
                 ..Default::default()

@@ -11,7 +11,7 @@ use crate::test_server::{Caller, SseEvent, assert_no_gaps, kinds, on_every_datab
 
 /// A model that follows its prompt: a prompt whose lines are tool calls, such as `task {"agent": "Helper", "prompt":
 /// "Hold."}`, makes it call these tools at once and then answer with their results. The gate holds the answer to "Hold.".
-fn obedient(gate: &Gate) -> Script {
+pub fn obedient(gate: &Gate) -> Script {
     let gate = gate.clone();
     Script::function(move |request| {
         let messages = request.messages();
@@ -57,22 +57,28 @@ fn obedient(gate: &Gate) -> Script {
 }
 
 /// A call of the tool as a line of a prompt.
-fn task(agent: &str, prompt: &str) -> String {
+pub fn task(agent: &str, prompt: &str) -> String {
     format!("task {}", json!({"agent": agent, "prompt": prompt}))
 }
 
-async fn agent(caller: &Caller, name: &str) -> String {
+pub async fn agent(caller: &Caller, name: &str) -> String {
+    agent_with(caller, name, &[]).await
+}
+
+/// Creates an agent with rules for approvals.
+pub async fn agent_with(caller: &Caller, name: &str, rules: &[Value]) -> String {
     let body = json!({
         "name": name,
         "system_prompt": "You help.",
         "agentpress_tools": {"task": {"enabled": true}},
         "memory": {"enabled": true},
+        "approvals": {"rules": rules},
     });
     let made = caller.post("/agents", body).await.ok();
     text(&made, "agent_id").to_owned()
 }
 
-async fn start(caller: &Caller, agent_id: &str, prompt: &str, more: Value) -> Value {
+pub async fn start(caller: &Caller, agent_id: &str, prompt: &str, more: Value) -> Value {
     let mut body = json!({"prompt": prompt, "agent_id": agent_id});
     for (field, value) in more.as_object().unwrap() {
         body[field] = value.clone();
@@ -80,7 +86,7 @@ async fn start(caller: &Caller, agent_id: &str, prompt: &str, more: Value) -> Va
     caller.post("/agent/start", body).await.ok()
 }
 
-async fn children(caller: &Caller, run: &Value) -> Vec<Value> {
+pub async fn children(caller: &Caller, run: &Value) -> Vec<Value> {
     let path = format!("/agent-runs?parent_run_id={}", text(run, "agent_run_id"));
     let mut listed = caller.get(&path).await.ok()["agent_runs"].as_array().unwrap().clone();
     listed.reverse();
@@ -93,7 +99,7 @@ fn started(events: &[SseEvent]) -> Vec<&Value> {
 }
 
 /// Reads the events of a run until a number of its subagents have started.
-async fn until_started(caller: &Caller, run: &Value, count: usize) {
+pub async fn until_started(caller: &Caller, run: &Value, count: usize) {
     use futures::StreamExt;
     let path = format!("/agent-run/{}/stream", text(run, "agent_run_id"));
     let mut body = caller.request("GET", &path).send().await.unwrap().bytes_stream();

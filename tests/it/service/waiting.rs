@@ -60,6 +60,12 @@ pub async fn start(caller: &Caller, prompt: &str) -> Value {
 
 /// Follows a run until it waits. Returns its pending inputs.
 pub async fn waiting(caller: &Caller, run: &Value) -> Vec<Value> {
+    waiting_again(caller, run, 1).await
+}
+
+/// Follows a run until it waits for the given time, such as the second time. Returns its pending inputs.
+pub async fn waiting_again(caller: &Caller, run: &Value, times: usize) -> Vec<Value> {
+    let mut left = times;
     let request = v1::StreamRunRequest {
         agent_run_id: text(run, "agent_run_id").to_owned(),
         ..Default::default()
@@ -74,20 +80,23 @@ pub async fn waiting(caller: &Caller, run: &Value) -> Vec<Value> {
     loop {
         let event = stream.message().await.unwrap().expect("the run ended without waiting");
         match event.event {
-            Some(Event::Status(changed)) if changed.status() == v1::RunStatus::Waiting => break,
+            Some(Event::Status(changed)) if changed.status() == v1::RunStatus::Waiting => left -= 1,
             _ => {}
+        }
+        if left == 0 {
+            break;
         }
     }
     pending(caller, run).await
 }
 
-async fn pending(caller: &Caller, run: &Value) -> Vec<Value> {
+pub async fn pending(caller: &Caller, run: &Value) -> Vec<Value> {
     let path = format!("/inputs?agent_run_id={}", text(run, "agent_run_id"));
     let listed = caller.get(&path).await.ok();
     listed["inputs"].as_array().unwrap().clone()
 }
 
-fn answer_path(run: &Value) -> String {
+pub fn answer_path(run: &Value) -> String {
     format!("/agent-run/{}/answer", text(run, "agent_run_id"))
 }
 

@@ -1,7 +1,7 @@
 //! Tests of webhooks: which events are sent, signatures, retries, limits and the delivery log.
 
 mod crashes;
-mod receiver;
+pub mod receiver;
 mod retries;
 
 use std::time::Duration;

@@ -211,6 +211,10 @@ REVOKE_API_KEY = _again("AccountService.RevokeApiKey", accounts.RevokeApiKeyRequ
 
 CREATE_ACCOUNT = _again("AdminService.CreateAccount", admin.CreateAccountRequest, admin.Account)
 GET_ACCOUNT = _again("AdminService.GetAccount", admin.GetAccountRequest, admin.Account)
+LIST_ACCOUNTS = _again("AdminService.ListAccounts", admin.ListAccountsRequest, admin.ListAccountsResponse)
+SUSPEND_ACCOUNT = _again("AdminService.SuspendAccount", admin.SuspendAccountRequest, admin.Account)
+RESUME_ACCOUNT = _again("AdminService.ResumeAccount", admin.ResumeAccountRequest, admin.Account)
+LIST_ACCOUNT_USAGE = _again("AdminService.ListAccountUsage", admin.ListAccountUsageRequest, accounts.ListUsageResponse)
 SET_ACCOUNT_TIER = _again("AdminService.SetAccountTier", admin.SetAccountTierRequest, admin.Account)
 # GrantCredits is repeatable, because the client always sends an idempotency key.
 GRANT_CREDITS = _again("AdminService.GrantCredits", admin.GrantCreditsRequest, admin.Account)

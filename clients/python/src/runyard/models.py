@@ -331,6 +331,9 @@ class RunRecord(Shown):
     """The run whose model started this run as a subagent."""
     parent_tool_call_id: str | None = None
     stopped_by: str | None
+    max_steps: int | None
+    max_seconds: int | None
+    max_credits: float | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -678,6 +681,9 @@ class Account(Shown):
     credits: float
     microcredits: int
     created_at: datetime.datetime
+    suspended_at: datetime.datetime | None
+    suspended_reason: str
+    last_active_at: datetime.datetime
 
 
 # Maps the name of a protobuf message to its class, if the class has another name.

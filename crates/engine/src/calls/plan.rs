@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::CallRunner;
 use crate::{
     answer::ReceivedCall,
-    inputs::Ask,
+    inputs::{Ask, Continuation},
     llm::ToolRequest,
     tools::{Effect, Gate, ToolAnswer},
 };
@@ -17,6 +17,8 @@ pub(crate) struct Planned {
     pub(crate) plan: Decision,
     /// Text before the result, for the model.
     pub(crate) remark: Option<String>,
+    /// Continues the call after the questions of its tool.
+    pub(crate) continuation: Option<Continuation>,
 }
 
 impl Planned {
@@ -26,6 +28,7 @@ impl Planned {
             arguments: Value::Null,
             plan: Decision::Refused(told),
             remark: None,
+            continuation: None,
         }
     }
 
@@ -72,12 +75,22 @@ impl CallRunner<'_> {
             arguments,
             plan,
             remark: None,
+            continuation: None,
         }
     }
 
     fn gate(&self, name: &str, arguments: &Value) -> Decision {
         let gate = self.tools.find(name).map(|slot| self.tools.gate(slot, arguments));
         match gate {
+            None | Some(Gate::Open) => Decision::Run,
+            Some(Gate::Ask(ask)) => Decision::Ask(ask),
+            Some(Gate::Closed(told)) => Decision::Refused(told),
+        }
+    }
+
+    /// Decides about a call that a person has approved. Some tools then need another input.
+    pub(crate) fn after_approval(&self, name: &str, arguments: &Value) -> Decision {
+        match self.tools.find(name).map(|slot| slot.tool.gate(arguments)) {
             None | Some(Gate::Open) => Decision::Run,
             Some(Gate::Ask(ask)) => Decision::Ask(ask),
             Some(Gate::Closed(told)) => Decision::Refused(told),

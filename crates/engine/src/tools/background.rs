@@ -5,6 +5,7 @@
 //! Invariants: no process outlives its run, and each process keeps up to [`MAX_UNREAD_BYTES`] of unread output.
 
 use std::{
+    collections::HashMap,
     io, mem,
     sync::{
         Arc, Mutex, PoisonError,
@@ -23,7 +24,10 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{ToolFailure, files};
-use crate::llm::ChatMessage;
+use crate::{
+    history::INTERRUPTED,
+    llm::{ChatMessage, ToolRequest},
+};
 
 /// Maximum size in bytes of the output of a background process that the model has not read. Older output is dropped.
 pub const MAX_UNREAD_BYTES: usize = 64 << 10;
@@ -37,6 +41,10 @@ const DRAIN: Duration = Duration::from_secs(2);
 const MERGE: &str = "exec 2>&1; ";
 /// Maximum size of the command of a background process in bytes.
 pub(super) const MAX_COMMAND_BYTES: usize = runyard_sandbox::MAX_SCRIPT_BYTES - MERGE.len();
+/// Text before the id of a process in the result of the call that started it.
+pub(super) const STARTED: &str = "[started ";
+/// Text before the end of a process in a result.
+pub(super) const ENDED: &str = "[ended: ";
 /// Note for the model after another worker has resumed the run.
 pub(crate) const RESUMED: &str = "This run was resumed after an interruption. The background processes that you started have \
                                   ended. Start them again if you still need them.";
@@ -259,12 +267,57 @@ pub(crate) fn started_in(messages: &[ChatMessage]) -> usize {
         ChatMessage::Assistant { tool_calls, .. } => Some(tool_calls),
         ChatMessage::User { .. } | ChatMessage::Tool { .. } => None,
     });
+    calls.flatten().filter(|call| starts(call)).count()
+}
+
+fn starts(call: &ToolRequest) -> bool {
     let is_background = |arguments: &str| {
         let arguments = serde_json::from_str::<Value>(arguments).unwrap_or_default();
         arguments.get("background").and_then(Value::as_bool).unwrap_or_default()
     };
-    calls
-        .flatten()
-        .filter(|call| call.name == super::bash::NAME && is_background(&call.arguments))
-        .count()
+    call.name == super::bash::NAME && is_background(&call.arguments)
+}
+
+/// Returns whether the calls in `messages` have started a background process whose end no result shows.
+pub(crate) fn has_running(messages: &[ChatMessage]) -> bool {
+    // Each call that may have started a process, with the id of the process from its result.
+    let mut started: HashMap<&str, Option<&str>> = HashMap::new();
+    let mut asked: HashMap<&str, String> = HashMap::new();
+    for message in messages {
+        match message {
+            ChatMessage::User { .. } => {}
+            ChatMessage::Assistant { tool_calls, .. } => {
+                for call in tool_calls {
+                    if starts(call) {
+                        started.insert(&call.id, None);
+                    } else if matches!(call.name.as_str(), "bash_output" | "bash_kill") {
+                        let arguments = serde_json::from_str::<Value>(&call.arguments).unwrap_or_default();
+                        let id = arguments.get("id").and_then(Value::as_str).unwrap_or_default();
+                        asked.insert(&call.id, id.to_owned());
+                    }
+                }
+            }
+            ChatMessage::Tool { tool_call_id, text, .. } => {
+                let call_id = tool_call_id.as_str();
+                if let Some(process) = started.get_mut(call_id) {
+                    *process = started_id(text);
+                    if process.is_none() && text != INTERRUPTED {
+                        started.remove(call_id);
+                    }
+                }
+                if let Some(id) = asked
+                    .get(call_id)
+                    .filter(|_| text.trim_end().ends_with(']') && text.contains(ENDED))
+                {
+                    started.retain(|_, process| *process != Some(id.as_str()));
+                }
+            }
+        }
+    }
+    !started.is_empty()
+}
+
+fn started_id(text: &str) -> Option<&str> {
+    let (_, rest) = text.split_once(STARTED)?;
+    rest.split_whitespace().next()
 }

@@ -7,7 +7,11 @@ use runyard_sandbox::{Command, CommandEnd, MAX_SCRIPT_BYTES};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Effect, Tool, ToolAnswer, ToolContext, ToolFailure, background, files};
+use super::{
+    Effect, Tool, ToolAnswer, ToolContext, ToolFailure,
+    background::{self, STARTED},
+    files,
+};
 use crate::llm::ToolSpec;
 
 /// Maximum bytes of a command: the sandbox's limit for scripts.
@@ -91,7 +95,7 @@ impl Tool for Bash {
                 () = context.cancel.cancelled() => return Err(files::stopped()),
             };
             return Ok(files::whole(format!(
-                "[started {id} in the background; read its output with bash_output and end it with bash_kill]"
+                "{STARTED}{id} in the background; read its output with bash_output and end it with bash_kill]"
             )));
         }
         let most = sandbox.max_timeout();

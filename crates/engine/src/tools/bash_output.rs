@@ -9,7 +9,7 @@ use tokio::time::timeout;
 
 use super::{
     Effect, Tool, ToolAnswer, ToolContext, ToolFailure,
-    background::{MAX_UNREAD_BYTES, Process},
+    background::{ENDED, MAX_UNREAD_BYTES, Process},
     files,
 };
 use crate::llm::ToolSpec;
@@ -103,7 +103,7 @@ pub(super) fn answer(process: &Process) -> ToolAnswer {
         text.push('\n');
     }
     let _ = match end {
-        Some(end) => write!(text, "[ended: {end}]"),
+        Some(end) => write!(text, "{ENDED}{end}]"),
         None => write!(
             text,
             "[still running after {} s]",

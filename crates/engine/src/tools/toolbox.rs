@@ -14,6 +14,7 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
+    inputs::AskKind,
     llm::ToolSpec,
     schema,
 };
@@ -68,8 +69,8 @@ impl Toolbox {
         Arc::new(Self::of(kept))
     }
 
-    /// Returns the same tools with a guard. The guard can refuse any call. It can let a call wait unless the tool itself
-    /// does.
+    /// Returns the same tools with a guard. The guard can refuse any call. It can let a call wait for an approval, unless
+    /// people or clients give its result anyway.
     #[must_use]
     pub fn guarded(&self, guard: Guard) -> Arc<Self> {
         Arc::new(Self {
@@ -83,12 +84,12 @@ impl Toolbox {
     pub fn gate(&self, slot: &Slot, arguments: &Value) -> Gate {
         let guard = self.guard.as_ref();
         let guarded = guard.map_or(Gate::Open, |guard| guard(&slot.spec, arguments));
-        match guarded {
-            Gate::Closed(told) => Gate::Closed(told),
-            guarded => match slot.tool.gate(arguments) {
-                Gate::Open => guarded,
-                own => own,
-            },
+        match (guarded, slot.tool.gate(arguments)) {
+            (Gate::Closed(told), _) => Gate::Closed(told),
+            (guarded, Gate::Open) => guarded,
+            // The subagent starts after the approval.
+            (Gate::Ask(approval), Gate::Ask(own)) if own.kind == AskKind::Task => Gate::Ask(approval),
+            (_, own) => own,
         }
     }
 

@@ -133,6 +133,92 @@ class AsyncAdmin:
         request = to_message(methods.GET_ACCOUNT.request, account_id=account_id)
         return await self._transport.load(methods.GET_ACCOUNT, request, Account)
 
+    async def list_accounts(
+        self,
+        *,
+        subject: str = "",
+        subject_prefix: str = "",
+        tier_name: str = "",
+        suspended: bool = False,
+        active_after: datetime.datetime | None = None,
+        active_before: datetime.datetime | None = None,
+        page_size: int = 0,
+        page_token: str = "",
+    ) -> Page[Account]:
+        """Returns one page of accounts. Use one filter at a time.
+
+        Args:
+            subject: Lists only accounts with this subject.
+            subject_prefix: Lists only accounts whose subject begins with this text.
+            tier_name: Lists only accounts in this tier.
+            suspended: Lists only suspended accounts.
+            active_after: Lists only accounts whose last activity is at or after this time.
+            active_before: Lists only accounts whose last activity is before this time.
+            page_size: Page size: default 50, maximum 200.
+            page_token: The next_page_token of the previous page.
+        """
+        request = to_message(
+            methods.LIST_ACCOUNTS.request,
+            subject=subject,
+            subject_prefix=subject_prefix,
+            tier_name=tier_name,
+            suspended=suspended,
+            active_after=active_after,
+            active_before=active_before,
+            page_size=page_size,
+            page_token=page_token,
+        )
+        answer = await self._transport.call(methods.LIST_ACCOUNTS, request)
+        return pages(answer.accounts, Account, answer.next_page_token)
+
+    async def suspend_account(self, account_id: str, *, reason: str = "") -> Account:
+        """Suspends an account and stops its runs. Nothing is deleted.
+
+        Args:
+            account_id: The account's UUID.
+            reason: Reason for the suspension, up to 500 characters. It is written to the audit log.
+        """
+        request = to_message(methods.SUSPEND_ACCOUNT.request, account_id=account_id, reason=reason)
+        return await self._transport.load(methods.SUSPEND_ACCOUNT, request, Account)
+
+    async def resume_account(self, account_id: str) -> Account:
+        """Ends the suspension of an account.
+
+        Args:
+            account_id: The account's UUID.
+        """
+        request = to_message(methods.RESUME_ACCOUNT.request, account_id=account_id)
+        return await self._transport.load(methods.RESUME_ACCOUNT, request, Account)
+
+    async def account_usage(
+        self,
+        account_id: str,
+        *,
+        created_after: datetime.datetime | None = None,
+        created_before: datetime.datetime | None = None,
+        page_size: int = 0,
+        page_token: str = "",
+    ) -> Page[UsageEntry]:
+        """Returns one page of the model calls of an account with their cost, newest first.
+
+        Args:
+            account_id: The account's UUID.
+            created_after: Lists only model calls at or after this time.
+            created_before: Lists only model calls before this time.
+            page_size: Page size: default 50, maximum 200.
+            page_token: The next_page_token of the previous page.
+        """
+        request = to_message(
+            methods.LIST_ACCOUNT_USAGE.request,
+            account_id=account_id,
+            created_after=created_after,
+            created_before=created_before,
+            page_size=page_size,
+            page_token=page_token,
+        )
+        answer = await self._transport.call(methods.LIST_ACCOUNT_USAGE, request)
+        return pages(answer.entries, UsageEntry, answer.next_page_token)
+
     async def set_tier(self, account_id: str, tier_name: str) -> Account:
         """Changes the tier of an account.
 

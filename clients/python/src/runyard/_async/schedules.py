@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from typing import TYPE_CHECKING
 
 from runyard import _methods as methods
@@ -154,13 +155,16 @@ class AsyncSchedules:
         request = to_message(methods.RESUME_SCHEDULE.request, schedule_id=schedule_id)
         return await self._transport.load(methods.RESUME_SCHEDULE, request, Schedule)
 
-    async def run_now(self, schedule_id: str) -> ScheduleRun:
-        """Starts a run now.
+    async def run_now(self, schedule_id: str, *, request_id: str | None = None) -> ScheduleRun:
+        """Starts a run now. Calls with the same `request_id` start only one run.
 
         Args:
             schedule_id: The schedule's UUID.
+            request_id: Idempotency key, up to 255 characters. By default, the client generates a new id for each call.
         """
-        request = to_message(methods.RUN_SCHEDULE_NOW.request, schedule_id=schedule_id)
+        request = to_message(
+            methods.RUN_SCHEDULE_NOW.request, schedule_id=schedule_id, request_id=request_id or str(uuid.uuid4())
+        )
         return await self._transport.load(methods.RUN_SCHEDULE_NOW, request, ScheduleRun)
 
     async def runs(self, schedule_id: str, *, page_size: int = 0, page_token: str = "") -> Page[ScheduleRun]:
