@@ -67,6 +67,25 @@ class NetworkTest(unittest.TestCase):
         self.assertNotRegex(str(raised.exception), RAW)
         self.assertIn(proxy.url, str(raised.exception))
 
+    def test_calls_that_decide_at_the_same_time(self):
+        for proxy, transport in ((self.started(Reverse(self.server)), "http"), (self.server, "grpc")):
+
+            async def together(url=proxy.url):
+                async with AsyncRunyard(url, self.server.caller()) as client:
+                    names = [client.agents.create(name=f"Agent {number}") for number in range(2)]
+                    states = [client.account.state() for _ in range(6)]
+                    answers = await asyncio.gather(*names, *states)
+                    return [answer.tier_name for answer in answers[2:]], len(await client.agents.list()), client.transport
+
+            self.assertEqual(asyncio.run(together()), (["free"] * 6, 2, transport))
+            client, found = self.client(proxy.url), []
+            threads = [threading.Thread(target=lambda client=client: found.append(client.account.state().tier_name)) for _ in range(6)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+            self.assertEqual((found, client.transport), (["free"] * 6, transport))
+
     def test_a_server_with_http2_makes_the_client_use_grpc(self):
         client = self.client(self.server.url)
         client.agents.create(name="Direct")
@@ -160,6 +179,11 @@ class NetworkTest(unittest.TestCase):
             restarting.join()
             self.assertEqual(events, list(run), "no gaps and no repeats")
             self.assertEqual((events[-1].status, sum("/stream" in line for line in proxy.requests()) >= 2), ("completed", True))
+
+    def test_very_long_timeouts_are_accepted(self):
+        client = self.client(self.server.url, transport="http", timeout=1e7)
+        run = client.agents.run(prompt="say: Soon.")
+        self.assertEqual(run.text(timeout=1e7), "Soon.")
 
     def test_options_that_cannot_work_are_refused(self):
         for options, expected in (

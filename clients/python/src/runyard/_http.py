@@ -36,6 +36,8 @@ from runyard.models import M
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
 # Maximum time of one connection attempt in seconds.
 CONNECT_TIMEOUT = 10.0
+# Longest timeout that is sent to the server: the header `grpc-timeout` has up to eight digits.
+MAX_TIMEOUT_MS = 99_999_999
 # Maximum time in seconds without data on a stream. Servers send a heartbeat every 10 seconds by default.
 SILENCE_TIMEOUT = 60.0
 
@@ -92,7 +94,7 @@ def unary_request(
         "headers": {
             "content-type": "application/json",
             "connect-protocol-version": "1",
-            "connect-timeout-ms": str(max(int(timeout * 1000), 1)),
+            "connect-timeout-ms": str(min(max(int(timeout * 1000), 1), MAX_TIMEOUT_MS)),
             **dict(options.metadata()),
         },
         "timeout": httpx.Timeout(timeout, connect=min(timeout, CONNECT_TIMEOUT), pool=None),
@@ -118,7 +120,7 @@ def stream_request(
         path += "?" + urlencode(texts)
     silence = SILENCE_TIMEOUT
     if timeout is not None:
-        headers["grpc-timeout"] = f"{max(int(timeout * 1000), 1)}m"
+        headers["grpc-timeout"] = f"{min(max(int(timeout * 1000), 1), MAX_TIMEOUT_MS)}m"
         silence = min(silence, timeout + 1)
     return {
         "method": verb,

@@ -43,8 +43,10 @@ class AsyncGrpcLine:
 
     name = "grpc"
 
-    def __init__(self, options: Options) -> None:
+    def __init__(self, options: Options, *, is_separate: bool = False) -> None:
         self.options = options
+        # gRPC shares the connections of channels to the same address, and remembers that they failed.
+        self.is_separate = is_separate
         self.channel: grpc.aio.Channel | None = None
         self.opening = threading.Lock()
 
@@ -54,6 +56,8 @@ class AsyncGrpcLine:
             if self.channel is None:
                 options = self.options
                 arguments = [*CHANNEL_OPTIONS]
+                if self.is_separate:
+                    arguments.append(("grpc.use_local_subchannel_pool", 1))
                 if options.proxy:
                     arguments.append(("grpc.http_proxy", options.proxy))
                 if options.is_secure:

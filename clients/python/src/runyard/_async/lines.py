@@ -43,13 +43,13 @@ class AsyncLines:
             answer = await self.grpc.unary(method, request, timeout)
         except RunyardError as error:
             if error.is_from_server:
-                self.chosen = self.grpc
+                self.chosen = self.chosen or self.grpc
                 raise
             line = await self._try_again(error, deadline)
             if line is None:
                 raise
         else:
-            self.chosen = self.grpc
+            self.chosen = self.chosen or self.grpc
             return answer
         return await line.unary(method, request, max(deadline - time.monotonic(), 0.001))
 
@@ -77,13 +77,13 @@ class AsyncLines:
         """Chooses the transport after gRPC failed with this error. Returns None if HTTP fails, too."""
         if error.grpc_code not in _SUSPICIOUS or not await self._works(self.http, deadline):
             return None
-        # A server that has just started refused gRPC a moment ago. A new channel does not remember that.
-        await self.grpc.close()
-        if await self._works(self.grpc, deadline):
-            self.chosen = self.grpc
-        else:
-            self.chosen = self.http
-            await self.grpc.close()
+        # A server that has just started refused gRPC a moment ago. Other calls may still use the first channel.
+        again = AsyncGrpcLine(self.options, is_separate=True)
+        works = await self._works(again, deadline)
+        if self.chosen is None:
+            self.chosen = again if works else self.http
+        if self.chosen is not again:
+            await again.close()
         return self.chosen
 
     async def _works(self, line: AsyncGrpcLine | AsyncHttpLine, deadline: float) -> bool:
@@ -97,5 +97,6 @@ class AsyncLines:
         return True
 
     async def close(self) -> None:
-        await self.grpc.close()
-        await self.http.close()
+        for line in (self.grpc, self.http, self.chosen):
+            if line is not None:
+                await line.close()

@@ -44,13 +44,13 @@ class Lines:
             answer = self.grpc.unary(method, request, timeout)
         except RunyardError as error:
             if error.is_from_server:
-                self.chosen = self.grpc
+                self.chosen = self.chosen or self.grpc
                 raise
             line = self._try_again(error, deadline)
             if line is None:
                 raise
         else:
-            self.chosen = self.grpc
+            self.chosen = self.chosen or self.grpc
             return answer
         return line.unary(method, request, max(deadline - time.monotonic(), 0.001))
 
@@ -78,13 +78,13 @@ class Lines:
         """Chooses the transport after gRPC failed with this error. Returns None if HTTP fails, too."""
         if error.grpc_code not in _SUSPICIOUS or not self._works(self.http, deadline):
             return None
-        # A server that has just started refused gRPC a moment ago. A new channel does not remember that.
-        self.grpc.close()
-        if self._works(self.grpc, deadline):
-            self.chosen = self.grpc
-        else:
-            self.chosen = self.http
-            self.grpc.close()
+        # A server that has just started refused gRPC a moment ago. Other calls may still use the first channel.
+        again = GrpcLine(self.options, is_separate=True)
+        works = self._works(again, deadline)
+        if self.chosen is None:
+            self.chosen = again if works else self.http
+        if self.chosen is not again:
+            again.close()
         return self.chosen
 
     def _works(self, line: GrpcLine | HttpLine, deadline: float) -> bool:
@@ -98,5 +98,6 @@ class Lines:
         return True
 
     def close(self) -> None:
-        self.grpc.close()
-        self.http.close()
+        for line in (self.grpc, self.http, self.chosen):
+            if line is not None:
+                line.close()
