@@ -199,7 +199,8 @@ fn json_printed_by_the_codec_matches_its_schema() {
         let Some(schema) = schemas.get(message.name()) else {
             continue;
         };
-        if schema["additionalProperties"] == false {
+        // A refusal is printed as part of an error, with only the keys of that error.
+        if schema["additionalProperties"] == false || message.name() == "Refusal" {
             continue;
         }
         let mut json = Vec::new();
