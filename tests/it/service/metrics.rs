@@ -117,7 +117,7 @@ async fn follow(program: &Program, run: &Value) -> String {
 #[expect(clippy::float_cmp, reason = "the numbers are whole")]
 async fn the_program_measures_its_runs() {
     // Four processes need more memory together than the command may use.
-    let greedy = "for i in 1 2 3 4; do perl -e '$n = 50_000_000; $x = \"x\" x $n; sleep 30' & done; wait";
+    let greedy = "for i in 1 2 3 4; do perl -e '$n = 50_000_000; $x = \"x\" x $n; sleep 30' & done; wait; exit 1";
     let gate = Gate::new();
     let upstream = Upstream::start([
         Turn::calls([
