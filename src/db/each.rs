@@ -75,8 +75,8 @@ mod tests {
         let values = statements[0].values.clone().map(|values| values.0);
         assert_eq!(values, Some([0, 0, 1, 10, 1, 10, 1, 10].map(Value::from).to_vec()));
         let lengths = |count: i32| -> Vec<_> {
-            let statements = each.for_postgres(&rows(count));
-            statements
+            let rows = rows(count);
+            each.for_postgres(&rows)
                 .map(|each| each.values.map_or(0, |values| values.0.len() / 2))
                 .collect()
         };

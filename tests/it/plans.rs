@@ -168,6 +168,26 @@ async fn add_schedules(caller: &Caller) -> String {
     path
 }
 
+async fn ask_for_accounts(server: &TestServer) {
+    let root = server.caller_as("root", Some("super_admin"));
+    root.get("/billing/account-state").await.ok();
+    for filter in [
+        "",
+        "subject=ann",
+        "subject_prefix=a",
+        "tier_name=free",
+        "suspended=true",
+        "active_after=2026-01-01T00:00:00Z",
+        "active_before=2100-01-01T00:00:00Z",
+    ] {
+        let path = format!("/admin/accounts?page_size=1&{filter}");
+        let page = root.get(&path).await.ok();
+        if let Some(token) = page["next_page_token"].as_str().filter(|token| !token.is_empty()) {
+            root.get(&format!("{path}&page_token={token}")).await.ok();
+        }
+    }
+}
+
 async fn ask_for_all_lists(server: &TestServer) {
     let caller = server.caller("ann");
     let run = caller.ended(&caller.start("hello").await).await;
@@ -228,23 +248,7 @@ async fn ask_for_all_lists(server: &TestServer) {
         format!("/threads/{thread_id}/messages"),
     ]
     .into();
-    let root = server.caller_as("root", Some("super_admin"));
-    root.get("/billing/account-state").await.ok();
-    for filter in [
-        "",
-        "subject=ann",
-        "subject_prefix=a",
-        "tier_name=free",
-        "suspended=true",
-        "active_after=2026-01-01T00:00:00Z",
-        "active_before=2100-01-01T00:00:00Z",
-    ] {
-        let path = format!("/admin/accounts?page_size=1&{filter}");
-        let page = root.get(&path).await.ok();
-        if let Some(token) = page["next_page_token"].as_str().filter(|token| !token.is_empty()) {
-            root.get(&format!("{path}&page_token={token}")).await.ok();
-        }
-    }
+    ask_for_accounts(server).await;
     for time in &times {
         for state in ["", "status=running", "status=completed"] {
             for of in [String::new(), format!("thread_id={thread_id}")] {

@@ -162,7 +162,7 @@ mod tests {
         serde_json::from_value(value).expect("a result")
     }
 
-    fn ask(schema: Value) -> Value {
+    fn ask(schema: &Value) -> Value {
         json!({"method": "elicitation/create", "params": {"mode": "form", "message": "Which?", "requestedSchema": schema}})
     }
 
@@ -173,7 +173,7 @@ mod tests {
     #[test]
     fn a_question_keeps_its_message_and_its_schema() {
         let result =
-            json!({"resultType": "input_required", "inputRequests": {"a": ask(colour())}, "requestState": "s"});
+            json!({"resultType": "input_required", "inputRequests": {"a": ask(&colour())}, "requestState": "s"});
         let read = read(required(result), 1).expect("questions");
         let expected = Question {
             key: "a".to_owned(),
@@ -189,7 +189,7 @@ mod tests {
         let roots = json!({"method": "roots/list"});
         let url = json!({"method": "elicitation/create", "params": {"mode": "url", "message": "Sign in.", "url": "https://a.example"}});
         for (request, expected) in [(sampling, "sampling"), (roots, "roots"), (url, "URL mode")] {
-            let result = json!({"resultType": "input_required", "inputRequests": {"a": request, "b": ask(colour())}});
+            let result = json!({"resultType": "input_required", "inputRequests": {"a": request, "b": ask(&colour())}});
             let refused = read(required(result), 1).expect_err("a refusal");
             assert!(refused.contains(expected), "{refused}");
         }
@@ -198,13 +198,13 @@ mod tests {
     #[test]
     fn questions_states_and_rounds_are_bounded() {
         let questions = |count: usize| {
-            let requests = (0..count).map(|number| (number.to_string(), ask(colour())));
+            let requests = (0..count).map(|number| (number.to_string(), ask(&colour())));
             json!({"resultType": "input_required", "inputRequests": requests.collect::<Map<_, _>>()})
         };
         let state = |bytes: usize| json!({"resultType": "input_required", "requestState": "s".repeat(bytes)});
         let mut large = colour();
         large["description"] = json!("d".repeat(MAX_SCHEMA_BYTES));
-        let large = json!({"resultType": "input_required", "inputRequests": {"a": ask(large)}});
+        let large = json!({"resultType": "input_required", "inputRequests": {"a": ask(&large)}});
         assert!(read(required(questions(MAX_QUESTIONS)), MAX_ROUNDS).is_ok());
         assert!(read(required(state(MAX_STATE_BYTES)), 1).is_ok());
         for (result, round) in [

@@ -283,7 +283,7 @@ fn make_parents(folder: &Path, target: &Path) -> io::Result<()> {
 fn make_folder(folder: &Path, mode: u32) -> io::Result<()> {
     match DirBuilder::new().mode(mode).create(folder) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        made => made.and_then(|()| fs::set_permissions(folder, Permissions::from_mode(mode))),
+        created => created.and_then(|()| fs::set_permissions(folder, Permissions::from_mode(mode))),
     }
 }
 

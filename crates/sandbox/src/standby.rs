@@ -85,12 +85,11 @@ impl Standbys {
                     _slot: slot,
                 });
                 drop(cell);
-                let is_kept = match standbys.upgrade() {
-                    Some(standbys) => standbys.put(waiting),
-                    None => {
-                        discard(waiting.into_iter().collect());
-                        false
-                    }
+                let is_kept = if let Some(standbys) = standbys.upgrade() {
+                    standbys.put(waiting)
+                } else {
+                    discard(waiting.into_iter().collect());
+                    false
                 };
                 if is_kept {
                     tokio::time::sleep(MAX_AGE).await;

@@ -126,10 +126,10 @@ async fn answer(reaction: Reaction, method: &str, request: &Value) -> Response {
         Reaction::Ask(mut asked, answered) => {
             (asked["jsonrpc"], asked["id"]) = (json!("2.0"), json!("a question"));
             let result = json!({"jsonrpc": "2.0", "id": request["id"], "result": normal(method)});
-            let asked = stream::once(async move { event(&asked) });
+            let asked = stream::once(async move { io::Result::Ok(event(&asked)) });
             let result = stream::once(async move {
                 answered.notified().await;
-                event(&result)
+                Ok(event(&result))
             });
             let body = Body::from_stream(asked.chain(result));
             return ([(header::CONTENT_TYPE, "text/event-stream")], body).into_response();
@@ -139,8 +139,8 @@ async fn answer(reaction: Reaction, method: &str, request: &Value) -> Response {
     json_body(&json!({"jsonrpc": "2.0", "id": request["id"], "result": result}))
 }
 
-fn event(message: &Value) -> io::Result<Bytes> {
-    Ok(format!("data: {message}\n\n").into())
+fn event(message: &Value) -> Bytes {
+    format!("data: {message}\n\n").into()
 }
 
 fn json_body(body: &Value) -> Response {

@@ -25,7 +25,7 @@ async fn all(root: &Caller, filter: &str) -> Vec<String> {
         let path = format!("/admin/accounts?page_size=1&page_token={token}&{filter}");
         let page = root.get(&path).await.ok();
         found.extend(subjects(&page));
-        token = page["next_page_token"].as_str().unwrap().to_owned();
+        page["next_page_token"].as_str().unwrap().clone_into(&mut token);
         if token.is_empty() {
             return found;
         }
