@@ -152,6 +152,15 @@ impl SettingsFolder {
     }
 }
 
+impl Drop for SettingsFolders {
+    fn drop(&mut self) {
+        let kept = self.kept.get_mut().unwrap_or_else(PoisonError::into_inner);
+        kept.clear();
+        // `runyard doctor` leaves nothing in a folder that it examines. A folder that is in use is not empty.
+        let _ = fs::remove_dir(&self.parent);
+    }
+}
+
 impl Drop for SettingsFolder {
     fn drop(&mut self) {
         // If this fails, the next start tries again.
@@ -351,6 +360,16 @@ mod tests {
         let third = folders.current(root.path()).unwrap();
         assert_eq!(fs::read_to_string(third.etc().join("services")).unwrap(), "newer");
         assert_eq!(fs::read_to_string(first.etc().join("services")).unwrap(), "old");
+    }
+
+    #[test]
+    fn nothing_is_left_when_the_service_ends() {
+        let (root, data) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let folders = SettingsFolders::clear(data.path(), "boot-1-");
+        drop(folders.current(root.path()).unwrap());
+        assert!(data.path().join("sandbox").is_dir());
+        drop(folders);
+        assert_eq!(fs::read_dir(data.path()).unwrap().count(), 0);
     }
 
     #[test]
