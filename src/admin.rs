@@ -95,15 +95,14 @@ pub async fn suspend(app: &App, caller: &Caller, account_id: Uuid, reason: &str)
     check_reason(reason)?;
     find(app.db.read(), account_id).await?;
     let tx = queue::begin(app, account_id, "admin.suspend").await?;
-    let known = if ensure::lock(&tx, account_id).await?.suspended_at.is_some() {
+    if ensure::lock(&tx, account_id).await?.suspended_at.is_some() {
         drop(tx);
-        load(app, account_id).await?
     } else {
         suspension::set(&tx, account_id, Some((app.clock.now(), reason))).await?;
-        finish(app, tx, caller, account_id, ("account.suspend", reason)).await?
-    };
+        commit(app, tx, caller, account_id, ("account.suspend", reason)).await?;
+    }
     app.accounts.suspensions.note(account_id, true);
-    Ok(known)
+    load(app, account_id).await
 }
 
 /// Ends the suspension of an account.
@@ -113,15 +112,14 @@ pub async fn suspend(app: &App, caller: &Caller, account_id: Uuid, reason: &str)
 pub async fn resume(app: &App, caller: &Caller, account_id: Uuid) -> Result<Known> {
     find(app.db.read(), account_id).await?;
     let tx = queue::begin(app, account_id, "admin.resume").await?;
-    let known = if ensure::lock(&tx, account_id).await?.suspended_at.is_some() {
+    if ensure::lock(&tx, account_id).await?.suspended_at.is_some() {
         suspension::set(&tx, account_id, None).await?;
-        finish(app, tx, caller, account_id, ("account.resume", "")).await?
+        commit(app, tx, caller, account_id, ("account.resume", "")).await?;
     } else {
         drop(tx);
-        load(app, account_id).await?
-    };
+    }
     app.accounts.suspensions.note(account_id, false);
-    Ok(known)
+    load(app, account_id).await
 }
 
 fn check_reason(reason: &str) -> Result<()> {
@@ -182,11 +180,16 @@ pub async fn grant(app: &App, caller: &Caller, account_id: Uuid, new: Grant) -> 
 }
 
 async fn finish(app: &App, tx: Tx, caller: &Caller, account_id: Uuid, what: (&str, &str)) -> Result<Known> {
+    commit(app, tx, caller, account_id, what).await?;
+    load(app, account_id).await
+}
+
+async fn commit(app: &App, tx: Tx, caller: &Caller, account_id: Uuid, what: (&str, &str)) -> Result<()> {
     audit::record(app, &tx, caller, account_id, what).await?;
     tx.commit().await?;
     let (action, detail) = what;
     tracing::info!(actor_id = %caller.account_id, %account_id, action, detail, "an administrator changed an account");
-    load(app, account_id).await
+    Ok(())
 }
 
 async fn find(db: &impl ConnectionTrait, account_id: Uuid) -> Result<Account> {

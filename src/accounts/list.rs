@@ -67,12 +67,13 @@ pub async fn list(
 ) -> Result<Vec<Account>> {
     let mut query = of::<Entity>(Scope::system("an administrator lists accounts"));
     let column = |column| Expr::col((Entity, column));
+    // The index of the subjects has this order on PostgreSQL.
+    let subject = || match db.get_database_backend() {
+        DbBackend::Postgres => Expr::cust("\"accounts\".\"subject\" COLLATE \"C\""),
+        _ => Expr::col((Entity, Column::Subject)),
+    };
     query = match filter {
         Filter::SubjectPrefix(prefix) => {
-            let subject = || match db.get_database_backend() {
-                DbBackend::Postgres => Expr::cust("\"accounts\".\"subject\" COLLATE \"C\""),
-                _ => Expr::col((Entity, Column::Subject)),
-            };
             let end = format!("{prefix}{LAST_CHARACTER}");
             query = query.filter(subject().gte(prefix.as_str())).filter(subject().lt(end));
             if let Some(after) = after {
@@ -97,7 +98,7 @@ pub async fn list(
         }
         newest_first => {
             query = match newest_first {
-                Filter::Subject(subject) => query.filter(Column::Subject.eq(subject.as_str())),
+                Filter::Subject(text) => query.filter(subject().eq(text.as_str())),
                 Filter::Tier(tier) => query.filter(Column::Tier.eq(tier.as_str())),
                 Filter::Suspended => query.filter(Column::SuspendedAt.is_not_null()),
                 _ => query,

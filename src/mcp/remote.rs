@@ -174,6 +174,8 @@ impl Remote {
         };
         let line = match line {
             Ok(line) => line,
+            // The server has started the tool before its questions.
+            Err(why) if continuation.round > 0 => return Called::of(Outcome::Unknown(why)),
             Err(why) => return Called::of(Outcome::NotStarted(why)),
         };
         let outcome = line

@@ -43,8 +43,9 @@ pub fn requested(app: &App, run: &Run, approvals: &Approvals, calls: Vec<Waiting
     let expires_after = Duration::from_secs(approvals.expires_after_seconds().into());
     let inputs = calls.into_iter().map(|call| {
         let (id, now) = app.clock.stamp();
+        let context = question::context(run.account_id, run.id, &call.tool_call_id);
         let question = call.question;
-        let question = question.map(|question| question::sealed(&app.secrets, &call.tool_call_id, question));
+        let question = question.map(|question| question::sealed(&app.secrets, &context, question));
         Ok(Input {
             id,
             account_id: run.account_id,

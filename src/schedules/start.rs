@@ -31,6 +31,8 @@ const QUEUED_AGAIN_MOST: Duration = Duration::from_secs(15);
 const SOON: Duration = Duration::from_millis(200);
 /// Maximum time for which an occurrence waits until the run that it replaces has stopped.
 const STOPPING: Duration = Duration::from_secs(30);
+/// Why the occurrences of a suspended account are skipped.
+const SUSPENDED: &str = "the account is suspended";
 /// Number of earlier occurrences whose runs are checked for an overlap. Skipped occurrences are not among them.
 const EARLIER: u64 = 50;
 /// Pause after an error that may pass.
@@ -145,7 +147,7 @@ async fn decide(app: &App, caller: &Caller, schedule: &schedule::Model, row: &oc
     }
     // A skipped occurrence does not count as a failure, so the schedule works again after the suspension.
     if app.accounts.suspensions.contains(caller.account_id) {
-        return Ok(Verdict::Skipped("the account is suspended".to_owned()));
+        return Ok(Verdict::Skipped(SUSPENDED.to_owned()));
     }
     if has_failed(app, caller, schedule, row).await? {
         pause(app, caller, schedule.id, paused_reason(schedule.max_failures)).await?;
@@ -251,6 +253,8 @@ async fn launch(
     match Box::pin(runs::start(app, caller, new)).await {
         Ok(started) => Verdict::Started(Box::new(started.run)),
         Err(error) if may_pass(&error) && app.clock.now() < row.created_at + RETRIED_FOR => Verdict::Later(RETRY),
+        // This is no failure of the schedule.
+        Err(error) if error.code() == Code::AccountSuspended => Verdict::Skipped(SUSPENDED.to_owned()),
         Err(error) => Verdict::Refused(error),
     }
 }

@@ -183,6 +183,10 @@ fn administrator<T>(request: Request<T>) -> Result<(Caller, T)> {
 
 /// Reads the only filter of a request.
 fn filter(asked: v1::ListAccountsRequest) -> Result<Filter> {
+    let texts = [&asked.subject, &asked.subject_prefix, &asked.tier_name];
+    if texts.iter().any(|text| text.contains('\0')) {
+        return Err(Error::invalid("the filters must not contain the character NUL"));
+    }
     let mut filters = Vec::new();
     if !asked.subject.is_empty() {
         filters.push(Filter::Subject(asked.subject));

@@ -135,6 +135,10 @@ impl Questions {
     }
 }
 
+/// The model reads this if the tool of a call that has started is now missing or not permitted.
+const UNAVAILABLE: &str = "interrupted, outcome unknown: the call cannot continue after its questions, because its tool is not \
+                           available now. It may have done some of its work. Check before you repeat it.";
+
 /// The answer to the inputs of a call.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CallAnswer {
@@ -193,6 +197,9 @@ impl CallAnswer {
                 }
                 if let CallDecision::Continued { with, .. } = &self.decision {
                     call.continuation = Some(with.clone());
+                    if !matches!(call.plan, Decision::Run) {
+                        call.plan = Decision::Refused(UNAVAILABLE.to_owned());
+                    }
                 }
                 if self.is_consumed && is_first && runner.may_change(&call) {
                     call.plan = Decision::Refused(INTERRUPTED.to_owned());

@@ -66,6 +66,8 @@ pub(crate) async fn perform(line: &Line<'_>, mut call: Call<'_>) -> Outcome {
         continuation.write(&mut params);
         let result = match round(line, &call, params, deadline).await {
             Ok(result) => result,
+            // The server has started the tool in an earlier round.
+            Err(Outcome::NotStarted(why)) if round_number > 1 => return Outcome::Unknown(why),
             Err(outcome) => return outcome,
         };
         let required = match result {

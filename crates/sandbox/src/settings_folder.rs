@@ -16,7 +16,7 @@ use std::{
         atomic::{AtomicU64, Ordering},
     },
     thread,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use super::{
@@ -101,6 +101,7 @@ impl SettingsFolders {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(current) = kept.get(root)
             && current.checked.elapsed() < FRESH
+            && current.copy.folder.is_dir()
         {
             return Some(Arc::clone(&current.copy));
         }
@@ -110,6 +111,8 @@ impl SettingsFolders {
             && current.copy.folder.is_dir()
         {
             current.checked = Instant::now();
+            // Other hosts that share the data folder remove old copies. If this fails, a new copy is made then.
+            let _ = fs::File::open(&current.copy.folder).and_then(|folder| folder.set_modified(SystemTime::now()));
             return Some(Arc::clone(&current.copy));
         }
         let number = MADE.fetch_add(1, Ordering::Relaxed);

@@ -6,6 +6,7 @@
 use secrecy::ExposeSecret;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use uuid::Uuid;
 
 use super::{Decision, Input, parsed};
 use crate::{
@@ -25,20 +26,27 @@ struct Place {
     state: Option<String>,
 }
 
-pub(super) fn sealed(secrets: &Secrets, tool_call_id: &str, question: CallQuestion) -> Result<String> {
+pub(super) fn sealed(secrets: &Secrets, context: &[u8], question: CallQuestion) -> Result<String> {
     let CallQuestion { key, round, state } = question;
     let text = serde_json::to_string(&Place { key, round, state });
     let text = text.map_err(|error| Error::internal("a question could not be encoded", error))?;
-    secrets.seal(&context(tool_call_id), &text)
+    secrets.seal(context, &text)
 }
 
 /// Ids of calls are unique within a run, and the state of a server is of no use for another call.
-fn context(tool_call_id: &str) -> Vec<u8> {
-    [b"question ", tool_call_id.as_bytes()].concat()
+pub(super) fn context(account_id: Uuid, run_id: Uuid, tool_call_id: &str) -> Vec<u8> {
+    let parts: [&[u8]; 4] = [
+        b"question ",
+        account_id.as_bytes(),
+        run_id.as_bytes(),
+        tool_call_id.as_bytes(),
+    ];
+    parts.concat()
 }
 
 fn opened(secrets: &Secrets, row: &Input) -> Option<Place> {
-    let text = secrets.open_sealed(&context(&row.tool_call_id), row.question.as_deref()?)?;
+    let context = context(row.account_id, row.run_id, &row.tool_call_id);
+    let text = secrets.open_sealed(&context, row.question.as_deref()?)?;
     serde_json::from_str(text.expose_secret()).ok()
 }
 
