@@ -33,7 +33,8 @@ impl Drop for AskingServer {
 }
 
 impl AskingServer {
-    /// Starts a server with the tool `book`. `react` gets the parameters of each call and returns its result.
+    /// Starts a server with the tool `book`. `react` gets the parameters of each call and returns its result. With
+    /// `refused`, the result is the reason of a protocol error.
     pub async fn start(react: impl Fn(&Value) -> Value + Send + Sync + 'static) -> Self {
         let seen = Arc::<Mutex<Vec<Value>>>::default();
         let tools = Tools {
@@ -92,6 +93,9 @@ impl ServerHandler for Tools {
         });
         self.seen.lock().unwrap().push(call.clone());
         let result = (self.react)(&call);
+        if let Some(why) = result["refused"].as_str() {
+            return Err(ErrorData::invalid_params(why.to_owned(), None));
+        }
         Ok(if result["resultType"] == "input_required" {
             let required: InputRequiredResult = serde_json::from_value(result).unwrap();
             required.into()

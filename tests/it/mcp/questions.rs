@@ -1,5 +1,7 @@
 //! Tests of questions that a server asks in the middle of a call (elicitation). The run waits for the answers.
 
+mod continued;
+
 use std::sync::Arc;
 
 use runyard_client::v1::{self, input_service_client::InputServiceClient};
