@@ -26,7 +26,8 @@ async fn a_continued_call_that_is_refused_is_not_reported_as_not_started() {
         let values = json!({"day": "Monday", "seats": 2});
         answer(&caller, &run, &[accept(asked, &values), decide(sure, "approve")]).await;
         let events = completed(&caller, &run).await;
-        let told = result(&events)["text"].as_str().unwrap();
+        let result = result(&events);
+        let told = result["text"].as_str().unwrap();
         assert!(
             told.starts_with("outcome unknown: ") && told.contains("the state has expired"),
             "{told}"
