@@ -121,8 +121,8 @@ const HOMES: &[(&str, &[&str], &str)] = &[
     ),
     (
         "SystemTime::now",
-        &["src/background/sweeper.rs"],
-        "a test moves the clock; the sweeper compares with the times of files",
+        &["src/background/sweeper.rs", "crates/sandbox/src/settings_folder.rs"],
+        "a test moves the clock; the sweeper and the sandbox use the times of files",
     ),
     (
         "Uuid::now_v7",
