@@ -57,7 +57,7 @@ async fn an_issuer_that_is_down_at_start_is_tried_again_and_rotated_keys_are_not
     let warning = program
         .line("the failed load", |line| {
             line["level"] == "WARN"
-                && line["why"]
+                && line["error"]
                     .as_str()
                     .is_some_and(|why| why.contains("no key that can verify"))
         })
