@@ -7,6 +7,7 @@ import re
 import subprocess
 import tempfile
 import threading
+import time
 import unittest
 from unittest import mock
 
@@ -213,16 +214,24 @@ class NetworkTest(unittest.TestCase):
                     self.assertRaises(runyard.UnavailableError),
                 ):
                     client.agents.list()
-                self.assertEqual(len(proxy.requests()) - before, retries + 1)
-                before = len(proxy.requests())
+                before = self.requests_arrive(proxy, before, retries + 1)
                 with (
                     Runyard(proxy.url, token, max_retries=retries) as client,
                     self.assertRaises(runyard.UnavailableError),
                 ):
                     list(client.runs.stream("x"))
-                self.assertEqual(len(proxy.requests()) - before, retries + 1)
+                self.requests_arrive(proxy, before, retries + 1)
         finally:
             self.server.start()
+
+    def requests_arrive(self, proxy, before, count):
+        """Checks the number of requests since `before`. nginx writes a line of its log after its answer."""
+        until = time.monotonic() + 10
+        while len(proxy.requests()) - before < count and time.monotonic() < until:
+            time.sleep(0.05)
+        after = len(proxy.requests())
+        self.assertEqual(after - before, count)
+        return after
 
 
 if __name__ == "__main__":
