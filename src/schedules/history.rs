@@ -68,6 +68,10 @@ pub(super) async fn find(
     Ok(query.one(db).await?)
 }
 
+pub(super) async fn numbered(db: &impl ConnectionTrait, scope: Scope, number: i64) -> Result<Option<Model>> {
+    Ok(of::<Entity>(scope).filter(Column::Number.eq(number)).one(db).await?)
+}
+
 /// Finds the occurrence of an earlier request with the same idempotency key.
 pub(super) async fn with_key(
     db: &impl ConnectionTrait,

@@ -89,34 +89,33 @@ pub async fn run_now(app: &App, caller: &Caller, schedule_id: Uuid, request_key:
     }
     let request_key = Some(request_key.to_owned()).filter(|key| !key.is_empty());
     let schedule = list::load(app.db.read(), caller.scope(), schedule_id).await?;
-    let occurrence = occurrence_of(app, caller, &schedule, request_key).await?;
-    let load = || async {
-        let found = history::find(app.db.read(), caller.scope(), schedule_id, occurrence, true).await?;
-        found.ok_or_else(|| Error::internal("the occurrence could not be loaded", "its row is missing"))
-    };
-    let row = load().await?;
+    let row = occurrence_of(app, caller, &schedule, request_key).await?;
     if row.outcome != Outcome::Pending {
         return Ok(row);
     }
     let verdict = launch(app, caller, &schedule, &row, IfBusy::Enqueue).await;
     record(app, &row, verdict).await?;
-    load().await
+    loaded(history::numbered(app.db.read(), caller.scope(), row.number).await?)
 }
 
-/// Returns the time of the occurrence that has the key. Creates an occurrence if none has it.
+fn loaded(found: Option<occurrence::Model>) -> Result<occurrence::Model> {
+    found.ok_or_else(|| Error::internal("the occurrence could not be loaded", "its row is missing"))
+}
+
+/// Returns the occurrence that has the key. Creates an occurrence if none has it.
 async fn occurrence_of(
     app: &App,
     caller: &Caller,
     schedule: &schedule::Model,
     request_key: Option<String>,
-) -> Result<DateTime<Utc>> {
+) -> Result<occurrence::Model> {
     let tx = queue::begin_locked(app, caller.account_id, "schedules.run_now").await?;
     let now = app.clock.now();
     if let Some(key) = &request_key
         && let Some(earlier) = history::with_key(&tx, caller.scope(), schedule.id, key).await?
     {
         if now < earlier.created_at + KEY_LIVES {
-            return Ok(earlier.occurrence);
+            return Ok(earlier);
         }
         occurrence::Entity::update_many()
             .col_expr(occurrence::Column::RequestKey, Expr::value(None::<String>))
@@ -130,8 +129,9 @@ async fn occurrence_of(
     new.due_at = now + RETRY;
     new.request_key = request_key;
     due::insert_once(&tx, new).await?;
+    let row = loaded(history::find(&tx, caller.scope(), schedule.id, now, true).await?)?;
     tx.commit().await?;
-    Ok(now)
+    Ok(row)
 }
 
 async fn decide(app: &App, caller: &Caller, schedule: &schedule::Model, row: &occurrence::Model) -> Result<Verdict> {

@@ -145,42 +145,45 @@ async fn failures_in_a_row_pause_a_schedule_until_it_is_resumed() {
 #[tokio::test]
 async fn a_repeated_request_with_the_same_key_starts_one_run() {
     let unlimited = |config: &mut Config| config.limits = Limits::Off;
-    on_every_database_with(held, unlimited, async |server| {
-        let caller = server.caller("ann");
-        let rare = json!({"cron": "0 0 1 1 *"});
-        let (schedule, other) = (create(&caller, rare.clone()).await, create(&caller, rare).await);
-        let run_now = async |caller: &Caller, schedule: &Value, key: Value| {
-            let path = format!("{}/run", path(schedule));
-            caller.post(&path, json!({"request_id": key})).await
-        };
-        let first = run_now(&caller, &schedule, json!("key")).await.ok();
-        let keyed = caller
-            .request("POST", &format!("{}/run", path(&schedule)))
-            .header("idempotency-key", "key");
-        let again = Answer::of(keyed.json(&json!({})).send().await.unwrap()).await.ok();
-        assert_eq!((&first["outcome"], &again), (&json!("started"), &first));
-        let same = join_all((0..4).map(|_| run_now(&caller, &schedule, json!("other")))).await;
-        let same: BTreeSet<String> = same
-            .into_iter()
-            .map(|answer| text(&answer.ok(), "agent_run_id").to_owned())
-            .collect();
-        assert_eq!(same.len(), 1);
-        assert!(!same.contains(text(&first, "agent_run_id")));
-        // Without a key, and for another schedule, each request starts a run.
-        for (schedule, key) in [(&schedule, ""), (&schedule, ""), (&other, "key")] {
-            let run = run_now(&caller, schedule, json!(key)).await.ok();
-            assert_ne!(run["agent_run_id"], first["agent_run_id"]);
-        }
-        assert_eq!(history(&caller, &schedule).await.len(), 4);
-        let long = run_now(&caller, &schedule, json!("k".repeat(256))).await;
-        long.refused(400, "INVALID_REQUEST");
-        // The key has expired a day later.
-        server.clock.advance(Duration::from_hours(25));
-        let caller = server.caller("ann");
-        let next = run_now(&caller, &schedule, json!("key")).await.ok();
-        assert_ne!(next["agent_run_id"], first["agent_run_id"]);
-        server.gate.open();
-    })
+    on_every_database_with(
+        |_| Turn::text("Done."),
+        unlimited,
+        async |server| {
+            let caller = server.caller("ann");
+            let rare = json!({"cron": "0 0 1 1 *"});
+            let (schedule, other) = (create(&caller, rare.clone()).await, create(&caller, rare).await);
+            let run_now = async |caller: &Caller, schedule: &Value, key: Value| {
+                let path = format!("{}/run", path(schedule));
+                caller.post(&path, json!({"request_id": key})).await
+            };
+            let first = run_now(&caller, &schedule, json!("key")).await.ok();
+            let keyed = caller
+                .request("POST", &format!("{}/run", path(&schedule)))
+                .header("idempotency-key", "key");
+            let again = Answer::of(keyed.json(&json!({})).send().await.unwrap()).await.ok();
+            assert_eq!((&first["outcome"], &again), (&json!("started"), &first));
+            let same = join_all((0..4).map(|_| run_now(&caller, &schedule, json!("other")))).await;
+            let same: BTreeSet<String> = same
+                .into_iter()
+                .map(|answer| text(&answer.ok(), "agent_run_id").to_owned())
+                .collect();
+            assert_eq!(same.len(), 1);
+            assert!(!same.contains(text(&first, "agent_run_id")));
+            // Without a key, and for another schedule, each request starts a run.
+            for (schedule, key) in [(&schedule, ""), (&schedule, ""), (&other, "key")] {
+                let run = run_now(&caller, schedule, json!(key)).await.ok();
+                assert_ne!(run["agent_run_id"], first["agent_run_id"]);
+            }
+            assert_eq!(history(&caller, &schedule).await.len(), 4);
+            let long = run_now(&caller, &schedule, json!("k".repeat(256))).await;
+            long.refused(400, "INVALID_REQUEST");
+            // The key has expired a day later.
+            server.clock.advance(Duration::from_hours(25));
+            let caller = server.caller("ann");
+            let next = run_now(&caller, &schedule, json!("key")).await.ok();
+            assert_ne!(next["agent_run_id"], first["agent_run_id"]);
+        },
+    )
     .await;
 }
 
