@@ -142,7 +142,7 @@ test("checkLayout detects pages that break the layout rules", LIMIT, async () =>
   }, /too wide/);
   await breaks(() => {
     document.querySelector("main").insertAdjacentHTML("beforeend", '<div id="fault"></div>');
-    document.querySelector("#fault").style.height = "400px";
+    document.querySelector("#fault").style.height = "1200px";
   }, /pixels at the end of the document are blank/);
   await breaks(() => {
     document.querySelector("main").insertAdjacentHTML("beforeend", '<div id="fault"><p>tall</p><b>hidden</b></div>');
