@@ -152,6 +152,9 @@ def npm_packages():
         for place, found in lock["packages"].items():
             if not place.startswith("node_modules/") or found.get("dev") or found.get("link"):
                 continue
+            # Optional packages are native code for Node.js, which no bundle for browsers contains.
+            if found.get("optional"):
+                continue
             name = place.rpartition("node_modules/")[2]
             folder = ROOT / client / place
             if not (folder / "package.json").is_file():
