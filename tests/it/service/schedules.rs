@@ -149,8 +149,6 @@ async fn a_repeated_request_with_the_same_key_starts_one_run() {
         |_| Turn::text("Done."),
         unlimited,
         async |server| {
-            // After these few starts, PostgreSQL sorts the waiting runs instead of reading their index.
-            server.explains = false;
             let caller = server.caller("ann");
             let rare = json!({"cron": "0 0 1 1 *"});
             let (schedule, other) = (create(&caller, rare.clone()).await, create(&caller, rare).await);
