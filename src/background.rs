@@ -168,7 +168,7 @@ async fn stop_suspended(app: &App, stopped: &mut HashSet<Uuid>) -> Result<()> {
     stopped.retain(|account_id| suspended.contains(account_id));
     for account_id in suspended.iter() {
         if !stopped.contains(account_id) {
-            runs::stop::stop_all(app, *account_id, "administrator").await?;
+            runs::stop::stop_all(app, *account_id, suspension::ACTOR).await?;
             stopped.insert(*account_id);
         }
     }

@@ -23,6 +23,8 @@ use crate::{
     error::{Code, Error, Result},
 };
 
+/// The actor that stops the runs of a suspended account, as the runs name it.
+pub const ACTOR: &str = "administrator";
 /// Number of ids that one query reads.
 const PAGE: u64 = 1_000;
 /// Maximum number of times that the list is read while this process changes it. The next refresh reads it again.

@@ -204,20 +204,12 @@ impl List {
             active_before: timestamp(filters.inactive_since),
             ..ListAccountsRequest::default()
         };
-        let mut left = i32::try_from(self.limit).unwrap_or(i32::MAX);
-        while left > 0 {
-            request.page_size = left.min(PAGE);
+        print_pages(out, self.limit, summary, async |page_size, page_token| {
+            (request.page_size, request.page_token) = (page_size, page_token);
             let page = client.list_accounts(request.clone()).await?;
-            for account in &page.accounts {
-                out.line(&summary(account))?;
-                left -= 1;
-            }
-            if page.next_page_token.is_empty() {
-                break;
-            }
-            request.page_token = page.next_page_token;
-        }
-        Ok(())
+            Ok((page.accounts, page.next_page_token))
+        })
+        .await
     }
 }
 
@@ -226,18 +218,34 @@ async fn usage(client: &Client, out: &mut Output, account_id: String, limit: u32
         account_id,
         ..ListAccountUsageRequest::default()
     };
-    let mut left = i32::try_from(limit).unwrap_or(i32::MAX);
-    while left > 0 {
-        request.page_size = left.min(PAGE);
+    print_pages(out, limit, charge, async |page_size, page_token| {
+        (request.page_size, request.page_token) = (page_size, page_token);
         let page = client.list_account_usage(request.clone()).await?;
-        for entry in &page.entries {
-            out.line(&charge(entry))?;
+        Ok((page.entries, page.next_page_token))
+    })
+    .await
+}
+
+/// Prints a line for each row, page by page, up to `limit` rows. `load` gets the size and the token of a page, and returns
+/// its rows and the token of the next page.
+async fn print_pages<T>(
+    out: &mut Output,
+    limit: u32,
+    line: impl Fn(&T) -> String,
+    mut load: impl AsyncFnMut(i32, String) -> Result<(Vec<T>, String)>,
+) -> Result<()> {
+    let mut left = i32::try_from(limit).unwrap_or(i32::MAX);
+    let mut token = String::new();
+    while left > 0 {
+        let (rows, next) = load(left.min(PAGE), token).await?;
+        for row in &rows {
+            out.line(&line(row))?;
             left -= 1;
         }
-        if page.next_page_token.is_empty() {
+        if next.is_empty() {
             break;
         }
-        request.page_token = page.next_page_token;
+        token = next;
     }
     Ok(())
 }

@@ -18,6 +18,7 @@ use crate::{
     accounts::{
         Caller, Role, Scope,
         list::{After, Filter},
+        suspension,
     },
     admin::{self, Known},
     app::App,
@@ -27,9 +28,6 @@ use crate::{
     ledger::{self, list::Listing},
     runs, v1,
 };
-
-/// The actor that stops the runs of a suspended account, as the runs name it.
-pub(crate) const SUSPENDED_BY: &str = "administrator";
 
 #[derive(Clone)]
 pub struct Admin {
@@ -96,7 +94,7 @@ impl AdminService for Admin {
             async move {
                 let known = admin::suspend(app, caller, account_id, &asked.reason).await?;
                 // If this fails, `background` stops the runs.
-                runs::stop::stop_all(app, account_id, SUSPENDED_BY).await?;
+                runs::stop::stop_all(app, account_id, suspension::ACTOR).await?;
                 Ok(known)
             }
             .boxed()

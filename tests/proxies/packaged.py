@@ -3,8 +3,8 @@
 import os
 import re
 
-from program import ROOT
-from proxies import Proxy, free_port
+from program import ROOT, free_port
+from proxies import Proxy
 
 TLS = os.path.join(ROOT, "tests", "it", "client", "tls")
 AUTHORITY = os.path.join(TLS, "authority.pem")

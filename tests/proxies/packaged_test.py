@@ -15,8 +15,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 from model import Model
 from packaged import AUTHORITY, PackagedCaddy, PackagedHAProxy, PackagedNginx
-from program import CSV, PROGRAM, Server
-from proxies import free_port
+from program import CSV, PROGRAM, Server, free_port
 from proxies_test import DEADLINE, STREAM, WEB, Watch, framed
 
 # Caddy is not in every distribution that the tests support.

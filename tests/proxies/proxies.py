@@ -5,42 +5,25 @@ Every proxy has two ports: `http` speaks HTTP/1.1 to clients and to the server, 
 
 import json
 import os
-import shutil
-import socket
-import subprocess
-import tempfile
-import time
+
+from program import free_port
+from proxy_process import ProxyProcess
 
 ENVOY = os.environ.get("RUNYARD_ENVOY")
-DEADLINE = 60
 # Short timeout of the proxies in seconds. It is longer than three heartbeat intervals of one second.
 SHORT = 4
 
 
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-class Proxy:
+class Proxy(ProxyProcess):
     """A proxy process. `timeout` is the maximum silence in seconds; None keeps the proxy's defaults."""
 
     def __init__(self, server_port, timeout=None):
+        super().__init__()
         self.server = f"127.0.0.1:{server_port}"
         self.timeout = timeout
         self.http, self.grpc = free_port(), free_port()
-        self.home = tempfile.mkdtemp(prefix="runyard-proxy-")
-        # nginx workers run without root privileges and must be able to enter this folder.
-        os.chmod(self.home, 0o755)
-        self.log = open(os.path.join(self.home, "log"), "wb")
-        path = os.path.join(self.home, "configuration")
-        with open(path, "w", encoding="utf-8") as file:
-            file.write(self.configuration())
-        self.process = subprocess.Popen(self.command(path), stdout=self.log, stderr=self.log)
         try:
-            for port in self.ports:
-                self.wait(port)
+            self.start()
         except BaseException:
             self.close()
             raise
@@ -48,32 +31,6 @@ class Proxy:
     @property
     def ports(self):
         return (self.http, self.grpc)
-
-    def wait(self, port):
-        until = time.monotonic() + DEADLINE
-        while True:
-            try:
-                socket.create_connection(("127.0.0.1", port), timeout=1).close()
-                return
-            except OSError:
-                if self.process.poll() is not None or time.monotonic() > until:
-                    raise RuntimeError(f"{type(self).__name__} does not start:\n{self.said()}") from None
-                time.sleep(0.05)
-
-    def said(self):
-        with open(self.log.name, encoding="utf-8", errors="replace") as log:
-            return log.read()[-4000:]
-
-    def close(self):
-        if self.process.poll() is None:
-            self.process.terminate()
-            try:
-                self.process.wait(10)
-            except subprocess.TimeoutExpired:
-                self.process.kill()
-                self.process.wait()
-        self.log.close()
-        shutil.rmtree(self.home, ignore_errors=True)
 
 
 class Nginx(Proxy):

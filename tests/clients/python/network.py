@@ -2,57 +2,23 @@
 
 import os
 import pathlib
-import shutil
-import socket
-import subprocess
-import tempfile
-import time
 
 from program import DEADLINE, free_port
+from proxy_process import ProxyProcess
 
 
-class Process:
-    """A proxy process on a free loopback port, which can be killed and started again."""
+class Process(ProxyProcess):
+    """A proxy process on a free loopback port."""
+
+    deadline = DEADLINE
 
     def __init__(self):
+        super().__init__()
         self.port = free_port()
-        self.home = tempfile.mkdtemp(prefix="runyard-network-")
-        # The workers of nginx run without root privileges and must be able to enter this folder.
-        os.chmod(self.home, 0o755)
-        self.log = open(os.path.join(self.home, "log"), "wb")
-        self.process = None
 
-    def __enter__(self):
-        self.start()
-        return self
-
-    def __exit__(self, *_):
-        self.kill()
-        self.log.close()
-        shutil.rmtree(self.home, ignore_errors=True)
-
-    def start(self):
-        path = os.path.join(self.home, "configuration")
-        pathlib.Path(path).write_text(self.configuration(), encoding="utf-8")
-        self.process = subprocess.Popen(self.command(path), stdout=self.log, stderr=self.log)
-        until = time.monotonic() + DEADLINE
-        while True:
-            try:
-                socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
-                return
-            except OSError:
-                if self.process.poll() is not None or time.monotonic() > until:
-                    raise RuntimeError(f"{type(self).__name__} does not start: {self.said()}") from None
-                time.sleep(0.05)
-
-    def kill(self):
-        """Ends the process and all of its connections."""
-        if self.process.poll() is None:
-            self.process.terminate()
-            self.process.wait(DEADLINE)
-
-    def said(self):
-        return pathlib.Path(self.log.name).read_text(encoding="utf-8", errors="replace")
+    @property
+    def ports(self):
+        return (self.port,)
 
 
 class Reverse(Process):

@@ -13,7 +13,7 @@ export async function findTask(run: RunRecord): Promise<string> {
   const messages = await runyard().threads.listMessages(run.threadId, { pageSize: 200 }).all(MAX_MESSAGES);
   const all = turns({ messages, runs: [run] });
   const task = taskText(all, all.findIndex((turn) => turn.run !== null));
-  if (task === null) throw new Error("this run has no task of its own; open its thread and start a new run there");
+  if (task === null) throw new Error("this run has no task; open its thread and start a new run there");
   return task;
 }
 
