@@ -9,6 +9,7 @@ use std::{
     io::Write,
     path::Path,
     process::{Command, Output, Stdio},
+    thread,
 };
 
 use runyard::{
@@ -16,18 +17,34 @@ use runyard::{
     wire::jwt::{Verifier, load_or_create_secret},
 };
 use secrecy::SecretString;
+use tokio::{runtime::Builder, time::timeout};
+
+use crate::test_server::TEST_TIMEOUT;
 
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
 
-/// Runs the program in `folder`. Its environment contains only `variables`.
+/// Runs the program in `folder`. Its environment contains only `variables`. A program that does not end, such as a
+/// server that was expected to refuse its configuration, is killed and fails the test.
 fn runyard(folder: &Path, arguments: &[&str], variables: &[(&str, &str)]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_runyard"))
+    let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_runyard"));
+    command
         .args(arguments)
         .current_dir(folder)
         .env_clear()
         .envs(variables.iter().copied())
-        .output()
-        .unwrap()
+        .stdin(Stdio::null())
+        .kill_on_drop(true);
+    // A thread, because some callers are async tests with a runtime.
+    thread::scope(|scope| {
+        let run = || {
+            let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(async { timeout(TEST_TIMEOUT, command.output()).await })
+        };
+        let output = scope.spawn(run).join().unwrap();
+        output
+            .unwrap_or_else(|_| panic!("runyard {arguments:?} did not end"))
+            .unwrap()
+    })
 }
 
 fn stdout(output: &Output) -> String {

@@ -79,17 +79,13 @@ fn a_wrong_variable_is_named() {
         ("RUNYARD_DATA_DIR", "/proc/nowhere", "cannot use the data folder"),
         ("RUNYARD_LOG", "==", "not a log filter"),
     ] {
-        let started = runyard(
-            folder.path(),
-            &["serve", "--listen", "127.0.0.1:0"],
-            &[(variable, value)],
-        );
         // `--listen` overrides its variable.
-        let started = if variable == "RUNYARD_LISTEN" {
-            runyard(folder.path(), &["serve"], &[(variable, value)])
+        let arguments: &[&str] = if variable == "RUNYARD_LISTEN" {
+            &["serve"]
         } else {
-            started
+            &["serve", "--listen", "127.0.0.1:0"]
         };
+        let started = runyard(folder.path(), arguments, &[(variable, value)]);
         let message = complaint(&started, 1);
         assert!(
             message.contains(variable) && message.contains(advice),
