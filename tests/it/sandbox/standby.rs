@@ -10,6 +10,13 @@ fn sandboxes(yard: &Yard) -> Vec<u32> {
     with_marker(&sandbox_mark(yard.folder.path()))
 }
 
+/// Returns whether a process has ended, even if its parent has not read its status yet. Its command line is empty
+/// earlier, while the kernel is still ending it.
+fn has_ended(process: u32) -> bool {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status"));
+    status.map_or(true, |status| status.contains("\nState:\tZ"))
+}
+
 async fn two_wait(yard: &Yard) {
     // A sandbox that has run its command has no record, but its bubblewrap may still be unmounting it.
     let records = || std::fs::read_dir(yard.folder.path().join("commands")).map_or(0, Iterator::count);
@@ -69,11 +76,13 @@ async fn a_waiting_sandbox_that_was_killed_is_not_used() {
     let sandbox = yard.project(0);
     say(&sandbox, "true").await;
     two_wait(&yard).await;
-    for process in sandboxes(&yard) {
-        let pid = Pid::from_raw(i32::try_from(process).unwrap()).unwrap();
+    let killed = sandboxes(&yard);
+    assert_eq!(killed.len(), 2);
+    for process in &killed {
+        let pid = Pid::from_raw(i32::try_from(*process).unwrap()).unwrap();
         kill_process(pid, Signal::KILL).unwrap();
     }
-    eventually("they have ended", || sandboxes(&yard).is_empty()).await;
+    eventually("they have ended", || killed.iter().all(|process| has_ended(*process))).await;
     assert_eq!(say(&sandbox, "echo works").await, "works\n");
 }
 
