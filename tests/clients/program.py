@@ -29,6 +29,19 @@ def free_port():
         return free.getsockname()[1]
 
 
+def wait_for_port(process, port, deadline, said):
+    """Waits up to `deadline` seconds until `process` listens on a loopback port. `said` returns what it has logged."""
+    until = time.monotonic() + deadline
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+            return
+        except OSError:
+            if process.poll() is not None or time.monotonic() > until:
+                raise RuntimeError(f"{process.args[0]} does not start:\n{said()[-4000:]}") from None
+            time.sleep(0.05)
+
+
 class Server:
     def __init__(self, model=None, environment=None, configuration=None):
         self.data = tempfile.mkdtemp(prefix="runyard-clients-")

@@ -2,10 +2,10 @@
 
 import os
 import shutil
-import socket
 import subprocess
 import tempfile
-import time
+
+from program import wait_for_port
 
 
 class ProxyProcess:
@@ -33,23 +33,19 @@ class ProxyProcess:
         self.close()
 
     def start(self):
+        try:
+            self.launch()
+        except BaseException:
+            self.close()
+            raise
+
+    def launch(self):
         path = os.path.join(self.home, "configuration")
         with open(path, "w", encoding="utf-8") as file:
             file.write(self.configuration())
         self.process = subprocess.Popen(self.command(path), stdout=self.log, stderr=self.log)
         for port in self.ports:
-            self.wait(port)
-
-    def wait(self, port):
-        until = time.monotonic() + self.deadline
-        while True:
-            try:
-                socket.create_connection(("127.0.0.1", port), timeout=1).close()
-                return
-            except OSError:
-                if self.process.poll() is not None or time.monotonic() > until:
-                    raise RuntimeError(f"{type(self).__name__} does not start:\n{self.said()[-4000:]}") from None
-                time.sleep(0.05)
+            wait_for_port(self.process, port, self.deadline, self.said)
 
     def said(self):
         with open(self.log.name, encoding="utf-8", errors="replace") as log:

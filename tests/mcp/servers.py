@@ -1,13 +1,11 @@
 """Starts MCP servers of other projects as processes, for mcp_test.py."""
 
 import os
-import socket
 import subprocess
 import sys
 import tempfile
-import time
 
-from program import DEADLINE, free_port
+from program import DEADLINE, free_port, wait_for_port
 
 NODE = os.environ["RUNYARD_MCP_NODE"]
 EVERYTHING = os.path.join(
@@ -52,16 +50,11 @@ class Process:
         self.log = tempfile.TemporaryFile()
         environment = {"PATH": os.environ["PATH"], "PORT": str(port), **(environment or {})}
         self.process = subprocess.Popen(command, env=environment, stdout=self.log, stderr=self.log)
-        until = time.monotonic() + DEADLINE
-        while True:
-            try:
-                socket.create_connection(("127.0.0.1", port), timeout=2).close()
-                return
-            except OSError:
-                if self.process.poll() is not None or time.monotonic() > until:
-                    self.log.seek(0)
-                    raise RuntimeError(self.log.read()[-2000:].decode(errors="replace")) from None
-                time.sleep(0.1)
+        wait_for_port(self.process, port, DEADLINE, self.said)
+
+    def said(self):
+        self.log.seek(0)
+        return self.log.read().decode(errors="replace")
 
     def close(self):
         self.process.kill()

@@ -22,11 +22,7 @@ class Proxy(ProxyProcess):
         self.server = f"127.0.0.1:{server_port}"
         self.timeout = timeout
         self.http, self.grpc = free_port(), free_port()
-        try:
-            self.start()
-        except BaseException:
-            self.close()
-            raise
+        self.start()
 
     @property
     def ports(self):
