@@ -212,7 +212,7 @@ mod tests {
             (questions(1), MAX_ROUNDS + 1),
             (state(MAX_STATE_BYTES + 1), 1),
             (large, 1),
-            (json!({"resultType": "input_required"}), 1),
+            (json!({"resultType": "input_required", "inputRequests": {}}), 1),
         ] {
             assert!(read(required(result), round).is_err());
         }

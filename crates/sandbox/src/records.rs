@@ -143,6 +143,9 @@ fn end_unfinished(family: &str) {
 /// Returns whether the service that a name identifies has ended. `prefix` is the prefix of this service. `None` if that
 /// service belongs to another boot or pid namespace.
 pub fn is_left(name: &str, prefix: &str) -> Option<bool> {
+    if name.starts_with(prefix) {
+        return Some(false);
+    }
     let parts = |text: &str| -> Vec<String> { text.split('-').map(str::to_owned).collect() };
     let (name, own) = (parts(name), parts(prefix));
     if name.len() < 4 || name[..2] != own[..2] {

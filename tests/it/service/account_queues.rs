@@ -12,7 +12,7 @@ use runyard::{
     },
 };
 use runyard_upstream::{Script, Turn};
-use sea_orm::{ConnectionTrait, DatabaseConnection, Statement, TransactionTrait};
+use sea_orm::{ConnectionTrait, DatabaseConnection, DatabaseTransaction, Statement, TransactionTrait};
 use serde_json::json;
 use tokio::time::timeout;
 use uuid::Uuid;
@@ -27,6 +27,30 @@ async fn number(db: &impl ConnectionTrait, sql: &str) -> i64 {
     let statement = Statement::from_string(db.get_database_backend(), sql);
     let row = db.query_one_raw(statement).await.unwrap().unwrap();
     row.try_get_by_index(0).unwrap()
+}
+
+/// Locks all tables of a PostgreSQL database. Waiting for a table while others are locked could be a deadlock with the
+/// server's own queries, so a table that is in use is tried again without locks.
+async fn lock_all_tables(outside: &DatabaseConnection) -> DatabaseTransaction {
+    let sql = "SELECT CAST(string_agg(quote_ident(tablename), ', ') AS text) AS tables FROM pg_tables \
+               WHERE schemaname = 'public'";
+    let statement = Statement::from_string(outside.get_database_backend(), sql);
+    let row = outside.query_one_raw(statement).await.unwrap().unwrap();
+    let tables: String = row.try_get("", "tables").unwrap();
+    assert!(tables.contains("accounts") && tables.contains("api_keys"), "{tables}");
+    let lock = format!("LOCK TABLE {tables} IN ACCESS EXCLUSIVE MODE NOWAIT");
+    let locking = async {
+        loop {
+            let blocker = outside.begin().await.unwrap();
+            match blocker.execute_unprepared(&lock).await {
+                Ok(_) => return blocker,
+                Err(error) => assert!(error.to_string().contains("could not obtain lock"), "{error}"),
+            }
+            blocker.rollback().await.unwrap();
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    timeout(TEST_TIMEOUT, locking).await.expect("the tables are locked")
 }
 
 async fn until_waiting(outside: &DatabaseConnection, count: i64) {
@@ -162,23 +186,17 @@ async fn j01_refusing_an_unauthenticated_request_needs_no_database() {
         |_| {},
         async |server| {
             let outside = server.outside().await;
-            let blocker = outside.begin().await.unwrap();
-            if server.config.database_url.is_some() {
-                let sql = "SELECT CAST(string_agg(quote_ident(tablename), ', ') AS text) AS tables FROM pg_tables \
-                           WHERE schemaname = 'public'";
-                let statement = Statement::from_string(blocker.get_database_backend(), sql);
-                let row = blocker.query_one_raw(statement).await.unwrap().unwrap();
-                let tables: String = row.try_get("", "tables").unwrap();
-                assert!(tables.contains("accounts") && tables.contains("api_keys"), "{tables}");
-                let lock = format!("LOCK TABLE {tables} IN ACCESS EXCLUSIVE MODE");
-                blocker.execute_unprepared(&lock).await.unwrap();
+            let blocker = if server.config.database_url.is_some() {
+                lock_all_tables(&outside).await
             } else {
+                let blocker = outside.begin().await.unwrap();
                 // This statement takes SQLite's write lock, so that a request that inserts a row waits.
                 blocker
                     .execute_unprepared("DELETE FROM accounts WHERE 1 = 0")
                     .await
                     .unwrap();
-            }
+                blocker
+            };
             let newcomer: Caller = server.caller("new");
             let waits = tokio::spawn(async move { newcomer.get("/agents").await });
             for path in [
