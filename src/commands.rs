@@ -8,15 +8,20 @@ mod checks;
 mod completions;
 mod connection;
 mod doctor;
+mod json_lines;
+mod keys;
+mod listing;
 mod man;
 mod migrate;
 mod models;
 mod output;
 mod read_document;
 mod run;
+mod runs;
 mod serve;
 mod settings;
 mod signer;
+mod threads;
 mod tier;
 mod token;
 
@@ -49,7 +54,11 @@ struct Cli {
 enum Command {
     Serve(serve::Serve),
     Run(run::Run),
+    Runs(runs::Runs),
+    Stop(runs::Stop),
+    Threads(threads::Threads),
     Agents(agents::Agents),
+    Keys(keys::Keys),
     Token(token::Token),
     Tier(tier::Tier),
     Admin(admin::Admin),
@@ -113,6 +122,22 @@ fn execute(cli: Cli) -> Result<Outcome> {
         Command::Agents(agents) => {
             telemetry::start_logging(&settings.log_filter("warn"))?;
             client_runtime()?.block_on(agents.execute(&settings))
+        }
+        Command::Runs(runs) => {
+            telemetry::start_logging(&settings.log_filter("warn"))?;
+            client_runtime()?.block_on(runs.execute(&settings))
+        }
+        Command::Stop(stop) => {
+            telemetry::start_logging(&settings.log_filter("warn"))?;
+            client_runtime()?.block_on(stop.execute(&settings))
+        }
+        Command::Threads(threads) => {
+            telemetry::start_logging(&settings.log_filter("warn"))?;
+            client_runtime()?.block_on(threads.execute(&settings))
+        }
+        Command::Keys(keys) => {
+            telemetry::start_logging(&settings.log_filter("warn"))?;
+            client_runtime()?.block_on(keys.execute(&settings))
         }
     }
 }

@@ -1,6 +1,6 @@
 //! `runyard admin`: lists, suspends and changes accounts.
 
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, Utc};
 use clap::{Args, Subcommand, builder::NonEmptyStringValueParser};
 use prost_types::Timestamp;
 use runyard_client::Client;
@@ -9,6 +9,7 @@ use uuid::Uuid;
 use super::{
     Outcome,
     connection::{Connection, needs_administrator},
+    listing::{PAGE, each_row, time},
     output::{Output, cut, one_line},
     settings::Settings,
 };
@@ -17,9 +18,6 @@ use crate::{
     id,
     v1::{Account, GrantCreditsRequest, ListAccountUsageRequest, ListAccountsRequest, UsageEntry},
 };
-
-/// Maximum number of rows that one request returns.
-const PAGE: i32 = 200;
 
 /// Administer accounts: list, suspend, resume, change the plan, grant credits, show the usage.
 ///
@@ -204,12 +202,12 @@ impl List {
             active_before: timestamp(filters.inactive_since),
             ..ListAccountsRequest::default()
         };
-        print_pages(out, self.limit, summary, async |page_size, page_token| {
+        let load = async |page_size, page_token| {
             (request.page_size, request.page_token) = (page_size, page_token);
             let page = client.list_accounts(request.clone()).await?;
             Ok((page.accounts, page.next_page_token))
-        })
-        .await
+        };
+        each_row(self.limit, load, |account| out.line(&summary(account))).await
     }
 }
 
@@ -218,36 +216,12 @@ async fn usage(client: &Client, out: &mut Output, account_id: String, limit: u32
         account_id,
         ..ListAccountUsageRequest::default()
     };
-    print_pages(out, limit, charge, async |page_size, page_token| {
+    let load = async |page_size, page_token| {
         (request.page_size, request.page_token) = (page_size, page_token);
         let page = client.list_account_usage(request.clone()).await?;
         Ok((page.entries, page.next_page_token))
-    })
-    .await
-}
-
-/// Prints a line for each row, page by page, up to `limit` rows. `load` gets the size and the token of a page, and returns
-/// its rows and the token of the next page.
-async fn print_pages<T>(
-    out: &mut Output,
-    limit: u32,
-    line: impl Fn(&T) -> String,
-    mut load: impl AsyncFnMut(i32, String) -> Result<(Vec<T>, String)>,
-) -> Result<()> {
-    let mut left = i32::try_from(limit).unwrap_or(i32::MAX);
-    let mut token = String::new();
-    while left > 0 {
-        let (rows, next) = load(left.min(PAGE), token).await?;
-        for row in &rows {
-            out.line(&line(row))?;
-            left -= 1;
-        }
-        if next.is_empty() {
-            break;
-        }
-        token = next;
-    }
-    Ok(())
+    };
+    each_row(limit, load, |entry| out.line(&charge(entry))).await
 }
 
 fn summary(account: &Account) -> String {
@@ -299,9 +273,4 @@ fn show(out: &mut Output, account: &Account) -> Result<()> {
         out.line(format!("{name:<14}  {value}").trim_end())?;
     }
     Ok(())
-}
-
-fn time(stamp: Option<Timestamp>) -> String {
-    let time = stamp.and_then(|stamp| DateTime::from_timestamp(stamp.seconds, 0));
-    time.map_or_else(String::new, |time| time.to_rfc3339_opts(SecondsFormat::Secs, true))
 }

@@ -9,9 +9,10 @@ use super::{
     settings::Settings,
 };
 use runyard_client::Client;
+use uuid::Uuid;
 
 use crate::{
-    error::Result,
+    error::{Code, Error, Result},
     v1::{Agent, CreateAgentRequest},
 };
 
@@ -32,8 +33,8 @@ enum Action {
     Create(Create),
     /// Show an agent.
     Show {
-        /// The id of the agent.
-        agent_id: String,
+        /// Id or name of the agent.
+        agent: String,
     },
 }
 
@@ -81,9 +82,31 @@ async fn act(client: &Client, action: Action) -> Result<()> {
             let agent = client.create_agent(create.into_request()).await?;
             out.line(&agent.agent_id)?;
         }
-        Action::Show { agent_id } => show(&mut out, &client.load_agent(&agent_id).await?)?,
+        Action::Show { agent } => {
+            let agent_id = find_agent_id(client, &agent).await?;
+            show(&mut out, &client.load_agent(&agent_id).await?)?;
+        }
     }
     Ok(())
+}
+
+/// Returns the id of the agent with this id or name. The server checks whether an agent with this id exists.
+pub(super) async fn find_agent_id(client: &Client, agent: &str) -> Result<String> {
+    if Uuid::try_parse(agent).is_ok() {
+        return Ok(agent.to_owned());
+    }
+    let mut found = client.find_agents(agent).await?;
+    let name = one_line(agent);
+    match (found.len(), found.pop()) {
+        (1, Some(agent)) => Ok(agent.agent_id),
+        (0, _) | (_, None) => Err(Error::new(
+            Code::AgentNotFound,
+            format!("no agent has the name {name}; `runyard agents list` shows your agents"),
+        )),
+        (_, Some(_)) => Err(Error::invalid(format!(
+            "several agents have the name {name}; use the id of the agent"
+        ))),
+    }
 }
 
 impl Create {

@@ -14,6 +14,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{
     Outcome,
+    agents::find_agent_id,
     connection::Connection,
     output::{complain, size},
     settings::Settings,
@@ -37,8 +38,8 @@ pub(super) struct Run {
     /// File to give to the agent; may be repeated.
     #[arg(short, long = "file", value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// Agent to use [default: your default agent].
-    #[arg(long, value_name = "ID")]
+    /// Id or name of the agent [default: your default agent].
+    #[arg(long, value_name = "AGENT")]
     agent: Option<String>,
     /// Thread to continue [default: a new thread].
     #[arg(long, value_name = "ID")]
@@ -87,21 +88,23 @@ impl Run {
             (false, Some(_)) => View::output(),
             (false, None) => View::people(),
         };
+        let agent_id = match &self.agent {
+            Some(agent) => find_agent_id(client, agent).await?,
+            None => String::new(),
+        };
         let files = self.upload(client, &mut view).await?;
         // Install the signal handler before the run exists, so that Ctrl-C always stops the run.
         let mut interrupts = signal(SignalKind::interrupt())
             .map_err(|error| Error::internal("cannot install a signal handler", error))?;
-        let run = client.start_run(self.request(files, schema)).await?;
+        let mut request = self.request(files, schema);
+        request.agent_id = agent_id;
+        let run = client.start_run(request).await?;
         view.started(client.server(), &run)?;
         let status = watch(client, &run, &mut view, &mut interrupts).await?;
         if self.mode.as_deref() != Some("chat") {
             files::take_away(client, &run, self.download.as_deref(), &mut view).await?;
         }
-        Ok(match status {
-            RunStatus::Completed => Outcome::Success,
-            RunStatus::Stopped => Outcome::Interrupted,
-            RunStatus::Failed | RunStatus::Running | RunStatus::Waiting | RunStatus::Unspecified => Outcome::Failure,
-        })
+        Ok(outcome(status))
     }
 
     async fn upload(&self, client: &Client, view: &mut View) -> Result<Vec<String>> {
@@ -119,7 +122,6 @@ impl Run {
         StartRunRequest {
             prompt: Some(self.prompt.clone()),
             thread_id: self.thread.clone().unwrap_or_default(),
-            agent_id: self.agent.clone().unwrap_or_default(),
             model_name: self.model.clone().unwrap_or_default(),
             mode: self.mode.clone().unwrap_or_default(),
             memory_enabled: self.memory,
@@ -128,6 +130,32 @@ impl Run {
             output_schema,
             ..StartRunRequest::default()
         }
+    }
+}
+
+/// Shows the events of an existing run until it ends. Ctrl-C ends the program and leaves the run as it is.
+pub(super) async fn follow(client: &Client, run_id: &str, after: i64, json: bool) -> Result<Outcome> {
+    let mut view = if json { View::json()? } else { View::people() };
+    let mut watch = client.watch_run(run_id, after);
+    let mut status = RunStatus::Unspecified;
+    while let Some(event) = watch.next().await? {
+        if let Some(Event::Status(changed)) = &event.event {
+            status = changed.status();
+        }
+        view.show(&event)?;
+    }
+    // After the last event, the stream is empty. The run then knows its status.
+    if status == RunStatus::Unspecified {
+        status = client.load_run(run_id).await?.status();
+    }
+    Ok(outcome(status))
+}
+
+fn outcome(status: RunStatus) -> Outcome {
+    match status {
+        RunStatus::Completed => Outcome::Success,
+        RunStatus::Stopped => Outcome::Interrupted,
+        RunStatus::Failed | RunStatus::Running | RunStatus::Waiting | RunStatus::Unspecified => Outcome::Failure,
     }
 }
 

@@ -1,5 +1,6 @@
 //! Tests of the Rust client and of `runyard run` against a real server, over connections that break.
 
+mod commands;
 mod example;
 mod golden;
 mod line;

@@ -15,6 +15,8 @@
 mod account;
 mod error;
 mod files;
+mod history;
+mod keys;
 mod status;
 mod task;
 mod watch;
@@ -214,8 +216,25 @@ impl Client {
     /// # Errors
     /// The server's error, or UNAVAILABLE if the server cannot be reached.
     pub async fn list_agents(&self) -> Result<Vec<Agent>> {
+        self.matching_agents(ListAgentsRequest::default()).await
+    }
+
+    /// Lists the agents of the account that have exactly this name.
+    ///
+    /// # Errors
+    /// The server's error, or UNAVAILABLE if the server cannot be reached.
+    pub async fn find_agents(&self, name: &str) -> Result<Vec<Agent>> {
+        let request = ListAgentsRequest {
+            search: name.to_owned(),
+            ..ListAgentsRequest::default()
+        };
+        let mut agents = self.matching_agents(request).await?;
+        agents.retain(|agent| agent.name == name);
+        Ok(agents)
+    }
+
+    async fn matching_agents(&self, mut request: ListAgentsRequest) -> Result<Vec<Agent>> {
         let mut agents = Vec::new();
-        let mut request = ListAgentsRequest::default();
         loop {
             let page = repeat(async || self.agents().list_agents(call(request.clone())).await).await?;
             agents.extend(page.agents);

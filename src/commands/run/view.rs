@@ -2,23 +2,21 @@
 
 mod text;
 
-use prost::Message;
-use prost_reflect::DescriptorPool;
-use runyard_transcode::json::{Codec, Dialect, MessageId};
-
 use crate::{
-    commands::output::{Output, one_line, remark},
-    contract::{BARE_DESCRIPTORS, structs},
-    error::{Error, Result},
+    commands::{
+        json_lines::JsonLines,
+        output::{Output, one_line, remark},
+    },
+    contract::structs,
+    error::Result,
     v1::{RunEvent, StartRunResponse, run_event::Event},
-    wire::codec,
 };
 use text::TextView;
 
 /// Output format of a run.
 pub(super) enum View {
     TextView(TextView),
-    Json(Box<Json>),
+    Json(Box<JsonLines>),
     /// Only the output of the run, as JSON. Everything else goes to standard error.
     Final(Output),
 }
@@ -29,7 +27,7 @@ impl View {
     }
 
     pub(super) fn json() -> Result<Self> {
-        Json::new().map(Box::new).map(Self::Json)
+        JsonLines::new().map(Box::new).map(Self::Json)
     }
 
     pub(super) fn output() -> Self {
@@ -46,7 +44,7 @@ impl View {
     pub(super) fn show(&mut self, event: &RunEvent) -> Result<()> {
         match self {
             Self::TextView(view) => view.show(event),
-            Self::Json(view) => view.show(event),
+            Self::Json(json) => json.print(event),
             Self::Final(out) => show_output(out, event),
         }
     }
@@ -96,35 +94,4 @@ fn show_output(out: &mut Output, event: &RunEvent) -> Result<()> {
         _ => {}
     }
     Ok(())
-}
-
-/// Prints events in the JSON encoding of the HTTP API.
-pub(super) struct Json {
-    codec: Codec,
-    message: MessageId,
-    out: Output,
-}
-
-impl Json {
-    fn new() -> Result<Self> {
-        let broken = |error: String| Error::internal("the compiled-in API description is invalid", error);
-        let pool = DescriptorPool::decode(BARE_DESCRIPTORS).map_err(|error| broken(error.to_string()))?;
-        let codec = codec::json(&pool);
-        let message = codec
-            .message("runyard.v1.RunEvent")
-            .ok_or_else(|| broken("no RunEvent".into()))?;
-        Ok(Self {
-            codec,
-            message,
-            out: Output::new(),
-        })
-    }
-
-    fn show(&mut self, event: &RunEvent) -> Result<()> {
-        let mut line = Vec::new();
-        self.codec
-            .encode(self.message, Dialect::Plain, &event.encode_to_vec(), &mut line)
-            .map_err(|error| Error::internal("cannot encode an event as JSON", error.to_string()))?;
-        self.out.line(&String::from_utf8_lossy(&line))
-    }
 }

@@ -1,0 +1,85 @@
+//! Prints rows page by page, as lines of text or as JSON lines. The commands `admin`, `threads`, `runs` and `keys` use it.
+
+use chrono::{DateTime, SecondsFormat};
+use prost::{Message, Name};
+use prost_types::Timestamp;
+
+use super::{
+    json_lines::JsonLines,
+    output::{Output, one_line},
+};
+use crate::error::Result;
+
+/// Maximum number of rows that one request returns.
+pub(super) const PAGE: i32 = 200;
+
+/// Prints messages as lines of text, or as JSON lines.
+pub(super) enum Printer {
+    Text(Output),
+    Json(Box<JsonLines>),
+}
+
+impl Printer {
+    pub(super) fn new(json: bool) -> Result<Self> {
+        Ok(if json {
+            Self::Json(Box::new(JsonLines::new()?))
+        } else {
+            Self::Text(Output::new())
+        })
+    }
+
+    pub(super) fn print<M: Message + Name>(&mut self, message: &M, text: impl FnOnce(&M) -> String) -> Result<()> {
+        match self {
+            Self::Text(out) => out.line(&text(message)),
+            Self::Json(json) => json.print(message),
+        }
+    }
+
+    /// Prints all rows up to `limit`. `load` gets the size and the token of a page, and returns its rows and the token
+    /// of the next page.
+    pub(super) async fn pages<M: Message + Name>(
+        &mut self,
+        limit: u32,
+        text: impl Fn(&M) -> String,
+        load: impl AsyncFnMut(i32, String) -> Result<(Vec<M>, String)>,
+    ) -> Result<()> {
+        each_row(limit, load, |row| self.print(row, &text)).await
+    }
+}
+
+/// Calls `print` for each row, page by page, up to `limit` rows.
+pub(super) async fn each_row<T>(
+    limit: u32,
+    mut load: impl AsyncFnMut(i32, String) -> Result<(Vec<T>, String)>,
+    mut print: impl FnMut(&T) -> Result<()>,
+) -> Result<()> {
+    let mut left = i32::try_from(limit).unwrap_or(i32::MAX);
+    let mut token = String::new();
+    while left > 0 {
+        let (rows, next) = load(left.min(PAGE), token).await?;
+        for row in &rows {
+            print(row)?;
+            left -= 1;
+        }
+        if next.is_empty() {
+            break;
+        }
+        token = next;
+    }
+    Ok(())
+}
+
+pub(super) fn time(stamp: Option<Timestamp>) -> String {
+    let time = stamp.and_then(|stamp| DateTime::from_timestamp(stamp.seconds, 0));
+    time.map_or_else(String::new, |time| time.to_rfc3339_opts(SecondsFormat::Secs, true))
+}
+
+/// Formats one line per field. Empty values are omitted.
+pub(super) fn table(fields: &[(&str, &str)]) -> String {
+    let lines: Vec<_> = fields
+        .iter()
+        .filter(|(_, value)| !value.is_empty())
+        .map(|(name, value)| format!("{name:<14}  {}", one_line(value)))
+        .collect();
+    lines.join("\n")
+}

@@ -1,0 +1,136 @@
+//! `runyard threads`: lists, shows and deletes threads.
+
+use clap::{Args, Subcommand};
+
+use super::{
+    Outcome,
+    connection::Connection,
+    listing::{Printer, table, time},
+    output::{clean, cut, one_line, remark},
+    settings::Settings,
+};
+use runyard_client::Client;
+
+use crate::{
+    error::Result,
+    v1::{ListMessagesRequest, ListThreadsRequest, Message, MessageRole, Thread},
+};
+
+/// List, show and delete threads.
+#[derive(Args, Debug)]
+pub(super) struct Threads {
+    #[command(flatten)]
+    connection: Connection,
+    /// Print a JSON object per line.
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// List your threads, the last changed first.
+    List {
+        /// Only threads of this project.
+        #[arg(long, value_name = "ID", default_value = "")]
+        project: String,
+        /// Maximum number of lines.
+        #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+        limit: u32,
+    },
+    /// Show a thread.
+    Show {
+        /// Id of the thread.
+        thread_id: String,
+    },
+    /// Print the messages of a thread, oldest first.
+    Messages {
+        /// Id of the thread.
+        thread_id: String,
+        /// Maximum number of messages.
+        #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+        limit: u32,
+    },
+    /// Delete a thread with its messages and runs.
+    Delete {
+        /// Id of the thread.
+        thread_id: String,
+    },
+}
+
+impl Threads {
+    pub(super) async fn execute(self, settings: &Settings) -> Result<Outcome> {
+        let connected = self.connection.open(settings).await?;
+        connected.explain(act(&connected.client, self.action, &mut Printer::new(self.json)?).await)?;
+        Ok(Outcome::Success)
+    }
+}
+
+async fn act(client: &Client, action: Action, printer: &mut Printer) -> Result<()> {
+    match action {
+        Action::List { project, limit } => {
+            let load = async |page_size, page_token| {
+                let request = ListThreadsRequest {
+                    project_id: project.clone(),
+                    page_size,
+                    page_token,
+                };
+                let page = client.list_threads(request).await?;
+                Ok((page.threads, page.next_page_token))
+            };
+            printer.pages(limit, summary, load).await
+        }
+        Action::Show { thread_id } => printer.print(&client.load_thread(&thread_id).await?, details),
+        Action::Messages { thread_id, limit } => {
+            let load = async |page_size, page_token| {
+                let request = ListMessagesRequest {
+                    thread_id: thread_id.clone(),
+                    page_size,
+                    page_token,
+                };
+                let page = client.list_messages(request).await?;
+                Ok((page.messages, page.next_page_token))
+            };
+            printer.pages(limit, message, load).await
+        }
+        Action::Delete { thread_id } => {
+            client.delete_thread(&thread_id).await?;
+            remark(&format!("deleted thread {}", one_line(&thread_id)));
+            Ok(())
+        }
+    }
+}
+
+fn summary(thread: &Thread) -> String {
+    let name = cut(&one_line(&thread.name), 60);
+    format!("{}  {}  {name}", thread.thread_id, time(thread.updated_at))
+        .trim_end()
+        .to_owned()
+}
+
+fn details(thread: &Thread) -> String {
+    table(&[
+        ("id", &thread.thread_id),
+        ("name", &thread.name),
+        ("project", &thread.project_id),
+        ("created", &time(thread.created_at)),
+        ("updated", &time(thread.updated_at)),
+    ])
+}
+
+fn message(message: &Message) -> String {
+    let role = match message.role() {
+        MessageRole::User => "user",
+        MessageRole::Assistant => "assistant",
+        MessageRole::Tool => "tool",
+        MessageRole::Unspecified => "message",
+    };
+    let calls: Vec<_> = message.tool_calls.iter().map(|call| one_line(&call.name)).collect();
+    let calls = if calls.is_empty() {
+        String::new()
+    } else {
+        format!(" [calls {}]", calls.join(", "))
+    };
+    format!("{role}: {}{calls}", clean(&message.content))
+}
