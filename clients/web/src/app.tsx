@@ -1,8 +1,9 @@
 // The frame around every screen.
-import { BookOpen, Bot, Brain, CalendarClock, ChartColumn, Command, Hand, LogOut, MessagesSquare, Monitor, Moon, Package, Plus, Rows3, Sun, UserRound, Webhook } from "lucide";
+import { BookOpen, Bot, Brain, CalendarClock, ChartColumn, Command, Hand, LogOut, MessagesSquare, Monitor, Moon, Package, Plus, Rows3, ShieldCheck, Sun, UserRound, Webhook } from "lucide";
 import type { IconNode } from "lucide";
 import { lazy, Suspense } from "./parts/lazy";
 import { useComputed, useSignal } from "@preact/signals";
+import type { VNode } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 import { RefusalNote, Spinner } from "./parts/basic";
 import { Brand } from "./parts/brand";
@@ -17,6 +18,7 @@ import { ThreadScreen } from "./screens/thread";
 import { Threads } from "./screens/threads";
 import { signOut, token } from "./session";
 import { account, isUnlimited } from "./stores/account";
+import { administrator, checkAdministrator } from "./stores/administration";
 import { active, runningThreads, useActive, waitingThreads } from "./stores/active";
 import { announcement } from "./stores/announce";
 import { checkModel, forgetModel } from "./stores/demo";
@@ -36,6 +38,8 @@ const MemoryScreen = lazy(() => import("./screens/memory").then((module) => modu
 const Schedules = lazy(() => import("./screens/schedules").then((module) => module.Schedules));
 const Webhooks = lazy(() => import("./screens/webhooks").then((module) => module.Webhooks));
 const Usage = lazy(() => import("./screens/usage").then((module) => module.UsageScreen));
+const Administration = lazy(() => import("./screens/administration").then((module) => module.Administration));
+const Administered = lazy(() => import("./screens/administered").then((module) => module.Administered));
 const Account = lazy(() => import("./screens/account").then((module) => module.Account));
 
 /** The sign-in form, or the frame with the current screen. */
@@ -64,6 +68,7 @@ function Frame() {
   useEffect(() => {
     void loadThreads();
     void checkModel();
+    void checkAdministrator();
     return listenToKeys(() => (palette.value = true));
   }, []);
   const where = place.value;
@@ -134,16 +139,38 @@ function Screen({ where }: { where: Place }) {
       return <Suspense of={Usage} fallback={waiting} properties={{}} />;
     case "account":
       return <Suspense of={Account} fallback={waiting} properties={{}} />;
+    case "administration":
+      return <AdministrationGate accountId={where.accountId} waiting={waiting} />;
     case "missing":
-      return (
-        <div class="page">
-          <h1>Page not found</h1>
-          <p>
-            <a href="#/">Start a run</a> or open your <a href="#/threads">threads</a>.
-          </p>
-        </div>
-      );
+      return <Missing />;
   }
+}
+
+function Missing() {
+  return (
+    <div class="page">
+      <h1>Page not found</h1>
+      <p>
+        <a href="#/">Start a run</a> or open your <a href="#/threads">threads</a>.
+      </p>
+    </div>
+  );
+}
+
+/** For a caller who is not an administrator, the page does not exist. */
+function AdministrationGate({ accountId, waiting }: { accountId: string | null; waiting: VNode }) {
+  const { value, refused } = administrator.state.value;
+  if (value === false) return <Missing />;
+  if (value === null && refused) {
+    return (
+      <div class="page">
+        <RefusalNote explained={refused} onAgain={() => void checkAdministrator()} />
+      </div>
+    );
+  }
+  if (value === null) return waiting;
+  if (accountId === null) return <Suspense of={Administration} fallback={waiting} properties={{}} />;
+  return <Suspense of={Administered} fallback={waiting} properties={{ key: accountId, accountId }} />;
 }
 
 interface Entry {
@@ -151,6 +178,8 @@ interface Entry {
   label: string;
   icon: IconNode;
   screens: Place["screen"][];
+  /** Whether only administrators see the link. */
+  isForAdministrators?: boolean;
 }
 
 const ENTRIES: Entry[] = [
@@ -165,6 +194,7 @@ const ENTRIES: Entry[] = [
   { to: "/webhooks", label: "Webhooks", icon: Webhook, screens: ["webhooks"] },
   { to: "/usage", label: "Usage", icon: ChartColumn, screens: ["usage"] },
   { to: "/account", label: "Account", icon: UserRound, screens: ["account"] },
+  { to: "/administration", label: "Administration", icon: ShieldCheck, screens: ["administration"], isForAdministrators: true },
 ];
 
 /** The bottom bar of a phone has no room for the pending inputs, so the header links to them. */
@@ -173,7 +203,7 @@ function Links({ where, isBar = false }: { where: Place; isBar?: boolean }) {
   const inputs = pendingCount.value;
   return (
     <ul>
-      {ENTRIES.filter((entry) => !isBar || entry.to !== "/waiting").map((entry) => (
+      {ENTRIES.filter((entry) => (!isBar || entry.to !== "/waiting") && (!entry.isForAdministrators || administrator.value === true)).map((entry) => (
         <li key={entry.to}>
           <a href={`#${entry.to}`} class="nav-link" aria-current={entry.screens.includes(where.screen) ? "page" : undefined}>
             <Icon of={entry.icon} size={19} />

@@ -15,6 +15,7 @@ export type Place =
   | { screen: "schedules" }
   | { screen: "usage" }
   | { screen: "account" }
+  | { screen: "administration"; accountId: string | null }
   | { screen: "missing" };
 
 const path = signal(readPath());
@@ -62,6 +63,9 @@ export function parse(text: string): Place {
     case "account":
       if (second !== undefined) break;
       return { screen: "account" };
+    case "administration":
+      if (third !== undefined) break;
+      return { screen: "administration", accountId: second ?? null };
   }
   return { screen: "missing" };
 }

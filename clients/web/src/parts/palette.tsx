@@ -2,6 +2,7 @@
 import { useSignal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 import { go } from "../router";
+import { administrator } from "../stores/administration";
 import { agents, loadAgents } from "../stores/agents";
 import { threads } from "../stores/threads";
 import { Dialog } from "./basic";
@@ -40,6 +41,7 @@ export function Palette({ onClose }: { onClose: () => void }) {
   const query = text.value.trim().toLowerCase();
   const found = [
     ...PAGES,
+    ...(administrator.value === true ? [{ label: "Administration", kind: "Page", to: "/administration" }] : []),
     ...(threads.value ?? []).map((thread) => ({ label: thread.name || "Untitled", kind: "Thread", to: `/threads/${thread.threadId}` })),
     ...(agents.value ?? []).map((agent) => ({ label: agent.name, kind: "Agent", to: `/agents/${agent.agentId}` })),
   ]
