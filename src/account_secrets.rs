@@ -1,7 +1,8 @@
 //! Secrets of an account: named values that the service uses for its agents.
 //!
-//! Invariants: a value is stored encrypted, and only [`fill`] decrypts it. No answer, event, log or error
-//! contains it, and it never enters a sandbox. It is sent only to the hosts of the secret.
+//! Invariants: a value is stored encrypted, and only `reference` decrypts it. No answer, event, log or error
+//! contains it, and it never enters a sandbox. It is sent only to the hosts of the secret, and for a command only over
+//! TLS.
 
 mod change;
 mod create;
@@ -12,7 +13,7 @@ mod table;
 pub use change::{Changes, delete, update};
 pub use create::{NewSecret, create};
 pub use list::list;
-pub use reference::{Filled, fill, redact};
+pub use reference::{ForCommands, fill};
 pub use table::Model as AccountSecret;
 
 use uuid::Uuid;

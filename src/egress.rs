@@ -2,32 +2,35 @@
 //!
 //! The sandbox opens a listening socket inside each command's network namespace and passes it to [`Egress`]
 //! (`runyard_sandbox::Gateway`). The proxy serves `CONNECT` and plain HTTP requests to the hosts on the operator's list,
-//! and nothing else. Invariants: the service resolves the names, the address that was checked is the address that is
+//! and nothing else. It inserts secrets of the account in headers that refer to them. Invariants: the service resolves the names, the address that was checked is the address that is
 //! connected to, and connections, time and bytes are bounded. The run gets a notice for each host that its commands
 //! request.
 
 mod head;
 pub mod hosts;
+mod mask;
 mod notices;
 mod relay;
+mod secret_request;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use runyard_sandbox::{Config, Gateway, Network};
 use tokio::{
-    io::AsyncWriteExt,
+    io::{AsyncWrite, AsyncWriteExt},
     net::{TcpListener, TcpStream, lookup_host},
     task::JoinSet,
     time::timeout,
 };
 
-use crate::addresses::is_public;
+use crate::{addresses::is_public, secrets::references::SecretSource};
 
-use head::{Method, Request};
+use head::{Method, Plain, Request};
 use hosts::HostList;
 pub use notices::Reporter;
 use notices::{Notices, Verdict};
+use secret_request::{Refused, Sender};
 
 /// Maximum number of open connections of one command. Further connections wait.
 const MAX_CONNECTIONS: usize = 32;
@@ -43,11 +46,12 @@ pub struct Egress {
     hosts: HostList,
     allows_private: bool,
     notices: Notices,
+    with_secrets: Sender,
 }
 
 impl Egress {
     /// Returns the proxy of a run, or `None` if commands have no network. `report` receives a sentence for the user.
-    pub fn of(config: &Config, report: Reporter) -> Option<Arc<dyn Gateway>> {
+    pub fn of(config: &Config, report: Reporter, secrets: Arc<dyn SecretSource>) -> Option<Arc<dyn Gateway>> {
         let hosts = match config.network {
             Network::None => return None,
             // The configuration was checked when it was loaded.
@@ -57,6 +61,7 @@ impl Egress {
             hosts,
             allows_private: config.allow_private_addresses,
             notices: Notices::new(report),
+            with_secrets: Sender::new(secrets, config.allow_private_addresses),
         }))
     }
 
@@ -66,29 +71,55 @@ impl Egress {
             Ok(request) => request,
             Err(refusal) => return respond(&mut client, refusal.status, &refusal.message).await,
         };
-        let (host, port) = (request.host.as_str(), request.port);
-        let server = match self.connect(host, port).await {
+        let to = (request.host.as_str(), request.port);
+        if let Method::Plain(plain) = &request.method
+            && plain.references() > 0
+        {
+            return self.add_secrets(client, to, plain, request.rest).await;
+        }
+        let server = match self.connect(to).await {
             Ok(server) => {
-                self.notices.add(host, port, Verdict::Allowed);
+                self.notices.add(to, Verdict::Allowed);
                 server
             }
-            Err(verdict) => {
-                self.notices.add(host, port, verdict);
-                let status = match verdict {
-                    Verdict::Failed(_) => "502 Bad Gateway",
-                    _ => "403 Forbidden",
-                };
-                let message = format!("{host}:{port}: {}", verdict.describe());
-                return respond(&mut client, status, &message).await;
-            }
+            Err(verdict) => return self.refuse(&mut client, to, &verdict.into()).await,
         };
-        if let Err(error) = forward(client, server, request).await {
-            tracing::debug!(%error, "a connection of a sandbox ended early");
+        ended(forward(client, server, request).await);
+    }
+
+    /// Serves a request that uses secrets.
+    async fn add_secrets(&self, mut client: TcpStream, to: (&str, u16), plain: &Plain, rest: Vec<u8>) {
+        let prepared = if self.hosts.allows(to.0, to.1) {
+            self.with_secrets.prepare(to, plain).await
+        } else {
+            Err(Verdict::NotListed.into())
+        };
+        let prepared = match prepared {
+            Ok(prepared) => prepared,
+            Err(refused) => return self.refuse(&mut client, to, &refused).await,
+        };
+        let meter = Arc::new(relay::Meter::new());
+        let (from_client, mut to_client) = client.into_split();
+        match prepared.send((rest, from_client), &meter).await {
+            Ok(answer) => {
+                self.notices.add(to, Verdict::WithSecret);
+                ended(answer.forward(&mut to_client, &meter).await);
+            }
+            Err(refused) => self.refuse(&mut to_client, to, &refused).await,
         }
     }
 
+    async fn refuse(&self, client: &mut (impl AsyncWrite + Unpin), to: (&str, u16), refused: &Refused) {
+        self.notices.add(to, refused.verdict);
+        let status = match refused.verdict {
+            Verdict::Failed(_) => "502 Bad Gateway",
+            _ => "403 Forbidden",
+        };
+        respond(client, status, &format!("{}:{}: {}", to.0, to.1, refused.why)).await;
+    }
+
     /// Connects to a host of the list, at an address that commands may reach.
-    async fn connect(&self, host: &str, port: u16) -> Result<TcpStream, Verdict> {
+    async fn connect(&self, (host, port): (&str, u16)) -> Result<TcpStream, Verdict> {
         if !self.hosts.allows(host, port) {
             return Err(Verdict::NotListed);
         }
@@ -143,15 +174,21 @@ async fn forward(mut client: TcpStream, mut server: TcpStream, request: Request)
             meter.within_idle(server.write_all(&request.rest)).await?;
             relay::both_ways(client, server, &meter).await
         }
-        Method::Plain { head, body_bytes } => {
-            meter.within_idle(server.write_all(head.as_bytes())).await?;
-            relay::one_request(client, server, (&request.rest, body_bytes), &meter).await
+        Method::Plain(plain) => {
+            meter.within_idle(server.write_all(plain.head().as_bytes())).await?;
+            relay::one_request(client, server, (&request.rest, plain.body_bytes), &meter).await
         }
     }
 }
 
+fn ended(outcome: std::io::Result<()>) {
+    if let Err(error) = outcome {
+        tracing::debug!(%error, "a connection of a sandbox ended early");
+    }
+}
+
 /// Answers a request that the proxy does not forward. Errors are ignored, because the connection ends anyway.
-async fn respond(client: &mut TcpStream, status: &str, message: &str) {
+async fn respond(client: &mut (impl AsyncWrite + Unpin), status: &str, message: &str) {
     let body = format!("Runyard's proxy: {message}\n");
     let response = format!(
         "HTTP/1.1 {status}\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",

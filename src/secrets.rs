@@ -3,6 +3,8 @@
 //! The cipher is AES-256-GCM. Encryption binds a secret to a context, such as the account id, and decryption needs
 //! the same context. A secret that is copied to another account can therefore not be decrypted.
 
+pub mod references;
+
 use std::fmt;
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};

@@ -8,6 +8,7 @@ use std::{fmt::Write as _, time::Duration};
 use tokio::{io::AsyncReadExt, net::TcpStream, time::timeout};
 
 use super::hosts::authority;
+use crate::secrets::references;
 
 /// Maximum size of a request head in bytes.
 const MAX_HEAD_BYTES: usize = 32 << 10;
@@ -38,11 +39,38 @@ pub enum Method {
     /// The client asks for a tunnel.
     Connect,
     /// The client sends one request.
-    Plain {
-        /// The head for the server.
-        head: String,
-        body_bytes: u64,
-    },
+    Plain(Plain),
+}
+
+/// One request, as the proxy forwards it.
+pub struct Plain {
+    pub verb: String,
+    /// Host and port as the client wrote them.
+    pub authority: String,
+    /// Path and query.
+    pub path: String,
+    pub headers: Vec<(String, String)>,
+    pub body_bytes: u64,
+}
+
+impl Plain {
+    /// Returns the head for the server.
+    pub fn head(&self) -> String {
+        let Self {
+            verb, authority, path, ..
+        } = self;
+        let mut head = format!("{verb} {path} HTTP/1.1\r\nHost: {authority}\r\nConnection: close\r\n");
+        for (name, value) in &self.headers {
+            let _ = write!(head, "{name}: {value}\r\n");
+        }
+        head.push_str("\r\n");
+        head
+    }
+
+    /// Returns the number of references to secrets in the headers.
+    pub fn references(&self) -> usize {
+        self.headers.iter().map(|(_, value)| references::count(value)).sum()
+    }
 }
 
 /// The reason why a head is refused.
@@ -122,20 +150,27 @@ fn parse(text: &str, rest: Vec<u8>) -> Result<Request, Refusal> {
     let (named, path) = absolute.split_at(end);
     let (host, port) = authority(named).ok_or_else(|| bad("the host of the URI is invalid"))?;
     let slash = if path.starts_with('/') { "" } else { "/" };
-    let mut head = format!("{method} {slash}{path} HTTP/1.1\r\nHost: {named}\r\nConnection: close\r\n");
-    let body_bytes = headers(lines, &mut head)?;
-    head.push_str("\r\n");
+    let (headers, body_bytes) = headers(lines)?;
+    let plain = Plain {
+        verb: method.to_owned(),
+        authority: named.to_owned(),
+        path: format!("{slash}{path}"),
+        headers,
+        body_bytes,
+    };
+    // A request with secrets is sent over TLS.
+    let default_port = if plain.references() > 0 { 443 } else { 80 };
     Ok(Request {
         host,
-        port: port.unwrap_or(80),
-        method: Method::Plain { head, body_bytes },
+        port: port.unwrap_or(default_port),
+        method: Method::Plain(plain),
         rest,
     })
 }
 
-/// Copies the headers that the proxy forwards. Returns the size of the body.
-fn headers<'a>(lines: impl Iterator<Item = &'a str>, head: &mut String) -> Result<u64, Refusal> {
-    let mut body_bytes = None;
+/// Returns the headers that the proxy forwards, and the size of the body.
+fn headers<'a>(lines: impl Iterator<Item = &'a str>) -> Result<(Vec<(String, String)>, u64), Refusal> {
+    let (mut headers, mut body_bytes) = (Vec::new(), None);
     for line in lines {
         let (name, value) = line.split_once(':').ok_or_else(|| bad("a header is invalid"))?;
         let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
@@ -155,10 +190,10 @@ fn headers<'a>(lines: impl Iterator<Item = &'a str>, head: &mut String) -> Resul
             body_bytes = Some(size.ok_or_else(|| bad("the Content-Length is invalid"))?);
         }
         if !OWN_HEADERS.contains(&key.as_str()) {
-            let _ = write!(head, "{name}: {value}\r\n");
+            headers.push((name.to_owned(), value.to_owned()));
         }
     }
-    Ok(body_bytes.unwrap_or_default())
+    Ok((headers, body_bytes.unwrap_or_default()))
 }
 
 #[cfg(test)]
@@ -172,20 +207,42 @@ mod tests {
         let request = parse(text, b"rest".to_vec()).unwrap();
         assert_eq!((request.host.as_str(), request.port), ("example.org", 8080));
         assert_eq!(request.rest, b"rest");
-        let Method::Plain { head, body_bytes } = request.method else {
-            panic!()
-        };
+        let Method::Plain(plain) = request.method else { panic!() };
         assert_eq!(
-            head,
+            plain.head(),
             "GET /a?b HTTP/1.1\r\nHost: Example.org:8080\r\nConnection: close\r\nAccept: */*\r\n\r\n"
         );
-        assert_eq!(body_bytes, 0);
+        assert_eq!(plain.body_bytes, 0);
         let text = "POST http://a.org HTTP/1.1\r\nContent-Length: 5";
-        let Method::Plain { head, body_bytes } = parse(text, Vec::new()).unwrap().method else {
+        let Method::Plain(plain) = parse(text, Vec::new()).unwrap().method else {
             panic!()
         };
+        let head = plain.head();
         assert!(head.starts_with("POST / HTTP/1.1\r\n"), "{head}");
-        assert_eq!(body_bytes, 5);
+        assert_eq!(plain.body_bytes, 5);
+    }
+
+    #[test]
+    fn a_request_with_secrets_goes_to_the_port_of_https() {
+        for (text, port, references) in [
+            ("GET http://a.org/ HTTP/1.1\r\nX-Key: ${secret:KEY}", 443, 1),
+            (
+                "GET http://a.org:8443/ HTTP/1.1\r\nX: ${secret:A}${secret:B}\r\nY: ${secret:A}",
+                8443,
+                3,
+            ),
+            ("GET http://a.org/${secret:KEY} HTTP/1.1\r\nX-Key: $secret:KEY", 80, 0),
+            // Headers of the connection to the proxy are not forwarded.
+            (
+                "GET http://a.org/ HTTP/1.1\r\nProxy-Authorization: ${secret:KEY}",
+                80,
+                0,
+            ),
+        ] {
+            let request = parse(text, Vec::new()).unwrap();
+            let Method::Plain(plain) = request.method else { panic!() };
+            assert_eq!((request.port, plain.references()), (port, references), "{text}");
+        }
     }
 
     #[test]

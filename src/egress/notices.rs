@@ -18,9 +18,13 @@ pub type Reporter = Arc<dyn Fn(String) + Send + Sync>;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Verdict {
     Allowed,
+    /// The service adds a secret to the request.
+    WithSecret,
     NotListed,
     /// The host has only addresses that are not public.
     Private,
+    /// The secret does not exist or may not be sent to the host.
+    NoSecret,
     Failed(&'static str),
 }
 
@@ -28,8 +32,10 @@ impl Verdict {
     pub fn describe(self) -> &'static str {
         match self {
             Self::Allowed => "allowed",
+            Self::WithSecret => "allowed, with a secret",
             Self::NotListed => "refused, because the host is not on this server's list (sandbox.allowed_hosts)",
             Self::Private => "refused, because the address is not public",
+            Self::NoSecret => "refused, because the secret cannot be sent there",
             Self::Failed(why) => why,
         }
     }
@@ -49,7 +55,7 @@ impl Notices {
     }
 
     /// Counts a request, and reports it if it is the first, the tenth, the hundredth … with this verdict.
-    pub fn add(&self, host: &str, port: u16, verdict: Verdict) {
+    pub fn add(&self, (host, port): (&str, u16), verdict: Verdict) {
         let key = (host.to_owned(), port, verdict);
         let message = {
             let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
@@ -104,9 +110,9 @@ mod tests {
     fn repeated_requests_are_counted() {
         let (notices, told) = notices();
         for _ in 0..150 {
-            notices.add("a.org", 443, Verdict::Allowed);
+            notices.add(("a.org", 443), Verdict::Allowed);
         }
-        notices.add("a.org", 443, Verdict::NotListed);
+        notices.add(("a.org", 443), Verdict::NotListed);
         assert_eq!(
             *told.lock().unwrap(),
             [
@@ -122,7 +128,7 @@ mod tests {
     fn the_number_of_hosts_is_bounded() {
         let (notices, told) = notices();
         for number in 0..1000 {
-            notices.add(&format!("h{number}"), 443, Verdict::NotListed);
+            notices.add((&format!("h{number}"), 443), Verdict::NotListed);
         }
         let told = told.lock().unwrap();
         assert_eq!(told.len(), MAX_HOSTS + 1);

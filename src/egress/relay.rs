@@ -21,7 +21,7 @@ const IDLE: Duration = Duration::from_mins(2);
 const TOTAL: Duration = Duration::from_hours(1);
 /// Maximum number of bytes of a connection, in both directions together.
 const MAX_BYTES: u64 = 8 << 30;
-const CHUNK_BYTES: usize = 32 << 10;
+pub const CHUNK_BYTES: usize = 32 << 10;
 
 /// The limits of one connection, and what it has used of them.
 pub struct Meter {
@@ -63,7 +63,8 @@ impl Meter {
         }
     }
 
-    fn spend(&self, bytes: usize) -> io::Result<()> {
+    /// Counts bytes as activity. Fails if the connection has transported too many.
+    pub fn spend(&self, bytes: usize) -> io::Result<()> {
         *self.active_at.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
         let before = self.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
         if before + bytes as u64 > self.max_bytes {

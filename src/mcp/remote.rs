@@ -19,11 +19,12 @@ use uuid::Uuid;
 
 use super::{lists::Key, process};
 use crate::{
-    account_secrets::{fill, redact},
+    account_secrets::fill,
     agents::mcp::{Server, Transport, headers},
     app::App,
     engine::SandboxSource,
     sandbox::Spawned,
+    secrets::references::redact,
     tools::OutputSink,
 };
 

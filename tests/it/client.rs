@@ -5,7 +5,7 @@ mod example;
 mod golden;
 mod line;
 mod model;
-mod tls;
+pub mod tls;
 
 use std::{process::Stdio, time::Duration};
 

@@ -73,6 +73,7 @@ mod run_budgets;
 mod schedules;
 mod schedules_crashes;
 mod schedules_overlaps;
+mod secrets_in_commands;
 mod silence;
 mod skills;
 mod skills_archives;

@@ -25,6 +25,7 @@ use super::{
     tools::{Extra, approvals, ask, client, mcp, memory, notify, skills, task, web},
 };
 use crate::{
+    account_secrets::ForCommands,
     accounts::Scope,
     agents::{self, approvals::Approvals, tools::Access},
     app::App,
@@ -131,7 +132,11 @@ async fn workplace(app: &App, claimed: &Claimed, extra: &Extra, log: &Arc<RunLog
     let run = &claimed.run;
     let reports = Arc::clone(log);
     let report = move |message: String| notify(&reports, NoticeKind::Other, &message);
-    let gateway = Egress::of(&app.config.sandbox, Arc::new(report));
+    let secrets = ForCommands {
+        app: app.clone(),
+        account_id: run.account_id,
+    };
+    let gateway = Egress::of(&app.config.sandbox, Arc::new(report), Arc::new(secrets));
     let workplace = Arc::new(OnDemand::new(
         app,
         run.account_id,

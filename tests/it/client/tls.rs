@@ -21,10 +21,12 @@ use tokio_rustls::{
 
 use crate::test_server::{TEST_TIMEOUT, on_every_database};
 
-const AUTHORITY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/client/tls/authority.pem");
+/// The certificate of the CA.
+pub const AUTHORITY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/client/tls/authority.pem");
 
-/// Starts a proxy that terminates TLS and forwards to `server`. Returns the port of the proxy.
-async fn tls_proxy(server: SocketAddr) -> u16 {
+/// Starts a proxy that terminates TLS for `localhost` and forwards to `server`. Clients may use `protocol` (ALPN).
+/// Returns the port of the proxy.
+pub async fn tls_proxy(server: SocketAddr, protocol: &[u8]) -> u16 {
     let certificate = CertificateDer::from_pem_slice(include_bytes!("tls/server.pem")).unwrap();
     let key = PrivateKeyDer::from_pem_slice(include_bytes!("tls/server.key")).unwrap();
     let mut config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
@@ -33,7 +35,7 @@ async fn tls_proxy(server: SocketAddr) -> u16 {
         .with_no_client_auth()
         .with_single_cert(vec![certificate], key)
         .unwrap();
-    config.alpn_protocols = vec![b"h2".to_vec()];
+    config.alpn_protocols = vec![protocol.to_vec()];
     let acceptor = TlsAcceptor::from(Arc::new(config));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -58,7 +60,7 @@ async fn a_server_is_reached_over_tls_when_its_certificate_is_trusted() {
     on_every_database(
         |_| Turn::words(1),
         async |server| {
-            let url = format!("https://localhost:{}", tls_proxy(server.address).await);
+            let url = format!("https://localhost:{}", tls_proxy(server.address, b"h2").await);
             let list = async |trusted: Option<&str>| {
                 let mut command = Command::new(env!("CARGO_BIN_EXE_runyard"));
                 command

@@ -9,10 +9,13 @@ use std::{
     time::Duration,
 };
 
+use async_trait::async_trait;
 use runyard::{
     egress::Egress,
     sandbox::{Config, GATEWAY_PORT, Network, ProjectSandbox, Sandbox},
+    secrets::references::{Filled, SecretSource},
 };
+use secrecy::SecretString;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -78,6 +81,20 @@ async fn answer(mut client: TcpStream, recorded: Arc<Mutex<Vec<String>>>) {
     let _ = client.shutdown().await;
 }
 
+/// Fills each reference with the same value.
+struct Key;
+
+#[async_trait]
+impl SecretSource for Key {
+    async fn fill(&self, _: &str, _: &SecretString) -> Result<Filled, String> {
+        let value = SecretString::from("a value of the tests");
+        Ok(Filled {
+            text: value.clone(),
+            values: vec![value],
+        })
+    }
+}
+
 type Notices = Arc<Mutex<Vec<String>>>;
 
 fn proxied(allowed: &[String], allows_private: bool) -> Config {
@@ -92,7 +109,11 @@ fn proxied(allowed: &[String], allows_private: bool) -> Config {
 fn connected(yard: &Yard, config: &Config) -> (ProjectSandbox, Notices) {
     let notices = Notices::default();
     let told = Arc::clone(&notices);
-    let gateway = Egress::of(config, Arc::new(move |text| told.lock().unwrap().push(text)));
+    let gateway = Egress::of(
+        config,
+        Arc::new(move |text| told.lock().unwrap().push(text)),
+        Arc::new(Key),
+    );
     assert!(gateway.is_some());
     (yard.project(0).with_gateway(gateway), notices)
 }
@@ -162,6 +183,13 @@ async fn private_addresses_are_refused_even_if_their_names_are_allowed() {
     for host in &allowed {
         let response = say(&sandbox, request(&format!("GET http://{host}/ HTTP/1.1"))).await;
         assert!(response.starts_with("HTTP/1.1 403 Forbidden"), "{response}");
+        assert!(response.contains("the address is not public"), "{response}");
+    }
+    // Requests with secrets are made by another client.
+    for (host, status) in [(&allowed[0], "502 Bad Gateway"), (&allowed[1], "403 Forbidden")] {
+        let head = format!("GET http://{host}/ HTTP/1.1\\r\\nX-Key: ${{secret:KEY}}");
+        let response = say(&sandbox, request(&head)).await;
+        assert!(response.starts_with(&format!("HTTP/1.1 {status}")), "{response}");
         assert!(response.contains("the address is not public"), "{response}");
     }
     assert_eq!(server.requests().len(), 0);
