@@ -28,12 +28,13 @@ const ASK: &str =
 /// What a server received: the request line, the header `x-key`, the header `accept-encoding`, and the body.
 type Received = Arc<Mutex<Vec<[String; 4]>>>;
 
+fn header(request: &Request, name: &str) -> String {
+    let value = request.headers().get(name).map(|value| value.to_str().unwrap());
+    value.unwrap_or_default().to_owned()
+}
+
 async fn answer(received: Received, request: Request) -> Response {
-    let header = |name: &str| {
-        let value = request.headers().get(name).map(|value| value.to_str().unwrap());
-        value.unwrap_or_default().to_owned()
-    };
-    let (key, encoding) = (header("x-key"), header("accept-encoding"));
+    let (key, encoding) = (header(&request, "x-key"), header(&request, "accept-encoding"));
     let line = format!("{} {}", request.method(), request.uri().path_and_query().unwrap());
     let is_compressed = request.uri().path() == "/compressed";
     let body = axum::body::to_bytes(request.into_body(), 1 << 20).await.unwrap();
