@@ -3,7 +3,7 @@
 
 mod account_secrets;
 mod ahead;
-mod asking;
+pub mod asking;
 mod broken;
 mod offers;
 mod old;
@@ -29,7 +29,7 @@ fn permit_loopback(config: &mut Config) {
     config.tiers[0].agents = None;
 }
 
-fn http(name: &str, url: &str) -> Value {
+pub fn http(name: &str, url: &str) -> Value {
     json!({"name": name, "type": "http", "url": url})
 }
 

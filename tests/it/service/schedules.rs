@@ -74,18 +74,25 @@ async fn an_occurrence_starts_one_run_soon() {
         let times = schedule["next_run_times"].as_array().unwrap().clone();
         assert_eq!(times.len(), 5);
         assert!(history(&caller, &schedule).await.is_empty());
-        let caller = next_hour(server, "ann");
-        let began = Instant::now();
-        let started = outcomes(&caller, &schedule, &["started"]).await.remove(0);
-        assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
-        assert_eq!(started["occurrence"], times[0]);
-        let run = caller.ended(&started).await;
-        assert_eq!(
-            (&run["status"], &run["agent_run_id"]),
-            (&json!("completed"), &started["agent_run_id"])
-        );
-        let shown = caller.get(&path(&schedule)).await.ok();
-        assert_eq!(shown["next_run_times"][0], times[1]);
+        let mut delays = Vec::new();
+        // The machine may be busy at one occurrence, but not at each.
+        for number in 1..=times.len() {
+            let caller = next_hour(server, "ann");
+            let began = Instant::now();
+            let started = outcomes(&caller, &schedule, &vec!["started"; number]).await.remove(0);
+            delays.push(began.elapsed());
+            assert_eq!(started["occurrence"], times[number - 1]);
+            let run = caller.ended(&started).await;
+            assert_eq!(
+                (&run["status"], &run["agent_run_id"]),
+                (&json!("completed"), &started["agent_run_id"])
+            );
+            if number < times.len() {
+                let shown = caller.get(&path(&schedule)).await.ok();
+                assert_eq!(shown["next_run_times"][0], times[number]);
+            }
+        }
+        assert!(delays.iter().min() < Some(&Duration::from_secs(2)), "{delays:?}");
     })
     .await;
 }

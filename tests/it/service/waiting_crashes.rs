@@ -15,7 +15,10 @@ use super::{
     requests::text,
     waiting::{look_up, obedient},
 };
-use crate::test_server::{Database, TEST_TIMEOUT, assert_no_gaps, databases, kinds, parse_sse};
+use crate::{
+    mcp::{asking::AskingServer, http},
+    test_server::{Database, TEST_TIMEOUT, assert_no_gaps, databases, kinds, parse_sse},
+};
 
 const REMEMBER: &str = r#"remember {"text": "Ann likes blue."}"#;
 
@@ -25,6 +28,22 @@ enum Kind {
     Approval,
     ClientTool,
     Question,
+    /// A question of an MCP server in the middle of a call.
+    Server,
+}
+
+/// Asks for a day, and then books.
+fn book(call: &Value) -> Value {
+    if !call["requestState"].is_null() {
+        return json!({"content": [{"type": "text", "text": "Booked."}]});
+    }
+    let schema = json!({"type": "object", "properties": {"day": {"type": "string"}}, "required": ["day"]});
+    let params = json!({"mode": "form", "message": "Which day?", "requestedSchema": schema});
+    json!({
+        "resultType": "input_required",
+        "inputRequests": {"day": {"method": "elicitation/create", "params": params}},
+        "requestState": "city",
+    })
 }
 
 impl Kind {
@@ -33,6 +52,7 @@ impl Kind {
             Self::Approval => REMEMBER,
             Self::ClientTool => r#"look_up {"word": "tree"}"#,
             Self::Question => r#"ask_user {"question": "Which colour?"}"#,
+            Self::Server => r#"box__book {"city": "Bonn"}"#,
         }
     }
 
@@ -41,6 +61,11 @@ impl Kind {
             Self::Approval => ("approve", ""),
             Self::ClientTool => ("result", "A plant."),
             Self::Question => ("answer", "Blue."),
+            Self::Server => {
+                let answer =
+                    json!({"input_id": input["input_id"], "decision": "answer", "arguments": {"day": "Monday"}});
+                return json!({"answers": [answer]});
+            }
         };
         json!({"answers": [{"input_id": input["input_id"], "decision": decision, "text": text}]})
     }
@@ -121,7 +146,8 @@ async fn finish(program: &Program, run: &Value, kind: Kind) {
     assert!(ended.is_ok(), "the run did not end: {}", program.log());
 }
 
-async fn check(program: &Program, run: &Value, kind: Kind, what: &str) {
+/// Checks a run that has ended. `booked` is the number of bookings that the MCP server made for it.
+async fn check(program: &Program, run: &Value, kind: Kind, booked: usize, what: &str) {
     let path = format!("/agent-run/{}/stream", text(run, "agent_run_id"));
     let streamed = program
         .request("GET", &path)
@@ -134,13 +160,20 @@ async fn check(program: &Program, run: &Value, kind: Kind, what: &str) {
     let events = parse_sse(&streamed);
     assert_no_gaps(&events, 1);
     let count = |kind: &str| events.iter().filter(|event| event.event == kind).count();
-    assert_eq!(count("input_requested"), 1, "{what}: {events:#?}");
-    assert_eq!(count("input_answered"), 1, "{what}: {events:#?}");
     assert_eq!(count("tool_call"), 1, "{what}: {events:#?}");
     assert_eq!(count("tool_result"), 1, "{what}: {events:#?}");
     let result = events.iter().find(|event| event.event == "tool_result").unwrap();
     let result = result.data["tool_result"]["text"].as_str().unwrap();
+    // Only the call to the MCP server can be interrupted before it asks.
+    let is_unknown = result.starts_with("interrupted, outcome unknown");
+    let asked = (count("input_requested"), count("input_answered"));
+    assert!(
+        asked == (1, 1) || (kind == Kind::Server && is_unknown && asked == (0, 0)),
+        "{what}: {events:#?}"
+    );
     match kind {
+        Kind::Server if is_unknown => assert!(booked <= 1, "{what}"),
+        Kind::Server => assert_eq!((result, booked), ("Booked.", 1), "{what}"),
         Kind::ClientTool => assert_eq!(result, "A plant.", "{what}"),
         Kind::Question => assert_eq!(result, "Blue.", "{what}"),
         Kind::Approval => {
@@ -149,7 +182,7 @@ async fn check(program: &Program, run: &Value, kind: Kind, what: &str) {
             if result.starts_with("Remembered.") {
                 assert_eq!(stored, 1, "{what}");
             } else {
-                assert!(result.starts_with("interrupted, outcome unknown"), "{what}: {result}");
+                assert!(is_unknown, "{what}: {result}");
                 assert!(stored <= 1, "{what}");
             }
             for memory in listed["memories"].as_array().unwrap() {
@@ -163,12 +196,13 @@ async fn check(program: &Program, run: &Value, kind: Kind, what: &str) {
 async fn kill_everywhere(database: &Database, kind: Kind) -> usize {
     let folder = tempfile::tempdir().unwrap();
     let upstream = Upstream::start(obedient()).await;
+    let remote = AskingServer::start(book).await;
     let made = database.make().await;
     let settings = made.as_ref().map_or(String::new(), |made| {
         format!("database_url = \"{}\"\n[worker]\nlease_seconds = 1\n", made.url)
     });
     let config = format!(
-        "{settings}[providers.default]\nkind = \"openai\"\nbase_url = \"{}\"\napi_key = \"sk-test\"\nmodel = \"scripted\"\n{}",
+        "{settings}[mcp]\nallow_private_addresses = true\n[providers.default]\nkind = \"openai\"\nbase_url = \"{}\"\napi_key = \"sk-test\"\nmodel = \"scripted\"\n{}",
         upstream.base_url(),
         OPEN.replace("runyard/demo", "kortix/minimax")
     );
@@ -176,6 +210,7 @@ async fn kill_everywhere(database: &Database, kind: Kind) -> usize {
     let agent = json!({
         "name": "Careful", "memory": {"enabled": true}, "agentpress_tools": {"ask_user": {"enabled": true}},
         "approvals": {"rules": [{"tool": "remember", "decision": "ask"}]},
+        "custom_mcps": [http("box", &remote.url)],
     });
     let agent = json_of(program.request("POST", "/agents").json(&agent)).await;
     let events = (1..).map(Point::Event);
@@ -183,6 +218,14 @@ async fn kill_everywhere(database: &Database, kind: Kind) -> usize {
     let mut points = 0;
     for point in answers.into_iter().chain(events) {
         let what = format!("{kind:?} at {point:?}");
+        let bookings = || {
+            remote
+                .calls()
+                .iter()
+                .filter(|call| !call["requestState"].is_null())
+                .count()
+        };
+        let before = bookings();
         let body = json!({"prompt": kind.prompt(), "agent_id": agent["agent_id"], "tools": [look_up()]});
         let run = json_of(program.request("POST", "/agent/start").json(&body)).await;
         let reached = reach(&program, &run, kind, point).await;
@@ -192,7 +235,7 @@ async fn kill_everywhere(database: &Database, kind: Kind) -> usize {
             program.start_again().await;
             finish(&program, &run, kind).await;
         }
-        check(&program, &run, kind, &what).await;
+        check(&program, &run, kind, bookings() - before, &what).await;
         if !reached {
             break;
         }
@@ -207,7 +250,7 @@ async fn kill_everywhere(database: &Database, kind: Kind) -> usize {
 #[tokio::test]
 async fn no_kill_loses_or_repeats_anything() {
     for database in databases() {
-        let kinds = [Kind::Approval, Kind::ClientTool, Kind::Question];
+        let kinds = [Kind::Approval, Kind::ClientTool, Kind::Question, Kind::Server];
         let points = join_all(kinds.map(|kind| kill_everywhere(&database, kind))).await;
         let points: usize = points.into_iter().sum();
         assert!(points >= 40, "only {points} points on {database:?}");
