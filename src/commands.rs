@@ -8,6 +8,7 @@ mod checks;
 mod completions;
 mod connection;
 mod doctor;
+mod files;
 mod json_lines;
 mod keys;
 mod listing;
@@ -57,6 +58,7 @@ enum Command {
     Runs(runs::Runs),
     Stop(runs::Stop),
     Threads(threads::Threads),
+    Files(files::Files),
     Agents(agents::Agents),
     Keys(keys::Keys),
     Token(token::Token),
@@ -98,48 +100,28 @@ fn execute(cli: Cli) -> Result<Outcome> {
     match cli.command {
         Command::Serve(serve) => serve.execute(&settings),
         Command::Migrate(migrate) => migrate.execute(&settings),
-        Command::Token(token) => {
-            telemetry::start_logging(&settings.log_filter("warn"))?;
-            client_runtime()?.block_on(token.execute(&settings))
-        }
-        Command::Tier(tier) => {
-            telemetry::start_logging(&settings.log_filter("warn"))?;
-            client_runtime()?.block_on(tier.execute(&settings))
-        }
-        Command::Admin(admin) => {
-            telemetry::start_logging(&settings.log_filter("warn"))?;
-            client_runtime()?.block_on(admin.execute(&settings))
-        }
+        Command::Token(token) => with_log(&settings, token.execute(&settings)),
+        Command::Tier(tier) => with_log(&settings, tier.execute(&settings)),
+        Command::Admin(admin) => with_log(&settings, admin.execute(&settings)),
+        Command::Run(run) => with_log(&settings, run.execute(&settings)),
+        Command::Runs(runs) => with_log(&settings, runs.execute(&settings)),
+        Command::Stop(stop) => with_log(&settings, stop.execute(&settings)),
+        Command::Threads(threads) => with_log(&settings, threads.execute(&settings)),
+        Command::Files(files) => with_log(&settings, files.execute(&settings)),
+        Command::Agents(agents) => with_log(&settings, agents.execute(&settings)),
+        Command::Keys(keys) => with_log(&settings, keys.execute(&settings)),
         Command::Models(models) => client_runtime()?.block_on(models.execute(&settings)),
         Command::Doctor(doctor) => client_runtime()?.block_on(doctor.execute(&settings)),
         Command::Completions(completions) => completions.execute(),
         Command::Man(manual) => manual.execute(),
         Command::ReadDocument(document) => document.execute(),
-        Command::Run(run) => {
-            telemetry::start_logging(&settings.log_filter("warn"))?;
-            client_runtime()?.block_on(run.execute(&settings))
-        }
-        Command::Agents(agents) => {
-            telemetry::start_logging(&settings.log_filter("warn"))?;
-            client_runtime()?.block_on(agents.execute(&settings))
-        }
-        Command::Runs(runs) => {
-            telemetry::start_logging(&settings.log_filter("warn"))?;
-            client_runtime()?.block_on(runs.execute(&settings))
-        }
-        Command::Stop(stop) => {
-            telemetry::start_logging(&settings.log_filter("warn"))?;
-            client_runtime()?.block_on(stop.execute(&settings))
-        }
-        Command::Threads(threads) => {
-            telemetry::start_logging(&settings.log_filter("warn"))?;
-            client_runtime()?.block_on(threads.execute(&settings))
-        }
-        Command::Keys(keys) => {
-            telemetry::start_logging(&settings.log_filter("warn"))?;
-            client_runtime()?.block_on(keys.execute(&settings))
-        }
     }
+}
+
+/// Executes a command that calls a server.
+fn with_log(settings: &Settings, command: impl Future<Output = Result<Outcome>>) -> Result<Outcome> {
+    telemetry::start_logging(&settings.log_filter("warn"))?;
+    client_runtime()?.block_on(command)
 }
 
 /// For commands other than `serve` and `migrate`.

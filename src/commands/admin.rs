@@ -9,8 +9,8 @@ use uuid::Uuid;
 use super::{
     Outcome,
     connection::{Connection, needs_administrator},
-    listing::{PAGE, each_row, time},
-    output::{Output, cut, one_line},
+    listing::{PAGE, Printer, table, time},
+    output::{cut, one_line},
     settings::Settings,
 };
 use crate::{
@@ -27,6 +27,9 @@ use crate::{
 pub(super) struct Admin {
     #[command(flatten)]
     connection: Connection,
+    /// Print a JSON object per line.
+    #[arg(long, global = true)]
+    json: bool,
     #[command(subcommand)]
     action: Action,
 }
@@ -116,16 +119,15 @@ struct List {
 impl Admin {
     pub(super) async fn execute(self, settings: &Settings) -> Result<Outcome> {
         let connected = self.connection.open_as_administrator(settings).await?;
-        let mut out = Output::new();
-        let outcome = act(&connected.client, self.action, &mut out).await;
+        let outcome = act(&connected.client, self.action, &mut Printer::new(self.json)?).await;
         connected.explain(outcome).map_err(needs_administrator)?;
         Ok(Outcome::Success)
     }
 }
 
-async fn act(client: &Client, action: Action, out: &mut Output) -> Result<()> {
+async fn act(client: &Client, action: Action, printer: &mut Printer) -> Result<()> {
     let account = match action {
-        Action::List(list) => return list.print(client, out).await,
+        Action::List(list) => return list.print(client, printer).await,
         Action::Show(target) => target.find(client).await?,
         Action::Suspend { target, reason } => {
             let account_id = target.find(client).await?.account_id;
@@ -151,10 +153,10 @@ async fn act(client: &Client, action: Action, out: &mut Output) -> Result<()> {
         }
         Action::Usage { target, limit } => {
             let account_id = target.find(client).await?.account_id;
-            return usage(client, out, account_id, limit).await;
+            return usage(client, printer, account_id, limit).await;
         }
     };
-    show(out, &account)
+    printer.print(&account, details)
 }
 
 impl Target {
@@ -186,7 +188,7 @@ impl Target {
 }
 
 impl List {
-    async fn print(self, client: &Client, out: &mut Output) -> Result<()> {
+    async fn print(self, client: &Client, printer: &mut Printer) -> Result<()> {
         let timestamp = |time: Option<DateTime<Utc>>| {
             time.map(|time| Timestamp {
                 seconds: time.timestamp(),
@@ -207,11 +209,11 @@ impl List {
             let page = client.list_accounts(request.clone()).await?;
             Ok((page.accounts, page.next_page_token))
         };
-        each_row(self.limit, load, |account| out.line(&summary(account))).await
+        printer.pages(self.limit, summary, load).await
     }
 }
 
-async fn usage(client: &Client, out: &mut Output, account_id: String, limit: u32) -> Result<()> {
+async fn usage(client: &Client, printer: &mut Printer, account_id: String, limit: u32) -> Result<()> {
     let mut request = ListAccountUsageRequest {
         account_id,
         ..ListAccountUsageRequest::default()
@@ -221,7 +223,7 @@ async fn usage(client: &Client, out: &mut Output, account_id: String, limit: u32
         let page = client.list_account_usage(request.clone()).await?;
         Ok((page.entries, page.next_page_token))
     };
-    each_row(limit, load, |entry| out.line(&charge(entry))).await
+    printer.pages(limit, charge, load).await
 }
 
 fn summary(account: &Account) -> String {
@@ -255,22 +257,19 @@ fn charge(entry: &UsageEntry) -> String {
     .to_owned()
 }
 
-fn show(out: &mut Output, account: &Account) -> Result<()> {
+fn details(account: &Account) -> String {
     let suspended = match account.suspended_at {
-        Some(at) => format!("since {} {}", time(Some(at)), one_line(&account.suspended_reason)),
+        Some(at) => format!("since {} {}", time(Some(at)), account.suspended_reason),
         None => "no".to_owned(),
     };
-    for (name, value) in [
-        ("account", account.account_id.clone()),
-        ("subject", one_line(&account.subject)),
-        ("issuer", one_line(&account.issuer)),
-        ("tier", one_line(&account.tier_name)),
-        ("credits", account.credits.to_string()),
-        ("created", time(account.created_at)),
-        ("last active", time(account.last_active_at)),
-        ("suspended", suspended),
-    ] {
-        out.line(format!("{name:<14}  {value}").trim_end())?;
-    }
-    Ok(())
+    table(&[
+        ("account", &account.account_id),
+        ("subject", &account.subject),
+        ("issuer", &account.issuer),
+        ("tier", &account.tier_name),
+        ("credits", &account.credits.to_string()),
+        ("created", &time(account.created_at)),
+        ("last active", &time(account.last_active_at)),
+        ("suspended", &suspended),
+    ])
 }

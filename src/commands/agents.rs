@@ -5,7 +5,8 @@ use clap::{Args, Subcommand};
 use super::{
     Outcome,
     connection::Connection,
-    output::{Output, cut, one_line},
+    listing::{Printer, table},
+    output::{cut, one_line, remark},
     settings::Settings,
 };
 use runyard_client::Client;
@@ -21,6 +22,9 @@ use crate::{
 pub(super) struct Agents {
     #[command(flatten)]
     connection: Connection,
+    /// Print a JSON object per line.
+    #[arg(long, global = true)]
+    json: bool,
     #[command(subcommand)]
     action: Action,
 }
@@ -59,32 +63,29 @@ struct Create {
 impl Agents {
     pub(super) async fn execute(self, settings: &Settings) -> Result<Outcome> {
         let connected = self.connection.open(settings).await?;
-        connected.explain(act(&connected.client, self.action).await)?;
+        connected.explain(act(&connected.client, self.action, &mut Printer::new(self.json)?).await)?;
         Ok(Outcome::Success)
     }
 }
 
-async fn act(client: &Client, action: Action) -> Result<()> {
-    let mut out = Output::new();
+async fn act(client: &Client, action: Action, printer: &mut Printer) -> Result<()> {
     match action {
         Action::List => {
             let agents = client.list_agents().await?;
             if agents.is_empty() {
-                out.line(
-                    "You have no agents; runs use the built-in agent. Create one with `runyard agents create NAME`.",
-                )?;
+                remark("you have no agents; runs use the built-in agent. Create one with `runyard agents create NAME`");
             }
             for agent in agents {
-                out.line(&summary(&agent))?;
+                printer.print(&agent, summary)?;
             }
         }
         Action::Create(create) => {
             let agent = client.create_agent(create.into_request()).await?;
-            out.line(&agent.agent_id)?;
+            printer.print(&agent, |agent| agent.agent_id.clone())?;
         }
         Action::Show { agent } => {
             let agent_id = find_agent_id(client, &agent).await?;
-            show(&mut out, &client.load_agent(&agent_id).await?)?;
+            printer.print(&client.load_agent(&agent_id).await?, details)?;
         }
     }
     Ok(())
@@ -133,7 +134,7 @@ fn summary(agent: &Agent) -> String {
     )
 }
 
-fn show(out: &mut Output, agent: &Agent) -> Result<()> {
+fn details(agent: &Agent) -> String {
     let version = agent.current_version.clone().unwrap_or_default();
     let tools: Vec<_> = version
         .agentpress_tools
@@ -141,7 +142,7 @@ fn show(out: &mut Output, agent: &Agent) -> Result<()> {
         .filter(|(_, tool)| tool.enabled)
         .map(|(name, _)| name.as_str())
         .collect();
-    for (name, value) in [
+    table(&[
         ("id", agent.agent_id.as_str()),
         ("name", &agent.name),
         ("description", agent.description.as_deref().unwrap_or("")),
@@ -150,8 +151,5 @@ fn show(out: &mut Output, agent: &Agent) -> Result<()> {
         ("model", &version.model),
         ("tools", &tools.join(", ")),
         ("system prompt", &version.system_prompt),
-    ] {
-        out.line(format!("{name:<14}  {}", one_line(value)).trim_end())?;
-    }
-    Ok(())
+    ])
 }

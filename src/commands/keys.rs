@@ -1,6 +1,8 @@
 //! `runyard keys`: creates, lists and revokes API keys.
 
+use chrono::TimeDelta;
 use clap::{Args, Subcommand, ValueEnum};
+use prost_types::Timestamp;
 
 use super::{
     Outcome,
@@ -12,6 +14,7 @@ use super::{
 use runyard_client::Client;
 
 use crate::{
+    clock::Clock,
     error::Result,
     v1::{ApiKey, ApiKeyScope, CreateApiKeyRequest, ListApiKeysRequest},
 };
@@ -37,6 +40,9 @@ enum Action {
         /// Scope of the key. Each scope includes the scopes before it.
         #[arg(long, default_value = "run")]
         scope: Scope,
+        /// Number of days after which the key expires [default: it does not expire].
+        #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u32).range(1..=36_500))]
+        expires_in_days: Option<u32>,
     },
     /// List your API keys, without their secrets.
     List {
@@ -68,7 +74,12 @@ impl Keys {
 
 async fn act(client: &Client, action: Action, printer: &mut Printer) -> Result<()> {
     match action {
-        Action::Create { name, scope } => {
+        Action::Create {
+            name,
+            scope,
+            expires_in_days,
+        } => {
+            let expires_at = expires_in_days.map(|days| Clock::default().now() + TimeDelta::days(days.into()));
             let scope = match scope {
                 Scope::Read => ApiKeyScope::Read,
                 Scope::Run => ApiKeyScope::Run,
@@ -77,7 +88,10 @@ async fn act(client: &Client, action: Action, printer: &mut Printer) -> Result<(
             let request = CreateApiKeyRequest {
                 name,
                 scopes: vec![scope.into()],
-                ..CreateApiKeyRequest::default()
+                expires_at: expires_at.map(|time| Timestamp {
+                    seconds: time.timestamp(),
+                    nanos: 0,
+                }),
             };
             let created = client.create_api_key(request).await?;
             printer.print(&created, |created| created.secret.clone())?;

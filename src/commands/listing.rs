@@ -41,32 +41,23 @@ impl Printer {
         &mut self,
         limit: u32,
         text: impl Fn(&M) -> String,
-        load: impl AsyncFnMut(i32, String) -> Result<(Vec<M>, String)>,
+        mut load: impl AsyncFnMut(i32, String) -> Result<(Vec<M>, String)>,
     ) -> Result<()> {
-        each_row(limit, load, |row| self.print(row, &text)).await
-    }
-}
-
-/// Calls `print` for each row, page by page, up to `limit` rows.
-pub(super) async fn each_row<T>(
-    limit: u32,
-    mut load: impl AsyncFnMut(i32, String) -> Result<(Vec<T>, String)>,
-    mut print: impl FnMut(&T) -> Result<()>,
-) -> Result<()> {
-    let mut left = i32::try_from(limit).unwrap_or(i32::MAX);
-    let mut token = String::new();
-    while left > 0 {
-        let (rows, next) = load(left.min(PAGE), token).await?;
-        for row in &rows {
-            print(row)?;
-            left -= 1;
+        let mut left = i32::try_from(limit).unwrap_or(i32::MAX);
+        let mut token = String::new();
+        while left > 0 {
+            let (rows, next) = load(left.min(PAGE), token).await?;
+            for row in &rows {
+                self.print(row, &text)?;
+                left -= 1;
+            }
+            if next.is_empty() {
+                break;
+            }
+            token = next;
         }
-        if next.is_empty() {
-            break;
-        }
-        token = next;
+        Ok(())
     }
-    Ok(())
 }
 
 pub(super) fn time(stamp: Option<Timestamp>) -> String {

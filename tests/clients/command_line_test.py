@@ -50,7 +50,7 @@ class CommandLineTest(unittest.TestCase):
 
     def test_agents_are_created_shown_and_listed(self):
         token = self.server.token()
-        self.assertIn("You have no agents", self.server.call("agents", "list", token=token).stdout)
+        self.assertIn("you have no agents", self.server.call("agents", "list", token=token).stderr)
         made = self.server.call("agents", "create", "Analyst", "--system-prompt", "Be brief.", token=token)
         agent_id = made.stdout.strip()
         shown = self.server.call("agents", "show", agent_id, token=token).stdout

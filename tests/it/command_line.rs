@@ -69,6 +69,11 @@ fn help_lists_the_commands() {
     for word in [
         "serve",
         "run",
+        "runs",
+        "stop",
+        "threads",
+        "files",
+        "keys",
         "agents",
         "token",
         "tier",

@@ -12,7 +12,10 @@ use tokio::{
 use super::{Client, call, repeat, status};
 use crate::{
     error::{Error, Result},
-    v1::{self, CreateUploadRequest, ListFilesRequest, ReadFileRequest, Upload, UploadChunkRequest},
+    v1::{
+        self, CreateUploadRequest, DeleteFileRequest, ListFilesRequest, ReadFileRequest, Upload, UploadChunkRequest,
+        WriteFileRequest,
+    },
 };
 
 const CHUNK_BYTES: u64 = 1024 * 1024;
@@ -116,5 +119,33 @@ impl Client {
         file.flush().await.map_err(unwritable)?;
         tokio::fs::rename(&draft, to).await.map_err(unwritable)?;
         Ok(size)
+    }
+
+    /// Places a complete upload in a sandbox. Creates missing folders, and replaces an existing file. Not retried, because
+    /// an upload can be used only once.
+    ///
+    /// # Errors
+    /// The server's error, such as UPLOAD_NOT_FOUND, or UNAVAILABLE if the server cannot be reached.
+    pub async fn write_file(&self, sandbox_id: &str, path: &str, upload_id: &str) -> Result<v1::File> {
+        let request = WriteFileRequest {
+            sandbox_id: sandbox_id.to_owned(),
+            path: path.to_owned(),
+            upload_id: upload_id.to_owned(),
+        };
+        let written = self.sandboxes().write_file(call(request)).await;
+        written.map(tonic::Response::into_inner).map_err(status::from_status)
+    }
+
+    /// Deletes a file or an empty folder of a sandbox. Not retried, because a retry could report that the file is missing.
+    ///
+    /// # Errors
+    /// The server's error, such as FILE_NOT_FOUND, or UNAVAILABLE if the server cannot be reached.
+    pub async fn delete_file(&self, sandbox_id: &str, path: &str) -> Result<()> {
+        let request = DeleteFileRequest {
+            sandbox_id: sandbox_id.to_owned(),
+            path: path.to_owned(),
+        };
+        let deleted = self.sandboxes().delete_file(call(request)).await;
+        deleted.map(|_| ()).map_err(status::from_status)
     }
 }

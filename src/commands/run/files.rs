@@ -1,13 +1,16 @@
 //! Lists and downloads the files that a run created.
 
-use std::path::{Component, Path};
+use std::path::Path;
 
 use super::view::View;
 use runyard_client::Client;
 
 use crate::{
-    commands::output::{clean, complain, size},
-    error::{Code, Error, Result},
+    commands::{
+        files::below,
+        output::{clean, complain, size},
+    },
+    error::{Code, Result},
     v1::{File, StartRunResponse},
 };
 
@@ -33,14 +36,11 @@ pub(super) async fn take_away(
     }
     let Some(folder) = folder else {
         view.line("Save them all with --download DIR, or one of them with")?;
-        let path = percent_encoding::utf8_percent_encode(&files[0].path, percent_encoding::NON_ALPHANUMERIC);
-        return view.line(&format!(
-            "  curl -OJ -H \"Authorization: Bearer ${{RUNYARD_TOKEN:-$(runyard token)}}\" '{}/sandboxes/{sandbox_id}/files/content?download=true&path={path}'",
-            client.server()
-        ));
+        let path = clean(&files[0].path);
+        return view.line(&format!("  runyard files get {} '{path}'", run.thread_id));
     };
     for file in &files {
-        let to = folder.join(below(&file.path)?);
+        let to = folder.join(below(FOLDER, &file.path)?);
         client.download(&sandbox_id, &file.path, &to).await?;
         view.say(&format!("saved {}", to.display()))?;
     }
@@ -63,20 +63,5 @@ async fn find_files(client: &Client, sandbox_id: &str) -> Result<Vec<File>> {
             complain("cannot list the files of the run");
             Err(error.into())
         }
-    }
-}
-
-/// Returns the path relative to the output folder. Refuses a path outside that folder, because the server may be
-/// malicious.
-fn below(path: &str) -> Result<&Path> {
-    let path = Path::new(path);
-    let path = path.strip_prefix(FOLDER).unwrap_or(path);
-    if path.components().all(|part| matches!(part, Component::Normal(_))) && path.file_name().is_some() {
-        Ok(path)
-    } else {
-        Err(Error::invalid(format!(
-            "the server listed a file with a path outside the output folder: {}",
-            clean(&path.to_string_lossy())
-        )))
     }
 }

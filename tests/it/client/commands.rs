@@ -1,10 +1,15 @@
-//! Tests of `runyard runs`, `stop`, `threads` and `keys` against a real server.
+//! Tests of `runyard runs`, `stop`, `threads`, `files` and `keys` against a real server.
 
-use std::{process::Stdio, time::Duration};
+use std::{os::unix::process::ExitStatusExt as _, process::Stdio, time::Duration};
 
 use runyard_upstream::Turn;
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
-use tokio::{process::Command, time::timeout};
+use tokio::{
+    io::AsyncReadExt as _,
+    process::{Child, Command},
+    time::timeout,
+};
 
 use crate::test_server::{TEST_TIMEOUT, TestServer, on_every_database};
 
@@ -98,6 +103,24 @@ async fn the_command_line_lists_shows_and_deletes_runs_and_threads() {
     .await;
 }
 
+/// Starts `runyard runs watch`, and waits for its first line.
+async fn watching(server: &TestServer, run_id: &str) -> Child {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_runyard"))
+        .args(["runs", "watch", run_id, "--json"])
+        .env_clear()
+        .env("RUNYARD_SERVER", server.url(""))
+        .env("RUNYARD_TOKEN", server.caller("ann").token)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let mut first = [0];
+    let reading = child.stdout.as_mut().unwrap().read_exact(&mut first);
+    timeout(TEST_TIMEOUT, reading).await.unwrap().unwrap();
+    child
+}
+
 #[tokio::test]
 async fn the_stop_command_stops_a_run() {
     on_every_database(
@@ -112,6 +135,16 @@ async fn the_stop_command_stops_a_run() {
             assert_eq!(code, Some(130), "{out}{errors}");
             let shown = succeeds(server, &["stop", run_id]).await;
             assert!(shown.contains("status          stopped"), "{shown}");
+
+            // Ctrl-C ends a watch, and leaves the run as it is.
+            let run = ann.start("count again").await;
+            let run_id = run["agent_run_id"].as_str().unwrap();
+            let watch = watching(server, run_id).await;
+            let id = Pid::from_raw(watch.id().unwrap().cast_signed()).unwrap();
+            kill_process(id, Signal::INT).unwrap();
+            let ended = timeout(TEST_TIMEOUT, watch.wait_with_output()).await.unwrap().unwrap();
+            assert_eq!(ended.status.signal(), Some(Signal::INT.as_raw()));
+            assert_eq!(ann.get(&format!("/agent-run/{run_id}")).await.ok()["status"], "running");
         },
     )
     .await;
@@ -138,7 +171,17 @@ async fn the_command_line_manages_keys_and_finds_agents_by_name() {
             assert!(revoked.trim_end().ends_with("revoked"), "{revoked}");
             assert_eq!(uses_key().await, 401);
 
+            let short = rows(server, &["keys", "create", "short", "--expires-in-days", "2"])
+                .await
+                .remove(0);
+            let expires: chrono::DateTime<chrono::Utc> =
+                short["api_key"]["expires_at"].as_str().unwrap().parse().unwrap();
+            let hours = (expires - chrono::Utc::now()).num_hours();
+            assert!((46..=48).contains(&hours), "{short}");
+
             let agent = succeeds(server, &["agents", "create", "Analyst"]).await;
+            let same = rows(server, &["agents", "list"]).await;
+            assert_eq!((same.len(), &same[0]["agent_id"]), (1, &json!(agent.trim())));
             let shown = succeeds(server, &["agents", "show", "Analyst"]).await;
             assert!(shown.contains(agent.trim()), "{shown}");
             succeeds(server, &["run", "hello", "--mode", "chat", "--agent", "Analyst"]).await;
@@ -153,6 +196,56 @@ async fn the_command_line_manages_keys_and_finds_agents_by_name() {
                 .ok();
             let (_, _, errors) = command(server, &["agents", "show", "Analyst"]).await;
             assert!(errors.contains("several agents have the name Analyst"), "{errors}");
+        },
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn the_command_line_lists_downloads_uploads_and_deletes_files() {
+    on_every_database(
+        |_| Turn::words(3),
+        async |server| {
+            let ann = server.caller("ann");
+            let folder = tempfile::tempdir().unwrap();
+            let at = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+            let none = ann.post("/threads", json!({"name": "Empty"})).await.ok();
+            let none = none["thread_id"].as_str().unwrap();
+            assert_eq!(succeeds(server, &["files", "list", none]).await, "");
+            std::fs::write(at("a.txt"), "hello").unwrap();
+            let (code, _, errors) = command(server, &["files", "put", none, &at("a.txt")]).await;
+            assert_eq!(code, Some(1));
+            assert!(errors.contains("no sandbox yet"), "{errors}");
+
+            let out = succeeds(server, &["run", "count", "--file", &at("a.txt"), "--json"]).await;
+            assert!(out.contains("completed"), "{out}");
+            let thread = rows(server, &["threads", "list", "--limit", "1"]).await.remove(0);
+            let thread = thread["thread_id"].as_str().unwrap();
+            let written = rows(server, &["files", "put", thread, &at("a.txt"), "more/b.txt"]).await;
+            assert_eq!(
+                (&written[0]["path"], &written[0]["size"]),
+                (&json!("more/b.txt"), &json!("5"))
+            );
+            let listed = succeeds(server, &["files", "list", thread, "more"]).await;
+            assert!(listed.ends_with(" more/b.txt\n") && listed.contains("5 B"), "{listed}");
+            assert!(succeeds(server, &["files", "list", thread]).await.contains(" more/\n"));
+
+            succeeds(server, &["files", "get", thread, "more/b.txt", &at("c.txt")]).await;
+            assert_eq!(std::fs::read_to_string(at("c.txt")).unwrap(), "hello");
+            succeeds(server, &["files", "get", thread, "more", &at("copy"), "--recursive"]).await;
+            assert_eq!(std::fs::read_to_string(at("copy/b.txt")).unwrap(), "hello");
+
+            succeeds(server, &["files", "delete", thread, "more/b.txt"]).await;
+            for missing in [
+                &["files", "get", thread, "more/b.txt", &at("d.txt")][..],
+                &["files", "delete", thread, "more/b.txt"],
+                &["files", "list", UNKNOWN],
+            ] {
+                let (code, _, errors) = command(server, missing).await;
+                assert_eq!(code, Some(1), "{missing:?}: {errors}");
+                assert!(errors.contains("not found"), "{errors}");
+            }
+            assert!(!folder.path().join("d.txt").exists());
         },
     )
     .await;

@@ -197,6 +197,12 @@ async fn the_command_line_administers_accounts_by_id_and_by_subject() {
     let id = state["account_id"].as_str().unwrap();
     let (shown, _) = program.command(&["admin", "show", "ann"]).await;
     assert!(shown.contains(id) && shown.contains("subject         ann"), "{shown}");
+    let (same, _) = program.command(&["admin", "show", "ann", "--json"]).await;
+    let same: Value = serde_json::from_str(&same).unwrap();
+    assert_eq!(
+        (&same["account_id"], &same["subject"]),
+        (&Value::from(id), &Value::from("ann"))
+    );
     let (listed, _) = program.command(&["admin", "list", "--subject-prefix", "an"]).await;
     assert!(listed.contains(id) && listed.lines().count() == 1, "{listed}");
     let (suspended, _) = program
