@@ -4,6 +4,7 @@
 
 mod admin;
 mod agents;
+mod backup;
 mod checks;
 mod completions;
 mod connection;
@@ -67,6 +68,8 @@ enum Command {
     Models(models::Models),
     Doctor(doctor::Doctor),
     Migrate(migrate::Migrate),
+    Backup(backup::Backup),
+    Restore(backup::Restore),
     Completions(completions::Completions),
     Man(man::Manual),
     #[command(hide = true)]
@@ -100,6 +103,8 @@ fn execute(cli: Cli) -> Result<Outcome> {
     match cli.command {
         Command::Serve(serve) => serve.execute(&settings),
         Command::Migrate(migrate) => migrate.execute(&settings),
+        Command::Backup(backup) => backup.execute(&settings),
+        Command::Restore(restore) => restore.execute(&settings),
         Command::Token(token) => with_log(&settings, token.execute(&settings)),
         Command::Tier(tier) => with_log(&settings, tier.execute(&settings)),
         Command::Admin(admin) => with_log(&settings, admin.execute(&settings)),

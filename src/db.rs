@@ -4,6 +4,7 @@
 //! must not wait for a model, a sandbox, the network or a file. On PostgreSQL, each unit is a transaction. On SQLite,
 //! one thread (`db/lane.rs`) executes all units and commits several of them together (group commit).
 
+pub mod backup;
 mod direct;
 mod each;
 mod fault;

@@ -81,6 +81,8 @@ fn help_lists_the_commands() {
         "models",
         "doctor",
         "migrate",
+        "backup",
+        "restore",
         "RUNYARD_DATA_DIR",
         "RUNYARD_OPENAI_BASE_URL",
     ] {

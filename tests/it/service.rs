@@ -12,6 +12,7 @@ mod api_keys;
 mod approvals;
 mod archives;
 mod attachments;
+mod backups;
 mod broken_answers;
 mod call;
 mod compression;

@@ -65,7 +65,16 @@ impl Program {
 
     /// Runs another command of the program. Returns its output and its errors.
     pub async fn command(&self, arguments: &[&str]) -> (String, String) {
-        let mut command = command(&self.folder, self.address, "exec \"$@\"");
+        Self::execute(command(&self.folder, self.address, "exec \"$@\""), arguments).await
+    }
+
+    /// Runs a command of the program in a folder with the file `runyard.toml`, without a server.
+    pub async fn command_in(folder: &Path, arguments: &[&str]) -> (String, String) {
+        let nowhere = SocketAddr::from(([127, 0, 0, 1], 9));
+        Self::execute(command(folder, nowhere, "exec \"$@\""), arguments).await
+    }
+
+    async fn execute(mut command: Command, arguments: &[&str]) -> (String, String) {
         let ran = command
             .args(arguments)
             .env("RUNYARD_LOG", "off")
