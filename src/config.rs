@@ -10,6 +10,7 @@ pub mod modes;
 mod nearest;
 mod place;
 pub mod rates;
+mod retention;
 mod schedules;
 mod secrets;
 pub mod tiers;
@@ -37,6 +38,7 @@ pub use modes::{Mode, ModeTable};
 use place::{File, Mistake};
 use rates::{Network, SlowRateLimit};
 pub use rates::{Rate, RateLimit};
+pub use retention::Retention;
 pub use schedules::Schedules;
 pub use secrets::Secrets;
 pub use tiers::{Tier, TierTable};
@@ -91,6 +93,7 @@ pub struct Config {
     pub mcp: Mcp,
     pub web: Web,
     pub webhooks: Webhooks,
+    pub retention: Retention,
     pub schedules: Schedules,
     pub triggers: Triggers,
     pub secrets: Secrets,

@@ -15,6 +15,7 @@ pub mod remove;
 pub mod report;
 pub mod reserve;
 pub mod resume;
+pub mod retention;
 pub mod saved;
 pub mod say;
 pub mod start;

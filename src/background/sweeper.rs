@@ -1,6 +1,6 @@
 //! The sweeper removes unused data: expired uploads, files without an upload row, deleted agents whose last run has
-//! ended, workspaces of deleted projects, unpacked files of deleted skills, and old deliveries of webhooks
-//! and old occurrences of schedules.
+//! ended, workspaces of deleted projects, unpacked files of deleted skills, old deliveries of webhooks, old
+//! occurrences of schedules and, if the operator configures it, threads that have not changed for a long time.
 
 use std::time::{Duration, SystemTime};
 
@@ -11,7 +11,7 @@ use tokio::{
 use tracing::{info, warn};
 use uuid::Uuid;
 
-use crate::{accounts::Scope, agents, app::App, error::Result, projects, schedules, skills, uploads, webhooks};
+use crate::{accounts::Scope, agents, app::App, error::Result, projects, runs, schedules, skills, uploads, webhooks};
 
 const EVERY: Duration = Duration::from_mins(10);
 /// Pause after the first failed sweep. Each further failure adds this pause again, up to [`EVERY`].
@@ -55,8 +55,9 @@ pub async fn sweep_once(app: &App, began: SystemTime) -> Result<()> {
     let skills = old_skills(app).await;
     let deliveries = webhooks::purge(app).await;
     let occurrences = schedules::purge(app).await;
+    let threads = runs::retention::purge(app).await;
     let files = workspaces.and(uploads).and(skills);
-    agents.and(files).and(deliveries).and(occurrences)
+    agents.and(files).and(deliveries).and(occurrences).and(threads)
 }
 
 // Removes workspaces without a project row. A project's row is created before its workspace, so such a workspace

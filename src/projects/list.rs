@@ -29,6 +29,23 @@ pub async fn find(db: &impl ConnectionTrait, scope: Scope, project_id: Uuid) -> 
         .await?)
 }
 
+/// Lists the projects that were created before a time, ordered by id. `after` is the last id of the previous page.
+pub async fn created_before(
+    db: &impl ConnectionTrait,
+    scope: Scope,
+    before: DateTime<Utc>,
+    after: Uuid,
+    limit: u64,
+) -> Result<Vec<project::Model>> {
+    Ok(of::<project::Entity>(scope)
+        .filter(project::Column::Id.gt(after))
+        .filter(project::Column::CreatedAt.lt(before))
+        .order_by_asc(project::Column::Id)
+        .limit(limit)
+        .all(db)
+        .await?)
+}
+
 /// Returns the ids whose project exists in the scope.
 pub async fn known(
     db: &impl ConnectionTrait,

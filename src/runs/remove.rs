@@ -4,6 +4,7 @@
 //! uploads. Files are deleted after the commit. If the process crashes after the commit, the sweeper
 //! (`background/sweeper.rs`) deletes the remaining files.
 
+use chrono::{DateTime, Utc};
 use sea_orm::{
     ColumnTrait, QueryFilter, QuerySelect, QueryTrait,
     sea_query::{Expr, ExprTrait},
@@ -28,9 +29,28 @@ pub async fn thread(app: &App, caller: &Caller, thread_id: Uuid) -> Result<()> {
     threads::load(app.db.read(), caller.scope(), thread_id).await?;
     let tx = queue::begin_locked(app, caller.account_id, "threads.delete").await?;
     threads::load(&tx, caller.scope(), thread_id).await?;
-    refuse_busy(app, &tx, caller.scope(), Column::ThreadId, thread_id).await?;
-    let staged = staged(&tx, caller.scope(), Column::ThreadId, thread_id).await?;
-    threads::delete(&tx, caller.account_id, thread_id).await?;
+    locked_thread(app, tx, caller.account_id, thread_id).await
+}
+
+/// Deletes a thread that has not changed since `before`. Returns false if it has changed or does not exist.
+///
+/// # Errors
+/// CONFLICT while the thread has an active run.
+pub(super) async fn old_thread(app: &App, account_id: Uuid, thread_id: Uuid, before: DateTime<Utc>) -> Result<bool> {
+    let tx = queue::begin_locked(app, account_id, "threads.purge").await?;
+    let found = threads::find(&tx, Scope::account(account_id), thread_id).await?;
+    if found.is_none_or(|thread| thread.updated_at >= before) {
+        return Ok(false);
+    }
+    locked_thread(app, tx, account_id, thread_id).await?;
+    Ok(true)
+}
+
+async fn locked_thread(app: &App, tx: Tx, account_id: Uuid, thread_id: Uuid) -> Result<()> {
+    let scope = Scope::account(account_id);
+    refuse_busy(app, &tx, scope, Column::ThreadId, thread_id).await?;
+    let staged = staged(&tx, scope, Column::ThreadId, thread_id).await?;
+    threads::delete(&tx, account_id, thread_id).await?;
     tx.commit().await?;
     forget(app, &staged).await;
     Ok(())
@@ -44,9 +64,28 @@ pub async fn project(app: &App, caller: &Caller, project_id: Uuid) -> Result<()>
     projects::load(app.db.read(), caller.scope(), project_id).await?;
     let tx = queue::begin_locked(app, caller.account_id, "projects.delete").await?;
     projects::load(&tx, caller.scope(), project_id).await?;
-    refuse_busy(app, &tx, caller.scope(), Column::ProjectId, project_id).await?;
-    let staged = staged(&tx, caller.scope(), Column::ProjectId, project_id).await?;
-    projects::delete(&tx, caller.account_id, project_id).await?;
+    locked_project(app, tx, caller.account_id, project_id).await
+}
+
+/// Deletes a project without threads. Returns false if it has threads.
+///
+/// # Errors
+/// CONFLICT while the project has an active run.
+pub(super) async fn empty_project(app: &App, account_id: Uuid, project_id: Uuid) -> Result<bool> {
+    let tx = queue::begin_locked(app, account_id, "projects.purge").await?;
+    let used = threads::list(&tx, Scope::account(account_id), Some(project_id), None, 1).await?;
+    if !used.is_empty() {
+        return Ok(false);
+    }
+    locked_project(app, tx, account_id, project_id).await?;
+    Ok(true)
+}
+
+async fn locked_project(app: &App, tx: Tx, account_id: Uuid, project_id: Uuid) -> Result<()> {
+    let scope = Scope::account(account_id);
+    refuse_busy(app, &tx, scope, Column::ProjectId, project_id).await?;
+    let staged = staged(&tx, scope, Column::ProjectId, project_id).await?;
+    projects::delete(&tx, account_id, project_id).await?;
     tx.commit().await?;
     forget(app, &staged).await;
     if let Err(fault) = projects::sandbox::discard(app, project_id).await {

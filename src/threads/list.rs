@@ -1,5 +1,7 @@
 //! Queries for threads.
 
+use std::collections::HashSet;
+
 use chrono::{DateTime, Utc};
 use sea_orm::{
     ColumnTrait, ConnectionTrait, QueryFilter, QueryOrder, QuerySelect,
@@ -23,6 +25,40 @@ pub async fn load(db: &impl ConnectionTrait, scope: Scope, thread_id: Uuid) -> R
 
 pub fn not_found() -> Error {
     Error::new(Code::ThreadNotFound, "Thread not found")
+}
+
+/// Lists the threads that have not changed since `before`, ordered by id. `after` is the last id of the previous page.
+pub async fn unchanged(
+    db: &impl ConnectionTrait,
+    scope: Scope,
+    before: DateTime<Utc>,
+    after: Uuid,
+    limit: u64,
+) -> Result<Vec<Model>> {
+    Ok(of::<Entity>(scope)
+        .filter(Column::Id.gt(after))
+        .filter(Column::UpdatedAt.lt(before))
+        .order_by_asc(Column::Id)
+        .limit(limit)
+        .all(db)
+        .await?)
+}
+
+/// Returns those of the projects that have threads.
+pub async fn projects_of(
+    db: &impl ConnectionTrait,
+    scope: Scope,
+    projects: impl Iterator<Item = Uuid>,
+) -> Result<HashSet<Uuid>> {
+    let used: Vec<Uuid> = of::<Entity>(scope)
+        .select_only()
+        .column(Column::ProjectId)
+        .distinct()
+        .filter(Column::ProjectId.is_in(projects))
+        .into_tuple()
+        .all(db)
+        .await?;
+    Ok(used.into_iter().collect())
 }
 
 /// Lists the threads of one or all projects, most recently active first. The list of all projects leaves out

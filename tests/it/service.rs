@@ -70,6 +70,7 @@ mod registration;
 mod relay;
 pub mod requests;
 mod restart;
+mod retention;
 mod run_budgets;
 mod schedules;
 mod schedules_crashes;
