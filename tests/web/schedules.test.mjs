@@ -121,7 +121,7 @@ test("a secret is created, changed and deleted, and its value is never shown", L
     const change = page.getByRole("dialog", { name: "Edit GITHUB_KEY" });
     await change.getByLabel("Hosts").fill("");
     await change.getByRole("button", { name: "Save" }).click();
-    await list.getByText("for all hosts").waitFor();
+    await list.getByText("for all MCP servers").waitFor();
     assert.ok(!(await page.content()).includes("canary-of-the-console"));
     await list.getByRole("button", { name: "Delete GITHUB_KEY" }).click();
     await page.getByRole("dialog", { name: "Delete GITHUB_KEY?" }).getByRole("button", { name: "Delete" }).click();

@@ -41,7 +41,7 @@ export function Secrets() {
             <div>
               <strong>{secret.name}</strong>
               <p class="small dim">
-                {secret.hosts.length > 0 ? `only for ${secret.hosts.join(", ")}` : "for all hosts"}
+                {secret.hosts.length > 0 ? `only for ${secret.hosts.join(", ")}` : "for all MCP servers"}
                 {secret.updatedAt && ` · changed ${day(secret.updatedAt)}`}
               </p>
             </div>
@@ -98,7 +98,7 @@ function Editor({ secret, onClose, onSaved }: { secret: Secret | null; onClose: 
         optional={secret !== null}
         code
       />
-      <TextField label="Hosts" hint="Hosts to which the value may be sent, such as mcp.example.com. Empty permits all hosts." text={hosts} optional code />
+      <TextField label="Hosts" hint="Hosts to which the value may be sent, such as mcp.example.com. Empty permits all hosts of MCP servers, and none for commands." text={hosts} optional code />
     </EditorDialog>
   );
 }
