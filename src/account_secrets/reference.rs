@@ -11,7 +11,7 @@ use crate::{
     secrets::references::{Divided, Filled, SecretSource},
 };
 
-/// Who chose the host to which a secret is sent.
+/// The chooser of the host to which a secret is sent.
 #[derive(Clone, Copy)]
 enum Chooser {
     /// The owner of an agent. A secret without hosts may be sent to all.

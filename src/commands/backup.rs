@@ -31,7 +31,7 @@ use crate::{
 
 const DUMP: &str = "runyard.dump";
 const FILES: &str = "files.tar.gz";
-/// What the archive of the files omits: the database, which is copied separately, and files of the running process.
+/// Omitted from the archive of the files: the database, which is copied separately, and files of the running process.
 const OMITTED: &[&str] = &["./runyard.db*", "./lock", "./commands"];
 
 /// Copy the database and the files of the server to a new folder. The server keeps running.

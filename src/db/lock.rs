@@ -2,7 +2,7 @@
 //! (`db/lane.rs`) assume a single process.
 //!
 //! A child process inherits the lock and holds it from fork until exec. The child may therefore hold the lock for a
-//! moment after its parent has ended, so this module retries for a second.
+//! moment after its parent has ended, so this module retries for three seconds.
 
 use std::{
     fs::{File, TryLockError},
@@ -18,7 +18,7 @@ use crate::{
     error::{Code, Error, Result},
 };
 
-const ATTEMPTS: u32 = 20;
+const ATTEMPTS: u32 = 60;
 const PAUSE: Duration = Duration::from_millis(50);
 
 pub(super) fn path(data_dir: &Path) -> PathBuf {

@@ -224,7 +224,7 @@ async fn the_command_line_lists_downloads_uploads_and_deletes_files() {
             let written = rows(server, &["files", "put", thread, &at("a.txt"), "more/b.txt"]).await;
             assert_eq!(
                 (&written[0]["path"], &written[0]["size"]),
-                (&json!("more/b.txt"), &json!("5"))
+                (&json!("more/b.txt"), &json!(5))
             );
             let listed = succeeds(server, &["files", "list", thread, "more"]).await;
             assert!(listed.ends_with(" more/b.txt\n") && listed.contains("5 B"), "{listed}");

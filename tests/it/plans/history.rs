@@ -29,6 +29,9 @@ const FILL: &[&str] = &[
      FROM runs, generate_series(1, 2) n WHERE mode = 'chat'",
     "INSERT INTO uploads (id, account_id, name, size, received, digest, run_id, placed_as, placed, created_at) \
      SELECT gen_random_uuid(), account_id, 'file', 1, 1, '', id, 'file', TRUE, created_at FROM runs WHERE mode = 'chat'",
+    // With few accounts, the planner may read all balances to change some.
+    "INSERT INTO accounts (id, issuer, subject, tier, created_at) \
+     SELECT gen_random_uuid(), 'many', 'account ' || n, 'free', now() FROM generate_series(1, 2000) n",
     "INSERT INTO balances (account_id, microcredits, granted_month) SELECT id, 0, 1 FROM accounts ON CONFLICT DO NOTHING",
     "INSERT INTO ledger_entries (id, account_id, debited, credited, microcredits, uncollected, run_id, step, thread_id, \
      input_tokens, output_tokens, estimated, created_at) SELECT gen_random_uuid(), account_id, 1, 3, 1, 0, id, 1, thread_id, \

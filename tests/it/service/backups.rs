@@ -16,7 +16,7 @@ fn settings(url: Option<&str>) -> String {
 
 /// Executes a run. Returns it after its end.
 async fn run(program: &Program) -> Value {
-    let body = json!({"prompt": "hello", "mode": "agent"});
+    let body = json!({"prompt": "hello", "mode": "code"});
     let started = program
         .request("POST", "/agent/start")
         .json(&body)

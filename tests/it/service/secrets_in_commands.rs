@@ -25,7 +25,7 @@ const VALUE: &str = "canary-7f3a-of-the-secret";
 const ASK: &str =
     "ask() { exec 3<>/dev/tcp/127.0.0.1/3128; printf '%b' \"$1\" >&3; cat <&3; exec 3>&-; printf '\\n'; }\n";
 
-/// What a server received: the request line, the header `x-key`, the header `accept-encoding`, and the body.
+/// The requests of a server: each with its line, the headers `x-key` and `accept-encoding`, and the body.
 type Received = Arc<Mutex<Vec<[String; 4]>>>;
 
 fn header(request: &Request, name: &str) -> String {
@@ -84,7 +84,7 @@ impl Yard {
         let call = Call::new("bash", &json!({"command": command}));
         let upstream = Upstream::start(Script::turns([Turn::calls([call]), Turn::text("Done.")])).await;
         let config = format!(
-            "[[tiers]]\nname = \"free\"\nmodels = [\"*\"]\ndefault_model = \"kortix/minimax\"\ncredits_granted = 300\n\
+            "[[tiers]]\nname = \"free\"\nmodels = [\"*\"]\ndefault_model = \"kortix/minimax\"\nmax_upload_bytes = 1000000\ncredits_granted = 300\n\
              [providers.default]\nkind = \"openai\"\nbase_url = \"{}\"\napi_key = \"x\"\n\
              [sandbox]\nnetwork = \"proxy\"\nallow_private_addresses = true\nallowed_hosts = [\"{host}\"]\n",
             upstream.base_url()
@@ -110,7 +110,7 @@ impl Yard {
 
     /// Executes a run. Returns its events.
     async fn run(&self) -> String {
-        let body = json!({"prompt": "x", "mode": "agent"});
+        let body = json!({"prompt": "x", "mode": "code"});
         let started = self
             .program
             .request("POST", "/agent/start")
