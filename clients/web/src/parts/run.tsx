@@ -39,7 +39,7 @@ export function RunTrack({ view }: { view: RunView }) {
 }
 
 const Stop = pure(({ step, ended, stopped, live }: { step: Step; ended: boolean; stopped: boolean; live: boolean }) => (
-  <li class={`stop stop-${step.kind}${step.kind === "tool" && !ended && isPending(step.input) ? " stop-asks" : live ? " stop-live" : ""}`}>
+  <li class={`stop stop-${step.kind}${step.kind === "tool" && !ended && step.inputs.some(isPending) ? " stop-asks" : live ? " stop-live" : ""}`}>
     {step.kind === "tool" ? (
       <ToolCard step={step} ended={ended} />
     ) : step.kind === "text" ? (
