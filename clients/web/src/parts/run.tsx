@@ -12,12 +12,12 @@ import type { Explained } from "../view/refusal";
 import { isPending } from "../view/input";
 import { explainFailure } from "../view/refusal";
 import { type NoticeStep, type ReasoningStep, type RunView, type Step, type TextStep, hasEnded, whyStopped } from "../view/run";
-import { Output } from "./arguments";
 import { RefusalNote, State } from "./basic";
 import { CopyButton } from "./copy";
 import { Icon } from "./icon";
 import { Markdown } from "./markdown";
 import { pure } from "./pure";
+import { ResultText } from "./result_text";
 import { ToolCard } from "./tool";
 
 export function RunTrack({ view }: { view: RunView }) {
@@ -253,7 +253,7 @@ export function FinalOutput({ view }: { view: RunView }) {
         <span>Output</span>
         <CopyButton text={view.output} what="output" />
       </div>
-      <Output label="Output as JSON" text={view.output} />
+      <ResultText label="Output as JSON" text={view.output} />
     </section>
   );
 }

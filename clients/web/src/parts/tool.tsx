@@ -1,8 +1,9 @@
 // A tool call: its arguments, its live output and its result.
 import { BookOpen, Bot, Brain, ChevronRight, FilePenLine, FilePlus2, FileSearch, FolderSearch, Globe, MessageCircleQuestion, Plug, Search, SquareTerminal, TextSearch } from "lucide";
 import type { IconNode } from "lucide";
-import { useState } from "preact/hooks";
+import { useMemo, useState } from "preact/hooks";
 import { useNow } from "../stores/clock";
+import { languageOf } from "../view/colours";
 import { unified } from "../view/diff";
 import { counted, duration, excerpt } from "../view/format";
 import { isPending, serverOf, shortDecision } from "../view/input";
@@ -13,6 +14,7 @@ import { Icon } from "./icon";
 import { InputCard } from "./input";
 import { Pictures } from "./pictures";
 import { pure } from "./pure";
+import { ResultText } from "./result_text";
 import { SubagentRun } from "./subagent";
 
 const SIGNS: Record<string, IconNode> = {
@@ -111,18 +113,20 @@ function Body({ step, working, ended }: { step: ToolStep; working: boolean; ende
 }
 
 function Result({ step, text, truncated }: { step: ToolStep; text: string; truncated: boolean }) {
-  if (step.name === "edit" && text.includes("@@")) {
-    const at = text.indexOf("@@");
+  const at = step.name === "edit" ? text.indexOf("@@") : -1;
+  const lines = useMemo(() => (at < 0 ? [] : unified(text.slice(at).trimEnd())), [text, at]);
+  if (at >= 0) {
+    const path = String(step.args["path"] ?? "");
     return (
       <>
         {text.slice(0, at).trim() !== "" && <p class="small dim">{text.slice(0, at).trim()}</p>}
-        <DiffView label={`Changes to ${String(step.args["path"] ?? "the file")}`} lines={unified(text.slice(at).trimEnd())} />
+        <DiffView label={`Changes to ${path || "the file"}`} lines={lines} language={languageOf(path)} />
       </>
     );
   }
   return (
     <>
-      <Output label={step.result?.isError ? "Error" : "Result"} text={text} placeholder="No output" />
+      {step.result?.isError ? <Output label="Error" text={text} placeholder="No output" /> : <ResultText label="Result" text={text} />}
       {truncated && <p class="small dim">Part of the output was omitted.</p>}
     </>
   );
