@@ -1,5 +1,5 @@
 // The arguments and the output of a tool call.
-import { useEffect, useMemo, useRef } from "preact/hooks";
+import { useLayoutEffect, useMemo, useRef } from "preact/hooks";
 import { languageOf } from "../view/colours";
 import { difference } from "../view/diff";
 import { ColouredText } from "./coloured";
@@ -51,14 +51,21 @@ export function Output({
   placeholder?: string;
 }) {
   const element = useRef<HTMLPreElement>(null);
-  useEffect(() => {
-    if (follow && element.current) element.current.scrollTop = element.current.scrollHeight;
+  // Whether the end was visible before the text grew. A user who has scrolled up keeps reading there.
+  const wasAtEnd = useRef(true);
+  useLayoutEffect(() => {
+    if (follow && wasAtEnd.current && element.current) element.current.scrollTop = element.current.scrollHeight;
   }, [text, follow]);
   return (
-    <pre ref={element} class={command ? "output output-command" : "output"} tabIndex={0} role="group" aria-label={label}>
+    <pre ref={element} class={command ? "output output-command" : "output"} tabIndex={0} role="group" aria-label={label} onScroll={(event) => (wasAtEnd.current = isAtEnd(event.currentTarget))}>
       {text === "" ? <span class="dim">{placeholder}</span> : <ColouredText text={text} language={language} />}
     </pre>
   );
+}
+
+/** A line below the visible part still counts as the end. */
+function isAtEnd({ scrollHeight, scrollTop, clientHeight }: Element): boolean {
+  return scrollHeight - scrollTop - clientHeight < 24;
 }
 
 export function withoutEnd(content: string): string {
