@@ -265,8 +265,9 @@ function apply(draft: Draft, event: RunEvent): void {
       draft.usage.modelName = event.modelName || draft.usage.modelName;
       break;
     case "notice":
-      draft.isDemo ||= event.kind === "demo_model";
-      add(draft, { kind: "notice", id: `notice-${draft.last}`, notice: event.kind, message: event.message });
+      // The console says once at its top that no model is connected.
+      if (event.kind === "demo_model") draft.isDemo = true;
+      else add(draft, { kind: "notice", id: `notice-${draft.last}`, notice: event.kind, message: event.message });
       break;
     case "user_message":
       add(draft, { kind: "message", id: event.messageId, text: event.text });
