@@ -88,7 +88,7 @@ async function fillAccounts() {
   for (let number = 0; number < 30; number += 1) {
     await (await server.client({ sub: `caller-${number}` })).account.state();
   }
-  const answer = await fetch(`${server.url}/admin/accounts/${accountId}/suspend`, {
+  const answer = await fetch(`${server.url}/v1/admin/accounts/${accountId}/suspend`, {
     method: "POST",
     headers: { authorization: `Bearer ${administrator}`, "content-type": "application/json" },
     body: JSON.stringify({ reason: `Unpaid. ${LONG_WORD}` }),

@@ -113,7 +113,7 @@ async function fillAccounts() {
   await (await ann.agents.run({ prompt: "say: Hello." })).wait();
   const bob = await server.client({ sub: "bob" });
   const [annId, bobId] = [(await ann.account.state()).accountId, (await bob.account.state()).accountId];
-  const answer = await fetch(`${server.url}/admin/accounts/${bobId}/suspend`, {
+  const answer = await fetch(`${server.url}/v1/admin/accounts/${bobId}/suspend`, {
     method: "POST",
     headers: { authorization: `Bearer ${administrator}`, "content-type": "application/json" },
     body: JSON.stringify({ reason: "Unpaid bill" }),
