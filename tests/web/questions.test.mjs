@@ -134,7 +134,7 @@ for (const colorScheme of ["light", "dark"]) {
         await visited.audit("a JSON result as a table");
         await table.getByRole("columnheader", { name: "price" }).getByRole("button").click();
         assert.deepEqual(await table.locator("tbody td:first-child").allInnerTexts(), ["12B", "12A"]);
-        const views = visited.run("completed").getByRole("group", { name: "View of the result" });
+        const views = visited.run("completed").getByRole("group", { name: "Show as" });
         await views.getByRole("button", { name: "Tree" }).click();
         await visited.run("completed").getByRole("group", { name: "JSON" }).getByText("[2 items]").waitFor();
         await views.getByRole("button", { name: "Text" }).click();

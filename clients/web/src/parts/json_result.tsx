@@ -11,7 +11,7 @@ export function JsonResult({ label, text, value }: { label: string; text: string
   const views = useMemo(() => viewsOf(label, text, value), [label, text, value]);
   return (
     <div class="json-result">
-      <Views label={`View of the ${label.toLowerCase()}`} views={views} />
+      <Views label="Show as" views={views} />
     </div>
   );
 }

@@ -2,12 +2,15 @@
 import { useMemo } from "preact/hooks";
 import { readResult } from "../view/json";
 import { Output } from "./arguments";
-import { Suspense, lazy } from "./lazy";
+import { lazy } from "./lazy";
 
-const JsonResult = lazy(() => import("./json_result").then((module) => module.JsonResult));
+const jsonResult = lazy(() => import("./json_result").then((module) => module.JsonResult));
 
+/** The result is text until the code of the other views is loaded, and stays text if that fails. */
 export function ResultText({ label, text }: { label: string; text: string }) {
   const value = useMemo(() => readResult(text), [text]);
-  const plain = <Output label={label} text={text} placeholder="No output" />;
-  return value === null ? plain : <Suspense of={JsonResult} fallback={plain} properties={{ label, text, value }} />;
+  if (value !== null) jsonResult.load();
+  const JsonResult = jsonResult.state.value;
+  if (value === null || typeof JsonResult !== "function") return <Output label={label} text={text} placeholder="No output" />;
+  return <JsonResult label={label} text={text} value={value} />;
 }

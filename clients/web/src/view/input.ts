@@ -106,7 +106,7 @@ export function decisionWords({ decision, values, isError }: AnswerView, kind: I
     case "answer":
       return "Answered";
     case "expired":
-      return "Nobody answered in time";
+      return "No answer arrived in time";
     case "cancelled":
       return "The run ended first";
     case "unspecified":
