@@ -9,8 +9,8 @@ const jsonResult = lazy(() => import("./json_result").then((module) => module.Js
 /** The result is text until the code of the other views is loaded, and stays text if that fails. */
 export function ResultText({ label, text }: { label: string; text: string }) {
   const value = useMemo(() => readResult(text), [text]);
-  if (value !== null) jsonResult.load();
   const JsonResult = jsonResult.state.value;
+  if (value !== null && JsonResult === null) jsonResult.load();
   if (value === null || typeof JsonResult !== "function") return <Output label={label} text={text} placeholder="No output" />;
   return <JsonResult label={label} text={text} value={value} />;
 }
