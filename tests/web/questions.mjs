@@ -43,7 +43,7 @@ export class AskingServer {
       case "server/discover":
         return DISCOVERED;
       case "tools/list":
-        return { ...DISCOVERED, tools: TOOLS };
+        return { resultType: "complete", tools: TOOLS, ttlMs: 0, cacheScope: "private" };
       case "tools/call":
         if (params.inputResponses) {
           this.replies.push(params.inputResponses);
