@@ -1,6 +1,7 @@
 // Tests of the forms for the questions of MCP servers.
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { dayAndTime } from "../src/view/format";
 import { type FormField, argumentsOf, formOf, initialValues, labelled } from "../src/view/schema_form";
 
 const JOURNEY = {
@@ -40,9 +41,9 @@ test("each property of a schema becomes a field of its kind, with its texts and 
     [
       ["day", "choice", true, "1"],
       ["seat", "choice", true, ""],
+      ["seats", "number", true, "2"],
       ["meals", "choices", false, [1]],
       ["tags", "choices", false, []],
-      ["seats", "number", true, "2"],
       ["price", "number", false, ""],
       ["insured", "check", false, true],
       ["email", "text", false, ""],
@@ -53,7 +54,7 @@ test("each property of a schema becomes a field of its kind, with its texts and 
       ["extra", "json", false, ""],
     ],
   );
-  const [day, seat, meals] = fields;
+  const [day, seat, , meals] = fields;
   assert.deepEqual([day!.label, day!.hint, seat!.label], ["Day", "Day of the journey.", "seat"]);
   const labels = [day, seat, meals].map((field) => (field && "options" in field ? field.options.map((option) => option.label) : null));
   assert.deepEqual(labels, [["Monday", "Tuesday"], ["Aisle", "Window"], ["Fish", "rice", "none"]]);
@@ -124,10 +125,12 @@ test("a default time is shown in the time zone of the browser", () => {
 test("an answer is shown with the labels of the form", () => {
   assert.deepEqual(labelled(JOURNEY, { other: { a: 1 }, insured: false, meals: ["fish", "rice"], day: "mo", seats: 3 }), [
     ["Day", "Monday"],
-    ["meals", "Fish, rice"],
     ["seats", "3"],
+    ["meals", "Fish, rice"],
     ["insured", "no"],
     ["other", '{"a":1}'],
   ]);
+  const now = new Date();
+  assert.deepEqual(labelled(JOURNEY, { at: now.toISOString(), born: "2026-11-29" }), [["born", "2026-11-29"], ["at", dayAndTime(now)]]);
   assert.deepEqual(labelled(null, { a: "b" }), [["a", "b"]]);
 });

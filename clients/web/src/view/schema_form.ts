@@ -2,6 +2,7 @@
 //
 // The schemas of MCP servers have no nested objects. A property of another kind is edited as JSON. The server checks the
 // answer against the whole schema, so this checks only what a form can explain.
+import { dayAndTime } from "./format";
 
 /** A value that the user can choose. */
 export interface Option {
@@ -33,12 +34,16 @@ export type FormValues = Readonly<Record<string, FormValue>>;
 
 type Schema = Record<string, unknown>;
 
-/** Returns null if the schema does not describe an object with named properties. */
+/**
+ * The required fields, then the other ones: the API does not keep the order of the properties. Returns null if the schema does
+ * not describe an object with named properties.
+ */
 export function formOf(schema: Schema): FormField[] | null {
   const properties = objectOf(schema["properties"]);
   if (!properties || typeOf(schema) !== "object") return null;
   const required = listOf(schema["required"]);
-  return Object.entries(properties).map(([name, property]) => fieldOf(name, objectOf(property) ?? {}, required.includes(name)));
+  const fields = Object.entries(properties).map(([name, property]) => fieldOf(name, objectOf(property) ?? {}, required.includes(name)));
+  return fields.sort((left, right) => Number(right.isRequired) - Number(left.isRequired));
 }
 
 function fieldOf(name: string, schema: Schema, isRequired: boolean): FormField {
@@ -194,6 +199,7 @@ export function labelled(schema: Schema | null, args: Record<string, unknown>): 
 function wordsOf(field: FormField | undefined, value: unknown): string {
   const labelFor = (each: unknown) => (field && "options" in field ? field.options.find((option) => option.value === each)?.label : undefined) ?? labelOf(each);
   if (typeof value === "boolean") return value ? "yes" : "no";
+  if (field?.kind === "text" && field.format === "date-time") return Number.isNaN(Date.parse(textOf(value))) ? labelOf(value) : dayAndTime(new Date(textOf(value)));
   return Array.isArray(value) ? value.map(labelFor).join(", ") : labelFor(value);
 }
 
