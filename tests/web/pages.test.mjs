@@ -120,7 +120,7 @@ async function fillAccounts() {
   });
   assert.equal(answer.status, 200, await answer.text());
   return {
-    administration: ["#/administration", "Suspended"],
+    administration: ["#/administration", "bob"],
     "administration-account": [`#/administration/${annId}`, "kortix/basic"],
     "administration-suspended": [`#/administration/${bobId}`, "Unpaid bill"],
   };

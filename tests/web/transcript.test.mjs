@@ -144,6 +144,33 @@ test("live output that the reader has scrolled up stays there while it grows", L
   });
 });
 
+for (const colorScheme of ["light", "dark"]) {
+  test(`commands and changes of files have colours, in ${colorScheme} colours`, LIMIT, async () => {
+    const { token, client } = await account();
+    const run = await client.agents.run({ prompt: 'write: plan.py | def plan():\\n    return "a"  # one\\n\nedit: plan.py | return "a" | return 2\nbash: echo "$HOME" # note\nsay: Ready.' });
+    await run.wait();
+    await visit(
+      async (visited, page) => {
+        await visited.signIn(token, `#/threads/${run.threadId}`);
+        await visited.run("completed").getByText("Ready.").waitFor();
+        for (const name of [/^write plan\.py/, /^bash echo/]) {
+          await page.getByRole("button", { name }).click();
+        }
+        const written = page.getByRole("group", { name: "Content of plan.py" });
+        await written.locator(".hljs-keyword", { hasText: "def" }).waitFor();
+        assert.equal(await written.locator(".diff-text").first().textContent(), "def plan():");
+        const change = page.getByRole("group", { name: "Changes to plan.py" });
+        await change.locator(".diff-removed .hljs-string", { hasText: '"a"' }).waitFor();
+        await change.locator(".diff-added .hljs-number", { hasText: "2" }).waitFor();
+        await page.getByRole("group", { name: "Command" }).locator(".hljs-comment", { hasText: "# note" }).waitFor();
+        await visited.screenshot(`argument-colours-${colorScheme}`);
+        await visited.audit("coloured arguments");
+      },
+      { colorScheme },
+    );
+  });
+}
+
 test("an answer is copied, and any ended run is retried or edited and sent again", LIMIT, async () => {
   const { token, client } = await account();
   const agent = await client.agents.create({ name: "Second" });
