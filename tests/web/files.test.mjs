@@ -132,10 +132,10 @@ for (const colorScheme of ["light", "dark"]) {
         assert.equal(await units.getAttribute("aria-sort"), "none");
 
         preview = await open("list.json");
-        await preview.getByText("[2 items]").waitFor();
-        await preview.getByRole("button", { name: "Table" }).click();
         await preview.getByRole("columnheader", { name: "age" }).getByRole("button").click();
         assert.deepEqual(await firstCells(), ["Bob", "Ann"]);
+        await preview.getByRole("button", { name: "Tree" }).click();
+        await preview.getByText("[2 items]").waitFor();
 
         preview = await open("data.json");
         const tree = preview.getByRole("group", { name: "JSON" });
@@ -152,6 +152,8 @@ for (const colorScheme of ["light", "dark"]) {
         await visited.screenshot(`tree-${colorScheme}`);
         await visited.audit("a tree");
         preview = await open("rows.jsonl");
+        await preview.getByRole("columnheader", { name: "a" }).waitFor();
+        await preview.getByRole("button", { name: "Tree" }).click();
         await preview.getByText("[2 items]").waitFor();
         preview = await open("broken.json");
         await preview.getByRole("group", { name: "Text of broken.json" }).getByText('{"a":').waitFor();

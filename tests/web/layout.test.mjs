@@ -15,6 +15,8 @@ let browser;
 let server;
 let token;
 let places;
+let administrator;
+let administrated;
 
 before(async () => {
   const started = await Promise.allSettled([startBrowser(), Server.start(`RUNYARD_CONSOLE_DIR=${CONSOLE_DIR}`)]);
@@ -24,6 +26,8 @@ before(async () => {
   }
   ({ token } = await server.ask({ do: "token", tier: "enterprise" }));
   places = await fill(new Runyard({ baseUrl: server.url, token }));
+  ({ token: administrator } = await server.ask({ do: "token", sub: "root", role: "super_admin" }));
+  administrated = await fillAccounts();
 }, LIMIT);
 after(async () => {
   await Promise.allSettled([browser?.close(), server?.close()]);
@@ -76,6 +80,26 @@ async function fill(client) {
   };
 }
 
+/** Creates accounts with a long subject and a long reason, and returns the screens of administrators. */
+async function fillAccounts() {
+  const ann = await server.client({ sub: `ann-${LONG_WORD}`, tier: "enterprise" });
+  await (await ann.agents.run({ prompt: "say: Hello." })).wait();
+  const { accountId } = await ann.account.state();
+  for (let number = 0; number < 30; number += 1) {
+    await (await server.client({ sub: `caller-${number}` })).account.state();
+  }
+  const answer = await fetch(`${server.url}/v1/admin/accounts/${accountId}/suspend`, {
+    method: "POST",
+    headers: { authorization: `Bearer ${administrator}`, "content-type": "application/json" },
+    body: JSON.stringify({ reason: `Unpaid. ${LONG_WORD}` }),
+  });
+  assert.equal(answer.status, 200, await answer.text());
+  return {
+    administration: ["#/administration", "Administration"],
+    "a suspended account": [`#/administration/${accountId}`, /^ann-/],
+  };
+}
+
 /** Checks a page at each size. The largest size comes last, so that the next page opens with the largest size. */
 async function checkSizes(visited, sizes, where) {
   for (const size of [...sizes].reverse()) {
@@ -120,6 +144,18 @@ for (const [kind, sizes, options] of [
     await page.getByRole("region", { name: "Files" }).getByRole("button", { name: /^notes\.txt/ }).click();
     await page.getByRole("region", { name: "Preview of notes.txt" }).getByText("line 59").waitFor();
     await checkSizes(visited, sizes, "files of a long thread");
+    await visited.end();
+  });
+
+  test(`every screen of administrators keeps the layout rules at every ${kind} size`, LIMIT, async () => {
+    const visited = await Visit.begin(browser, server.url, { viewport: sizes[0], ...options });
+    await visited.signIn(administrator);
+    for (const [where, [place, heading]] of Object.entries(administrated)) {
+      await visited.go(place);
+      await visited.page.getByRole("heading", { level: 1, name: heading }).waitFor();
+      await visited.page.waitForLoadState("networkidle", { timeout: 5_000 }).catch(() => {});
+      await checkSizes(visited, sizes, where);
+    }
     await visited.end();
   });
 }

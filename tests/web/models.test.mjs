@@ -48,7 +48,8 @@ for (const colorScheme of ["light", "dark"]) {
         await visited.signIn(token);
         await visited.start("Say hello");
         await visited.run("completed").getByText("runyard/demo for kortix/basic").waitFor();
-        await note(page).getByText("RUNYARD_OPENAI_API_KEY").waitFor();
+        await note(page).waitFor();
+        assert.equal(await visited.run("completed").getByText("the built-in demo model answers").count(), 0, "the run does not repeat it");
         await checkLayout(page, "a thread without a model");
         await visited.screenshot(`no-model-thread-${colorScheme}`);
         await visited.audit("a thread without a model");
@@ -57,6 +58,19 @@ for (const colorScheme of ["light", "dark"]) {
         await visited.go("#/");
         await note(page).waitFor();
         await visited.screenshot(`no-model-${colorScheme}`);
+        await note(page).getByRole("button", { name: "How to connect a model" }).click();
+        const guide = page.getByRole("dialog", { name: "Connect a model" });
+        await guide.getByText("RUNYARD_OPENAI_API_KEY").waitFor();
+        await visited.screenshot(`connect-a-model-${colorScheme}`);
+        await visited.audit("how to connect a model");
+        await page.keyboard.press("Escape");
+        await guide.waitFor({ state: "detached" });
+        for (const screen of ["#/runs", "#/agents", "#/account"]) {
+          await visited.go(screen);
+          await note(page).waitFor();
+          assert.equal(await note(page).count(), 1, screen);
+        }
+        await visited.go("#/");
         await page.setViewportSize(PHONE);
         await checkLayout(page, "home without a model on a phone");
         await visited.screenshot(`no-model-phone-${colorScheme}`);

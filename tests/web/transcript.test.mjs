@@ -119,6 +119,58 @@ test("a reader who scrolls up stays there while text streams, and can jump to th
   });
 });
 
+test("live output that the reader has scrolled up stays there while it grows", LIMIT, async () => {
+  const { token } = await account();
+  await visit(async (visited, page) => {
+    await visited.signIn(token);
+    await visited.start("bash: for line in $(seq 900); do echo output-$line; [ $line -lt 60 ] || sleep 0.2; done");
+    const output = page.getByRole("group", { name: "Live output" });
+    const place = () => output.evaluate(({ scrollTop, scrollHeight, clientHeight }) => ({ top: scrollTop, left: scrollHeight - scrollTop - clientHeight, height: scrollHeight }));
+    await output.getByText("output-60").waitFor();
+    assert.ok((await place()).left < 5, "the end is shown while the output grows");
+    await output.hover();
+    await page.mouse.wheel(0, -200);
+    await visited.until("the output is scrolled up", async () => (await place()).left > 50);
+    const { top, height } = await place();
+    await visited.until("the output grows", async () => (await place()).height > height + 50);
+    assert.ok(Math.abs((await place()).top - top) < 2, "the output stays where the reader scrolled");
+    await page.mouse.wheel(0, 10_000);
+    await visited.until("the end is shown", async () => (await place()).left < 5);
+    const later = (await place()).height;
+    await visited.until("the output grows", async () => (await place()).height > later + 50);
+    assert.ok((await place()).left < 5, "the output follows again");
+    await page.getByRole("button", { name: "Stop" }).click();
+    await visited.run("stopped").waitFor();
+  });
+});
+
+for (const colorScheme of ["light", "dark"]) {
+  test(`commands and changes of files have colours, in ${colorScheme} colours`, LIMIT, async () => {
+    const { token, client } = await account();
+    const run = await client.agents.run({ prompt: 'write: plan.py | def plan():\\n    return "a"  # one\\n\nedit: plan.py | return "a" | return 2\nbash: echo "$HOME" # note\nsay: Ready.' });
+    await run.wait();
+    await visit(
+      async (visited, page) => {
+        await visited.signIn(token, `#/threads/${run.threadId}`);
+        await visited.run("completed").getByText("Ready.").waitFor();
+        for (const name of [/^write plan\.py/, /^bash echo/]) {
+          await page.getByRole("button", { name }).click();
+        }
+        const written = page.getByRole("group", { name: "Content of plan.py" });
+        await written.locator(".hljs-keyword", { hasText: "def" }).waitFor();
+        assert.equal(await written.locator(".diff-text").first().textContent(), "def plan():");
+        const change = page.getByRole("group", { name: "Changes to plan.py" });
+        await change.locator(".diff-removed .hljs-string", { hasText: '"a"' }).waitFor();
+        await change.locator(".diff-added .hljs-number", { hasText: "2" }).waitFor();
+        await page.getByRole("group", { name: "Command" }).locator(".hljs-comment", { hasText: "# note" }).waitFor();
+        await visited.screenshot(`argument-colours-${colorScheme}`);
+        await visited.audit("coloured arguments");
+      },
+      { colorScheme },
+    );
+  });
+}
+
 test("an answer is copied, and any ended run is retried or edited and sent again", LIMIT, async () => {
   const { token, client } = await account();
   const agent = await client.agents.create({ name: "Second" });

@@ -7,6 +7,7 @@ import type { VNode } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 import { RefusalNote, Spinner } from "./parts/basic";
 import { Brand } from "./parts/brand";
+import { DemoNote } from "./parts/demo_note";
 import { Guard } from "./parts/guard";
 import { Icon } from "./parts/icon";
 import { isApple, listenToKeys } from "./parts/keys";
@@ -94,6 +95,12 @@ function Frame() {
       </a>
       <Side where={where} onPalette={() => (palette.value = true)} />
       <main id="main" ref={main} tabIndex={-1}>
+        {/* A thread fills the window, so it shows the note below its head. */}
+        {where.screen !== "thread" && (
+          <div class="frame-note">
+            <DemoNote />
+          </div>
+        )}
         <Guard at={JSON.stringify(where)}>
           <Screen where={where} />
         </Guard>

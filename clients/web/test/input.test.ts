@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { RunEvent } from "@runyard/client";
-import { argsOf, choicesOf, decisionWords, fieldsOf, isPending, shortDecision, titleOf } from "../src/view/input";
+import { argsOf, choicesOf, decisionWords, fieldsOf, isPending, serverOf, shortDecision, titleOf } from "../src/view/input";
 import { type RunView, advance, emptyView, hasEnded } from "../src/view/run";
 
 const RUN = "01a20050-c1be-76d7-b592-ba985a8be29d";
@@ -34,15 +34,17 @@ test("a requested input belongs to its call, and the run waits without an end", 
   const view = advance(emptyView(RUN), ASKED.slice(0, 4));
   assert.equal(view.state, "waiting");
   assert.deepEqual([hasEnded(view), view.endedAt], [false, null]);
-  const { input, args } = call(view);
-  assert.ok(isPending(input));
+  const { inputs, args } = call(view);
+  const [input] = inputs;
+  assert.ok(input && isPending(input));
   assert.deepEqual([input.inputId, input.runId, input.kind, input.expiresAt], ["i1", RUN, "approval", 99_000]);
   assert.deepEqual(args, { command: "rm -r old" });
 });
 
 test("an answer replaces the arguments of the call, in every batch of events", () => {
   const whole = advance(emptyView(RUN), ASKED);
-  const { input, args } = call(whole);
+  const { inputs, args } = call(whole);
+  const [input] = inputs;
   assert.ok(input?.answer && !isPending(input));
   assert.equal(decisionWords(input.answer, input.kind), "Approved with changes");
   assert.equal(shortDecision(input.answer, input.kind), "approved with changes");
@@ -59,7 +61,27 @@ test("inputs of an unknown kind, and answers to another input, change nothing", 
     { type: "input_requested", inputId: "i1", kind: "unspecified", toolCallId: "c1", name: "bash", message: "" },
     { type: "input_answered", inputId: "i2", decision: "deny", toolCallId: "c1", text: "", isError: false },
   );
-  assert.equal(call(advance(emptyView(RUN), unknown)).input, null);
+  assert.deepEqual(call(advance(emptyView(RUN), unknown)).inputs, []);
+});
+
+test("a call keeps all questions of its MCP server, and their answers do not change its arguments", () => {
+  const schema = { type: "object", properties: { day: { type: "string" } } };
+  const asked = (inputId: string) => ({ type: "input_requested", inputId, kind: "question", toolCallId: "c1", name: "box__book", arguments: { city: "Rome" }, schema, message: "Which day?" }) as const;
+  const view = advance(
+    emptyView(RUN),
+    events(
+      { type: "tool_call", toolCallId: "c1", name: "box__book", arguments: { city: "Rome" } },
+      asked("i1"),
+      asked("i2"),
+      { type: "input_answered", inputId: "i1", decision: "answer", toolCallId: "c1", arguments: { day: "Monday" }, text: "", isError: false },
+    ),
+  );
+  const { inputs, args } = call(view);
+  assert.deepEqual(inputs.map(isPending), [false, true]);
+  assert.deepEqual([args, inputs[0]?.answer?.values], [{ city: "Rome" }, { day: "Monday" }]);
+  assert.deepEqual([inputs[1]?.schema, serverOf(inputs[1]!)], [schema, "box"]);
+  assert.equal(serverOf({ kind: "question", name: "ask_user", schema: null }), null);
+  assert.equal(decisionWords({ decision: "approve", text: "", isError: false, values: {} }, "question"), "Answered");
 });
 
 test("arguments are edited as text or as JSON", () => {
@@ -80,9 +102,9 @@ test("a question has choices, and each decision has words", () => {
   assert.deepEqual(choicesOf({ choices: ["red", 3, "blue"] }), ["red", "blue"]);
   assert.deepEqual(choicesOf({ question: "Which?" }), []);
   const words = (decision: "deny" | "result" | "expired", kind: "approval" | "question" | "client_tool", isError = false) =>
-    decisionWords({ decision, text: "", isError, isEdited: false }, kind);
+    decisionWords({ decision, text: "", isError, values: null }, kind);
   assert.deepEqual(
     [words("deny", "approval"), words("deny", "question"), words("result", "client_tool"), words("result", "client_tool", true), words("expired", "approval")],
-    ["Denied", "Not answered", "The client sent the result", "The client reported an error", "Nobody answered in time"],
+    ["Denied", "Not answered", "The client sent the result", "The client reported an error", "No answer arrived in time"],
   );
 });

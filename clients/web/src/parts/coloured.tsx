@@ -9,9 +9,15 @@ const MAX_LENGTH = 60_000;
 const QUIET_MS = 200;
 
 export function ColouredText({ text, language }: { text: string; language: string }) {
+  const parts = useColours(text, language);
+  return <>{parts ? <Parts of={parts} /> : text}</>;
+}
+
+/** The parts of a text with their colours; null as long as the text has none. */
+export function useColours(text: string, language: string): readonly Coloured[] | null {
   const [shown, setShown] = useState<{ of: string; parts: Coloured[] } | null>(null);
   useEffect(() => {
-    if (language === "" || text.length > MAX_LENGTH) return;
+    if (text === "" || language === "" || text.length > MAX_LENGTH) return;
     let isCurrent = true;
     const timer = setTimeout(async () => {
       // Without the grammars, the text stays as it is.
@@ -24,7 +30,11 @@ export function ColouredText({ text, language }: { text: string; language: strin
       clearTimeout(timer);
     };
   }, [text, language]);
-  return <>{shown?.of === text ? shown.parts.map(draw) : text}</>;
+  return shown?.of === text ? shown.parts : null;
+}
+
+export function Parts({ of }: { of: readonly Coloured[] }) {
+  return <>{of.map(draw)}</>;
 }
 
 function draw(part: Coloured, at: number): ComponentChild {

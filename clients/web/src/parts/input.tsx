@@ -7,11 +7,14 @@ import { explainError } from "../errors";
 import { useNow } from "../stores/clock";
 import { answer as send } from "../stores/inputs";
 import { duration } from "../view/format";
-import { type ArgumentField, type InputKind, type InputView, answered, argsOf, choicesOf, decisionWords, fieldsOf, titleOf } from "../view/input";
+import { type ArgumentField, type InputKind, type InputView, answered, argsOf, choicesOf, decisionWords, fieldsOf, serverOf, titleOf } from "../view/input";
 import type { Explained } from "../view/refusal";
+import { formOf, labelled } from "../view/schema_form";
 import { Arguments } from "./arguments";
 import { Field, RefusalNote } from "./basic";
+import { Foot } from "./form_foot";
 import { Icon } from "./icon";
+import { SchemaForm } from "./schema_form";
 
 const SIGNS: Record<InputKind, IconNode> = { approval: Hand, client_tool: Plug, question: MessageCircleQuestion };
 
@@ -52,6 +55,11 @@ export function InputCard({ input: asked, ended, args }: { input: InputView; end
         {isOpen && input.expiresAt !== null && <Expiry at={input.expiresAt} />}
       </div>
       <p class="asks-message">{isOpen && input.kind === "approval" && input.name === "bash" ? "The agent wants to run this command:" : input.message}</p>
+      {isOpen && serverOf(input) && (
+        <p class="small dim">
+          The MCP server <strong>{serverOf(input)}</strong> asks this and receives your answer. Do not enter passwords or keys.
+        </p>
+      )}
       {input.kind !== "question" && !(isOpen && input.kind === "approval") && <Shown name={input.name} args={args} />}
       {refused && <RefusalNote explained={refused} onClose={() => setRefused(null)} />}
       {isOpen ? <Controls input={input} sending={sending} onAnswer={answer} /> : <Decision input={input} />}
@@ -80,14 +88,27 @@ function Decision({ input }: { input: InputView }) {
   const sign = !answer || answer.decision === "expired" || answer.decision === "cancelled" ? Clock : answer.decision === "deny" ? CircleSlash : Check;
   // The result of a client tool is the result of the call, which is shown below.
   const text = answer && answer.decision !== "result" ? answer.text : "";
+  const values = input.kind === "question" && answer?.values ? labelled(input.schema, answer.values) : [];
   return (
-    <p class="asks-decision">
-      <Icon of={sign} size={16} />
-      <span>
-        <strong>{answer ? decisionWords(answer, input.kind) : "The run ended before this was answered"}</strong>
-        {text && `: ${text}`}
-      </span>
-    </p>
+    <>
+      <p class="asks-decision">
+        <Icon of={sign} size={16} />
+        <span>
+          <strong>{answer ? decisionWords(answer, input.kind) : "The run ended before this was answered"}</strong>
+          {text && values.length === 0 && `: ${text}`}
+        </span>
+      </p>
+      {values.length > 0 && (
+        <dl class="asks-values">
+          {values.map(([label, value]) => (
+            <div key={label}>
+              <dt>{label}</dt>
+              <dd>{value}</dd>
+            </div>
+          ))}
+        </dl>
+      )}
+    </>
   );
 }
 
@@ -196,6 +217,17 @@ function Deny({ sending, onAnswer, onClose }: { sending: boolean; onAnswer: Answ
 function Question({ input, sending, onAnswer }: { input: InputView; sending: boolean; onAnswer: Answer }) {
   const [text, setText] = useState("");
   const choices = choicesOf(input.args);
+  const fields = input.schema && formOf(input.schema);
+  if (fields) {
+    return (
+      <SchemaForm
+        fields={fields}
+        sending={sending}
+        onAnswer={(args) => onAnswer({ decision: "answer", arguments: args as NonNullable<Given["arguments"]> })}
+        onDecline={() => onAnswer({ decision: "deny" })}
+      />
+    );
+  }
   return (
     <form
       class="asks-form"
@@ -214,7 +246,7 @@ function Question({ input, sending, onAnswer }: { input: InputView; sending: boo
           ))}
         </div>
       )}
-      <Field label={choices.length > 0 ? "Another answer" : "Your answer"}>
+      <Field label={choices.length > 0 ? "Another answer" : "Your answer"} hint={input.schema ? "A JSON object." : undefined}>
         <textarea rows={2} value={text} onInput={(event) => setText(event.currentTarget.value)} />
       </Field>
       <Foot send="Send answer" other="Do not answer" sending={sending} isEmpty={!text.trim()} onOther={() => onAnswer({ decision: "deny" })} />
@@ -243,36 +275,5 @@ function ClientResult({ sending, onAnswer }: { sending: boolean; onAnswer: Answe
       </label>
       <Foot send="Send result" other="Deny" otherClass="button-deny" sending={sending} onOther={() => onAnswer({ decision: "deny" })} />
     </form>
-  );
-}
-
-/** The buttons below a form: one sends it, and the other one does something else. */
-function Foot({
-  send,
-  sendClass = "button-primary",
-  other,
-  otherClass = "",
-  sending,
-  isEmpty = false,
-  onOther,
-}: {
-  send: string;
-  sendClass?: string;
-  other: string;
-  otherClass?: string;
-  sending: boolean;
-  /** An empty form cannot be sent. */
-  isEmpty?: boolean;
-  onOther: () => void;
-}) {
-  return (
-    <div class="asks-actions">
-      <button type="submit" class={`button ${sendClass}`} disabled={sending || isEmpty}>
-        {send}
-      </button>
-      <button type="button" class={`button ${otherClass}`} disabled={sending} onClick={onOther}>
-        {other}
-      </button>
-    </div>
   );
 }

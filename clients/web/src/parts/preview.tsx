@@ -2,13 +2,13 @@
 import { Download, MoveHorizontal, X } from "lucide";
 import { useSignal } from "@preact/signals";
 import type { FileEntry } from "@runyard/client";
-import type { ComponentChild } from "preact";
 import { useEffect, useMemo } from "preact/hooks";
 import { type FileKind, MAX_DOCUMENT, MAX_PREVIEW, kindOf, readText, save } from "../stores/files";
 import { explainError } from "../errors";
+import { languageOf } from "../view/colours";
 import { bytes, count, counted } from "../view/format";
 import type { Explained } from "../view/refusal";
-import { readJson, tableOf } from "../view/json";
+import { isFlat, readJson, tableOf } from "../view/json";
 import { readNotebook } from "../view/notebook";
 import { readTable } from "../view/table";
 import { Note, RefusalNote, Spinner } from "./basic";
@@ -23,6 +23,7 @@ import { PdfView } from "./pdf";
 import { Picture } from "./picture";
 import { isFullWidth } from "./splitter";
 import { TableView } from "./table_view";
+import { type View, Views } from "./views";
 
 const MAX_LINES = 3_000;
 /** Maximum number of rows of a table, which the reader can sort. */
@@ -87,13 +88,9 @@ export function Preview({ sandboxId, file, onClose }: { sandboxId: string; file:
   );
 }
 
-/** A way to show a text. The first one of a file is chosen at first. */
-type View = { label: string; draw: () => ComponentChild };
-
 function TextPreview({ sandboxId, file, kind }: { sandboxId: string; file: FileEntry; kind: FileKind }) {
   const content = useSignal<{ text: string; whole: boolean } | null>(null);
   const refused = useSignal<Explained | null>(null);
-  const chosen = useSignal(0);
   const version = Number(file.modifiedAt ?? 0);
   useEffect(() => {
     const abort = new AbortController();
@@ -115,16 +112,7 @@ function TextPreview({ sandboxId, file, kind }: { sandboxId: string; file: FileE
   return (
     <>
       {!whole && <Note>This preview shows the start of a large file. Download it to see the rest.</Note>}
-      {views.length > 1 && (
-        <div class="switch preview-switch" role="group" aria-label="View of the file">
-          {views.map(({ label }, at) => (
-            <button key={label} type="button" aria-pressed={at === chosen.value} onClick={() => (chosen.value = at)}>
-              {label}
-            </button>
-          ))}
-        </div>
-      )}
-      {(views[chosen.value] ?? views[0])?.draw()}
+      <Views label="View of the file" views={views} />
     </>
   );
 }
@@ -149,7 +137,8 @@ function viewsOf(kind: FileKind, text: string, file: FileEntry, sandboxId: strin
     const value = readJson(text, /\.(jsonl|ndjson)$/i.test(file.name));
     const table = value === null ? null : tableOf(value);
     if (value !== null) views.push({ label: "Tree", draw: () => <JsonTree value={value} /> });
-    if (table) views.push({ label: "Table", draw: () => <TableView table={table} /> });
+    // The table shows nested values as text, so the tree comes first if there are any.
+    if (table) views[isFlat(value) ? "unshift" : "push"]({ label: "Table", draw: () => <TableView table={table} /> });
   }
   views.push({ label: "Text", draw: () => <TextView text={text} name={file.name} /> });
   return views;
@@ -191,9 +180,4 @@ function TextView({ text, name }: { text: string; name: string }) {
       </div>
     </>
   );
-}
-
-/** The language is the extension, or the whole name of a file without one. */
-function languageOf(name: string): string {
-  return name.slice(name.lastIndexOf(".") + 1).toLowerCase();
 }

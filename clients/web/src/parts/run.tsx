@@ -12,12 +12,12 @@ import type { Explained } from "../view/refusal";
 import { isPending } from "../view/input";
 import { explainFailure } from "../view/refusal";
 import { type NoticeStep, type ReasoningStep, type RunView, type Step, type TextStep, hasEnded, whyStopped } from "../view/run";
-import { Output } from "./arguments";
 import { RefusalNote, State } from "./basic";
 import { CopyButton } from "./copy";
 import { Icon } from "./icon";
 import { Markdown } from "./markdown";
 import { pure } from "./pure";
+import { ResultText } from "./result_text";
 import { ToolCard } from "./tool";
 
 export function RunTrack({ view }: { view: RunView }) {
@@ -39,7 +39,7 @@ export function RunTrack({ view }: { view: RunView }) {
 }
 
 const Stop = pure(({ step, ended, stopped, live }: { step: Step; ended: boolean; stopped: boolean; live: boolean }) => (
-  <li class={`stop stop-${step.kind}${step.kind === "tool" && !ended && isPending(step.input) ? " stop-asks" : live ? " stop-live" : ""}`}>
+  <li class={`stop stop-${step.kind}${step.kind === "tool" && !ended && step.inputs.some(isPending) ? " stop-asks" : live ? " stop-live" : ""}`}>
     {step.kind === "tool" ? (
       <ToolCard step={step} ended={ended} />
     ) : step.kind === "text" ? (
@@ -253,7 +253,7 @@ export function FinalOutput({ view }: { view: RunView }) {
         <span>Output</span>
         <CopyButton text={view.output} what="output" />
       </div>
-      <Output label="Output as JSON" text={view.output} />
+      <ResultText label="Output as JSON" text={view.output} />
     </section>
   );
 }

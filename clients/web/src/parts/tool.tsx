@@ -1,11 +1,12 @@
 // A tool call: its arguments, its live output and its result.
 import { BookOpen, Bot, Brain, ChevronRight, FilePenLine, FilePlus2, FileSearch, FolderSearch, Globe, MessageCircleQuestion, Plug, Search, SquareTerminal, TextSearch } from "lucide";
 import type { IconNode } from "lucide";
-import { useState } from "preact/hooks";
+import { useMemo, useState } from "preact/hooks";
 import { useNow } from "../stores/clock";
+import { languageOf } from "../view/colours";
 import { unified } from "../view/diff";
 import { counted, duration, excerpt } from "../view/format";
-import { isPending, shortDecision } from "../view/input";
+import { isPending, serverOf, shortDecision } from "../view/input";
 import type { ToolStep } from "../view/run";
 import { Arguments, Output, text, withoutEnd } from "./arguments";
 import { DiffView } from "./diff";
@@ -13,6 +14,7 @@ import { Icon } from "./icon";
 import { InputCard } from "./input";
 import { Pictures } from "./pictures";
 import { pure } from "./pure";
+import { ResultText } from "./result_text";
 import { SubagentRun } from "./subagent";
 
 const SIGNS: Record<string, IconNode> = {
@@ -39,12 +41,13 @@ export const ToolCard = pure(({ step, ended }: { step: ToolStep; ended: boolean 
 function Card({ step, ended }: { step: ToolStep; ended: boolean }) {
   // By default, the card is open while the tool runs, after a failure, and for edits and images.
   const [chosen, setChosen] = useState<boolean | null>(null);
-  const asks = isPending(step.input) && !ended;
+  const asks = step.inputs.some(isPending) && !ended;
   const working = step.result === null && !ended && !asks;
   const open = asks || (chosen ?? (working || step.result?.isError === true || step.name === "edit" || (step.result?.attachments.length ?? 0) > 0));
   const status = step.result ? exitStatus(step.result.text) : null;
-  const decision = step.input?.answer ? shortDecision(step.input.answer, step.input.kind) : "";
-  const isRefused = step.input?.answer?.decision === "deny" || step.input?.answer?.decision === "expired";
+  const last = step.inputs.findLast((input) => input.answer);
+  const decision = last?.answer ? shortDecision(last.answer, last.kind) : "";
+  const isRefused = last?.answer?.decision === "deny" || last?.answer?.decision === "expired";
   return (
     <div class={`tool${working ? " tool-working" : ""}${asks ? " tool-asks" : ""}${step.result?.isError ? " tool-failed" : ""}`}>
       <button type="button" class="tool-head" aria-expanded={open} disabled={asks} onClick={() => setChosen(!open)}>
@@ -76,16 +79,19 @@ function Elapsed({ since }: { since: number }) {
 }
 
 function Body({ step, working, ended }: { step: ToolStep; working: boolean; ended: boolean }) {
+  // The card of an input shows the arguments of the call, except for the questions of an MCP server.
+  const hasArguments = step.inputs.some((input) => serverOf(input) === null);
   return (
     <div class="tool-body">
       {step.invalidArgs !== null && <Output label="Invalid arguments from the model" text={step.invalidArgs} />}
-      {step.input ? (
-        <InputCard key={step.input.inputId} input={step.input} ended={ended} args={step.args} />
-      ) : step.subagent ? (
+      {hasArguments ? null : step.subagent ? (
         <p class="prompt-text">{text(step.args["prompt"])}</p>
       ) : (
         <Arguments name={step.name} args={step.args} hasDiff={step.result !== null && !step.result.isError && step.result.text.includes("@@")} />
       )}
+      {step.inputs.map((input) => (
+        <InputCard key={input.inputId} input={input} ended={ended} args={step.args} />
+      ))}
       {step.subagent && <SubagentRun of={step.subagent} />}
       {step.subagent && !step.result?.isError ? null : step.result ? (
         <>
@@ -107,18 +113,20 @@ function Body({ step, working, ended }: { step: ToolStep; working: boolean; ende
 }
 
 function Result({ step, text, truncated }: { step: ToolStep; text: string; truncated: boolean }) {
-  if (step.name === "edit" && text.includes("@@")) {
-    const at = text.indexOf("@@");
+  const at = step.name === "edit" ? text.indexOf("@@") : -1;
+  const lines = useMemo(() => (at < 0 ? [] : unified(text.slice(at).trimEnd())), [text, at]);
+  if (at >= 0) {
+    const path = String(step.args["path"] ?? "");
     return (
       <>
         {text.slice(0, at).trim() !== "" && <p class="small dim">{text.slice(0, at).trim()}</p>}
-        <DiffView label={`Changes to ${String(step.args["path"] ?? "the file")}`} lines={unified(text.slice(at).trimEnd())} />
+        <DiffView label={`Changes to ${path || "the file"}`} lines={lines} language={languageOf(path)} />
       </>
     );
   }
   return (
     <>
-      <Output label={step.result?.isError ? "Error" : "Result"} text={text} placeholder="No output" />
+      {step.result?.isError ? <Output label="Error" text={text} placeholder="No output" /> : <ResultText label="Result" text={text} />}
       {truncated && <p class="small dim">Part of the output was omitted.</p>}
     </>
   );

@@ -3,7 +3,6 @@ import { useEffect } from "preact/hooks";
 import { ApiKeys } from "../parts/api_keys";
 import { Secrets } from "../parts/secrets";
 import { Meter, RefusalNote, Spinner, Words } from "../parts/basic";
-import { DemoNote } from "../parts/demo_note";
 import { account, isUnlimited, loadAccount } from "../stores/account";
 import { bytes, credits, short } from "../view/format";
 import { CHANGE_PLAN } from "../view/refusal";
@@ -63,7 +62,6 @@ export function Account() {
           </section>
           <section aria-labelledby="models">
             <h2 id="models">Models</h2>
-            <DemoNote />
             <div class="table-scroll data" tabIndex={0} role="group" aria-label="Models">
               <table>
                 <thead>

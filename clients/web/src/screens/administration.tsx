@@ -121,7 +121,7 @@ function AccountTable({ of }: { of: readonly AdminAccount[] }) {
               <td class="right">{credits(account.credits)}</td>
               <td class="account-time">{account.lastActiveAt === null ? "" : dayAndTime(account.lastActiveAt)}</td>
               <td>{account.suspendedAt === null ? "Active" : <strong class="bad">Suspended</strong>}</td>
-              <td>
+              <td class="account-id">
                 <code>{account.accountId}</code>
               </td>
             </tr>

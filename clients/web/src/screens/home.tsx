@@ -4,7 +4,6 @@ import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import { Meter, RefusalNote } from "../parts/basic";
 import { Composer, type Suggestion } from "../parts/composer";
-import { DemoNote } from "../parts/demo_note";
 import { Icon } from "../parts/icon";
 import { ThreadList } from "../parts/thread_list";
 import { go } from "../router";
@@ -25,7 +24,6 @@ export function Home() {
   const list = threads.value;
   return (
     <div class="page home">
-      <DemoNote />
       <h1>What should the agent do?</h1>
       <Composer
         large

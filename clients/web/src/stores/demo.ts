@@ -9,16 +9,21 @@ export const isDemoOnly = signal(false);
 /** Whether the user has closed the message about it. */
 export const isDemoNoteClosed = signal(false);
 
-let knowsRun = false;
+/** Start of the newest known run. An older run may have used the demo model before a model was connected. */
+let newest = -Infinity;
 
 /** Learns from a run which model answers. Until a run has used a model, it says nothing. */
 export function learnModel(view: RunView): void {
-  if (view.usage.calls === 0 && !view.isDemo) return;
-  knowsRun = true;
+  if (!saysModel(view) || view.startedAt! < newest) return;
+  newest = view.startedAt!;
   isDemoOnly.value = view.isDemo;
 }
 
-/** Checks the newest completed run, unless a run on the screen has told already. A failure only hides the message. */
+function saysModel(view: RunView): boolean {
+  return view.startedAt !== null && (view.isDemo || view.usage.calls > 0);
+}
+
+/** Checks the newest completed run. A failure only hides the message. */
 export async function checkModel(): Promise<void> {
   try {
     const client = runyard();
@@ -27,16 +32,16 @@ export async function checkModel(): Promise<void> {
     let view = emptyView(run.agentRunId);
     for await (const event of client.runs.stream(run.agentRunId)) {
       view = advance(view, [event]);
-      if (view.isDemo || view.usage.calls > 0) break;
+      if (saysModel(view)) break;
     }
-    if (!knowsRun) learnModel(view);
+    learnModel(view);
   } catch {
     // Other requests of the page report the error.
   }
 }
 
 export function forgetModel(): void {
-  knowsRun = false;
+  newest = -Infinity;
   isDemoOnly.value = false;
   isDemoNoteClosed.value = false;
 }

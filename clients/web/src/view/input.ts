@@ -11,6 +11,8 @@ export interface InputView {
   /** Name of the tool. */
   name: string;
   args: Record<string, unknown>;
+  /** JSON schema of the call's arguments, or of the answer to a question of an MCP server. */
+  schema: Record<string, unknown> | null;
   message: string;
   expiresAt: number | null;
   answer: AnswerView | null;
@@ -20,11 +22,11 @@ export interface AnswerView {
   decision: Decision;
   text: string;
   isError: boolean;
-  /** Whether the arguments of an approved call were edited. */
-  isEdited: boolean;
+  /** Edited arguments of an approved call, or the values of an answer. */
+  values: Record<string, unknown> | null;
 }
 
-type Request = Pick<InputRequestedEvent, "inputId" | "agentRunId" | "kind" | "name" | "arguments" | "message" | "expiresAt">;
+type Request = Pick<InputRequestedEvent, "inputId" | "agentRunId" | "kind" | "name" | "arguments" | "schema" | "message" | "expiresAt">;
 
 /** Returns null for a kind of input that this console does not know. */
 export function requested(input: Request): InputView | null {
@@ -35,6 +37,7 @@ export function requested(input: Request): InputView | null {
     kind: input.kind,
     name: input.name,
     args: (input.arguments ?? {}) as Record<string, unknown>,
+    schema: (input.schema ?? null) as Record<string, unknown> | null,
     message: input.message,
     expiresAt: input.expiresAt?.getTime() ?? null,
     answer: null,
@@ -43,7 +46,7 @@ export function requested(input: Request): InputView | null {
 
 export function answered(input: InputView, event: Pick<InputAnsweredEvent, "decision" | "text" | "isError" | "arguments">): InputView {
   const { decision, text, isError } = event;
-  return { ...input, answer: { decision, text, isError, isEdited: event.arguments !== undefined } };
+  return { ...input, answer: { decision, text, isError, values: (event.arguments ?? null) as Record<string, unknown> | null } };
 }
 
 /** The view of an input from a list or from the answer to it. */
@@ -67,11 +70,16 @@ export function titleOf(kind: InputKind, isOpen: boolean): string {
   return TITLES[kind][isOpen ? 0 : 1];
 }
 
+/** The name of the MCP server that asks a question; null for the questions of an agent. */
+export function serverOf({ kind, name, schema }: Pick<InputView, "kind" | "name" | "schema">): string | null {
+  return kind === "question" && schema !== null ? name.split("__")[0]! : null;
+}
+
 /** The decision in a word or two, for the head of a tool call. Empty for the result of a client tool. */
-export function shortDecision({ decision, isEdited }: AnswerView, kind: InputKind): string {
+export function shortDecision({ decision, values }: AnswerView, kind: InputKind): string {
   switch (decision) {
     case "approve":
-      return isEdited ? "approved with changes" : "approved";
+      return kind === "question" ? "answered" : values ? "approved with changes" : "approved";
     case "deny":
       return kind === "question" ? "not answered" : "denied";
     case "answer":
@@ -87,10 +95,10 @@ export function shortDecision({ decision, isEdited }: AnswerView, kind: InputKin
 }
 
 /** The decision as a short sentence, without the text of the answer. */
-export function decisionWords({ decision, isEdited, isError }: AnswerView, kind: InputKind): string {
+export function decisionWords({ decision, values, isError }: AnswerView, kind: InputKind): string {
   switch (decision) {
     case "approve":
-      return isEdited ? "Approved with changes" : "Approved";
+      return kind === "question" ? "Answered" : values ? "Approved with changes" : "Approved";
     case "deny":
       return kind === "question" ? "Not answered" : "Denied";
     case "result":
@@ -98,7 +106,7 @@ export function decisionWords({ decision, isEdited, isError }: AnswerView, kind:
     case "answer":
       return "Answered";
     case "expired":
-      return "Nobody answered in time";
+      return "No answer arrived in time";
     case "cancelled":
       return "The run ended first";
     case "unspecified":

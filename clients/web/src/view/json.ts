@@ -32,6 +32,28 @@ export function summaryOf(value: Json): string {
   return Array.isArray(value) ? `[${size}]` : `{${size}}`;
 }
 
+/** Maximum length of a result that is read as JSON, in characters. */
+const MAX_RESULT = 256 * 1024;
+
+/** Reads a list or an object from the result of a tool; null for any other text. */
+export function readResult(text: string): Json | null {
+  if (text.length > MAX_RESULT || !/^\s*[[{]/.test(text)) return null;
+  const value = readJson(text, false);
+  return value !== null && (entriesOf(value)?.length ?? 0) > 0 ? value : null;
+}
+
+/** A list, or the list in an object without other fields: the outputs of runs and of MCP servers are objects. */
+export function listIn(value: Json): Json {
+  const entries = Array.isArray(value) ? null : entriesOf(value);
+  return entries?.length === 1 && Array.isArray(entries[0]![1]) ? entries[0]![1] : value;
+}
+
+/** Whether a value is a list of objects without lists and objects in them. A table shows such a list completely. */
+export function isFlat(value: Json): boolean {
+  const isPlain = (each: Json) => typeof each !== "object" || each === null;
+  return Array.isArray(value) && value.length > 0 && value.every((each) => !isPlain(each) && !Array.isArray(each) && Object.values(each!).every(isPlain));
+}
+
 /** Maximum number of columns of a table of JSON values. */
 const MAX_COLUMNS = 50;
 

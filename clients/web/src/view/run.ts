@@ -33,8 +33,8 @@ export interface ToolStep {
   outputCut: boolean;
   startedAt: number;
   result: ToolEnd | null;
-  /** The input that the call needed or needs. */
-  input: InputView | null;
+  /** The inputs that the call needed or needs, oldest first: an approval, then the questions of its MCP server. */
+  inputs: readonly InputView[];
   /** The run that works on a call of the tool `task`. */
   subagent: Subagent | null;
 }
@@ -220,7 +220,7 @@ function apply(draft: Draft, event: RunEvent): void {
         outputCut: false,
         startedAt: at,
         result: null,
-        input: null,
+        inputs: [],
         subagent: null,
       });
       break;
@@ -243,15 +243,17 @@ function apply(draft: Draft, event: RunEvent): void {
     }
     case "input_requested": {
       const step = tool(draft, event.toolCallId);
-      if (step) step.input = requested(event);
+      const input = requested(event);
+      if (step && input) step.inputs = [...step.inputs, input];
       break;
     }
     case "input_answered": {
       const step = tool(draft, event.toolCallId);
-      if (step?.input?.inputId !== event.inputId) break;
-      step.input = answered(step.input, event);
-      // The call runs with the edited arguments.
-      if (event.arguments) step.args = event.arguments as Record<string, unknown>;
+      const input = step?.inputs.find((each) => each.inputId === event.inputId);
+      if (!step || !input) break;
+      step.inputs = step.inputs.map((each) => (each === input ? answered(input, event) : each));
+      // The call runs with the edited arguments. The values of an answer to a question do not change the call.
+      if (event.arguments && input.kind !== "question") step.args = event.arguments as Record<string, unknown>;
       break;
     }
     case "usage":
@@ -263,8 +265,9 @@ function apply(draft: Draft, event: RunEvent): void {
       draft.usage.modelName = event.modelName || draft.usage.modelName;
       break;
     case "notice":
-      draft.isDemo ||= event.kind === "demo_model";
-      add(draft, { kind: "notice", id: `notice-${draft.last}`, notice: event.kind, message: event.message });
+      // The console says once at its top that no model is connected.
+      if (event.kind === "demo_model") draft.isDemo = true;
+      else add(draft, { kind: "notice", id: `notice-${draft.last}`, notice: event.kind, message: event.message });
       break;
     case "user_message":
       add(draft, { kind: "message", id: event.messageId, text: event.text });
