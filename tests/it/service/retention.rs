@@ -19,11 +19,11 @@ async fn sweep(server: &TestServer) {
         .unwrap();
 }
 
-async fn status(server: &TestServer, path: &str) -> u16 {
+async fn status(server: &TestServer, subject: &str, path: &str) -> u16 {
     let answer = server
         .http
         .get(server.url(path))
-        .bearer_auth(server.caller("ann").token);
+        .bearer_auth(server.caller(subject).token);
     answer.send().await.unwrap().status().as_u16()
 }
 
@@ -51,7 +51,7 @@ async fn old_threads_are_deleted_with_their_files_if_the_operator_configures_it(
                 for run in [&old, &continued] {
                     caller.ended(run).await;
                 }
-                let held = caller.start("hold").await;
+                let held = server.caller("bob").start("hold").await;
                 let workspace: PathBuf = server
                     .app()
                     .config
@@ -61,22 +61,22 @@ async fn old_threads_are_deleted_with_their_files_if_the_operator_configures_it(
                 assert!(workspace.exists(), "{}", workspace.display());
                 server.clock.advance(DAY * 29);
                 sweep(server).await;
-                assert_eq!(status(server, &thread(&old)).await, 200);
+                assert_eq!(status(server, "ann", &thread(&old)).await, 200);
                 let body = json!({"prompt": "again", "thread_id": continued["thread_id"]});
                 let again = server.caller("ann").post("/agent/start", body).await.ok();
                 server.caller("ann").ended(&again).await;
                 server.clock.advance(DAY * 2);
                 sweep(server).await;
                 let expected = if days == 0 { 200 } else { 404 };
-                assert_eq!(status(server, &thread(&old)).await, expected);
+                assert_eq!(status(server, "ann", &thread(&old)).await, expected);
                 let run = format!("/agent-run/{}", text(&old, "agent_run_id"));
-                assert_eq!(status(server, &run).await, expected);
+                assert_eq!(status(server, "ann", &run).await, expected);
                 let project = format!("/projects/{}", text(&old, "project_id"));
-                assert_eq!(status(server, &project).await, expected);
+                assert_eq!(status(server, "ann", &project).await, expected);
                 assert_eq!(workspace.exists(), days == 0);
                 // A thread that has changed, and one with an active run, stay.
-                for run in [&continued, &held] {
-                    assert_eq!(status(server, &thread(run)).await, 200);
+                for (subject, run) in [("ann", &continued), ("bob", &held)] {
+                    assert_eq!(status(server, subject, &thread(run)).await, 200);
                 }
             },
         )
