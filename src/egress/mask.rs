@@ -101,12 +101,12 @@ impl Masker {
     }
 }
 
-/// Returns `text` without values.
-pub fn mask(text: &[u8], values: &[SecretString]) -> Vec<u8> {
+/// Returns `bytes` without values.
+pub fn mask(bytes: &[u8], values: &[SecretString]) -> Vec<u8> {
     let mut masker = Masker::new(values);
-    let mut masked = masker.push(text);
-    masked.extend(masker.finish());
-    masked
+    let mut whole = masker.push(bytes);
+    whole.extend(masker.finish());
+    whole
 }
 
 #[cfg(test)]

@@ -47,10 +47,9 @@ async fn old_threads_are_deleted_with_their_files_if_the_operator_configures_it(
             async |server| {
                 let caller = server.caller("ann");
                 let old = caller.start("write").await;
+                caller.ended(&old).await;
                 let continued = caller.start("hello").await;
-                for run in [&old, &continued] {
-                    caller.ended(run).await;
-                }
+                caller.ended(&continued).await;
                 let held = server.caller("bob").start("hold").await;
                 let workspace: PathBuf = server
                     .app()

@@ -191,17 +191,18 @@ async fn a_command_uses_a_secret_without_its_value() {
 #[tokio::test]
 async fn a_command_uses_a_secret_only_for_its_hosts() {
     let (host, received) = tls_server(b"http/1.1").await;
-    let mut command = ASK.to_owned();
-    for (host, path, name) in [
+    let requests = [
         (host.as_str(), "/1", "NONE"),
         (&host, "/2", "ANYWHERE"),
         (&host, "/3", "ELSEWHERE"),
         ("example.com", "/4", "ELSEWHERE"),
         (&host, "/compressed", "KEY"),
         (&host, "/control", "KEY"),
-    ] {
-        command += &format!("ask 'GET http://{host}{path} HTTP/1.1\\r\\nX-Key: ${{secret:{name}}}\\r\\n\\r\\n'\n");
-    }
+    ]
+    .map(|(host, path, name)| {
+        format!("ask 'GET http://{host}{path} HTTP/1.1\\r\\nX-Key: ${{secret:{name}}}\\r\\n\\r\\n'\n")
+    });
+    let command = format!("{ASK}{}", requests.concat());
     let yard = Yard::start(&command, &host, &trusting()).await;
     yard.create("KEY", json!(["localhost"])).await;
     yard.create("ANYWHERE", json!([])).await;
