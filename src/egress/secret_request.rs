@@ -37,8 +37,9 @@ use crate::{addresses::is_public, secrets::references::SecretSource};
 
 /// Maximum number of references in the headers of a request.
 const MAX_REFERENCES: usize = 16;
-/// Headers of a request that the proxy does not forward: it sets the first, and it does not wait for the second.
-const REQUEST_HEADERS: &[&str] = &["accept-encoding", "expect"];
+/// Headers of a request that the proxy does not forward: it sets the first, and it does not wait for the second. A range
+/// could end within a value, which would then not be found in the response.
+const REQUEST_HEADERS: &[&str] = &["accept-encoding", "expect", "range", "if-range"];
 /// Headers of a response that belong to the connection to the server.
 const RESPONSE_HEADERS: &[&str] = &[
     "alt-svc",

@@ -25,7 +25,7 @@ const VALUE: &str = "canary-7f3a-of-the-secret";
 const ASK: &str =
     "ask() { exec 3<>/dev/tcp/127.0.0.1/3128; printf '%b' \"$1\" >&3; cat <&3; exec 3>&-; printf '\\n'; }\n";
 
-/// The requests of a server: each with its line, the headers `x-key` and `accept-encoding`, and the body.
+/// The requests of a server: each with its line, the header `x-key`, the headers `accept-encoding` and `range`, and the body.
 type Received = Arc<Mutex<Vec<[String; 4]>>>;
 
 fn header(request: &Request, name: &str) -> String {
@@ -34,7 +34,8 @@ fn header(request: &Request, name: &str) -> String {
 }
 
 async fn answer(received: Received, request: Request) -> Response {
-    let (key, encoding) = (header(&request, "x-key"), header(&request, "accept-encoding"));
+    let key = header(&request, "x-key");
+    let encoding = header(&request, "accept-encoding") + &header(&request, "range");
     let line = format!("{} {}", request.method(), request.uri().path_and_query().unwrap());
     let is_compressed = request.uri().path() == "/compressed";
     let body = axum::body::to_bytes(request.into_body(), 1 << 20).await.unwrap();
@@ -151,7 +152,7 @@ async fn a_command_uses_a_secret_without_its_value() {
     for protocol in ["http/1.1", "h2"] {
         let (host, received) = tls_server(protocol.as_bytes()).await;
         let command = format!(
-            "{ASK}ask 'GET http://{host}/a?b HTTP/1.1\\r\\nX-Key: Bearer ${{secret:KEY}}\\r\\nAccept-Encoding: gzip\\r\\n\\r\\n'
+            "{ASK}ask 'GET http://{host}/a?b HTTP/1.1\\r\\nX-Key: Bearer ${{secret:KEY}}\\r\\nAccept-Encoding: gzip\\r\\nRange: bytes=0-1\\r\\n\\r\\n'
              ask 'POST http://{host}/c HTTP/1.1\\r\\nX-Key: ${{secret:KEY}}\\r\\nContent-Length: 5\\r\\n\\r\\nhello'"
         );
         let yard = Yard::start(&command, &host, &trusting()).await;
