@@ -29,18 +29,32 @@ impl HostList {
 
     /// Returns whether commands may connect to this host and port. `host` is in lower case.
     pub fn allows(&self, host: &str, port: u16) -> bool {
-        self.0.iter().any(|entry| {
-            let is_name = if entry.is_suffix {
-                host.len() > entry.name.len() && host.ends_with(&entry.name)
-            } else {
-                host == entry.name
-            };
-            is_name && entry.port.map_or(PORTS.contains(&port), |allowed| allowed == port)
+        self.0
+            .iter()
+            .any(|entry| entry.is_for(host) && entry.port.map_or(PORTS.contains(&port), |allowed| allowed == port))
+    }
+
+    /// Returns the host with the port at which commands may reach it over TLS, such as `a.org` or `a.org:8443`. `host` is in
+    /// lower case.
+    pub fn over_tls(&self, host: &str) -> Option<String> {
+        let mut found = self.0.iter().filter(|entry| entry.is_for(host));
+        found.find_map(|entry| match entry.port {
+            None | Some(443) => Some(host.to_owned()),
+            Some(80) => None,
+            Some(port) => Some(format!("{host}:{port}")),
         })
     }
 }
 
 impl Entry {
+    fn is_for(&self, host: &str) -> bool {
+        if self.is_suffix {
+            host.len() > self.name.len() && host.ends_with(&self.name)
+        } else {
+            host == self.name
+        }
+    }
+
     fn parse(text: &str) -> Option<Self> {
         let (is_suffix, rest) = match text.strip_prefix('*') {
             Some(rest) => (true, rest),
@@ -139,6 +153,20 @@ mod tests {
             assert!(!hosts.allows(host, port), "{host}:{port}");
         }
         assert!(!list(&[]).allows("pypi.org", 443));
+    }
+
+    #[test]
+    fn a_host_is_named_with_its_port_for_tls() {
+        let hosts = list(&["a.org", "b.org:80", "b.org:8443", "*.c.org:443", "d.org:80"]);
+        for (host, expected) in [
+            ("a.org", Some("a.org")),
+            ("b.org", Some("b.org:8443")),
+            ("x.c.org", Some("x.c.org")),
+            ("c.org", None),
+            ("d.org", None),
+        ] {
+            assert_eq!(hosts.over_tls(host).as_deref(), expected, "{host}");
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | instructions of the agent | `agents::version` |
 //! | sandbox, created on first use | `projects::on_demand` |
+//! | secrets of its commands | `account_secrets::ForCommands` |
 //! | files that the `StartRun` request names | `uploads::place` |
 //! | built-in tools | `tools` |
 //! | further tools | `worker/tools` |
@@ -22,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     documents, images,
-    tools::{Extra, approvals, ask, client, mcp, memory, notify, skills, task, web},
+    tools::{Extra, approvals, ask, client, mcp, memory, notify, secrets, skills, task, web},
 };
 use crate::{
     account_secrets::ForCommands,
@@ -76,6 +77,9 @@ pub(super) async fn assemble(
     documents::show(app, run, &workplace, &mut past, model.context_window, stop).await;
     images::show(&workplace, &mut past, vision).await;
     memory::add(app, run, &agent, access, &past.messages, log, &mut extra).await?;
+    if access.allows_sandbox() {
+        secrets::add(app, run, &mut extra).await?;
+    }
     web::add(app, run, access, &mut extra);
     ask::add(access, &mut extra);
     task::add(app, run, access, &mut extra).await?;

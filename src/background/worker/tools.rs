@@ -5,6 +5,7 @@ pub(super) mod ask;
 pub(super) mod client;
 pub(super) mod mcp;
 pub(super) mod memory;
+pub(super) mod secrets;
 pub(super) mod skills;
 pub(super) mod task;
 pub(super) mod web;

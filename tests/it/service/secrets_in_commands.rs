@@ -183,6 +183,11 @@ async fn a_command_uses_a_secret_without_its_value() {
             .iter()
             .map(|request| format!("{request:?}"))
             .collect();
+        assert!(
+            asked[0].contains(&format!("- ${{secret:KEY}} for {host}")),
+            "{}",
+            asked[0]
+        );
         for place in [&events, &asked.concat(), &yard.program.log()] {
             assert!(!place.contains(VALUE), "{place}");
         }
@@ -221,6 +226,12 @@ async fn a_command_uses_a_secret_only_for_its_hosts() {
     assert_eq!(shown.matches("HTTP/1.1 502 Bad Gateway").count(), 1, "{shown}");
     assert!(shown.contains("the response is compressed"), "{shown}");
     assert_eq!(shown.matches("HTTP/1.1 201 Created").count(), 1, "{shown}");
+    let system = yard.upstream.requests()[0].messages()[0].to_string();
+    assert!(system.contains("- ${secret:KEY} for"), "{system}");
+    assert!(
+        !system.contains("ELSEWHERE") && !system.contains("ANYWHERE"),
+        "{system}"
+    );
     let lines: Vec<String> = received.lock().unwrap().iter().map(|row| row[0].clone()).collect();
     assert_eq!(lines, ["GET /compressed", "GET /control"]);
 }
