@@ -4,8 +4,7 @@ use clap::{Args, Subcommand};
 
 use super::{
     Outcome,
-    connection::Connection,
-    listing::{Printer, table},
+    listing::{Printer, Rows, table},
     output::{cut, one_line, remark},
     settings::Settings,
 };
@@ -21,10 +20,7 @@ use crate::{
 #[derive(Args, Debug)]
 pub(super) struct Agents {
     #[command(flatten)]
-    connection: Connection,
-    /// Print a JSON object per line.
-    #[arg(long, global = true)]
-    json: bool,
+    rows: Rows,
     #[command(subcommand)]
     action: Action,
 }
@@ -62,9 +58,11 @@ struct Create {
 
 impl Agents {
     pub(super) async fn execute(self, settings: &Settings) -> Result<Outcome> {
-        let connected = self.connection.open(settings).await?;
-        connected.explain(act(&connected.client, self.action, &mut Printer::new(self.json)?).await)?;
-        Ok(Outcome::Success)
+        self.rows
+            .print(settings, async |client, printer| {
+                act(client, self.action, printer).await
+            })
+            .await
     }
 }
 

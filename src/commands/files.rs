@@ -7,8 +7,7 @@ use runyard_client::Client;
 
 use super::{
     Outcome,
-    connection::Connection,
-    listing::{Printer, time},
+    listing::{Printer, Rows, time},
     output::{clean, remark, size},
     settings::Settings,
 };
@@ -23,10 +22,7 @@ use crate::{
 #[derive(Args, Debug)]
 pub(super) struct Files {
     #[command(flatten)]
-    connection: Connection,
-    /// Print a JSON object per line.
-    #[arg(long, global = true)]
-    json: bool,
+    rows: Rows,
     #[command(subcommand)]
     action: Action,
 }
@@ -73,9 +69,11 @@ enum Action {
 
 impl Files {
     pub(super) async fn execute(self, settings: &Settings) -> Result<Outcome> {
-        let connected = self.connection.open(settings).await?;
-        connected.explain(act(&connected.client, self.action, &mut Printer::new(self.json)?).await)?;
-        Ok(Outcome::Success)
+        self.rows
+            .print(settings, async |client, printer| {
+                act(client, self.action, printer).await
+            })
+            .await
     }
 }
 

@@ -6,8 +6,7 @@ use prost_types::Timestamp;
 
 use super::{
     Outcome,
-    connection::Connection,
-    listing::{Printer, time},
+    listing::{Printer, Rows, time},
     output::{cut, one_line, remark},
     settings::Settings,
 };
@@ -23,10 +22,7 @@ use crate::{
 #[derive(Args, Debug)]
 pub(super) struct Keys {
     #[command(flatten)]
-    connection: Connection,
-    /// Print a JSON object per line.
-    #[arg(long, global = true)]
-    json: bool,
+    rows: Rows,
     #[command(subcommand)]
     action: Action,
 }
@@ -66,9 +62,11 @@ enum Scope {
 
 impl Keys {
     pub(super) async fn execute(self, settings: &Settings) -> Result<Outcome> {
-        let connected = self.connection.open(settings).await?;
-        connected.explain(act(&connected.client, self.action, &mut Printer::new(self.json)?).await)?;
-        Ok(Outcome::Success)
+        self.rows
+            .print(settings, async |client, printer| {
+                act(client, self.action, printer).await
+            })
+            .await
     }
 }
 

@@ -1,17 +1,45 @@
 //! Prints rows page by page, as lines of text or as JSON lines. The commands `admin`, `threads`, `runs` and `keys` use it.
 
 use chrono::{DateTime, SecondsFormat};
+use clap::Args;
 use prost::{Message, Name};
 use prost_types::Timestamp;
+use runyard_client::Client;
 
 use super::{
+    Outcome,
+    connection::Connection,
     json_lines::JsonLines,
     output::{Output, one_line},
+    settings::Settings,
 };
 use crate::error::Result;
 
 /// Maximum number of rows that one request returns.
 pub(super) const PAGE: i32 = 200;
+
+/// Options of commands that print rows.
+#[derive(Args, Debug)]
+pub(super) struct Rows {
+    #[command(flatten)]
+    connection: Connection,
+    /// Print a JSON object per line.
+    #[arg(long, global = true)]
+    json: bool,
+}
+
+impl Rows {
+    /// Connects, and calls `act`, which prints the rows.
+    pub(super) async fn print(
+        &self,
+        settings: &Settings,
+        act: impl AsyncFnOnce(&Client, &mut Printer) -> Result<()>,
+    ) -> Result<Outcome> {
+        let connected = self.connection.open(settings).await?;
+        connected.explain(act(&connected.client, &mut Printer::new(self.json)?).await)?;
+        Ok(Outcome::Success)
+    }
+}
 
 /// Prints messages as lines of text, or as JSON lines.
 pub(super) enum Printer {

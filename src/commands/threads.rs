@@ -4,8 +4,7 @@ use clap::{Args, Subcommand};
 
 use super::{
     Outcome,
-    connection::Connection,
-    listing::{Printer, table, time},
+    listing::{Printer, Rows, table, time},
     output::{clean, cut, one_line, remark},
     settings::Settings,
 };
@@ -20,10 +19,7 @@ use crate::{
 #[derive(Args, Debug)]
 pub(super) struct Threads {
     #[command(flatten)]
-    connection: Connection,
-    /// Print a JSON object per line.
-    #[arg(long, global = true)]
-    json: bool,
+    rows: Rows,
     #[command(subcommand)]
     action: Action,
 }
@@ -61,9 +57,11 @@ enum Action {
 
 impl Threads {
     pub(super) async fn execute(self, settings: &Settings) -> Result<Outcome> {
-        let connected = self.connection.open(settings).await?;
-        connected.explain(act(&connected.client, self.action, &mut Printer::new(self.json)?).await)?;
-        Ok(Outcome::Success)
+        self.rows
+            .print(settings, async |client, printer| {
+                act(client, self.action, printer).await
+            })
+            .await
     }
 }
 
