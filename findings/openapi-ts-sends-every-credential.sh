@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# A client that @hey-api/openapi-ts 0.99.0 generates sends the credential in every header that the document lists as an alternative. In
-# OpenAPI, the requirements in the list `security` are alternatives: a request needs only one of them (OpenAPI 3.1, "Security
+# A client that @hey-api/openapi-ts 0.99.0 generates sends the credential in every header that the document lists as an alternative.
+# In OpenAPI, the requirements in the list `security` are alternatives: a request needs only one of them (OpenAPI 3.1, "Security
 # Requirement Object"). The client calls `auth` for each scheme and adds each value, so a request has `Authorization: Bearer …` and
-# `X-API-Key: …`. A server that refuses ambiguous credentials refuses all its requests, and a JWT appears in a header that
-# proxies do not treat as secret. A function as `auth` that returns nothing for the other scheme avoids it; a document with one scheme does too.
+# `X-API-Key: …`. A server that refuses ambiguous credentials refuses all its requests, and a JWT appears in a header that proxies
+# do not treat as secret. A document with one scheme avoids it, and so does an `auth` function that returns nothing for the others.
 # Reported by others: https://github.com/hey-api/hey-api/issues/3195.
 #
 # Observed: `authorization: Bearer token, x-api-key: token`.
@@ -12,7 +12,8 @@ set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 cd "$folder"
-npm install --silent --no-audit --no-fund --ignore-scripts @hey-api/openapi-ts@0.99.0 typescript@5.9.3 esbuild@0.25.12 @esbuild/linux-x64@0.25.12
+npm install --silent --no-audit --no-fund --ignore-scripts @hey-api/openapi-ts@0.99.0 typescript@5.9.3 \
+    esbuild@0.25.12 @esbuild/linux-x64@0.25.12
 cat >api.json <<'JSON'
 {
   "openapi": "3.1.0",
