@@ -1,11 +1,9 @@
 //! Tests of the deletion of old threads, if the operator configures it.
 
-use std::{
-    path::PathBuf,
-    time::{Duration, SystemTime},
-};
+use std::time::{Duration, SystemTime};
 
 use runyard_upstream::{Call, Script, Turn};
+use sea_orm::ConnectionTrait;
 use serde_json::{Value, json};
 
 use super::requests::text;
@@ -50,13 +48,7 @@ async fn old_threads_are_deleted_with_their_files_if_the_operator_configures_it(
                 caller.ended(&old).await;
                 let continued = caller.start("hello").await;
                 caller.ended(&continued).await;
-                let held = server.caller("bob").start("hold").await;
-                let workspace: PathBuf = server
-                    .app()
-                    .config
-                    .data_dir
-                    .join("workspaces")
-                    .join(text(&old, "project_id"));
+                let workspace = server.data_dir().join("workspaces").join(text(&old, "project_id"));
                 assert!(workspace.exists(), "{}", workspace.display());
                 server.clock.advance(DAY * 29);
                 sweep(server).await;
@@ -65,6 +57,13 @@ async fn old_threads_are_deleted_with_their_files_if_the_operator_configures_it(
                 let again = server.caller("ann").post("/agent/start", body).await.ok();
                 server.caller("ann").ended(&again).await;
                 server.clock.advance(DAY * 2);
+                // A run ends long before its thread is old, so this thread is made old.
+                let held = server.caller("bob").start("hold").await;
+                let outside = server.outside().await;
+                let age = "UPDATE threads SET updated_at = (SELECT MIN(updated_at) FROM threads) \
+                           WHERE updated_at = (SELECT MAX(updated_at) FROM threads)";
+                assert_eq!(outside.execute_unprepared(age).await.unwrap().rows_affected(), 1);
+                outside.close().await.unwrap();
                 sweep(server).await;
                 let expected = if days == 0 { 200 } else { 404 };
                 assert_eq!(status(server, "ann", &thread(&old)).await, expected);
