@@ -29,7 +29,7 @@ FENCE = re.compile(r"^```(sh|python) run(?:=(\w+))?\n(.*?)^```$", re.MULTILINE |
 # First words of the snippets without the mark `run`. Other tests cover these snippets.
 OTHERS = (
     "export PATH=", "python -m pip install grpcio-tools", "pip install ./clients/python",
-    "(cd clients/typescript && npm ci",
+    "(cd clients/typescript && npm ci", "curl http://api.example.com/",
 )
 # Maps a document and section to the strings that the output of its script must contain.
 SAID = {
