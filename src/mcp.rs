@@ -27,6 +27,7 @@ use ahead::Ahead;
 use idle::Idle;
 use lists::Lists;
 pub use offer::{Failure, Offer, Servers, offer, preview, try_out};
+pub use process::quoted;
 pub use remote::Place;
 pub use tool::McpTool;
 

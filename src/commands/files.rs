@@ -97,11 +97,7 @@ async fn act(client: &Client, action: Action, printer: &mut Printer) -> Result<(
             let sandbox_id = existing(client, &thread_id).await?;
             let to = to.map_or_else(|| local_name(&path), Ok)?;
             if recursive {
-                return save_folder(client, &sandbox_id, (&path, &to), |saved| {
-                    remark(&format!("saved {}", saved.display()));
-                    Ok(())
-                })
-                .await;
+                return save_folder(client, &sandbox_id, &path, &to).await;
             }
             client.download(&sandbox_id, &path, &to).await?;
             remark(&format!("saved {}", to.display()));
@@ -138,18 +134,13 @@ async fn existing(client: &Client, thread_id: &str) -> Result<String> {
     })
 }
 
-/// Downloads the files of a folder to a local folder. Calls `saved` with each local path.
-async fn save_folder(
-    client: &Client,
-    sandbox_id: &str,
-    (folder, to): (&str, &Path),
-    mut saved: impl FnMut(&Path) -> Result<()>,
-) -> Result<()> {
+/// Downloads the files of a folder to a local folder.
+async fn save_folder(client: &Client, sandbox_id: &str, folder: &str, to: &Path) -> Result<()> {
     for file in client.list_files(sandbox_id, folder).await? {
         if !file.is_dir {
             let to = to.join(below(folder, &file.path)?);
             client.download(sandbox_id, &file.path, &to).await?;
-            saved(&to)?;
+            remark(&format!("saved {}", to.display()));
         }
     }
     Ok(())

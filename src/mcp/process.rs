@@ -40,7 +40,8 @@ pub(super) fn explained(error: &Error, ended: Option<&Execution>) -> String {
     text
 }
 
-fn quoted(word: &str) -> String {
+/// Quotes a text as one word for a shell.
+pub fn quoted(word: &str) -> String {
     format!("'{}'", word.replace('\'', "'\\''"))
 }
 

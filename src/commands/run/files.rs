@@ -11,6 +11,7 @@ use crate::{
         output::{clean, complain, one_line, size},
     },
     error::{Code, Result},
+    mcp::quoted,
     v1::{File, StartRunResponse},
 };
 
@@ -36,6 +37,7 @@ pub(super) async fn take_away(
     }
     let Some(folder) = folder else {
         view.line("Save them all with --download DIR, or one of them with")?;
+        // The agent chose the path, and the user may paste the command.
         let path = quoted(&one_line(&files[0].path));
         return view.line(&format!("  runyard files get {} {path}", run.thread_id));
     };
@@ -45,11 +47,6 @@ pub(super) async fn take_away(
         view.say(&format!("saved {}", to.display()))?;
     }
     Ok(())
-}
-
-/// Quotes a path for a shell. The agent chose the path, and the user may paste the command.
-fn quoted(path: &str) -> String {
-    format!("'{}'", path.replace('\'', r"'\''"))
 }
 
 /// If the sandbox was created after the `StartRun` response, only the project contains its id.
@@ -68,16 +65,5 @@ async fn find_files(client: &Client, sandbox_id: &str) -> Result<Vec<File>> {
             complain("cannot list the files of the run");
             Err(error.into())
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_path_is_one_word_for_a_shell() {
-        assert_eq!(quoted("output/a b.txt"), "'output/a b.txt'");
-        assert_eq!(quoted("it's; $(date)"), r"'it'\''s; $(date)'");
     }
 }
