@@ -108,7 +108,7 @@ impl App {
         let (llm, models) = (Models::new(&config.engine())?, config.model_table());
         let handles = Handles {
             tiers: config.tier_table(),
-            model_measures: ModelMeasures::new(&models, &llm),
+            model_measures: ModelMeasures::new(&models, &config.providers, &llm),
             models,
             modes: config.mode_table(),
             accounts: Accounts::default(),

@@ -1,10 +1,11 @@
-//! Sets up logs and metrics. Setting them up again has no effect, so that tests can start many servers in one
-//! process. `telemetry/names.rs` lists all metrics.
+//! Sets up logs, metrics and traces. Setting up logs and metrics again has no effect, so that tests can start many
+//! servers in one process. `telemetry/names.rs` lists all metrics.
 
 mod exporter;
 mod model_calls;
 pub mod names;
 mod process;
+pub mod traces;
 
 use std::{
     fmt as text,

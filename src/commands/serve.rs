@@ -6,9 +6,10 @@ use clap::Args;
 
 use super::{Outcome, server_runtime, settings::Settings};
 use crate::{
+    config::environment::variable,
     error::Result,
     server::{self, End},
-    telemetry,
+    telemetry::{self, traces::Traces},
 };
 
 /// Maximum wait at exit for blocking work, such as a walk over a workspace.
@@ -31,7 +32,11 @@ impl Serve {
         let config = settings.config_listening(self.listen)?;
         telemetry::start_metrics();
         let runtime = server_runtime()?;
+        let traces = Traces::start(&variable, runtime.handle())?;
         let outcome = runtime.block_on(server::serve(config));
+        if let (Some(traces), Ok(End::InOrder)) = (traces, &outcome) {
+            traces.stop();
+        }
         runtime.shutdown_timeout(EXIT_GRACE);
         match outcome.map_err(|error| settings.name_variable(error))? {
             End::InOrder => Ok(Outcome::Success),

@@ -8,6 +8,7 @@ use crate::{
     engine::schema,
     error::{Error, Result},
     llm::ToolSpec,
+    telemetry::traces::TraceParent,
     tools,
 };
 
@@ -33,6 +34,9 @@ pub struct RunOptions {
     /// JSON schema of the final answer; `None` for free text.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub output_schema: Option<Value>,
+    /// The span of the request that started the run; `None` if tracing was off.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trace: Option<TraceParent>,
 }
 
 /// The budget that a request gives its run. `None` means that only the limits of the server, the mode and the plan apply.

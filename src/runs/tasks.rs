@@ -136,6 +136,8 @@ async fn new_run(app: &App, run: &Run, input: &Input) -> Result<NewRun> {
     let agent = subagents::find(&agents, text("agent")).map_err(|told| Error::new(Code::AgentNotFound, told))?;
     let options = RunOptions {
         budget: budget::share(app, run).await?,
+        // The spans of parent and child are in one trace.
+        trace: RunOptions::of(run)?.trace,
         ..RunOptions::default()
     };
     Ok(NewRun {

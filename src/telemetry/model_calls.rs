@@ -14,11 +14,14 @@ use async_trait::async_trait;
 use futures::{Stream, StreamExt};
 use metrics::{Counter, Histogram, SharedString};
 use runyard_engine::{
-    config::{DEMO_PROVIDER, StructuredOutput, Vision, VisionSettings},
+    config::{DEMO_PROVIDER, Provider, StructuredOutput, Vision, VisionSettings},
     llm::{EndReason, Llm, LlmError, ModelEvent, ModelRequest, ModelStream, Models, TokenUsage},
 };
 
-use super::names;
+use super::{
+    names,
+    traces::{ModelService, Span},
+};
 use crate::config::ModelTable;
 
 /// The label of a model that the configuration does not contain.
@@ -35,6 +38,7 @@ pub struct ModelMeasures {
 pub struct ModelSeries {
     provider: SharedString,
     model: SharedString,
+    service: ModelService,
     handles: OnceLock<Handles>,
 }
 
@@ -48,22 +52,23 @@ struct Handles {
 }
 
 impl ModelMeasures {
-    pub fn new(table: &ModelTable, llm: &Models) -> Self {
+    pub fn new(table: &ModelTable, providers: &BTreeMap<String, Provider>, llm: &Models) -> Self {
         let mut models = BTreeMap::new();
         for model in table.iter() {
-            let provider = if llm.is_demo(&model.name) {
-                DEMO_PROVIDER
+            let (provider, service) = if llm.is_demo(&model.name) {
+                (DEMO_PROVIDER, ModelService::BUILT_IN)
             } else {
-                &model.provider
+                let service = providers.get(&model.provider).map(ModelService::of);
+                (model.provider.as_str(), service.unwrap_or(ModelService::BUILT_IN))
             };
-            let series = Arc::new(ModelSeries::new(provider, &model.name));
+            let series = Arc::new(ModelSeries::new(provider, &model.name, service));
             for name in std::iter::once(&model.name).chain(&model.aliases) {
                 models.insert(name.clone(), Arc::clone(&series));
             }
         }
         Self {
             models,
-            other: Arc::new(ModelSeries::new(OTHER, OTHER)),
+            other: Arc::new(ModelSeries::new(OTHER, OTHER, ModelService::BUILT_IN)),
         }
     }
 
@@ -74,10 +79,11 @@ impl ModelMeasures {
 }
 
 impl ModelSeries {
-    fn new(provider: &str, model: &str) -> Self {
+    fn new(provider: &str, model: &str, service: ModelService) -> Self {
         Self {
             provider: Arc::<str>::from(provider).into(),
             model: Arc::<str>::from(model).into(),
+            service,
             handles: OnceLock::new(),
         }
     }
@@ -135,8 +141,10 @@ impl Llm for MeasuredModels<'_> {
     async fn stream(&self, request: ModelRequest) -> ModelStream {
         let series = Arc::clone(self.measures.of(&request.model));
         let began = Instant::now();
+        let span = Span::model_call(&series.service, &request);
         MeasuredStream {
-            inner: self.models.stream(request).await,
+            inner: span.within(self.models.stream(request)).await,
+            span,
             series,
             began,
             has_begun: false,
@@ -156,6 +164,7 @@ impl Llm for MeasuredModels<'_> {
 
 struct MeasuredStream {
     inner: ModelStream,
+    span: Span,
     series: Arc<ModelSeries>,
     began: Instant,
     has_begun: bool,
@@ -168,18 +177,33 @@ impl MeasuredStream {
             Some(Ok(ModelEvent::Text(_) | ModelEvent::Reasoning(_) | ModelEvent::ToolCall(_))) => {
                 if !self.has_begun {
                     self.has_begun = true;
-                    self.series.handles().first_token.record(self.began.elapsed());
+                    let took = self.began.elapsed();
+                    self.series.handles().first_token.record(took);
+                    self.span.first_token(took.as_secs_f64());
                 }
             }
-            Some(Ok(ModelEvent::End(reason))) => self.end(match reason {
-                EndReason::Done => "ok",
-                EndReason::Length => "length",
-                EndReason::Refused => "declined",
-            }),
-            Some(Ok(ModelEvent::Retried { .. } | ModelEvent::Usage(_) | ModelEvent::Carried(_))) => {}
-            Some(Err(error)) => self.end(code(error)),
-            None => self.end("broken"),
+            Some(Ok(ModelEvent::End(reason))) => {
+                let (outcome, finish) = match reason {
+                    EndReason::Done => ("ok", "stop"),
+                    EndReason::Length => ("length", "length"),
+                    EndReason::Refused => ("declined", "content_filter"),
+                };
+                self.span.finished(finish);
+                self.end(outcome);
+            }
+            Some(Ok(ModelEvent::Usage(usage))) => self.span.used(*usage),
+            Some(Ok(ModelEvent::Retried { .. })) => self.span.retried(),
+            Some(Ok(ModelEvent::Carried(_))) => {}
+            Some(Err(error)) => self.fail(code(error)),
+            None => self.fail("broken"),
         }
+    }
+
+    fn fail(&mut self, outcome: &'static str) {
+        if !self.has_ended {
+            self.span.failed(outcome);
+        }
+        self.end(outcome);
     }
 
     fn end(&mut self, outcome: &'static str) {
@@ -194,7 +218,9 @@ impl Stream for MeasuredStream {
     type Item = Result<ModelEvent, LlmError>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let entered = self.span.enter();
         let item = ready!(self.inner.poll_next_unpin(context));
+        drop(entered);
         self.note(item.as_ref());
         Poll::Ready(item)
     }
@@ -203,7 +229,7 @@ impl Stream for MeasuredStream {
 impl Drop for MeasuredStream {
     // The caller drops the stream of a call that it cancels.
     fn drop(&mut self) {
-        self.end("cancelled");
+        self.fail("cancelled");
     }
 }
 

@@ -3,6 +3,8 @@
 //! `log.access` selects the requests in the log. The rate of log lines about clients without a valid token is limited
 //! ([`LINES_PER_SECOND`]).
 
+mod request_span;
+
 use std::{
     num::NonZeroU32,
     sync::{
@@ -24,7 +26,12 @@ use super::{
     protocol::Protocol,
     status,
 };
-use crate::{config::LoggedRequests, error::Kind, id, telemetry::names};
+use crate::{
+    config::LoggedRequests,
+    error::Kind,
+    id,
+    telemetry::{names, traces},
+};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Maximum length of a client's request id in characters.
@@ -33,12 +40,13 @@ const MAX_REQUEST_ID: usize = 128;
 const MAX_PATH: usize = 256;
 const LINES_PER_SECOND: NonZeroU32 = NonZeroU32::new(20).expect("20 is not zero");
 
-/// Adds an account id to the log lines of the current request.
+/// Adds an account id to the log lines and the trace of the current request.
 pub(super) fn note_account(account_id: Uuid) {
+    traces::note_account(account_id);
     tracing::Span::current().record("account_id", tracing::field::display(account_id));
 }
 
-/// Counts and logs a request. Replaces a missing or invalid request id.
+/// Counts, logs and traces a request. Replaces a missing or invalid request id.
 pub(super) async fn log(lines: Arc<AccessLog>, mut request: Request<Body>, next: impl Answers<Body>) -> Response<Body> {
     let request_id = request_id(request.headers());
     if let Some(request_id) = &request_id {
@@ -46,14 +54,21 @@ pub(super) async fn log(lines: Arc<AccessLog>, mut request: Request<Body>, next:
     }
     let logged = LoggedRequest::of(&request);
     let shown = request_id.as_ref().and_then(|id| id.to_str().ok()).unwrap_or_default();
-    let span = info_span!("request", request_id = shown, account_id = Empty);
+    let trace = request_span::of(&request);
+    let span = info_span!(
+        "request",
+        request_id = shown,
+        account_id = Empty,
+        trace_id = trace.trace_id()
+    );
     let work = async move {
-        let mut response = run(next, request).await;
+        let mut response = trace.within(run(next, request)).await;
         if let Some(request_id) = request_id {
             response.headers_mut().insert(REQUEST_ID, request_id);
         }
-        logged.answered(&response, &lines);
-        response
+        let refusal = Refusal::of(&response);
+        logged.answered(&response, refusal.as_ref(), &lines);
+        request_span::answered(trace, response, refusal.as_ref())
     };
     work.instrument(span).await
 }
@@ -95,13 +110,13 @@ impl LoggedRequest {
         &path[..path.floor_char_boundary(MAX_PATH)]
     }
 
-    fn answered(&self, response: &Response<Body>, lines: &AccessLog) {
+    fn answered(&self, response: &Response<Body>, refusal: Option<&Refusal>, lines: &AccessLog) {
         let status = response.status();
         let took = self.at.elapsed();
         let counted = status.as_str().to_owned();
         metrics::counter!(names::REQUESTS, "protocol" => self.protocol, "status" => counted).increment(1);
         metrics::histogram!(names::REQUEST_SECONDS, "protocol" => self.protocol).record(took);
-        let Some(refusal) = Refusal::of(response) else {
+        let Some(refusal) = refusal else {
             macro_rules! line {
                 ($level:ident) => {
                     $level!(protocol = self.protocol, method = %self.method, path = self.path(),
@@ -115,7 +130,7 @@ impl LoggedRequest {
             }
             return;
         };
-        let is_ours = matches!(refusal.kind, Kind::Internal | Kind::Unavailable);
+        let is_ours = refusal.is_ours();
         if lines.requests == LoggedRequests::Off && !is_ours {
             return;
         }
@@ -151,6 +166,11 @@ struct Refusal {
 }
 
 impl Refusal {
+    /// True if the operator, not the caller, must act.
+    fn is_ours(&self) -> bool {
+        matches!(self.kind, Kind::Internal | Kind::Unavailable)
+    }
+
     /// Finds the error in the stored Status of a Connect call, in the HTTP status, or in the gRPC status header.
     fn of(response: &Response<Body>) -> Option<Self> {
         if let Some(status) = response.extensions().get::<Status>() {

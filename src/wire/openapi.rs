@@ -15,7 +15,8 @@ const ABOUT: &str = "Runyard runs AI agents for other programs. The same methods
     this document is generated from their contract. Every error has the body `{\"detail\": …}` and a stable code in the \
     header `X-Error-Code`.";
 
-pub fn document(router: &Router) -> Value {
+/// `modes` are the names of the server's modes.
+pub fn document(router: &Router, modes: &[&str]) -> Value {
     let pool = DescriptorPool::decode(DESCRIPTORS).ok();
     let refusal = pool
         .as_ref()
@@ -45,13 +46,41 @@ pub fn document(router: &Router) -> Value {
     };
     let mut document = openapi::document(router, &description);
     add_examples(&mut document);
+    add_modes(&mut document, modes);
     document
 }
 
-/// Adds examples to fields whose values depend on the configuration, so that their schema cannot be an enum.
+/// Lists the modes in the schemas of requests, so that generated clients have a type for them. Responses contain any
+/// text, because a run keeps its mode after the configuration has changed.
+fn add_modes(document: &mut Value, modes: &[&str]) {
+    let form = |media_type: &str| {
+        let media_type = media_type.replace('/', "~1");
+        format!("/paths/~1agent~1start/post/requestBody/content/{media_type}/schema")
+    };
+    let schema = |name: &str| format!("/components/schemas/{name}");
+    let given = [
+        form("multipart/form-data"),
+        form("application/x-www-form-urlencoded"),
+        schema("StartRunRequest"),
+        schema("CreateScheduleRequest"),
+        schema("CreateTriggerRequest"),
+    ];
+    // An update without the field keeps the mode, and one with an empty mode removes it.
+    let changed = ["UpdateScheduleRequest", "UpdateTriggerRequest"].map(schema);
+    let names = modes.iter().map(|name| json!(name));
+    let or_none = names.clone().chain([json!(""), Value::Null]);
+    let places = given.iter().map(|place| (place, names.clone().collect::<Vec<_>>()));
+    let places = places.chain(changed.iter().map(|place| (place, or_none.clone().collect())));
+    for (place, values) in places {
+        if let Some(property) = document.pointer_mut(&format!("{place}/properties/mode")) {
+            property["enum"] = Value::Array(values);
+        }
+    }
+}
+
+/// Adds examples to fields whose values are free or depend on the caller's plan.
 fn add_examples(document: &mut Value) {
     let examples = [
-        ("mode", json!(["code", "chat", "plan"])),
         ("model_name", json!(["runyard/demo"])),
         ("prompt", json!(["Analyze data.csv and create visualizations"])),
     ];

@@ -55,9 +55,12 @@ use crate::{
     accounts::{Caller, Role},
     app::App,
     error::{Code, Error, Result},
+    telemetry::traces,
 };
 
 const PAGES: [&str; 4] = ["/healthz", "/readyz", METRICS, "/openapi.json"];
+/// The pages that monitoring requests all the time.
+pub(super) const PROBES: &[&str] = PAGES.split_at(3).0;
 
 pub type Stack = Layered;
 
@@ -99,6 +102,10 @@ pub fn build(app: &App, verifier: Arc<Verifier>, grpc: Routes) -> Result<Stack> 
     let grpc = streams::count(deadline::end_streams(grpc), streams);
     let grpc = permit::enforce(grpc, Arc::new(Scopes::of(pool)));
     let grpc = ServiceExt::<Request<tonic::body::Body>>::map_response(grpc, complete);
+    let grpc = grpc.map_request(|request: Request<tonic::body::Body>| {
+        traces::name_method(request.uri().path());
+        request
+    });
     let grpc = compression::compress_answers(grpc, pool);
     let web = tonic_web::GrpcWebLayer::new().layer(grpc.clone());
     // A method of the contract takes precedence over a console file with the same path.
@@ -232,7 +239,11 @@ async fn metrics(State(pages): State<Pages>, request: Request<Body>) -> Response
 }
 
 async fn document(State(pages): State<Pages>) -> Response<Body> {
-    let generate = || openapi::document(pages.transcoder.router()).to_string().into();
+    let generate = || {
+        let modes: Vec<&str> = pages.app.modes.iter().map(|mode| mode.name.as_str()).collect();
+        let document = openapi::document(pages.transcoder.router(), &modes);
+        document.to_string().into()
+    };
     let openapi = pages.openapi.get_or_init(generate).clone();
     ([(header::CONTENT_TYPE, "application/json")], openapi).into_response()
 }

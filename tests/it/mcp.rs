@@ -12,7 +12,7 @@ mod raw;
 mod revisions;
 mod runs;
 mod secrets;
-mod server;
+pub mod server;
 mod stdio;
 
 use runyard::config::Config;

@@ -6,12 +6,12 @@ use std::{collections::BTreeSet, sync::LazyLock};
 use prost_reflect::DescriptorPool;
 use runyard::wire::{codec, openapi};
 use runyard_transcode::route::Router;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 static DOCUMENT: LazyLock<(Router, Value)> = LazyLock::new(|| {
     let pool = DescriptorPool::decode(runyard::contract::DESCRIPTORS).unwrap();
     let router = Router::new(&pool, &codec::json(&pool)).unwrap();
-    let document = openapi::document(&router);
+    let document = openapi::document(&router, &["code", "chat", "plan"]);
     (router, document)
 });
 
@@ -229,4 +229,23 @@ fn the_document_is_the_reviewed_one() {
     insta::with_settings!({prepend_module_to_snapshot => false}, {
         insta::assert_snapshot!("openapi", text);
     });
+}
+
+#[test]
+fn requests_list_the_modes_and_responses_do_not() {
+    let modes = |schema: &str| &at(&format!("/components/schemas/{schema}/properties/mode"))["enum"];
+    assert_eq!(*modes("StartRunRequest"), json!(["code", "chat", "plan"]));
+    assert_eq!(*modes("CreateTriggerRequest"), json!(["code", "chat", "plan"]));
+    assert_eq!(
+        *modes("UpdateScheduleRequest"),
+        json!(["code", "chat", "plan", "", null])
+    );
+    assert_eq!(*modes("Run"), Value::Null);
+    let forms = at("/paths/~1agent~1start/post/requestBody/content")
+        .as_object()
+        .unwrap();
+    let listed = forms
+        .values()
+        .filter(|form| form.pointer("/schema/properties/mode/enum").is_some());
+    assert_eq!(listed.count(), 2, "both forms");
 }

@@ -162,6 +162,8 @@ test("the page of pending inputs answers questions with forms, also without fiel
     await visited.screenshot("pending-forms");
     await visited.audit("pending forms");
     const sure = articles.filter({ hasText: "Are you sure?" });
+    await sure.getByText("Arguments of the call").click();
+    await sure.getByRole("group", { name: "Arguments" }).getByText('"city"').waitFor();
     await sure.getByRole("button", { name: "Send answer" }).click();
     await sure.waitFor({ state: "detached" });
     await articles.getByRole("button", { name: "Decline" }).click();

@@ -105,6 +105,6 @@ test("a question has choices, and each decision has words", () => {
     decisionWords({ decision, text: "", isError, values: null }, kind);
   assert.deepEqual(
     [words("deny", "approval"), words("deny", "question"), words("result", "client_tool"), words("result", "client_tool", true), words("expired", "approval")],
-    ["Denied", "Not answered", "The client sent the result", "The client reported an error", "No answer arrived in time"],
+    ["Denied", "Declined to answer", "The client sent the result", "The client reported an error", "No answer arrived in time"],
   );
 });

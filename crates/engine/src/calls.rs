@@ -6,6 +6,7 @@
 
 mod failures;
 mod plan;
+mod span;
 
 use std::{
     collections::VecDeque,
@@ -18,6 +19,7 @@ use std::{
 };
 
 use futures::{FutureExt, StreamExt, stream};
+use opentelemetry::context::FutureExt as _;
 use runyard_contract::{
     structs::without_nul,
     v1::{NoticeKind, ToolOutput, run_event::Event},
@@ -251,7 +253,8 @@ impl CallRunner<'_> {
             continuation: call.continuation.take(),
             cancel,
         };
-        let work = async { slot.tool.call(call.arguments.clone(), &context).await };
+        let span = span::of_call(&call.request);
+        let work = async { slot.tool.call(call.arguments.clone(), &context).await }.with_context(span.clone());
         let result = AssertUnwindSafe(work).catch_unwind().await;
         let told = |text: String| ToolAnswer::failed(text);
         let mut waits = Vec::new();
@@ -283,6 +286,10 @@ impl CallRunner<'_> {
             None if answer.is_error => ToolOutcome::Error,
             None => ToolOutcome::Ok,
         };
+        if waits.is_empty() {
+            span::ended(&span, outcome);
+        }
+        drop(span);
         let took = started.elapsed();
         self.sink.tool_ended(&call.request.name, outcome, took);
         Done {

@@ -30,6 +30,7 @@ use crate::{
     listener::{Listener, Progress},
     questions::{self, Continuation},
     rendering::Rendered,
+    trace,
 };
 
 /// Maximum time to notify the server of a cancellation.
@@ -122,6 +123,7 @@ async fn round(
     let request = ClientRequest::CallToolRequest(CallToolRequest::new(params));
     let mut options = PeerRequestOptions::no_options();
     options.meta = line.may_ask.then(questions::announced);
+    trace::pass_on(&mut options.meta, call.tool);
     let handle = line
         .peer
         .send_request_with_option(request, options)

@@ -21,6 +21,7 @@ mod revisions;
 mod schema;
 mod sse;
 mod tools;
+mod trace;
 
 use std::time::Duration;
 

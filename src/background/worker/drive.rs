@@ -32,7 +32,10 @@ use crate::{
         report, tasks,
         wake::Signals,
     },
-    telemetry::names,
+    telemetry::{
+        names,
+        traces::{RunSpan, Span},
+    },
     v1::{Notice, NoticeKind, run_event::Event},
 };
 
@@ -43,9 +46,10 @@ const TOOL_GRACE: Duration = Duration::from_millis(500);
 
 pub(super) async fn drive(app: &App, worker_id: Uuid, claimed: Claimed, tokens: Tokens) {
     let run_id = claimed.run.id;
-    let span = info_span!("run", %run_id, epoch = claimed.run.lease_epoch);
-    async {
-        match Box::pin(attempt(app, &claimed, &tokens)).await {
+    let trace = trace(&claimed.run);
+    let span = info_span!("run", %run_id, epoch = claimed.run.lease_epoch, trace_id = trace.trace_id());
+    let work = async {
+        match Box::pin(attempt(app, &claimed, &tokens, &trace)).await {
             Err(_) if app.stopping.is_cancelled() => info!("run handed over to the next process"),
             Err(fault) => {
                 warn!(error = %fault, "stopped executing a run; if it has not ended, a worker will resume it");
@@ -59,12 +63,25 @@ pub(super) async fn drive(app: &App, worker_id: Uuid, claimed: Claimed, tokens: 
         {
             warn!(error = %fault, "could not release a run; its lease will expire");
         }
-    }
-    .instrument(span)
-    .await;
+    };
+    trace.within(work).instrument(span).await;
 }
 
-async fn attempt(app: &App, claimed: &Claimed, tokens: &Tokens) -> Result<()> {
+/// Starts the span of this worker's work on the run.
+fn trace(run: &Run) -> Span {
+    Span::run(|| RunSpan {
+        run_id: run.id,
+        account_id: run.account_id,
+        thread_id: run.thread_id,
+        agent_id: run.agent_id,
+        model: &run.model_used,
+        epoch: run.lease_epoch,
+        // A run without its parent still has a trace.
+        parent: RunOptions::of(run).ok().and_then(|options| options.trace),
+    })
+}
+
+async fn attempt(app: &App, claimed: &Claimed, tokens: &Tokens, trace: &Span) -> Result<()> {
     let run = &claimed.run;
     let _working = app.wake.working(run.id, tokens.signals.clone());
     let ring = app.hub.ring(run.id);
@@ -81,7 +98,7 @@ async fn attempt(app: &App, claimed: &Claimed, tokens: &Tokens) -> Result<()> {
     }
     if run.stop_requested {
         let ending = RunEnd::stopped_by(StopReason::Requested, run.stopped_by.clone());
-        return finish(app, run, &log, ending).await.map(drop);
+        return finish(app, run, &log, ending, trace).await.map(drop);
     }
     // A new worker may resume the run, so it looks for messages that the model has not received.
     tokens
@@ -92,7 +109,7 @@ async fn attempt(app: &App, claimed: &Claimed, tokens: &Tokens) -> Result<()> {
         warn!(error = %fault, "could not add a notice to a run");
     }
     let mut again: Option<Claimed> = None;
-    while work(app, again.as_ref().unwrap_or(claimed), &log, tokens).await? == Finished::HasMessages {
+    while work(app, again.as_ref().unwrap_or(claimed), &log, tokens, trace).await? == Finished::HasMessages {
         // A message was added after the last model call. Each further turn contains at least one model call, so the
         // limits of the run bound their number.
         let reloaded = load(app.db.read(), Scope::account(run.account_id), run.id).await;
@@ -109,7 +126,7 @@ async fn attempt(app: &App, claimed: &Claimed, tokens: &Tokens) -> Result<()> {
 }
 
 /// Executes the run, and ends it or makes it wait.
-async fn work(app: &App, claimed: &Claimed, log: &Arc<RunLog>, tokens: &Tokens) -> Result<Finished> {
+async fn work(app: &App, claimed: &Claimed, log: &Arc<RunLog>, tokens: &Tokens, trace: &Span) -> Result<Finished> {
     let run = &claimed.run;
     let work = Box::pin(AssertUnwindSafe(execute(app, claimed, log, tokens)).catch_unwind());
     let outcome = work.await.unwrap_or_else(|_| {
@@ -126,7 +143,10 @@ async fn work(app: &App, claimed: &Claimed, log: &Arc<RunLog>, tokens: &Tokens) 
         Ok(Outcome::Completed { output, may_continue }) => RunEnd::completed(output, may_continue),
         Ok(Outcome::Stopped) => RunEnd::stopped_by(StopReason::Requested, stopped_by(app, run).await),
         Ok(Outcome::BudgetSpent) => RunEnd::stopped(StopReason::Budget),
-        Ok(Outcome::Waiting(calls)) => return wait(app, run, log, calls, tokens).await.map(|()| Finished::Ended),
+        Ok(Outcome::Waiting(calls)) => {
+            trace.ended("waiting");
+            return wait(app, run, log, calls, tokens).await.map(|()| Finished::Ended);
+        }
         Ok(Outcome::Failed { code, message }) => RunEnd::failed(code, message),
         Ok(Outcome::Abandoned(fault)) => {
             tokens.lost.cancel();
@@ -137,7 +157,7 @@ async fn work(app: &App, claimed: &Claimed, log: &Arc<RunLog>, tokens: &Tokens) 
             RunEnd::failed(fault.code().as_str().to_owned(), fault.message().to_owned())
         }
     };
-    let finished = finish(app, run, log, ending).await;
+    let finished = finish(app, run, log, ending, trace).await;
     if finished.is_err() {
         tokens.lost.cancel();
     }
@@ -177,10 +197,14 @@ async fn wait(app: &App, run: &Run, log: &Arc<RunLog>, calls: Vec<WaitingCall>, 
     waiting
 }
 
-async fn finish(app: &App, run: &Run, log: &Arc<RunLog>, ending: RunEnd) -> Result<Finished> {
+async fn finish(app: &App, run: &Run, log: &Arc<RunLog>, ending: RunEnd, trace: &Span) -> Result<Finished> {
     let (status, error_code) = (ending.status, ending.error.as_ref().map(|(code, _)| code.clone()));
     let finished = log.finish(ending).await?;
     if finished == Finished::Ended {
+        trace.ended(status.as_str());
+        if let Some(code) = &error_code {
+            trace.failed(code);
+        }
         report::ended(run, status, error_code.as_deref(), log.used(), app.clock.now());
         if run.parent_run_id.is_some() {
             app.wake.task_changed();

@@ -11,6 +11,7 @@ use crate::{
     error::{Error, Result},
     llm::ReasoningEffort,
     runs::options::RunOptions,
+    telemetry::traces::TraceParent,
     uploads,
 };
 
@@ -73,6 +74,10 @@ impl NewRun {
         let began = Instant::now();
         let files = uploads::take::load(app.db.read(), caller.scope(), &self.files).await?;
         let key = Key::of(&self, &files);
+        // After the key: a repeated request has another span.
+        if self.options.trace.is_none() {
+            self.options.trace = TraceParent::current();
+        }
         let room = Room::look(app, caller, &self).await?;
         Ok(Prepared {
             app: app.clone(),

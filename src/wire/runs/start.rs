@@ -55,6 +55,7 @@ pub(super) fn new_run(asked: v1::StartRunRequest) -> Result<NewRun> {
             budget,
             tools: asked.tools.into_iter().map(client_tool).collect(),
             output_schema: asked.output_schema.as_ref().map(structs::to_json),
+            trace: None,
         },
         parent: None,
     })

@@ -8,7 +8,7 @@ from io import BytesIO
 from generated import AuthenticatedClient
 from generated.api.run_service import run_service_get_run, run_service_start_run
 from generated.api.sandbox_service import sandbox_service_list_files, sandbox_service_read_file
-from generated.models import RunServiceStartRunFilesBody, StartRunRequest
+from generated.models import RunServiceStartRunFilesBody, RunServiceStartRunFilesBodyMode, StartRunRequest
 from generated.types import File
 
 DEADLINE = 120
@@ -16,7 +16,7 @@ DEADLINE = 120
 client = AuthenticatedClient(base_url=os.environ["RUNYARD_SERVER"], token=os.environ["RUNYARD_TOKEN"])
 body = RunServiceStartRunFilesBody(
     prompt="bash: mkdir -p output; wc -c < data.csv > output/size.txt\nsay: Counted.",
-    mode="code",
+    mode=RunServiceStartRunFilesBodyMode.CODE,
     files=[File(payload=BytesIO(b"a,b\n"), file_name="data.csv", mime_type="text/csv")],
 )
 started = run_service_start_run.sync(client=client, body=body)

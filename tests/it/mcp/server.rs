@@ -30,6 +30,8 @@ pub struct Seen {
     pub calls: AtomicUsize,
     /// Values of the header `x-key` in the received requests.
     pub keys: Mutex<Vec<String>>,
+    /// The trace contexts of the received calls.
+    pub traces: Mutex<Vec<Option<String>>>,
 }
 
 pub struct McpServer {
@@ -155,6 +157,8 @@ impl ServerHandler for Tools {
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
         self.seen.calls.fetch_add(1, Ordering::Relaxed);
+        let trace = context.meta.get_traceparent().map(str::to_owned);
+        self.seen.traces.lock().unwrap().push(trace);
         let result = self.result(&request, &context).await;
         let result: CallToolResult = serde_json::from_value(result).unwrap();
         Ok(result.into())

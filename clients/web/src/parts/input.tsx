@@ -22,8 +22,11 @@ type Given = Omit<InputAnswer, "inputId">;
 /** Sends an answer. */
 type Answer = (given: Given) => void;
 
-/** `args` are the arguments with which the call runs: those of the model, or the edited ones. */
-export function InputCard({ input: asked, ended, args }: { input: InputView; ended: boolean; args: Record<string, unknown> }) {
+/**
+ * `args` are the arguments with which the call runs: those of the model, or the edited ones. With `withCall`, a question
+ * of an MCP server also shows its call; in a thread, the call is shown above the question.
+ */
+export function InputCard({ input: asked, ended, args, withCall = false }: { input: InputView; ended: boolean; args: Record<string, unknown>; withCall?: boolean }) {
   // The answer is shown as soon as the server has accepted it, before its event arrives.
   const [accepted, setAccepted] = useState<InputView | null>(null);
   const [sending, setSending] = useState(false);
@@ -59,6 +62,12 @@ export function InputCard({ input: asked, ended, args }: { input: InputView; end
         <p class="small dim">
           The MCP server <strong>{serverOf(input)}</strong> asks this and receives your answer. Do not enter passwords or keys.
         </p>
+      )}
+      {withCall && serverOf(input) && Object.keys(args).length > 0 && (
+        <details class="asks-call small">
+          <summary>Arguments of the call</summary>
+          <Shown name={input.name} args={args} />
+        </details>
       )}
       {input.kind !== "question" && !(isOpen && input.kind === "approval") && <Shown name={input.name} args={args} />}
       {refused && <RefusalNote explained={refused} onClose={() => setRefused(null)} />}

@@ -14,7 +14,8 @@ export function lazy<P>(load: () => Promise<FunctionComponent<P>>): Lazy<P> {
   return {
     state,
     load: () => {
-      if (loading) return;
+      // After a failure, only a reload of the page helps: a new attempt for each rendering would never end.
+      if (loading || state.peek() instanceof Error) return;
       loading = true;
       load().then(
         (component) => (state.value = component),

@@ -60,7 +60,7 @@ export function Waiting() {
                         </time>
                       )}
                     </header>
-                    <InputCard input={input} ended={false} args={input.args} />
+                    <InputCard input={input} ended={false} args={input.args} withCall />
                   </article>
                 </li>
               )

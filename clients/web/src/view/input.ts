@@ -81,7 +81,7 @@ export function shortDecision({ decision, values }: AnswerView, kind: InputKind)
     case "approve":
       return kind === "question" ? "answered" : values ? "approved with changes" : "approved";
     case "deny":
-      return kind === "question" ? "not answered" : "denied";
+      return kind === "question" ? "declined" : "denied";
     case "answer":
       return "answered";
     case "expired":
@@ -100,7 +100,7 @@ export function decisionWords({ decision, values, isError }: AnswerView, kind: I
     case "approve":
       return kind === "question" ? "Answered" : values ? "Approved with changes" : "Approved";
     case "deny":
-      return kind === "question" ? "Not answered" : "Denied";
+      return kind === "question" ? "Declined to answer" : "Denied";
     case "result":
       return isError ? "The client reported an error" : "The client sent the result";
     case "answer":

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use opentelemetry::global;
+use opentelemetry_http::HeaderInjector;
 use reqwest::{
     Client, Proxy, Response, StatusCode, Url,
     header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue},
@@ -83,6 +85,7 @@ impl Endpoint {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         headers.insert(ACCEPT, HeaderValue::from_static("text/event-stream, application/json"));
         self.authorize(protocol, profile, &mut headers);
+        global::get_text_map_propagator(|trace| trace.inject(&mut HeaderInjector(&mut headers)));
         let response = self
             .client
             .post(self.url(&wire.path, &wire.query))
