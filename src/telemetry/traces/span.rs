@@ -3,15 +3,13 @@
 use std::collections::HashMap;
 
 use futures::future::Either;
-use http::{HeaderMap, Method};
 use opentelemetry::{
     Context, ContextGuard, KeyValue,
     context::FutureExt,
     global,
-    propagation::TextMapPropagator,
+    propagation::{Extractor, TextMapPropagator},
     trace::{SpanBuilder, SpanKind, Status, TraceContextExt},
 };
-use opentelemetry_http::HeaderExtractor;
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 use runyard_engine::{
     config::{Provider, ProviderKind},
@@ -47,19 +45,18 @@ impl Span {
         Self(Some(parent.with_span(span)))
     }
 
-    /// The span of a request, a child of the caller's span.
-    pub fn request(method: &Method, path: &str, headers: &HeaderMap) -> Self {
+    /// The span of a request, a child of the span in the caller's headers.
+    pub fn request(method: &str, path: &str, headers: &dyn Extractor) -> Self {
         if !is_on() {
             return Self::default();
         }
-        let parent = global::get_text_map_propagator(|propagator| {
-            propagator.extract_with_context(&Context::new(), &HeaderExtractor(headers))
-        });
+        let parent =
+            global::get_text_map_propagator(|propagator| propagator.extract_with_context(&Context::new(), headers));
         let attributes = vec![
-            KeyValue::new(HTTP_REQUEST_METHOD, method.as_str().to_owned()),
+            KeyValue::new(HTTP_REQUEST_METHOD, method.to_owned()),
             KeyValue::new(URL_PATH, path.to_owned()),
         ];
-        Self::start(method.as_str().to_owned(), SpanKind::Server, attributes, &parent)
+        Self::start(method.to_owned(), SpanKind::Server, attributes, &parent)
     }
 
     /// The span of a worker's work on a run, a child of the request that started the run.

@@ -8,6 +8,7 @@ use std::{
 use axum::body::{Body, Bytes};
 use http::{Request, Response};
 use http_body::{Body as HttpBody, Frame, SizeHint};
+use opentelemetry_http::HeaderExtractor;
 
 use super::Refusal;
 use crate::{telemetry::traces::Span, wire::stack::PROBES};
@@ -18,7 +19,7 @@ pub(super) fn of(request: &Request<Body>) -> Span {
     if PROBES.contains(&path) {
         return Span::default();
     }
-    Span::request(request.method(), path, request.headers())
+    Span::request(request.method().as_str(), path, &HeaderExtractor(request.headers()))
 }
 
 /// Records the outcome, and keeps the span open until the body is sent or dropped.
