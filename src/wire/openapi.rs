@@ -5,10 +5,11 @@ use prost_reflect::{DescriptorPool, MessageDescriptor};
 use runyard_transcode::{
     json::Dialect,
     openapi::{self, Description},
-    route::Router,
+    route::{Router, tree::Verb},
 };
 use serde_json::{Map, Value, json};
 
+use super::permit;
 use crate::contract::DESCRIPTORS;
 
 const ABOUT: &str = "Runyard runs AI agents for other programs. The same methods are available over gRPC, gRPC-Web and Connect; \
@@ -45,7 +46,18 @@ pub fn document(router: &Router) -> Value {
     };
     let mut document = openapi::document(router, &description);
     add_examples(&mut document);
+    open_public(&mut document, router);
     document
+}
+
+/// States that the public methods need no credential.
+fn open_public(document: &mut Value, router: &Router) {
+    for rule in router.rules() {
+        let path = document["paths"].get_mut(&rule.path);
+        if let (Some(path), None, Verb::Only(verb)) = (path, permit::scope(&rule.method.descriptor), &rule.verb) {
+            path[verb.as_str().to_lowercase()]["security"] = json!([]);
+        }
+    }
 }
 
 /// Adds examples to fields whose values depend on the configuration, so that their schema cannot be an enum.
