@@ -249,9 +249,12 @@ async fn each_token_that_does_not_work_gets_the_same_answer() {
         tokens.extend([text(&key, "secret").to_owned(), caller.token.clone()]);
         tokens.push(Uuid::now_v7().to_string());
         for token in &tokens {
-            for path in ["/shared-thread", "/v1/shared-thread/messages"] {
-                // An invalid page token reveals nothing either.
-                let answer = read(server, path, json!({"token": token, "page_token": ""})).await;
+            // The token is checked before the page token.
+            for (path, body) in [
+                ("/shared-thread", json!({"token": token})),
+                ("/v1/shared-thread/messages", json!({"token": token, "page_token": "none"})),
+            ] {
+                let answer = read(server, path, body).await;
                 assert_eq!((answer.status, answer.text.as_str()), (404, GONE), "{token}");
                 assert_eq!(answer.header("x-error-code"), "SHARE_NOT_FOUND");
             }
