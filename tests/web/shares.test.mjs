@@ -109,9 +109,11 @@ test("a thread is shared in its menu, read without signing in, and no longer rea
 
       await row.getByRole("button", { name: "Revoke" }).click();
       const sure = page.getByRole("dialog", { name: "Revoke this link?" });
+      await sure.waitFor();
       await visited.screenshot("share-revoke-phone-dark");
       await sure.getByRole("button", { name: "Revoke" }).click();
       await dialog.getByText("This thread has no links yet.").waitFor();
+      assert.equal(await dialog.getByRole("textbox", { name: "Link" }).count(), 0, "a revoked link is still shown");
       await reader.page.reload();
       await reader.page.getByRole("heading", { name: "This link does not work" }).waitFor();
       assert.equal(await reader.page.getByText("People per city").count(), 0);

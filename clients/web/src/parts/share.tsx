@@ -1,7 +1,7 @@
 // The dialog that shares a thread: it creates links, lists them and revokes them. A new link is shown once.
 import { Link2 } from "lucide";
-import { useSignal } from "@preact/signals";
-import type { Share } from "@runyard/client";
+import { type Signal, useSignal } from "@preact/signals";
+import type { NewShare, Share } from "@runyard/client";
 import { useEffect } from "preact/hooks";
 import { runyard } from "../client";
 import { explainError } from "../errors";
@@ -20,6 +20,7 @@ const LIFETIMES = { "1": "In one day", "7": "In 7 days", "30": "In 30 days", "0"
 
 export function ShareDialog({ threadId, onClose }: { threadId: string; onClose: () => void }) {
   const load = () => loadShares(threadId);
+  const created = useSignal<NewShare | null>(null);
   const revoking = useSignal<Share | null>(null);
   const { refused, act } = useActions(load);
   useEffect(() => {
@@ -31,10 +32,10 @@ export function ShareDialog({ threadId, onClose }: { threadId: string; onClose: 
     <Dialog title="Share this thread" onClose={onClose}>
       <div class="dialog-text">
         <p>
-          Everybody who has the link can read the name of this thread, its prompts and answers, and the names of attached files, including
-          later messages, without signing in.
+          Everybody who has the link can read this thread without signing in: its name, prompts, answers and names of files, including later
+          messages.
         </p>
-        <NewLink threadId={threadId} onCreated={() => void load()} />
+        <NewLink threadId={threadId} created={created} onCreated={() => void load()} />
         <ListState of={shares} what="links" refused={refused} load={load}>
           <p class="dim small">This thread has no links yet.</p>
         </ListState>
@@ -54,7 +55,13 @@ export function ShareDialog({ threadId, onClose }: { threadId: string; onClose: 
           title="Revoke this link?"
           action="Revoke"
           onClose={() => (revoking.value = null)}
-          onConfirm={() => void act("Revoked the link", () => runyard().shares.revoke(revoking.peek()!.shareId))}
+          onConfirm={() => {
+            const { shareId } = revoking.peek()!;
+            void act("Revoked the link", async () => {
+              await runyard().shares.revoke(shareId);
+              if (created.peek()?.share?.shareId === shareId) created.value = null;
+            });
+          }}
         >
           <p>
             <code>{revoking.value.prefix}…</code> stops working immediately. Other links of the thread keep working.
@@ -84,9 +91,8 @@ function Row({ share, onRevoke }: { share: Share; onRevoke: () => void }) {
   );
 }
 
-function NewLink({ threadId, onCreated }: { threadId: string; onCreated: () => void }) {
+function NewLink({ threadId, created, onCreated }: { threadId: string; created: Signal<NewShare | null>; onCreated: () => void }) {
   const days = useSignal<keyof typeof LIFETIMES>("30");
-  const link = useSignal<string | null>(null);
   const refused = useSignal<Explained | null>(null);
   const creating = useSignal(false);
   const create = async () => {
@@ -96,8 +102,7 @@ function NewLink({ threadId, onCreated }: { threadId: string; onCreated: () => v
     const lifetime = Number(days.value);
     const fields = lifetime > 0 ? { expiresAt: new Date(Date.now() + lifetime * 86_400_000) } : {};
     try {
-      const made = await runyard().shares.create(threadId, fields);
-      link.value = linkOf(made.token);
+      created.value = await runyard().shares.create(threadId, fields);
       announce("Created a link");
       onCreated();
     } catch (error) {
@@ -106,6 +111,7 @@ function NewLink({ threadId, onCreated }: { threadId: string; onCreated: () => v
       creating.value = false;
     }
   };
+  const link = created.value && linkOf(created.value.token);
   return (
     <>
       <form
@@ -121,12 +127,12 @@ function NewLink({ threadId, onCreated }: { threadId: string; onCreated: () => v
         </button>
       </form>
       {refused.value && <RefusalNote explained={refused.value} />}
-      {link.value && (
+      {link && (
         <>
           <Note kind="good">Copy the link now. It is shown only once.</Note>
           <div class="secret">
-            <input class="code" readOnly aria-label="Link" value={link.value} onFocus={(event) => event.currentTarget.select()} />
-            <CopyButton text={link.value} what="the link" label />
+            <input class="code" readOnly aria-label="Link" value={link} onFocus={(event) => event.currentTarget.select()} />
+            <CopyButton text={link} what="the link" label />
           </div>
         </>
       )}

@@ -9,7 +9,7 @@ import { Brand } from "../parts/brand";
 import { Icon } from "../parts/icon";
 import { Markdown } from "../parts/markdown";
 import { reader } from "../stores/shares";
-import { dayAndTime } from "../view/format";
+import { day, dayAndTime } from "../view/format";
 import type { Explained } from "../view/refusal";
 import { withoutRepeated } from "../view/shared";
 
@@ -94,8 +94,8 @@ function Transcript({ shown: { thread, messages } }: { shown: Shown }) {
       <div class="shared-title">
         <h1>{thread.name || "Thread"}</h1>
         <p class="small dim">
-          {thread.createdAt && `Started ${dayAndTime(thread.createdAt)}`}
-          {thread.updatedAt && ` · last active ${dayAndTime(thread.updatedAt)}`}
+          {thread.createdAt && `Started ${day(thread.createdAt)}`}
+          {thread.updatedAt && ` · last active ${day(thread.updatedAt)}`}
         </p>
       </div>
       {all.length === 0 && <p class="dim">This thread has no messages yet.</p>}
