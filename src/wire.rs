@@ -77,9 +77,8 @@ pub fn services(app: &App) -> Routes {
         project_service_server::ProjectServiceServer, run_service_server::RunServiceServer,
         sandbox_service_server::SandboxServiceServer, schedule_service_server::ScheduleServiceServer,
         secret_service_server::SecretServiceServer, share_service_server::ShareServiceServer,
-        skill_service_server::SkillServiceServer,
-        thread_service_server::ThreadServiceServer, trigger_service_server::TriggerServiceServer,
-        webhook_service_server::WebhookServiceServer,
+        skill_service_server::SkillServiceServer, thread_service_server::ThreadServiceServer,
+        trigger_service_server::TriggerServiceServer, webhook_service_server::WebhookServiceServer,
     };
     let limit = app.config.http.max_message_bytes;
     // The size limit applies after decompression. Responses are compressed by `wire/compression.rs`.

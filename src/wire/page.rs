@@ -155,7 +155,7 @@ fn open<C: Cursor>(token: &str, mark: [u8; MARK]) -> Result<C> {
     }
 }
 
-fn invalid() -> Error {
+pub(super) fn invalid() -> Error {
     Error::new(
         Code::InvalidPageToken,
         "page_token was not issued for this query; start again without it",

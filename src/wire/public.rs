@@ -58,7 +58,10 @@ pub fn bounded(headers: &HeaderMap) -> Result<()> {
         .and_then(|text| text.parse::<u64>().ok())
         .is_some_and(|length| length > MAX_BODY as u64)
     {
-        return Err(Error::new(Code::TooLarge, format!("the maximum body size of this method is {MAX_BODY} bytes")));
+        return Err(Error::new(
+            Code::TooLarge,
+            format!("the maximum body size of this method is {MAX_BODY} bytes"),
+        ));
     }
     Ok(())
 }

@@ -4,9 +4,14 @@
 use futures::FutureExt;
 use secrecy::{ExposeSecret, SecretString};
 use tonic::{Request, Response, Status};
+use uuid::Uuid;
 
 use super::{
-    access, caller, page::Page, runs::time, threads::PAGE_BYTES, traits::runyard::v1::share_service_server::ShareService,
+    access, caller,
+    page::{self, Page},
+    runs::time,
+    threads::PAGE_BYTES,
+    traits::runyard::v1::share_service_server::ShareService,
     write,
 };
 use crate::{
@@ -94,14 +99,22 @@ impl ShareService for Shares {
     ) -> Result<Response<v1::ListSharedMessagesResponse>, Status> {
         let mut asked = request.into_inner();
         let (share, thread) = self.open(&asked.token).await?;
-        let page = Page::of_account(share.account_id, &mut asked)?;
+        // The cursor is the id of a message. The other lists of messages also use the id of its run, which is private.
+        let page = Page::<Uuid>::of_account(share.account_id, &mut asked)?;
         let bound = Bound {
             rows: page.size,
             bytes: PAGE_BYTES,
         };
-        let scope = Scope::account(share.account_id);
-        let (rows, has_more) = messages::list(self.app.db.read(), scope, thread.id, page.after, bound).await?;
-        let next = rows.last().filter(|_| has_more).map(|row| (row.turn, row.id));
+        let (db, scope) = (self.app.db.read(), Scope::account(share.account_id));
+        let after = match page.after {
+            Some(message_id) => {
+                let place = messages::place_of(db, scope, thread.id, message_id).await?;
+                Some(place.ok_or_else(page::invalid)?)
+            }
+            None => None,
+        };
+        let (rows, has_more) = messages::list(db, scope, thread.id, after, bound).await?;
+        let next = rows.last().filter(|_| has_more).map(|row| row.id);
         let next_page_token = page.token(next.as_ref());
         let messages = rows.into_iter().filter_map(|row| public(row).transpose());
         Ok(Response::new(v1::ListSharedMessagesResponse {

@@ -184,7 +184,9 @@ fn plain(value: &mut serde_json::Value) {
         Value::Array(values) => values.iter_mut().for_each(plain),
         Value::Object(fields) => {
             for (name, value) in fields {
-                if ["secret", "token", "prefix", "subject"].contains(&name.as_str()) || ATTEMPTS.contains(&name.as_str()) {
+                if ["secret", "token", "prefix", "subject"].contains(&name.as_str())
+                    || ATTEMPTS.contains(&name.as_str())
+                {
                     *value = "<varies>".into();
                 }
                 plain(value);

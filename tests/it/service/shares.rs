@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
 use chrono::TimeDelta;
 use futures::future::join_all;
 use reqwest::{
@@ -124,10 +125,27 @@ async fn a_reader_sees_texts_and_file_names_and_nothing_else() {
         );
         assert_eq!(found[0]["files"], json!(["notes.txt"]));
         assert_eq!(messages(server, token, 1).await, found, "pages of one row");
+        let page = json!({"token": token, "page_size": 1});
+        let page = read(server, "/shared-thread/messages", page).await.ok();
+        let page = BASE64.decode(text(&page, "next_page_token")).unwrap();
+        let contains = |bytes: &[u8], id: Uuid| bytes.windows(16).any(|part| part == id.as_bytes());
+        let run_id = Uuid::parse_str(text(&run, "agent_run_id")).unwrap();
+        assert!(!contains(&page, run_id), "the page token contains the id of the run");
+        let owners = caller
+            .get(&format!("/threads/{thread_id}/messages?page_size=1"))
+            .await
+            .ok();
+        let owners = BASE64.decode(text(&owners, "next_page_token")).unwrap();
+        assert!(contains(&owners, run_id), "control: the owner's page token");
 
         // The private texts exist: the owner and the model see them.
         let owned = caller.get(&format!("/threads/{thread_id}/messages")).await.text;
-        for private in ["CANARY-ARGUMENT", "CANARY-RESULT", thread_id, text(&run, "agent_run_id")] {
+        for private in [
+            "CANARY-ARGUMENT",
+            "CANARY-RESULT",
+            thread_id,
+            text(&run, "agent_run_id"),
+        ] {
             assert!(owned.contains(private), "{private}: {owned}");
         }
         let account = caller.get("/billing/account-state").await.ok();
@@ -173,10 +191,7 @@ async fn a_share_shows_the_thread_as_it_is_now() {
         let token = text(&made, "token");
         assert_eq!(messages(server, token, 0).await.len(), 2);
         let more = json!({"content": "Second"});
-        caller
-            .post(&format!("/threads/{thread_id}/messages"), more)
-            .await
-            .ok();
+        caller.post(&format!("/threads/{thread_id}/messages"), more).await.ok();
         let found = messages(server, token, 0).await;
         assert_eq!(text(&found[2], "content"), "Second");
         let renamed = caller.request("PUT", &format!("/threads/{thread_id}"));
@@ -252,7 +267,10 @@ async fn each_token_that_does_not_work_gets_the_same_answer() {
             // The token is checked before the page token.
             for (path, body) in [
                 ("/shared-thread", json!({"token": token})),
-                ("/v1/shared-thread/messages", json!({"token": token, "page_token": "none"})),
+                (
+                    "/v1/shared-thread/messages",
+                    json!({"token": token, "page_token": "none"}),
+                ),
             ] {
                 let answer = read(server, path, body).await;
                 assert_eq!((answer.status, answer.text.as_str()), (404, GONE), "{token}");
@@ -335,7 +353,10 @@ async fn a_thread_has_up_to_twenty_shares() {
         server.clock.advance(Duration::from_mins(6));
         let caller = server.caller("ann");
         share(&caller, &thread_id, json!({})).await;
-        caller.post(&shares, json!({})).await.refused(409, "SHARE_LIMIT_EXCEEDED");
+        caller
+            .post(&shares, json!({}))
+            .await
+            .refused(409, "SHARE_LIMIT_EXCEEDED");
         let other = thread(&caller, "Other").await;
         share(&caller, &other, json!({})).await;
         let listed = caller.get(&shares).await.ok();
@@ -383,7 +404,12 @@ async fn answers_to_readers_are_not_cached_and_their_requests_are_small() {
             .header("content-type", "application/json")
             .body(Body::wrap_stream(streamed));
         let answer = Answer::of(request.send().await.unwrap()).await;
-        assert!([400, 413].contains(&answer.status), "{}: {}", answer.status, answer.text);
+        assert!(
+            [400, 413].contains(&answer.status),
+            "{}: {}",
+            answer.status,
+            answer.text
+        );
         opened(server, token).await.ok();
     })
     .await;
