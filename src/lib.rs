@@ -36,6 +36,7 @@ pub mod model_calls;
 pub mod projects;
 pub mod runs;
 pub mod schedules;
+pub mod shares;
 pub mod skills;
 pub mod threads;
 pub mod triggers;

@@ -32,12 +32,14 @@ pub mod permit;
 mod plan_log;
 mod projects;
 pub mod protocol;
+mod public;
 mod range;
 pub mod readiness;
 mod refusal;
 mod runs;
 mod sandboxes;
 mod schedules;
+mod shares;
 pub mod site;
 mod skills;
 pub mod stack;
@@ -74,9 +76,9 @@ pub fn services(app: &App) -> Routes {
         input_service_server::InputServiceServer, memory_service_server::MemoryServiceServer,
         project_service_server::ProjectServiceServer, run_service_server::RunServiceServer,
         sandbox_service_server::SandboxServiceServer, schedule_service_server::ScheduleServiceServer,
-        secret_service_server::SecretServiceServer, skill_service_server::SkillServiceServer,
-        thread_service_server::ThreadServiceServer, trigger_service_server::TriggerServiceServer,
-        webhook_service_server::WebhookServiceServer,
+        secret_service_server::SecretServiceServer, share_service_server::ShareServiceServer,
+        skill_service_server::SkillServiceServer, thread_service_server::ThreadServiceServer,
+        trigger_service_server::TriggerServiceServer, webhook_service_server::WebhookServiceServer,
     };
     let limit = app.config.http.max_message_bytes;
     // The size limit applies after decompression. Responses are compressed by `wire/compression.rs`.
@@ -104,6 +106,7 @@ pub fn services(app: &App) -> Routes {
         .add_service(limited!(SecretServiceServer::new(account_secrets::AccountSecrets {
             app: app()
         })))
+        .add_service(limited!(ShareServiceServer::new(shares::Shares { app: app() })))
         .add_service(limited!(TriggerServiceServer::new(triggers::Triggers { app: app() })))
         .add_service(limited!(ScheduleServiceServer::new(schedules::Schedules {
             app: app()

@@ -49,7 +49,7 @@ const MAX_LATENCY: f64 = 1.3;
 const MAX_IDLE: f64 = 0.5;
 
 /// Paths of the measured GET requests. The page size is 1, because lists on the server without history have one row.
-const PATHS: [&str; 17] = [
+const PATHS: [&str; 18] = [
     "/agent-runs?page_size=1",
     "/agent-runs?page_size=1&status=completed",
     "/agent-runs?page_size=1&status=running",
@@ -65,6 +65,7 @@ const PATHS: [&str; 17] = [
     "/agents?page_size=1",
     "/skills?page_size=1",
     "/inputs?page_size=1",
+    "/shares?page_size=1",
     "/billing/account-state",
     "/billing/usage-history?page_size=1",
 ];

@@ -30,6 +30,7 @@ const FILES: &[&str] = &[
     "runyard/v1/schedules.proto",
     "runyard/v1/triggers.proto",
     "runyard/v1/secrets.proto",
+    "runyard/v1/shares.proto",
 ];
 
 /// Proto files of the gRPC error model. Their descriptors are written to a separate file.

@@ -215,6 +215,23 @@ pub async fn list(
     .await
 }
 
+/// Returns the place of a message in its thread, as the cursor of [`list`].
+pub async fn place_of(
+    db: &impl ConnectionTrait,
+    scope: Scope,
+    thread_id: Uuid,
+    message_id: Uuid,
+) -> Result<Option<(Uuid, Uuid)>> {
+    Ok(of::<Entity>(scope)
+        .select_only()
+        .columns([Column::Turn, Column::Id])
+        .filter(Column::Id.eq(message_id))
+        .filter(Column::ThreadId.eq(thread_id))
+        .into_tuple()
+        .one(db)
+        .await?)
+}
+
 /// Returns the newest messages that fit into the bound, sorted from oldest to newest. A run reads its own messages
 /// and all messages that are ordered before the run.
 pub async fn history(

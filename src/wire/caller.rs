@@ -1,7 +1,8 @@
 //! Authenticates every request of every protocol before its body is read.
 //!
-//! Only CORS preflight requests, the paths in [`OPEN`] and the files of the console need no credential. Requests to
-//! triggers have their own (`wire/triggers/fire.rs`). A service method calls [`open`] to get its caller.
+//! Only CORS preflight requests, the paths in [`OPEN`], the files of the console and the public methods of the contract
+//! (`wire/public.rs`) need no credential. Requests to triggers have their own (`wire/triggers/fire.rs`). A service method
+//! calls [`open`] to get its caller.
 
 use std::{net::IpAddr, sync::Arc};
 
@@ -19,6 +20,7 @@ use super::{
     link::Link,
     owner::Owner,
     protocol::Protocol,
+    public::{self, Public},
     refusal,
     site::Site,
     throttle::Throttle,
@@ -65,6 +67,7 @@ pub(super) struct Gate {
     app: App,
     verifier: Arc<Verifier>,
     site: Arc<Site>,
+    public: Public,
     connect: Connect,
     throttle: Arc<Throttle>,
 }
@@ -74,6 +77,7 @@ impl Gate {
         app: App,
         verifier: Arc<Verifier>,
         site: Arc<Site>,
+        public: Public,
         connect: Connect,
         throttle: Arc<Throttle>,
     ) -> Self {
@@ -81,6 +85,7 @@ impl Gate {
             app,
             verifier,
             site,
+            public,
             connect,
             throttle,
         }
@@ -111,6 +116,15 @@ pub(super) async fn authenticate(
     if is_for_trigger(&request) {
         return match gate.throttle.check_address(address) {
             Ok(()) => answer(next, request, Owner::of_address(address)).await,
+            Err(error) => refusal::render(&gate.connect, Protocol::of(&request), error),
+        };
+    }
+    // A public method checks a token in its message.
+    if gate.public.contains(&request) {
+        let admitted = gate.throttle.check_address(address);
+        let bounded = admitted.and_then(|()| public::bounded(request.headers()));
+        return match bounded {
+            Ok(()) => public::unlisted(answer(next, public::limited(request), Owner::of_address(address)).await),
             Err(error) => refusal::render(&gate.connect, Protocol::of(&request), error),
         };
     }

@@ -5,10 +5,11 @@ use prost_reflect::{DescriptorPool, MessageDescriptor};
 use runyard_transcode::{
     json::Dialect,
     openapi::{self, Description},
-    route::Router,
+    route::{Router, tree::Verb},
 };
 use serde_json::{Map, Value, json};
 
+use super::permit;
 use crate::contract::DESCRIPTORS;
 
 const ABOUT: &str = "Runyard runs AI agents for other programs. The same methods are available over gRPC, gRPC-Web and Connect; \
@@ -47,6 +48,7 @@ pub fn document(router: &Router, modes: &[&str]) -> Value {
     let mut document = openapi::document(router, &description);
     add_examples(&mut document);
     add_modes(&mut document, modes);
+    open_public(&mut document, router);
     document
 }
 
@@ -74,6 +76,16 @@ fn add_modes(document: &mut Value, modes: &[&str]) {
     for (place, values) in places {
         if let Some(property) = document.pointer_mut(&format!("{place}/properties/mode")) {
             property["enum"] = Value::Array(values);
+        }
+    }
+}
+
+/// States that the public methods need no credential.
+fn open_public(document: &mut Value, router: &Router) {
+    for rule in router.rules() {
+        let path = document["paths"].get_mut(&rule.path);
+        if let (Some(path), None, Verb::Only(verb)) = (path, permit::scope(&rule.method.descriptor), &rule.verb) {
+            path[verb.as_str().to_lowercase()]["security"] = json!([]);
         }
     }
 }

@@ -52,6 +52,8 @@ list_requests!(
     ListScheduleRunsRequest,
     ListSchedulesRequest,
     ListSecretsRequest,
+    ListSharedMessagesRequest,
+    ListSharesRequest,
     ListTriggersRequest,
     ListSkillsRequest,
     ListThreadsRequest,
@@ -76,18 +78,27 @@ impl<C: Cursor> Page<C> {
     /// Reads the requested page, and removes page size and page token from the request. Fails if the token belongs to
     /// another account or query.
     pub fn read(caller: &Caller, asked: &mut impl ListRequest) -> Result<Self> {
-        Self::within(caller, asked, SIZES)
+        Self::of(caller.account_id, asked, SIZES)
+    }
+
+    /// Like [`Page::read`], for a request without a caller. The page belongs to the account whose data it contains.
+    pub(super) fn of_account(account_id: Uuid, asked: &mut impl ListRequest) -> Result<Self> {
+        Self::of(account_id, asked, SIZES)
     }
 
     /// Like [`Page::read`], with other default and maximum page sizes.
-    pub(super) fn within<R: ListRequest>(caller: &Caller, asked: &mut R, sizes: (i32, i32)) -> Result<Self> {
+    pub(super) fn within(caller: &Caller, asked: &mut impl ListRequest, sizes: (i32, i32)) -> Result<Self> {
+        Self::of(caller.account_id, asked, sizes)
+    }
+
+    fn of(account_id: Uuid, asked: &mut impl ListRequest, sizes: (i32, i32)) -> Result<Self> {
         let (size, token) = asked.take_page();
         if size < 0 {
             return Err(Error::invalid_field("page_size", "page_size must not be negative"));
         }
         let (default, most) = sizes;
         let size = if size == 0 { default } else { size.min(most) };
-        let mark = mark(caller, asked);
+        let mark = mark(account_id, asked);
         let after = if token.is_empty() {
             None
         } else {
@@ -122,10 +133,10 @@ impl<C: Cursor> Page<C> {
 }
 
 /// Hashes the account and the query. `query` must no longer contain the page size and the page token.
-fn mark<R: ListRequest>(caller: &Caller, query: &R) -> [u8; MARK] {
+fn mark<R: ListRequest>(account_id: Uuid, query: &R) -> [u8; MARK] {
     let mut hasher = blake3::Hasher::new();
     hasher
-        .update(caller.account_id.as_bytes())
+        .update(account_id.as_bytes())
         .update(format!("{}\n", R::full_name()).as_bytes())
         .update(&query.encode_to_vec());
     let mut mark = [0; MARK];
@@ -144,7 +155,7 @@ fn open<C: Cursor>(token: &str, mark: [u8; MARK]) -> Result<C> {
     }
 }
 
-fn invalid() -> Error {
+pub(super) fn invalid() -> Error {
     Error::new(
         Code::InvalidPageToken,
         "page_token was not issued for this query; start again without it",

@@ -1,7 +1,7 @@
 //! Checks the scope of API keys before every method, for every protocol.
 //!
 //! The contract declares the scope of each method (`proto/runyard/v1/access.proto`). A method without a declaration
-//! requires the widest scope.
+//! requires the widest scope. Public methods have no scope, because they have no caller (`wire/public.rs`).
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -25,30 +25,33 @@ pub struct Scopes {
 impl Scopes {
     /// Reads the option `runyard.v1.access` of every method of the contract.
     pub fn of(pool: &DescriptorPool) -> Self {
-        let option = pool.get_extension_by_name("runyard.v1.access");
-        let scope = |method: &MethodDescriptor| {
-            let value = option
-                .as_ref()
-                .map(|option| method.options().get_extension(option).into_owned());
-            match value.and_then(|value| value.as_enum_number()) {
-                Some(number) if number == v1::Access::Read as i32 => Access::Read,
-                Some(number) if number == v1::Access::Run as i32 => Access::Run,
-                _ => Access::Admin,
-            }
-        };
         let methods = pool
             .services()
             .flat_map(|service| service.methods().collect::<Vec<_>>());
         let path = |method: &MethodDescriptor| format!("/{}/{}", method.parent_service().full_name(), method.name());
         Self {
-            methods: methods.map(|method| (path(&method), scope(&method))).collect(),
+            methods: methods
+                .filter_map(|method| Some((path(&method), scope(&method)?)))
+                .collect(),
         }
     }
 
-    /// Returns the scope that a gRPC path requires. Returns `None` for services outside the contract, such as health
-    /// and reflection.
+    /// Returns the scope that a gRPC path requires. Returns `None` for public methods, and for services outside the
+    /// contract, such as health and reflection.
     pub fn needed(&self, path: &str) -> Option<Access> {
         self.methods.get(path).copied()
+    }
+}
+
+/// Returns the scope that a method of the contract declares; `None` for a public method.
+pub fn scope(method: &MethodDescriptor) -> Option<Access> {
+    let option = method.parent_pool().get_extension_by_name("runyard.v1.access");
+    let value = option.map(|option| method.options().get_extension(&option).into_owned());
+    match value.and_then(|value| value.as_enum_number()) {
+        Some(number) if number == v1::Access::Public as i32 => None,
+        Some(number) if number == v1::Access::Read as i32 => Some(Access::Read),
+        Some(number) if number == v1::Access::Run as i32 => Some(Access::Run),
+        _ => Some(Access::Admin),
     }
 }
 

@@ -43,6 +43,7 @@ use super::{
     permit::{self, Scopes},
     plan_log,
     protocol::Protocol,
+    public::Public,
     readiness, refusal,
     site::Site,
     status,
@@ -111,6 +112,7 @@ pub fn build(app: &App, verifier: Arc<Verifier>, grpc: Routes) -> Result<Stack> 
     // A method of the contract takes precedence over a console file with the same path.
     let is_method = |path: &str| !matches!(transcoder.router().find(&Method::GET, path), Routed::Nowhere);
     let site = Arc::new(Site::open(app.config.http.console_dir.as_deref())?.without(is_method));
+    let public = Public::of(transcoder.router());
     let pages = pages(app, &transcoder);
     let contract = beside(Arc::clone(&site), transcoder.over(grpc.clone()));
     let calls = connect.over(grpc.clone());
@@ -146,7 +148,7 @@ pub fn build(app: &App, verifier: Arc<Verifier>, grpc: Routes) -> Result<Stack> 
             Ok(response)
         })
     });
-    let gate = Gate::new(app.clone(), verifier, site, connect.clone(), throttle);
+    let gate = Gate::new(app.clone(), verifier, site, public, connect.clone(), throttle);
     let ledger = Arc::new(Ledger::new(http.max_unread_bytes));
     // Each call of `layer` wraps the stack in one more layer, so the innermost layer comes first.
     let stack = layer(protocols, connect, deadline::end_call);

@@ -20,7 +20,7 @@ use crate::{
 
 /// Maximum total size of the messages on a page in bytes. A page with a single message may be larger. Pages of this
 /// size stay below the message limits of common clients.
-const PAGE_BYTES: usize = 2 * 1024 * 1024;
+pub(super) const PAGE_BYTES: usize = 2 * 1024 * 1024;
 
 #[derive(Clone)]
 pub struct Threads {

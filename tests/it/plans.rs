@@ -46,6 +46,7 @@ const SMALL: &[(&str, &str)] = &[
     ),
     ("account_secrets_by_account", "up to 100 secrets per account"),
     ("triggers_by_account", "up to 50 triggers per account"),
+    ("shares_by_thread", "up to 20 shares per thread"),
     ("webhooks_by_account", "up to 20 webhooks per account"),
     ("webhooks_due", "webhooks with queued deliveries"),
     ("webhook_deliveries_new", "deliveries of the last moments"),
@@ -204,6 +205,12 @@ async fn ask_for_all_lists(server: &TestServer) {
         }
     }
     let schedule = add_schedules(&caller).await;
+    for _ in 0..2 {
+        let shares = format!("/threads/{thread_id}/shares");
+        let made = caller.post(&shares, json!({})).await.ok();
+        let read = json!({"token": made["token"], "page_size": 1});
+        caller.post("/shared-thread/messages", read).await.ok();
+    }
     let mut webhooks = Vec::new();
     for path in ["/one", "/other"] {
         let webhook = json!({"url": format!("https://localhost:1{path}")});
@@ -238,6 +245,8 @@ async fn ask_for_all_lists(server: &TestServer) {
         "/schedules".to_owned(),
         "/triggers".to_owned(),
         "/secrets".to_owned(),
+        "/shares".to_owned(),
+        format!("/threads/{thread_id}/shares"),
         format!("{schedule}/runs"),
         format!("/webhooks/{webhook_id}/deliveries"),
         "/memories?account_only=true".to_owned(),

@@ -79,6 +79,7 @@ const LAYERS: &[&[&str]] = &[
         "webhooks",
         "schedules",
         "triggers",
+        "shares",
         "account_state",
         "installation",
         "app",

@@ -14,6 +14,7 @@ import { Runs } from "./runs.js";
 import { Sandboxes } from "./sandboxes.js";
 import { Schedules } from "./schedules.js";
 import { Secrets } from "./secrets.js";
+import { Shares } from "./shares.js";
 import { Skills } from "./skills.js";
 import { Threads } from "./threads.js";
 import { Triggers } from "./triggers.js";
@@ -60,6 +61,7 @@ export class Runyard {
   readonly schedules: Schedules;
   readonly triggers: Triggers;
   readonly secrets: Secrets;
+  readonly shares: Shares;
   readonly webhooks: Webhooks;
   readonly account: Account;
   readonly apiKeys: ApiKeys;
@@ -96,6 +98,7 @@ export class Runyard {
     this.schedules = new Schedules(this.#channel);
     this.triggers = new Triggers(this.#channel);
     this.secrets = new Secrets(this.#channel);
+    this.shares = new Shares(this.#channel);
     this.webhooks = new Webhooks(this.#channel);
     this.projects = new Projects(this.#channel);
     this.account = new Account(this.#channel);

@@ -55,6 +55,7 @@ export { Runs, type RunRecord } from "./runs.js";
 export { Sandboxes, type FileEntry, type FileStream, type ListFilesOptions, type Sandbox } from "./sandboxes.js";
 export { Schedules, type Schedule, type ScheduleChanges, type ScheduleRun } from "./schedules.js";
 export { Secrets, type Secret, type SecretChanges } from "./secrets.js";
+export { Shares, type NewShare, type Share, type SharedMessage, type SharedThread } from "./shares.js";
 export { Skills, type Skill } from "./skills.js";
 export { Threads, type Thread, type ThreadMessage } from "./threads.js";
 export type { ClientTool, ClientToolCall } from "./tools.js";

@@ -15,6 +15,7 @@ export * from "./generated/runyard/v1/runs_pb.js";
 export * from "./generated/runyard/v1/sandboxes_pb.js";
 export * from "./generated/runyard/v1/schedules_pb.js";
 export * from "./generated/runyard/v1/secrets_pb.js";
+export * from "./generated/runyard/v1/shares_pb.js";
 export * from "./generated/runyard/v1/skills_pb.js";
 export * from "./generated/runyard/v1/threads_pb.js";
 export * from "./generated/runyard/v1/triggers_pb.js";

@@ -41,11 +41,13 @@ const Webhooks = lazy(() => import("./screens/webhooks").then((module) => module
 const Usage = lazy(() => import("./screens/usage").then((module) => module.UsageScreen));
 const Administration = lazy(() => import("./screens/administration").then((module) => module.Administration));
 const Administered = lazy(() => import("./screens/administered").then((module) => module.Administered));
+const SharedScreen = lazy(() => import("./screens/shared").then((module) => module.SharedScreen));
 const Account = lazy(() => import("./screens/account").then((module) => module.Account));
 
-/** The sign-in form, or the frame with the current screen. */
+/** The page of a share, which needs no sign-in; the sign-in form; or the frame with the current screen. */
 export function App() {
   const signedIn = token.value !== null;
+  const where = place.value;
   useEffect(() => {
     if (signedIn) return;
     forgetRuns();
@@ -54,7 +56,13 @@ export function App() {
   }, [signedIn]);
   return (
     <>
-      {signedIn ? <Frame key={token.value} /> : <SignIn />}
+      {where.screen === "shared" ? (
+        <Suspense of={SharedScreen} fallback={null} properties={{ key: where.token, token: where.token }} />
+      ) : signedIn ? (
+        <Frame key={token.value} />
+      ) : (
+        <SignIn />
+      )}
       <div class="unseen" role="status" aria-live="polite">
         {announcement.value}
       </div>
@@ -148,6 +156,7 @@ function Screen({ where }: { where: Place }) {
       return <Suspense of={Account} fallback={waiting} properties={{}} />;
     case "administration":
       return <AdministrationGate accountId={where.accountId} waiting={waiting} />;
+    case "shared":
     case "missing":
       return <Missing />;
   }

@@ -16,6 +16,7 @@ export type Place =
   | { screen: "usage" }
   | { screen: "account" }
   | { screen: "administration"; accountId: string | null }
+  | { screen: "shared"; token: string }
   | { screen: "missing" };
 
 const path = signal(readPath());
@@ -66,6 +67,9 @@ export function parse(text: string): Place {
     case "administration":
       if (third !== undefined) break;
       return { screen: "administration", accountId: second ?? null };
+    case "shared":
+      if (second === undefined || third !== undefined) break;
+      return { screen: "shared", token: second };
   }
   return { screen: "missing" };
 }

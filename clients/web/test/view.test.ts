@@ -7,6 +7,7 @@ import { difference, unified } from "../src/view/diff";
 import { bytes, credits, duration, short } from "../src/view/format";
 import { writtenBy } from "../src/view/output";
 import { explain, explainFailure } from "../src/view/refusal";
+import { withoutRepeated } from "../src/view/shared";
 import { isNumeric, nextOrder, readTable, sorted } from "../src/view/table";
 import { everyDay, groupUsage, largest, usageCsv } from "../src/view/usage";
 
@@ -108,11 +109,19 @@ test("paths are parsed into places", () => {
   assert.deepEqual(parse("/"), { screen: "home" });
   assert.deepEqual(parse("/threads/abc"), { screen: "thread", threadId: "abc" });
   assert.deepEqual(parse("/usage"), { screen: "usage" });
+  assert.deepEqual(parse("/shared/rys_a-b_c"), { screen: "shared", token: "rys_a-b_c" });
   assert.deepEqual(parse("/agents/new"), { screen: "agent", agentId: null, tab: "settings" });
   assert.deepEqual(parse("/agents/abc/versions"), { screen: "agent", agentId: "abc", tab: "versions" });
   for (const wrong of ["/nowhere", "/agents/abc/else", "/threads/a/b", "/runs/x", "/usage/x", "/a/b/c/d", "/threads/%"]) {
     assert.equal(parse(wrong).screen, wrong === "/threads/%" ? "thread" : "missing", wrong);
   }
+});
+
+test("a shared thread leaves out partial answers that were repeated", () => {
+  const message = (role: string, partial = false) => ({ role, partial });
+  const [prompt, cut, answer] = [message("user"), message("assistant", true), message("assistant")];
+  assert.deepEqual(withoutRepeated([prompt, cut, answer]), [prompt, answer]);
+  assert.deepEqual(withoutRepeated([cut, prompt, answer, cut]), [cut, prompt, answer, cut]);
 });
 
 test("a token is extracted from a link or from pasted text", () => {

@@ -110,6 +110,8 @@ codes! {
     SecretNotFound = "SECRET_NOT_FOUND" => Missing,
     /// The trigger does not exist.
     TriggerNotFound = "TRIGGER_NOT_FOUND" => Missing,
+    /// The share does not exist, or its token does not work: it is unknown, revoked or expired, or its account is suspended.
+    ShareNotFound = "SHARE_NOT_FOUND" => Missing,
     /// The API key does not exist.
     ApiKeyNotFound = "API_KEY_NOT_FOUND" => Missing,
     /// No method has this path.
@@ -130,6 +132,8 @@ codes! {
     SecretLimitExceeded = "SECRET_LIMIT_EXCEEDED" => Conflicting,
     /// The account has the maximum number of triggers; delete triggers before you create others.
     TriggerLimitExceeded = "TRIGGER_LIMIT_EXCEEDED" => Conflicting,
+    /// The thread has the maximum number of shares; revoke shares before you create others.
+    ShareLimitExceeded = "SHARE_LIMIT_EXCEEDED" => Conflicting,
     /// The resource is in use, or its state does not allow the operation.
     Conflict = "CONFLICT" => Conflicting,
     /// Another request changed the same data first; retry.

@@ -23,6 +23,7 @@ DOCUMENTS = {
     "docs/schedules.md": 1,
     "docs/triggers.md": 1,
     "docs/secrets.md": 1,
+    "docs/sharing.md": 1,
     "clients/python/README.md": 8,
 }
 FENCE = re.compile(r"^```(sh|python) run(?:=(\w+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -40,6 +41,7 @@ SAID = {
         '"kind":"memories_used"', "Charts must use the colour blue.", "Charts must use the colour green.",
     ],
     ("docs/secrets.md", "Example"): ['"name":"GITHUB_KEY"', '"secrets":['],
+    ("docs/sharing.md", "Example"): ['"name":"Plans"', '"content":"Read this."'],
     ("docs/triggers.md", "Example"): ['"agent_run_id":"', '"thread_id":"'],
     ("docs/schedules.md", "Example"): ['"next_run_times":[', '"outcome":"started"'],
     ("docs/webhooks.md", "Example"): ["run.completed valid"],

@@ -62,6 +62,11 @@ FACE = {
     "TriggerService.UpdateTrigger": ("triggers", "update", ("trigger_id",)),
     "TriggerService.DeleteTrigger": ("triggers", "delete", ("trigger_id",)),
     "TriggerService.RotateTriggerSecret": ("triggers", "rotate_secret", ("trigger_id",)),
+    "ShareService.CreateShare": ("shares", "create", ("thread_id",)),
+    "ShareService.ListShares": ("shares", "list", ()),
+    "ShareService.RevokeShare": ("shares", "revoke", ("share_id",)),
+    "ShareService.GetSharedThread": ("shares", "get_thread", ("token",)),
+    "ShareService.ListSharedMessages": ("shares", "messages", ("token",)),
     "ScheduleService.CreateSchedule": ("schedules", "create", ("name", "cron", "prompt")),
     "ScheduleService.ListSchedules": ("schedules", "list", ()),
     "ScheduleService.GetSchedule": ("schedules", "get", ("schedule_id",)),
@@ -116,6 +121,7 @@ LISTED = {
     "schedules": "schedules",
     "triggers": "triggers",
     "secrets": "secrets",
+    "shares": "shares",
 }
 ENUMS = ("status", "if_busy", "role", "type")
 

@@ -54,6 +54,8 @@ const FILL: &[&str] = &[
      WHERE name = 'history'",
     "INSERT INTO account_secrets (id, account_id, name, value, hosts, created_at, updated_at) SELECT gen_random_uuid(), id, \
      'history ' || n, '', '[]', now(), now() FROM accounts, generate_series(1, 20) n WHERE issuer = 'history'",
+    "INSERT INTO shares (id, account_id, thread_id, prefix, salt, hash, created_at) SELECT gen_random_uuid(), account_id, id, \
+     'history' || id || n, '\\x00', '\\x00', now() FROM threads, generate_series(1, 5) n WHERE name = 'thread'",
     "VACUUM ANALYZE",
 ];
 

@@ -126,7 +126,7 @@ pub async fn call(caller: &Caller, method: &MethodDescriptor, request: &Value, w
         .unwrap_or_else(|_| panic!("{} did not answer over {way:?}", method.full_name()))
 }
 
-fn path_of(method: &MethodDescriptor) -> String {
+pub fn path_of(method: &MethodDescriptor) -> String {
     format!("/{}/{}", method.parent_service().full_name(), method.name())
 }
 

@@ -90,7 +90,15 @@ impl Belongings {
             200 => text(&trigger.json()["trigger_id"]),
             _ => Uuid::now_v7().to_string(),
         };
+        let shares = format!("/threads/{}/shares", text(&run["thread_id"]));
+        let share = caller.post(&shares, json!({})).await;
+        let (share_id, share_token) = match share.status {
+            200 => (text(&share.json()["share"]["share_id"]), text(&share.json()["token"])),
+            _ => (Uuid::now_v7().to_string(), String::new()),
+        };
         let ids = BTreeMap::from([
+            ("share_id", share_id),
+            ("share_token", share_token),
             ("trigger_id", trigger_id),
             ("secret_id", secret_id),
             ("waiting_run_id", waiting_run_id),
@@ -157,6 +165,9 @@ impl Belongings {
             "GetThread" | "DeleteThread" | "ListMessages" => json!({"thread_id": id("thread_id")}),
             "UpdateThread" => json!({"thread_id": id("thread_id"), "name": "Renamed"}),
             "AddMessage" => json!({"thread_id": id("thread_id"), "content": "By the way."}),
+            "CreateShare" | "ListShares" => json!({"thread_id": id("thread_id")}),
+            "RevokeShare" => json!({"share_id": id("share_id")}),
+            "GetSharedThread" | "ListSharedMessages" => json!({"token": id("share_token")}),
             "GetProject" | "DeleteProject" | "ListThreads" => json!({"project_id": id("project_id")}),
             "GetSandbox" => json!({"sandbox_id": id("sandbox_id")}),
             "ListFiles" => sandbox(""),

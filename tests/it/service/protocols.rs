@@ -184,7 +184,9 @@ fn plain(value: &mut serde_json::Value) {
         Value::Array(values) => values.iter_mut().for_each(plain),
         Value::Object(fields) => {
             for (name, value) in fields {
-                if ["secret", "prefix", "subject"].contains(&name.as_str()) || ATTEMPTS.contains(&name.as_str()) {
+                if ["secret", "token", "prefix", "subject"].contains(&name.as_str())
+                    || ATTEMPTS.contains(&name.as_str())
+                {
                     *value = "<varies>".into();
                 }
                 plain(value);
@@ -198,7 +200,7 @@ fn plain(value: &mut serde_json::Value) {
 fn in_safe_order() -> Vec<prost_reflect::MethodDescriptor> {
     let mut methods = methods();
     methods.sort_by_key(|method| match method.name() {
-        "RevokeApiKey" | "DeleteFile" | "UpdateWebhook" => 1,
+        "RevokeApiKey" | "RevokeShare" | "DeleteFile" | "UpdateWebhook" => 1,
         "DeleteAgent" | "DeleteWebhook" | "DeleteSchedule" | "DeleteTrigger" | "DeleteSecret" => 2,
         "DeleteThread" => 3,
         "DeleteProject" => 4,

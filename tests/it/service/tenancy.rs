@@ -30,6 +30,7 @@ async fn everything(owner: &Caller, has: &Belongings) -> Vec<(String, String)> {
         "/schedules",
         "/triggers",
         "/secrets",
+        "/shares",
     ]
     .map(str::to_owned)
     .to_vec();

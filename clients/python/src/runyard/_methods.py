@@ -46,6 +46,9 @@ from runyard._proto import (
     secrets_pb2 as secrets,
 )
 from runyard._proto import (
+    shares_pb2 as shares,
+)
+from runyard._proto import (
     skills_pb2 as skills,
 )
 from runyard._proto import (
@@ -183,6 +186,14 @@ UPDATE_TRIGGER = _once("TriggerService.UpdateTrigger", triggers.UpdateTriggerReq
 DELETE_TRIGGER = _once("TriggerService.DeleteTrigger", triggers.DeleteTriggerRequest, empty_pb2.Empty)
 ROTATE_TRIGGER_SECRET = _once(
     "TriggerService.RotateTriggerSecret", triggers.RotateTriggerSecretRequest, triggers.Trigger
+)
+
+CREATE_SHARE = _once("ShareService.CreateShare", shares.CreateShareRequest, shares.CreateShareResponse)
+LIST_SHARES = _again("ShareService.ListShares", shares.ListSharesRequest, shares.ListSharesResponse)
+REVOKE_SHARE = _once("ShareService.RevokeShare", shares.RevokeShareRequest, empty_pb2.Empty)
+GET_SHARED_THREAD = _again("ShareService.GetSharedThread", shares.GetSharedThreadRequest, shares.SharedThread)
+LIST_SHARED_MESSAGES = _again(
+    "ShareService.ListSharedMessages", shares.ListSharedMessagesRequest, shares.ListSharedMessagesResponse
 )
 
 CREATE_WEBHOOK = _once("WebhookService.CreateWebhook", webhooks.CreateWebhookRequest, webhooks.Webhook)

@@ -518,6 +518,45 @@ class Trigger:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Share:
+    """The permission to read a thread, for everybody who has its token."""
+
+    share_id: str
+    thread_id: str
+    prefix: str
+    created_at: datetime.datetime
+    expires_at: datetime.datetime | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewShare:
+    """A new share with its token, which the server returns only once."""
+
+    share: Share
+    token: str = field(repr=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SharedThread:
+    """The parts of a thread that a reader of a share sees."""
+
+    name: str
+    created_at: datetime.datetime
+    updated_at: datetime.datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class SharedMessage:
+    """The parts of a message that a reader of a share sees."""
+
+    role: MessageRole
+    content: str
+    files: list[str]
+    partial: bool
+    created_at: datetime.datetime
+
+
+@dataclass(frozen=True, kw_only=True)
 class Webhook:
     """A URL that receives events. `secret` is set only after its creation and after a rotation."""
 
@@ -695,6 +734,7 @@ _NAMED: dict[str, type] = {
     "CompareAgentVersionsResponse": AgentVersionComparison,
     "TestMcpServerResponse": McpServerTrial,
     "CreateApiKeyResponse": NewApiKey,
+    "CreateShareResponse": NewShare,
 }
 
 

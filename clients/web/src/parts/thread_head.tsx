@@ -1,5 +1,5 @@
-// The header of a thread, with a menu to rename or delete it.
-import { Ellipsis, FileBraces, FileText, Pencil, Trash2 } from "lucide";
+// The header of a thread, with a menu to rename, share, export or delete it.
+import { Ellipsis, FileBraces, FileText, Pencil, Share2, Trash2 } from "lucide";
 import { useSignal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 import { runyard } from "../client";
@@ -15,10 +15,11 @@ import type { Explained } from "../view/refusal";
 import { Confirm } from "./basic";
 import { EditorDialog, TextField } from "./editor";
 import { Icon } from "./icon";
+import { ShareDialog } from "./share";
 
 export function ThreadHead({ name, threadId, onRefused }: { name: string; threadId: string; onRefused: (explained: Explained | null) => void }) {
   const menu = useRef<HTMLDetailsElement>(null);
-  const open = useSignal<"rename" | "delete" | null>(null);
+  const open = useSignal<"rename" | "share" | "delete" | null>(null);
   const next = useSignal(name);
   const close = () => {
     const element = menu.current;
@@ -67,6 +68,16 @@ export function ThreadHead({ name, threadId, onRefused }: { name: string; thread
             <Icon of={Pencil} size={16} />
             Rename
           </button>
+          <button
+            type="button"
+            onClick={() => {
+              close();
+              open.value = "share";
+            }}
+          >
+            <Icon of={Share2} size={16} />
+            Share
+          </button>
           <button type="button" onClick={() => void save("markdown")}>
             <Icon of={FileText} size={16} />
             Export as Markdown
@@ -104,6 +115,7 @@ export function ThreadHead({ name, threadId, onRefused }: { name: string; thread
           <TextField label="Name" text={next} maxLength={200} />
         </EditorDialog>
       )}
+      {open.value === "share" && <ShareDialog threadId={threadId} onClose={() => (open.value = null)} />}
       {open.value === "delete" && (
         <Confirm
           title="Delete this thread?"

@@ -117,6 +117,8 @@ function describe(refused: Refused): Omit<Explained, "operator"> {
       return message("Secret limit reached", sentence(refused.message), [{ label: "View secrets", to: "/account" }]);
     case "TRIGGER_LIMIT_EXCEEDED":
       return message("Trigger limit reached", sentence(refused.message), [{ label: "View triggers", to: "/schedules" }]);
+    case "SHARE_LIMIT_EXCEEDED":
+      return message("Link limit reached", sentence(refused.message));
     case "WEBHOOK_LIMIT_EXCEEDED":
       return message("Webhook limit reached", sentence(refused.message), [{ label: "View webhooks", to: "/webhooks" }]);
     case "MODEL_ACCESS_DENIED":

@@ -13,6 +13,7 @@ from runyard._async.projects import AsyncProjects, AsyncSandboxes
 from runyard._async.runs import AsyncRuns
 from runyard._async.schedules import AsyncSchedules
 from runyard._async.secrets import AsyncSecrets
+from runyard._async.shares import AsyncShares
 from runyard._async.skills import AsyncSkills
 from runyard._async.threads import AsyncThreads
 from runyard._async.transport import AsyncTransport
@@ -81,6 +82,7 @@ class AsyncRunyard:
         self.skills = AsyncSkills(self)
         self.schedules = AsyncSchedules(self)
         self.triggers = AsyncTriggers(self)
+        self.shares = AsyncShares(self)
         self.secrets = AsyncSecrets(self)
         self.webhooks = AsyncWebhooks(self)
         self.account = AsyncOwnAccount(self)

@@ -14,6 +14,7 @@ from runyard._sync.projects import Projects, Sandboxes
 from runyard._sync.runs import Runs
 from runyard._sync.schedules import Schedules
 from runyard._sync.secrets import Secrets
+from runyard._sync.shares import Shares
 from runyard._sync.skills import Skills
 from runyard._sync.threads import Threads
 from runyard._sync.transport import Transport
@@ -82,6 +83,7 @@ class Runyard:
         self.skills = Skills(self)
         self.schedules = Schedules(self)
         self.triggers = Triggers(self)
+        self.shares = Shares(self)
         self.secrets = Secrets(self)
         self.webhooks = Webhooks(self)
         self.account = OwnAccount(self)
