@@ -12,12 +12,13 @@ import { Guard } from "./parts/guard";
 import { Icon } from "./parts/icon";
 import { isApple, listenToKeys } from "./parts/keys";
 import { Palette } from "./parts/palette";
-import { type Place, go, place } from "./router";
+import { type Place, place } from "./router";
 import { Home } from "./screens/home";
 import { SignIn } from "./screens/sign_in";
 import { ThreadScreen } from "./screens/thread";
 import { Threads } from "./screens/threads";
-import { signOut, token } from "./session";
+import { identity } from "./session";
+import { leave } from "./sign_in";
 import { account, isUnlimited } from "./stores/account";
 import { administrator, checkAdministrator } from "./stores/administration";
 import { active, runningThreads, useActive, waitingThreads } from "./stores/active";
@@ -45,7 +46,7 @@ const Account = lazy(() => import("./screens/account").then((module) => module.A
 
 /** The sign-in form, or the frame with the current screen. */
 export function App() {
-  const signedIn = token.value !== null;
+  const signedIn = identity.value !== null;
   useEffect(() => {
     if (signedIn) return;
     forgetRuns();
@@ -54,7 +55,7 @@ export function App() {
   }, [signedIn]);
   return (
     <>
-      {signedIn ? <Frame key={token.value} /> : <SignIn />}
+      {signedIn ? <Frame key={identity.value} /> : <SignIn />}
       <div class="unseen" role="status" aria-live="polite">
         {announcement.value}
       </div>
@@ -295,18 +296,13 @@ function Side({ where, onPalette }: { where: Place; onPalette: () => void }) {
           <a class="button-icon side-docs" href="/docs" aria-label="API reference" title="API reference">
             <Icon of={BookOpen} size={17} />
           </a>
-          <button type="button" class="button-icon" aria-label="Sign out" title="Sign out" onClick={leave}>
+          <button type="button" class="button-icon" aria-label="Sign out" title="Sign out" onClick={() => void leave()}>
             <Icon of={LogOut} size={17} />
           </button>
         </div>
       </div>
     </header>
   );
-}
-
-function leave(): void {
-  signOut();
-  go("/");
 }
 
 const THEMES: { value: Theme; label: string; icon: IconNode }[] = [
