@@ -76,6 +76,7 @@ mod schedules;
 mod schedules_crashes;
 mod schedules_overlaps;
 mod secrets_in_commands;
+mod sign_in;
 mod silence;
 mod skills;
 mod skills_archives;
