@@ -50,8 +50,9 @@ export async function beginSignIn(remember: boolean): Promise<string | null> {
 export function takeAnswer(): { answer: URLSearchParams; pending: Pending | null } | null {
   const address = new URL(location.href);
   const answer = address.searchParams;
-  if (!answer.has("state") || !(answer.has("code") || answer.has("error"))) return null;
+  if (!answer.has("code") && !answer.has("error")) return null;
   const pending = takePending();
+  if (!pending && !answer.has("state")) return null;
   const rest = new URLSearchParams(answer);
   for (const name of PARAMETERS) rest.delete(name);
   const query = rest.size > 0 ? `?${rest}` : "";
@@ -80,8 +81,12 @@ async function complete(answer: URLSearchParams, pending: Pending): Promise<stri
     const { exchange } = await import("./oidc");
     const session = await exchange(provider, answer, pending);
     const problem = await checkToken(session.token, "The identity provider signed you in, but this server does not accept the token. Its operator must compare the token with auth.audience and auth.client_ids.");
-    if (problem === null) signIn(session, pending.remember);
-    return problem;
+    if (problem !== null) return problem;
+    const other = token.peek();
+    signIn(session, pending.remember);
+    // Another tab signed in this tab in the meantime. The new page forgets what that account has loaded.
+    if (other !== null) location.reload();
+    return null;
   } catch (error) {
     return explainSignIn(error, placeOf(provider));
   }

@@ -253,3 +253,17 @@ async fn an_unreachable_issuer_is_tried_again_within_limits() {
     })
     .await;
 }
+
+#[test]
+fn the_documented_settings_are_valid() {
+    let page = include_str!("../../../docs/authentication.md");
+    let (_, section) = page.split_once("\n## Sign-in in the console\n").unwrap();
+    let section = section.split("\n## ").next().unwrap();
+    let blocks: Vec<&str> = section.split("```toml\n").skip(1).collect();
+    assert_eq!(blocks.len(), 5);
+    for block in blocks {
+        let (block, _) = block.split_once("```").unwrap();
+        let config = parse(block).unwrap_or_else(|why| panic!("{why}: {block}"));
+        assert!(config.auth.sign_in.client_id.is_some(), "{block}");
+    }
+}
