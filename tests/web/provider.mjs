@@ -48,7 +48,8 @@ export class Provider {
       jwks: { keys: [this.key] },
       cookies: { keys: [randomUUID()] },
       clientBasedCORS: () => this.allowsOrigin,
-      ttl: { IdToken: () => this.lifetime, AccessToken: () => this.lifetime },
+      ttl: { IdToken: () => this.lifetime, AccessToken: () => this.lifetime, Interaction: 3600, Session: 3600, Grant: 3600, RefreshToken: 3600 },
+      findAccount: (_ctx, login) => ({ accountId: login, claims: () => ({ sub: login }) }),
       features: {
         devInteractions: { enabled: true },
         revocation: { enabled: true },
