@@ -281,6 +281,15 @@ test("a token can be pasted instead, and the page fits in both themes", LIMIT, a
   }
 });
 
+/** Returns the claims of the token in local storage, without opening the console. */
+async function lastClaims(visited) {
+  const page = await visited.context.newPage();
+  await page.goto(`${server.url}/healthz`);
+  const token = await page.evaluate(() => localStorage.getItem("runyard.token"));
+  await page.close();
+  return JSON.parse(Buffer.from(token.split(".")[1], "base64url"));
+}
+
 test("an ID token can be used, one stays signed in on the device, and a refused token is explained", LIMIT, async () => {
   await restartWith(`audience = "${CLIENT}"\n[auth.sign_in]\nclient_id = "${CLIENT}"\nscopes = ["openid", "offline_access"]\nprompt = "consent"\ntoken = "id_token"\n`);
   const name = "Sign in with your identity provider";
@@ -296,6 +305,26 @@ test("an ID token can be used, one stays signed in on the device, and a refused 
   await heading(later, "Threads").waitFor();
   const grant = await later.evaluate(() => JSON.parse(localStorage.getItem("runyard.grant")));
   assert.equal(await later.evaluate(() => localStorage.getItem("runyard.token")), grant.idToken);
+  await later.close();
+  // While no tab is open, nothing renews the token. The next tab renews the expired token before its first request.
+  provider.lifetime = 5;
+  provider.granted = [];
+  const short = await tabOf(visited);
+  await short.evaluate((value) => localStorage.setItem("runyard.grant", value), JSON.stringify({ ...grant, expiresAt: Date.now(), lifetimeMs: 5_000 }));
+  await short.reload();
+  await heading(short, "Threads").waitFor();
+  await until("a renewal", () => provider.granted.length > 0);
+  await short.close();
+  const { exp } = await lastClaims(visited);
+  await until("the token expires", () => Date.now() > exp * 1_000 + 1_000);
+  provider.granted = [];
+  const after = await tabOf(visited);
+  await heading(after, "Threads").waitFor();
+  await after.getByRole("link", { name: "Agents" }).first().click();
+  await heading(after, "Agents").waitFor();
+  assert.equal(provider.granted[0], "refresh_token");
+  assert.equal(await after.evaluate(() => sessionStorage.length), 0, "the session is stored once");
+  provider.lifetime = 3600;
   await visited.end();
   // Without a resource, this provider issues opaque access tokens.
   await restartWith(`audience = "${API}"\n[auth.sign_in]\nclient_id = "${CLIENT}"\n`);
