@@ -87,7 +87,9 @@ pub(super) fn check(auth: &Auth) -> Result<(), Mistake<'_>> {
     if !auth.client_ids.is_empty() && !auth.client_ids.contains(client) {
         return at(
             "client_id",
-            format!("auth.client_ids does not contain {client:?}, so the server would refuse its tokens; add it to that list"),
+            format!(
+                "auth.client_ids does not contain {client:?}, so the server would refuse its tokens; add it to that list"
+            ),
         );
     }
     if settings.token == SignInToken::IdToken

@@ -248,7 +248,11 @@ async fn an_unreachable_issuer_is_tried_again_within_limits() {
         let found = answer.json();
         let found = &found["sign_in"]["server"];
         assert_eq!(found["token_endpoint"], "https://login.example:8443/token");
-        assert_eq!(found["revocation_endpoint"], Value::Null, "the policy forbids this origin");
+        assert_eq!(
+            found["revocation_endpoint"],
+            Value::Null,
+            "the policy forbids this origin"
+        );
         issuer.say_document(json!({"issuer": issuer.name, "jwks_uri": issuer.url}));
     })
     .await;
