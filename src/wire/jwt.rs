@@ -116,7 +116,9 @@ impl Verifier {
             }
             None => None,
         };
-        let published = Source::of(auth)?.map(KeyCache::new).transpose()?;
+        let signs_in = auth.sign_in.client_id.is_some();
+        let published = Source::of(auth)?.map(|source| KeyCache::new(source, signs_in));
+        let published = published.transpose()?;
         if secret.is_none() && published.is_none() {
             return Err(Error::invalid(
                 "no key to verify tokens: set RUNYARD_JWT_SECRET, RUNYARD_JWKS_FILE, RUNYARD_JWKS_URL or RUNYARD_ISSUER_URL",

@@ -339,4 +339,12 @@ test("an ID token can be used, one stays signed in on the device, and a refused 
   await other.page.getByText("this server does not accept the token").waitFor();
   assert.equal(await other.page.evaluate(() => sessionStorage.length), 0);
   await other.end(/401/);
+  // The server cannot load the discovery document.
+  await provider.close();
+  await restartWith(SETTINGS);
+  const offline = await visit();
+  await offline.page.goto(`${server.url}/`);
+  await button(offline.page).click();
+  await offline.page.getByText("does not know the sign-in page").waitFor();
+  await offline.end();
 });

@@ -33,6 +33,8 @@ export function keepRenewing(): void {
     const id = renewable.value;
     // Browsers have locks only where they permit the sign-in itself: on https and on localhost.
     if (id === null || typeof navigator.locks === "undefined") return;
+    // Loaded now, because a newer server no longer has this file.
+    import("./oidc").catch(() => {});
     const stop = new AbortController();
     const work = () => renewUntil(id, stop.signal);
     navigator.locks.request(`runyard.renewal.${id}`, { signal: stop.signal }, work).catch(() => {
@@ -68,7 +70,7 @@ async function renewNow(current: Grant, stop: AbortSignal): Promise<void> {
   const end = Math.max(current.expiresAt ?? 0, Date.now()) + GRACE_MS;
   for (let failures = 0; !stop.aborted; failures += 1) {
     const provider = await readyProvider();
-    let problem = "The server cannot reach the identity provider. Sign in again.";
+    let problem = "Your sign-in could not be renewed, because the server cannot reach the identity provider. Sign in again.";
     try {
       if (provider) {
         const { renew } = await import("./oidc");

@@ -15,6 +15,8 @@ const KEY = "runyard.sign_in";
 /** Parameters of an answer (OpenID Connect Core 1.0, RFC 9207). Other parameters of the address stay. */
 const PARAMETERS = ["code", "state", "iss", "error", "error_description", "error_uri", "session_state", "scope", "authuser", "hd", "prompt"];
 
+const NO_PROVIDER = "The server does not know the sign-in page of the identity provider yet. Try again, or ask the operator of this server.";
+
 interface Pending extends Expected {
   /** The page to which the user returns, as a URL fragment. */
   place: string;
@@ -32,7 +34,7 @@ export async function beginSignIn(remember: boolean): Promise<string | null> {
   }
   try {
     const provider = await readyProvider();
-    if (!provider) return "The server cannot reach the identity provider. Try again, or ask the operator of this server.";
+    if (!provider) return NO_PROVIDER;
     const { request } = await import("./oidc");
     const { url, expected } = await request(provider, ownAddress());
     const pending: Pending = { ...expected, place: location.hash, remember };
@@ -76,7 +78,7 @@ export async function finishSignIn({ answer, pending }: NonNullable<ReturnType<t
 
 async function complete(answer: URLSearchParams, pending: Pending): Promise<string | null> {
   const provider = await readyProvider();
-  if (!provider) return "The server cannot reach the identity provider. Try again, or ask the operator of this server.";
+  if (!provider) return NO_PROVIDER;
   try {
     const { exchange } = await import("./oidc");
     const session = await exchange(provider, answer, pending);
@@ -101,7 +103,7 @@ export async function leave(): Promise<void> {
   step.value = "Signing out";
   try {
     const provider = await readyProvider();
-    if (!provider) throw new Error("the server cannot reach it");
+    if (!provider) throw new Error(NO_PROVIDER);
     const { endSessionUrl, revoke } = await import("./oidc");
     // The end of the session at the provider matters more than the token, which this tab has already forgotten.
     await revoke(provider, ended).catch(() => {});

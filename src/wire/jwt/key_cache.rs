@@ -39,6 +39,8 @@ pub(super) struct KeyCache {
     source: Source,
     keys: ArcSwap<KeySet>,
     endpoints: ArcSwapOption<Endpoints>,
+    /// True if the console needs the endpoints.
+    wants_endpoints: bool,
     /// This lock is held during a load. A request that needs an unknown key waits for the load. Other requests use
     /// the old keys.
     gate: Arc<Mutex<()>>,
@@ -54,7 +56,7 @@ impl KeyCache {
     ///
     /// # Errors
     /// INVALID_REQUEST if the file cannot be read or contains no usable key.
-    pub(super) fn new(source: Source) -> Result<Arc<Self>> {
+    pub(super) fn new(source: Source, wants_endpoints: bool) -> Result<Arc<Self>> {
         let keys = match &source {
             Source::File(path) => source::read_file(path)?,
             Source::Jwks(..) | Source::Issuer(..) => KeySet::default(),
@@ -64,6 +66,7 @@ impl KeyCache {
             source,
             keys: ArcSwap::from_pointee(keys),
             endpoints: ArcSwapOption::empty(),
+            wants_endpoints,
             gate: Arc::default(),
             attempts: AtomicU64::new(0),
             tried_at: AtomicI64::new(i64::MIN),
@@ -159,6 +162,11 @@ impl KeyCache {
         self.attempts.fetch_add(1, Ordering::AcqRel);
         match loaded {
             Ok(loaded) => {
+                if self.wants_endpoints
+                    && let Some(Err(why)) = &loaded.endpoints
+                {
+                    tracing::warn!(source = %self.source, error = why, "users cannot sign in with the console");
+                }
                 let endpoints = loaded.endpoints.and_then(Result::ok);
                 self.endpoints.store(endpoints.map(Arc::new));
                 let before = self.keys.swap(Arc::new(loaded.keys));
