@@ -13,6 +13,7 @@ pub mod rates;
 mod retention;
 mod schedules;
 mod secrets;
+mod sign_in;
 pub mod tiers;
 mod triggers;
 mod web;
@@ -41,6 +42,7 @@ pub use rates::{Rate, RateLimit};
 pub use retention::Retention;
 pub use schedules::Schedules;
 pub use secrets::Secrets;
+pub use sign_in::{SignIn, SignInToken};
 pub use tiers::{Tier, TierTable};
 pub use triggers::Triggers;
 pub use web::{HostPattern, SearchProvider, Web, WebSearch};
@@ -145,6 +147,7 @@ pub struct Auth {
     /// If false, only administrators create accounts. If true, a valid token with a new subject creates one.
     pub self_registration: bool,
     pub new_accounts_per_address: SlowRateLimit,
+    pub sign_in: SignIn,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -274,6 +277,7 @@ impl Config {
             return Err(Mistake::at(["sandbox", "allowed_hosts"], what));
         }
         web::check(&self.web)?;
+        sign_in::check(&self.auth)?;
         if !(1..=MAX_DATABASE_CONNECTIONS).contains(&self.database_connections) {
             let range = format!("must be 1 to {MAX_DATABASE_CONNECTIONS}");
             return Err(Mistake::at(["database_connections"], range));

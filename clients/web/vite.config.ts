@@ -54,10 +54,10 @@ export default defineConfig({
     rolldownOptions: { input: { index: "index.html", docs: "docs.html" } },
   },
   server: {
-    proxy: { "^/runyard\\.v1\\.": server, "/openapi.json": server },
+    proxy: { "^/runyard\\.v1\\.": server, "/openapi.json": server, "/console.json": server },
   },
   preview: {
     headers: { "Content-Security-Policy": POLICY },
-    proxy: { "^/runyard\\.v1\\.": server, "/openapi.json": server },
+    proxy: { "^/runyard\\.v1\\.": server, "/openapi.json": server, "/console.json": server },
   },
 });

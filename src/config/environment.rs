@@ -33,6 +33,7 @@ const KEYS: &[(&str, &[&str], &str)] = &[
     ("RUNYARD_ISSUER_URL", &["auth"], "issuer_url"),
     ("RUNYARD_JWT_ISSUER", &["auth"], "issuer"),
     ("RUNYARD_JWT_AUDIENCE", &["auth"], "audience"),
+    ("RUNYARD_SIGN_IN_CLIENT_ID", &["auth", "sign_in"], "client_id"),
     ("RUNYARD_METRICS_TOKEN", &["auth"], "metrics_token"),
     ("RUNYARD_CONSOLE_DIR", &["http"], "console_dir"),
     ("RUNYARD_ACCESS_LOG", &["log"], "access"),

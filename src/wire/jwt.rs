@@ -9,6 +9,7 @@
 mod algorithms;
 mod claims;
 mod credential;
+mod discovery;
 mod header;
 mod jwk;
 mod key_cache;
@@ -28,6 +29,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 pub use claims::{Claims, MAX_NAME_BYTES, is_name};
 pub use credential::{Credential, credential};
+pub use discovery::Endpoints;
 pub use mint::{Grant, mint};
 pub use secret::{load as load_secret, load_or_create as load_or_create_secret};
 pub use verified::VerifiedToken;
@@ -67,6 +69,9 @@ pub struct PublishedKeys {
     pub usable: Result<usize, String>,
     /// The skipped keys and the keys that share a key id, each with a reason.
     pub problems: Option<String>,
+    /// The endpoints of the issuer, or the reason why a browser cannot sign in there. `None` if the source of the keys is
+    /// not an issuer, or if loading failed.
+    pub endpoints: Option<Result<Endpoints, String>>,
 }
 
 #[derive(Debug)]
@@ -111,7 +116,9 @@ impl Verifier {
             }
             None => None,
         };
-        let published = Source::of(auth)?.map(KeyCache::new).transpose()?;
+        let signs_in = auth.sign_in.client_id.is_some();
+        let published = Source::of(auth)?.map(|source| KeyCache::new(source, signs_in));
+        let published = published.transpose()?;
         if secret.is_none() && published.is_none() {
             return Err(Error::invalid(
                 "no key to verify tokens: set RUNYARD_JWT_SECRET, RUNYARD_JWKS_FILE, RUNYARD_JWKS_URL or RUNYARD_ISSUER_URL",
@@ -136,12 +143,37 @@ impl Verifier {
     /// Loads and describes the public keys. Returns `None` if no public keys are configured.
     pub async fn inspect_keys(&self) -> Option<PublishedKeys> {
         let source = self.published.as_ref()?.source();
-        let loaded = source.load().await;
-        Some(PublishedKeys {
-            source: source.to_string(),
-            problems: loaded.as_ref().ok().and_then(KeySet::problems),
-            usable: loaded.map(|keys| keys.len()),
+        let source_name = source.to_string();
+        Some(match source.load().await {
+            Ok(loaded) => PublishedKeys {
+                source: source_name,
+                problems: loaded.keys.problems(),
+                usable: Ok(loaded.keys.len()),
+                endpoints: loaded.endpoints,
+            },
+            Err(why) => PublishedKeys {
+                source: source_name,
+                problems: None,
+                usable: Err(why),
+                endpoints: None,
+            },
         })
+    }
+
+    /// Returns the endpoints with which a browser signs in, after loading stale or missing ones. `None` if they cannot be
+    /// loaded now, or if the issuer has none.
+    pub async fn load_endpoints(&self, now: DateTime<Utc>) -> Option<Arc<Endpoints>> {
+        let published = self.published.as_ref()?;
+        published.refresh_when_stale(now.timestamp()).await;
+        if published.endpoints().is_none() {
+            published.refresh_for_endpoints(now.timestamp()).await;
+        }
+        published.endpoints()
+    }
+
+    /// Returns the endpoints that were loaded before.
+    pub fn known_endpoints(&self) -> Option<Arc<Endpoints>> {
+        self.published.as_ref()?.endpoints()
     }
 
     /// Returns a token that was verified before and is still valid. Returns `None` if the public keys are stale,

@@ -2,9 +2,10 @@
 //!
 //! `build.rs` embeds the files in the program, and the files in `http.console_dir` replace them. If there are no
 //! files, a page explains how to build them. A method of the contract takes precedence over a file with the same
-//! path.
+//! path. `/console.json` tells the console how its user signs in.
 
 mod asset;
+mod sign_in;
 
 use std::{
     borrow::Cow,
@@ -18,6 +19,7 @@ use http::{HeaderMap, Method, Response};
 use tracing::warn;
 
 use self::asset::Asset;
+pub use self::sign_in::SignIn;
 use super::fault;
 use crate::error::{Error, Result};
 
@@ -38,11 +40,14 @@ const WITHOUT: &[(&str, &[u8])] = &[
 const HASHED: &str = "/assets/";
 /// The path of the icon that browsers request automatically.
 const ICON: &str = "/favicon.ico";
+/// The path of the settings of the console.
+const SETTINGS: &str = "/console.json";
 const MAX_FILES: usize = 4096;
 const MAX_BYTES: u64 = 64 * 1024 * 1024;
 
 pub struct Site {
     assets: BTreeMap<String, Asset>,
+    sign_in: Option<SignIn>,
 }
 
 impl Site {
@@ -54,6 +59,7 @@ impl Site {
     pub fn open(folder: Option<&Path>) -> Result<Self> {
         let mut site = Self {
             assets: BTreeMap::new(),
+            sign_in: None,
         };
         match folder {
             Some(folder) => site.read(folder)?,
@@ -83,6 +89,13 @@ impl Site {
         self
     }
 
+    /// Without `sign_in`, the console accepts only a token that the user enters.
+    #[must_use]
+    pub fn with_sign_in(mut self, sign_in: Option<SignIn>) -> Self {
+        self.sign_in = sign_in;
+        self
+    }
+
     pub fn has(&self, path: &str) -> bool {
         self.assets.contains_key(path)
     }
@@ -90,15 +103,28 @@ impl Site {
     /// Returns true if a request for this path needs no credential. Missing icons and assets need none either, so
     /// that the response is 404 and not 401.
     pub fn is_open(&self, path: &str) -> bool {
-        self.has(path) || path.starts_with(HASHED) || path == ICON
+        self.has(path) || path.starts_with(HASHED) || path == ICON || path == SETTINGS
     }
 
     pub async fn answer(&self, method: &Method, path: &str, headers: &HeaderMap) -> Option<Response<Body>> {
-        let asset = self.assets.get(path)?;
-        Some(match *method {
-            Method::GET => asset.answer(headers).await,
-            Method::HEAD => asset::without_body(asset.answer(headers).await),
-            _ => fault::method_not_allowed("GET, HEAD"),
+        let asset = self.assets.get(path);
+        if asset.is_none() && path != SETTINGS {
+            return None;
+        }
+        if !matches!(*method, Method::GET | Method::HEAD) {
+            return Some(fault::method_not_allowed("GET, HEAD"));
+        }
+        let answer = match asset {
+            Some(asset) if path != SETTINGS => {
+                let token_origin = self.sign_in.as_ref().and_then(SignIn::token_origin);
+                asset.answer(headers, token_origin.as_deref()).await
+            }
+            _ => sign_in::settings(self.sign_in.as_ref()).await,
+        };
+        Some(if *method == Method::HEAD {
+            asset::without_body(answer)
+        } else {
+            answer
         })
     }
 

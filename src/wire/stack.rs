@@ -45,7 +45,7 @@ use super::{
     protocol::Protocol,
     public::Public,
     readiness, refusal,
-    site::Site,
+    site::{SignIn, Site},
     status,
     streams::{self, Streams},
     throttle::Throttle,
@@ -111,7 +111,9 @@ pub fn build(app: &App, verifier: Arc<Verifier>, grpc: Routes) -> Result<Stack> 
     let web = tonic_web::GrpcWebLayer::new().layer(grpc.clone());
     // A method of the contract takes precedence over a console file with the same path.
     let is_method = |path: &str| !matches!(transcoder.router().find(&Method::GET, path), Routed::Nowhere);
-    let site = Arc::new(Site::open(app.config.http.console_dir.as_deref())?.without(is_method));
+    let sign_in = SignIn::new(app, Arc::clone(&verifier));
+    let site = Site::open(app.config.http.console_dir.as_deref())?.without(is_method);
+    let site = Arc::new(site.with_sign_in(sign_in));
     let public = Public::of(transcoder.router());
     let pages = pages(app, &transcoder);
     let contract = beside(Arc::clone(&site), transcoder.over(grpc.clone()));

@@ -91,7 +91,8 @@ fn the_page_of_the_configuration_is_up_to_date() {
          [Models](models.md) has an example for each common provider. It lists all settings of providers and models, and what to\n\
          do when a run fails. `runyard models test NAME` tests a model.\n\n\
          Optional keys without a default: `database_url`, `secrets_key`, `auth.jwt_secret`, `auth.jwks_file`, `auth.jwks_url`,\n\
-         `auth.issuer_url`, `auth.issuer`, `auth.audience`, `auth.metrics_token`, `http.console_dir` (a folder to serve instead of the built-in\n\
+         `auth.issuer_url`, `auth.issuer`, `auth.audience`, `auth.metrics_token`, `client_id`, `audience`, `resource`,\n\
+         `prompt` and `button` of `auth.sign_in`, `http.console_dir` (a folder to serve instead of the built-in\n\
          console), `http.rate_per_account`, `http.rate_per_address`, `sandbox.rootfs`, the table\n\
          `web.search`.\n\n\
          [Logs](logs.md) describes `log.access`. [Authentication](authentication.md) describes the settings of `auth`, and how to configure Runyard for your identity provider.\n\

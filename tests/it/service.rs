@@ -77,6 +77,7 @@ mod schedules_crashes;
 mod schedules_overlaps;
 mod secrets_in_commands;
 mod shares;
+mod sign_in;
 mod silence;
 mod skills;
 mod skills_archives;

@@ -12,12 +12,13 @@ import { Guard } from "./parts/guard";
 import { Icon } from "./parts/icon";
 import { isApple, listenToKeys } from "./parts/keys";
 import { Palette } from "./parts/palette";
-import { type Place, go, place } from "./router";
+import { type Place, place } from "./router";
 import { Home } from "./screens/home";
 import { SignIn } from "./screens/sign_in";
 import { ThreadScreen } from "./screens/thread";
 import { Threads } from "./screens/threads";
-import { signOut, token } from "./session";
+import { identity } from "./session";
+import { leave } from "./sign_in";
 import { account, isUnlimited } from "./stores/account";
 import { administrator, checkAdministrator } from "./stores/administration";
 import { active, runningThreads, useActive, waitingThreads } from "./stores/active";
@@ -46,7 +47,7 @@ const Account = lazy(() => import("./screens/account").then((module) => module.A
 
 /** The page of a share, which needs no sign-in; the sign-in form; or the frame with the current screen. */
 export function App() {
-  const signedIn = token.value !== null;
+  const signedIn = identity.value !== null;
   const where = place.value;
   useEffect(() => {
     if (signedIn) return;
@@ -59,7 +60,7 @@ export function App() {
       {where.screen === "shared" ? (
         <Suspense of={SharedScreen} fallback={null} properties={{ key: where.token, token: where.token }} />
       ) : signedIn ? (
-        <Frame key={token.value} />
+        <Frame key={identity.value} />
       ) : (
         <SignIn />
       )}
@@ -304,18 +305,13 @@ function Side({ where, onPalette }: { where: Place; onPalette: () => void }) {
           <a class="button-icon side-docs" href="/docs" aria-label="API reference" title="API reference">
             <Icon of={BookOpen} size={17} />
           </a>
-          <button type="button" class="button-icon" aria-label="Sign out" title="Sign out" onClick={leave}>
+          <button type="button" class="button-icon" aria-label="Sign out" title="Sign out" onClick={() => void leave()}>
             <Icon of={LogOut} size={17} />
           </button>
         </div>
       </div>
     </header>
   );
-}
-
-function leave(): void {
-  signOut();
-  go("/");
 }
 
 const THEMES: { value: Theme; label: string; icon: IconNode }[] = [

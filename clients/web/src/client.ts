@@ -1,11 +1,13 @@
 // The API client of the signed-in account.
 import { computed } from "@preact/signals";
 import { Runyard } from "@runyard/client";
-import { token } from "./session";
+import { freshToken, isRenewable } from "./renewal";
+import { identity, token } from "./session";
 
 const current = computed(() => {
-  const value = token.value;
-  return value === null ? null : new Runyard({ baseUrl: location.origin, token: value });
+  if (identity.value === null) return null;
+  // A renewed token does not change the client, so that open streams continue.
+  return new Runyard({ baseUrl: location.origin, token: isRenewable.value ? freshToken : (token.peek() ?? "") });
 });
 
 /** Throws if the user is signed out, so only screens behind the sign-in form may call this function. */

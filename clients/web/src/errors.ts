@@ -1,6 +1,6 @@
 // Explains errors to the user. If the server rejected the token, signs the user out.
 import { isRunyardError } from "@runyard/client";
-import { signOut, token } from "./session";
+import { grant, signOut, token } from "./session";
 import { type Explained, explain } from "./view/refusal";
 
 let planName: string | null = null;
@@ -16,7 +16,7 @@ export function explainError(error: unknown): Explained | null {
   if (isRunyardError(error)) {
     if (error.errorCode === "CANCELLED") return null;
     if (error.errorCode === "NOT_AUTHENTICATED" && token.value !== null) {
-      signOut("Your token is no longer valid. Sign in with a new one.");
+      signOut(grant.value === null ? "Your token is no longer valid. Sign in with a new one." : "Your sign-in has expired. Sign in again.");
     }
     return explain({
       errorCode: error.errorCode,

@@ -1,58 +1,117 @@
-// The sign-in token and its storage.
+// The session: the sign-in token, its renewal data and their storage.
 //
-// A token comes from the form or the URL fragment (`/#token=…`), which is removed from the address bar immediately.
-// The token is kept in session storage, or in local storage if the user wants to stay signed in. A new tab gets it from
-// the other tabs (`tabs.ts`). The console never shows the token.
-import { signal } from "@preact/signals";
+// A token comes from the identity provider (`sign_in.ts`), from the form or from the URL fragment (`/#token=…`), which is
+// removed from the address bar immediately. The session is kept in session storage, or in local storage if the user wants
+// to stay signed in. A new tab gets it from the other tabs (`tabs.ts`). The console never shows the token.
+import { computed, signal } from "@preact/signals";
 import { forgetBudgets } from "./stores/budgets";
-import { askTabs, joinTabs, tellSignedOut } from "./tabs";
+import { askTabs, identityOf, joinTabs, tellRenewed, tellSignedOut } from "./tabs";
 
-const KEY = "runyard.token";
+const TOKEN_KEY = "runyard.token";
+const GRANT_KEY = "runyard.grant";
+
+/** The sign-in at the identity provider to which a token belongs. */
+export interface Grant {
+  /** Identifies the sign-in in all tabs. Renewals keep it. */
+  id: string;
+  /** Time of `Date.now()` at which the token expires; null if it is unknown. */
+  expiresAt: number | null;
+  /** The lifetime of the token in milliseconds; null if it is unknown. */
+  lifetimeMs: number | null;
+  refreshToken: string | null;
+  /** Names the session when the provider ends it. */
+  idToken: string | null;
+}
+
+export interface Session {
+  token: string;
+  /** Null for a token that the user entered. */
+  grant: Grant | null;
+}
+
+const session = signal<Session | null>(null);
 
 /** The token, or null when signed out. */
-export const token = signal<string | null>(null);
+export const token = computed(() => session.value?.token ?? null);
+export const grant = computed(() => session.value?.grant ?? null);
+/** Identifies the sign-in. It changes when another user signs in, but not when the token is renewed. */
+export const identity = computed(() => identityOf(session.value));
 /** Reason of the sign-out, for the sign-in screen. */
 export const signOutReason = signal<string | null>(null);
+/** Counts the requests of other tabs to renew the token now. */
+export const renewalsWanted = signal(0);
 
 /**
- * Restores the token from the URL fragment, from storage or from another tab. Must be called before the first render.
+ * Restores the session from the URL fragment, from storage or from another tab. Must be called before the first render.
  */
 export async function resume(): Promise<void> {
   joinTabs({
-    token: () => token.peek(),
-    onToken: (value) => signIn(value, false),
+    session: () => session.peek(),
+    onSession: (value) => {
+      if (session.peek() === null) signIn(value, false);
+      else if (isNewer(value, session.peek())) keep(value, false);
+    },
+    onRenewalWanted: () => (renewalsWanted.value += 1),
     onSignedOut: (reason) => end(reason),
   });
   const linkToken = fromFragment(location.hash);
   if (linkToken) {
     history.replaceState(null, "", `${location.pathname}${location.search}#/`);
-    signIn(linkToken, false);
+    signIn({ token: linkToken, grant: null }, false);
     return;
   }
-  token.value = read(sessionStorageOrNull()) ?? read(localStorageOrNull());
-  if (token.value === null) await askTabs(() => token.peek() !== null);
+  session.value = read(sessionStorageOrNull()) ?? read(localStorageOrNull());
+  if (session.value === null) await askTabs(() => session.peek() !== null);
 }
 
-/** If `remember` is set, the token is stored for the whole browser, otherwise for this tab. */
-export function signIn(value: string, remember: boolean): void {
+/** If `remember` is set, the session is stored for the whole browser, otherwise for this tab. */
+export function signIn(value: Session, remember: boolean): void {
   forget();
   write(remember ? localStorageOrNull() : sessionStorageOrNull(), value);
   signOutReason.value = null;
-  token.value = value;
+  session.value = value;
 }
 
-/** Signs out all tabs with this token. The sign-in screen shows `why`. */
+/** Replaces the token of the current sign-in by a newer one, in all tabs. */
+export function renewed(value: Session): void {
+  if (identityOf(value) !== identity.peek()) return;
+  keep(value, true);
+  tellRenewed(value);
+}
+
+/** Signs out all tabs with this sign-in. The sign-in screen shows `why`. */
 export function signOut(why: string | null = null): void {
-  const value = token.peek();
+  const id = identity.peek();
   end(why);
-  if (value !== null) tellSignedOut(value, why);
+  if (id !== null) tellSignedOut(id, why);
+}
+
+/** Gets a newer token of the current sign-in, if another tab or local storage has one. */
+export async function synchronize(): Promise<void> {
+  const stored = read(localStorageOrNull());
+  if (isNewer(stored, session.peek())) session.value = stored;
+  const before = session.peek();
+  await askTabs(() => session.peek() !== before);
+}
+
+function isNewer(value: Session | null, than: Session | null): boolean {
+  if (value === null || identityOf(value) !== identityOf(than)) return false;
+  return (value.grant?.expiresAt ?? 0) > (than?.grant?.expiresAt ?? 0);
+}
+
+// Only the tab that renews the token writes local storage, so that no slower tab overwrites a newer token.
+function keep(value: Session, isOwn: boolean): void {
+  const isRemembered = read(localStorageOrNull()) !== null;
+  if (isOwn && isRemembered) write(localStorageOrNull(), value);
+  if (!isRemembered) write(sessionStorageOrNull(), value);
+  session.value = value;
 }
 
 function end(why: string | null): void {
   forget();
   forgetBudgets();
   signOutReason.value = why;
-  token.value = null;
+  session.value = null;
 }
 
 /** Returns the token in a fragment such as `#token=…`. */
@@ -75,30 +134,33 @@ export function fromPaste(text: string): string {
 function forget(): void {
   for (const store of [sessionStorageOrNull(), localStorageOrNull()]) {
     try {
-      store?.removeItem(KEY);
+      store?.removeItem(TOKEN_KEY);
+      store?.removeItem(GRANT_KEY);
     } catch {
-      // Storage is unavailable, so it holds no token.
+      // Storage is unavailable, so it holds no session.
     }
   }
 }
 
-function read(store: Storage | null): string | null {
+function read(store: Storage | null): Session | null {
   try {
-    return store?.getItem(KEY) ?? null;
+    const token = store?.getItem(TOKEN_KEY) ?? null;
+    return token === null ? null : { token, grant: JSON.parse(store?.getItem(GRANT_KEY) ?? "null") as Grant | null };
   } catch {
     return null;
   }
 }
 
-function write(store: Storage | null, value: string): void {
+function write(store: Storage | null, value: Session): void {
   try {
-    store?.setItem(KEY, value);
+    store?.setItem(TOKEN_KEY, value.token);
+    if (value.grant) store?.setItem(GRANT_KEY, JSON.stringify(value.grant));
   } catch {
-    // Storage is unavailable, so the token is lost when the page closes.
+    // Storage is unavailable, so the session is lost when the page closes.
   }
 }
 
-function sessionStorageOrNull(): Storage | null {
+export function sessionStorageOrNull(): Storage | null {
   try {
     return sessionStorage;
   } catch {

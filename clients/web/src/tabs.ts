@@ -1,21 +1,34 @@
-// Shares the sign-in between the tabs of one browser, without storing the token on the device.
+// Shares the session between the tabs of one browser, without storing it on the device.
 //
-// A new tab asks the other tabs for the token. Only pages of the console's origin receive these messages. When the last
-// tab closes, the token is gone. Signing out in one tab signs out all tabs with the same token.
+// A new tab asks the other tabs for the session. Only pages of the console's origin receive these messages. When the last
+// tab closes, the session is gone. Signing out in one tab signs out all tabs with the same sign-in.
 import { newId } from "@runyard/client";
+import type { Session } from "./session";
 
 const NAME = "runyard.session";
-/** Maximum milliseconds for which a new tab waits before it shows the sign-in form. A later answer still signs it in. */
+/** Maximum milliseconds for which a tab waits for an answer. A later answer still counts. */
 const WAIT_MS = 150;
 
 /** An answer names its question, because every tab receives every message. */
-type Message = { kind: "ask"; question: string } | { kind: "answer"; question: string; token: string } | { kind: "signed-out"; token: string; reason: string | null };
+type Message =
+  | { kind: "ask"; question: string }
+  | { kind: "answer"; question: string; session: Session }
+  | { kind: "renew"; identity: string }
+  | { kind: "renewed"; session: Session }
+  | { kind: "signed-out"; identity: string; reason: string | null };
 
 /** The sign-in of this tab. */
 export interface Tab {
-  token: () => string | null;
-  onToken: (token: string) => void;
+  session: () => Session | null;
+  /** Called with the session that the tab asked for, or with a renewed session. */
+  onSession: (session: Session) => void;
+  onRenewalWanted: () => void;
   onSignedOut: (reason: string | null) => void;
+}
+
+/** Identifies a sign-in. A renewed token belongs to the same sign-in. */
+export function identityOf(session: Session | null): string | null {
+  return session && (session.grant?.id ?? session.token);
 }
 
 let channel: BroadcastChannel | null = null;
@@ -27,36 +40,55 @@ export function joinTabs(tab: Tab): void {
   if (channel || typeof BroadcastChannel !== "function") return;
   channel = new BroadcastChannel(NAME);
   channel.addEventListener("message", ({ data }: MessageEvent<Message>) => {
-    const token = tab.token();
-    if (data.kind === "ask") {
-      if (token !== null) send({ kind: "answer", question: data.question, token });
-    } else if (data.kind === "answer") {
-      if (token === null && data.question === question) tab.onToken(data.token);
-    } else if (data.token === token) {
-      tab.onSignedOut(data.reason);
+    const session = tab.session();
+    switch (data.kind) {
+      case "ask":
+        if (session !== null) send({ kind: "answer", question: data.question, session });
+        break;
+      case "answer":
+        if (data.question === question) tab.onSession(data.session);
+        break;
+      case "renew":
+        if (data.identity === identityOf(session)) tab.onRenewalWanted();
+        break;
+      case "renewed":
+        if (identityOf(data.session) === identityOf(session)) tab.onSession(data.session);
+        break;
+      case "signed-out":
+        if (data.identity === identityOf(session)) tab.onSignedOut(data.reason);
+        break;
     }
   });
 }
 
-/** Asks the other tabs for the token. Resolves when `isAnswered`, or after a short time. */
+/** Asks the other tabs for the session. Resolves when `isAnswered`, or after a short time. */
 export async function askTabs(isAnswered: () => boolean): Promise<void> {
   if (!channel) return;
   const asked = channel;
+  let listen = () => {};
   const answer = new Promise<void>((resolve) => {
-    const listen = () => {
-      if (!isAnswered()) return;
-      asked.removeEventListener("message", listen);
-      resolve();
+    listen = () => {
+      if (isAnswered()) resolve();
     };
     asked.addEventListener("message", listen);
   });
   question = newId();
   send({ kind: "ask", question });
   await Promise.race([answer, new Promise((resolve) => setTimeout(resolve, WAIT_MS))]);
+  asked.removeEventListener("message", listen);
 }
 
-export function tellSignedOut(token: string, reason: string | null): void {
-  send({ kind: "signed-out", token, reason });
+export function tellSignedOut(identity: string, reason: string | null): void {
+  send({ kind: "signed-out", identity, reason });
+}
+
+export function tellRenewed(session: Session): void {
+  send({ kind: "renewed", session });
+}
+
+/** Asks the tab that renews the token to renew it now. */
+export function wantRenewal(identity: string): void {
+  send({ kind: "renew", identity });
 }
 
 function send(message: Message): void {

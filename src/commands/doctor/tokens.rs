@@ -3,7 +3,7 @@
 use super::Check;
 use crate::{
     config::{Auth, Config},
-    wire::jwt::{self, Verifier},
+    wire::jwt::{self, PublishedKeys, Verifier},
 };
 
 /// Unlike the server, creates no secret.
@@ -11,7 +11,7 @@ pub(super) async fn checks(config: &Config) -> Vec<Check> {
     let mut checks = vec![secret(config)];
     if config.auth.has_public_keys() {
         checks.push(rules(&config.auth));
-        checks.extend(keys(&config.auth).await);
+        checks.extend(provider(&config.auth).await);
     }
     checks
 }
@@ -41,16 +41,23 @@ fn rules(auth: &Auth) -> Check {
     Check::ok(name, "the server checks the issuer, and the audience or the client")
 }
 
-/// Checks that the public keys can be loaded. Warns if http to private networks is permitted, because another machine
-/// in such a network could replace the keys.
-async fn keys(auth: &Auth) -> Option<Check> {
-    let name = "identity provider";
+/// Checks that the public keys can be loaded, and that the console finds the sign-in page.
+async fn provider(auth: &Auth) -> Vec<Check> {
     // Loading the public keys needs no secret.
     let verifier = match Verifier::new(auth, None) {
         Ok(verifier) => verifier,
-        Err(error) => return Some(Check::bad(name, error.message())),
+        Err(error) => return vec![Check::bad("identity provider", error.message())],
     };
-    let keys = verifier.inspect_keys().await?;
+    let Some(published) = verifier.inspect_keys().await else {
+        return Vec::new();
+    };
+    let sign_in = sign_in(auth, &published);
+    std::iter::once(keys(auth, published)).chain(sign_in).collect()
+}
+
+/// Warns if http to private networks is permitted, because another machine in such a network could replace the keys.
+fn keys(auth: &Auth, keys: PublishedKeys) -> Check {
+    let name = "identity provider";
     let usable = match keys.usable {
         Ok(usable) => format!("{usable} usable key(s) from {}", keys.source),
         Err(why) => {
@@ -58,10 +65,10 @@ async fn keys(auth: &Auth) -> Option<Check> {
                 "the keys of {} cannot be loaded ({why}): tokens are refused until this is fixed",
                 keys.source
             );
-            return Some(Check::bad(name, message));
+            return Check::bad(name, message);
         }
     };
-    Some(match keys.problems {
+    match keys.problems {
         Some(problems) => Check::warn(name, format!("{usable}; problems: {problems}")),
         None if auth.allow_private_http => Check::warn(
             name,
@@ -70,5 +77,18 @@ async fn keys(auth: &Auth) -> Option<Check> {
             ),
         ),
         None => Check::ok(name, usable),
+    }
+}
+
+/// `None` if no sign-in is configured, or if the discovery document could not be loaded, which [`keys`] reports.
+fn sign_in(auth: &Auth, keys: &PublishedKeys) -> Option<Check> {
+    let name = "console sign-in";
+    let client = auth.sign_in.client_id.as_ref()?;
+    Some(match keys.endpoints.as_ref()? {
+        Ok(endpoints) => Check::ok(
+            name,
+            format!("the client {client} signs in at {}", endpoints.authorization),
+        ),
+        Err(why) => Check::bad(name, format!("the console cannot sign in: {why}")),
     })
 }

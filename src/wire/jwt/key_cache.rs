@@ -1,4 +1,4 @@
-//! Keeps the public keys of a source in memory, and reloads them.
+//! Keeps the public keys of a source and the endpoints of an issuer in memory, and reloads them.
 //!
 //! The keys are loaded at start, when they are five minutes old, and when a token needs an unknown key. Anyone can
 //! send tokens with unknown key ids, so the rate of loads for unknown keys is limited. After a failed load, the old
@@ -9,10 +9,11 @@ use std::sync::{
     atomic::{AtomicI64, AtomicU64, Ordering},
 };
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use super::{
+    discovery::Endpoints,
     keys::KeySet,
     source::{self, Source},
 };
@@ -37,6 +38,9 @@ enum Why {
 pub(super) struct KeyCache {
     source: Source,
     keys: ArcSwap<KeySet>,
+    endpoints: ArcSwapOption<Endpoints>,
+    /// True if the console needs the endpoints.
+    wants_endpoints: bool,
     /// This lock is held during a load. A request that needs an unknown key waits for the load. Other requests use
     /// the old keys.
     gate: Arc<Mutex<()>>,
@@ -52,7 +56,7 @@ impl KeyCache {
     ///
     /// # Errors
     /// INVALID_REQUEST if the file cannot be read or contains no usable key.
-    pub(super) fn new(source: Source) -> Result<Arc<Self>> {
+    pub(super) fn new(source: Source, wants_endpoints: bool) -> Result<Arc<Self>> {
         let keys = match &source {
             Source::File(path) => source::read_file(path)?,
             Source::Jwks(..) | Source::Issuer(..) => KeySet::default(),
@@ -61,6 +65,8 @@ impl KeyCache {
         Ok(Arc::new(Self {
             source,
             keys: ArcSwap::from_pointee(keys),
+            endpoints: ArcSwapOption::empty(),
+            wants_endpoints,
             gate: Arc::default(),
             attempts: AtomicU64::new(0),
             tried_at: AtomicI64::new(i64::MIN),
@@ -75,6 +81,11 @@ impl KeyCache {
 
     pub(super) fn keys(&self) -> Arc<KeySet> {
         self.keys.load_full()
+    }
+
+    /// `None` if the source is not an issuer, if nothing was loaded yet, or if the document has no usable endpoints.
+    pub(super) fn endpoints(&self) -> Option<Arc<Endpoints>> {
+        self.endpoints.load_full()
     }
 
     pub(super) fn is_stale(&self, now: i64) -> bool {
@@ -110,6 +121,15 @@ impl KeyCache {
         (!Arc::ptr_eq(&keys, known)).then_some(keys)
     }
 
+    /// Loads the endpoints if none are known. Anyone can cause such a load, so the limit for unknown keys applies.
+    pub(super) async fn refresh_for_endpoints(self: &Arc<Self>, now: i64) {
+        let attempts = self.attempts.load(Ordering::Acquire);
+        let gate = Arc::clone(&self.gate).lock_owned().await;
+        if self.endpoints().is_none() && self.attempts.load(Ordering::Acquire) == attempts {
+            self.refresh(Why::UnknownKey, now, gate).await;
+        }
+    }
+
     fn wants(&self, why: Why, now: i64) -> bool {
         let age = |at: &AtomicI64| now.saturating_sub(at.load(Ordering::Acquire));
         match why {
@@ -141,8 +161,15 @@ impl KeyCache {
         let loaded = self.source.load().await;
         self.attempts.fetch_add(1, Ordering::AcqRel);
         match loaded {
-            Ok(keys) => {
-                let before = self.keys.swap(Arc::new(keys));
+            Ok(loaded) => {
+                if self.wants_endpoints
+                    && let Some(Err(why)) = &loaded.endpoints
+                {
+                    tracing::warn!(source = %self.source, error = why, "users cannot sign in with the console");
+                }
+                let endpoints = loaded.endpoints.and_then(Result::ok);
+                self.endpoints.store(endpoints.map(Arc::new));
+                let before = self.keys.swap(Arc::new(loaded.keys));
                 self.loaded_at.store(now, Ordering::Release);
                 warn_of_problems(&self.source, &self.keys(), Some(before.as_ref()));
             }

@@ -1,7 +1,6 @@
 //! The source of the public keys: a file, a URL, or the discovery document of an issuer.
 //!
-//! The discovery document (OpenID Connect Discovery 1.0) is fetched before each load of the keys, because the URL of
-//! the keys may change. Invariant: a discovery document of another issuer is refused.
+//! The discovery document is fetched before each load of the keys, because the URL of the keys may change.
 
 use std::{
     fmt,
@@ -11,9 +10,9 @@ use std::{
 };
 
 use reqwest::Url;
-use serde::Deserialize;
 
 use super::{
+    discovery::{self, Endpoints},
     keys::KeySet,
     remote::{Fetcher, MAX_DOCUMENT_BYTES},
 };
@@ -23,8 +22,6 @@ use crate::{
     error::{Error, Result},
 };
 
-const WELL_KNOWN: &str = "/.well-known/openid-configuration";
-
 #[derive(Debug)]
 pub(super) enum Source {
     File(PathBuf),
@@ -33,10 +30,11 @@ pub(super) enum Source {
     Issuer(Fetcher, String, Url),
 }
 
-#[derive(Deserialize)]
-struct Discovery {
-    issuer: String,
-    jwks_uri: String,
+#[derive(Debug)]
+pub(super) struct Loaded {
+    pub(super) keys: KeySet,
+    /// `None` if the source is not an issuer. Otherwise the endpoints, or the reason why the document permits no sign-in.
+    pub(super) endpoints: Option<Result<Endpoints, String>>,
 }
 
 impl fmt::Display for Source {
@@ -67,7 +65,7 @@ impl Source {
             }
             (None, None, Some(issuer)) => {
                 let fetcher = fetcher()?;
-                let url = discovery_url(&fetcher, issuer).map_err(refused("auth.issuer_url"))?;
+                let url = discovery::url_of(&fetcher, issuer).map_err(refused("auth.issuer_url"))?;
                 if auth.issuer.as_ref().is_some_and(|other| other != issuer) {
                     return Err(Error::invalid(
                         "auth.issuer and auth.issuer_url differ; remove auth.issuer",
@@ -81,21 +79,22 @@ impl Source {
         }
     }
 
-    /// Loads the keys.
-    pub(super) async fn load(&self) -> Result<KeySet, String> {
-        match self {
+    /// Loads the keys and, from an issuer, the endpoints.
+    pub(super) async fn load(&self) -> Result<Loaded, String> {
+        let (keys, endpoints) = match self {
             Self::File(path) => {
                 let path = path.clone();
                 let read = blocking::run("reading the JWKS file failed", move || read_file(&path)).await;
-                read.map_err(|error| error.message().to_owned())
+                (read.map_err(|error| error.message().to_owned())?, None)
             }
-            Self::Jwks(fetcher, url) => fetch_keys(fetcher, url).await,
+            Self::Jwks(fetcher, url) => (fetch_keys(fetcher, url).await?, None),
             Self::Issuer(fetcher, issuer, url) => {
                 let text = fetcher.get(url).await?;
-                let keys = keys_url(fetcher, issuer, &text).map_err(|why| format!("{url}: {why}"))?;
-                fetch_keys(fetcher, &keys).await
+                let document = discovery::read(fetcher, issuer, &text).map_err(|why| format!("{url}: {why}"))?;
+                (fetch_keys(fetcher, &document.keys).await?, Some(document.endpoints))
             }
-        }
+        };
+        Ok(Loaded { keys, endpoints })
     }
 }
 
@@ -124,29 +123,4 @@ pub(super) fn read_file(path: &Path) -> Result<KeySet> {
 async fn fetch_keys(fetcher: &Fetcher, url: &Url) -> Result<KeySet, String> {
     let text = fetcher.get(url).await?;
     KeySet::parse(&text).map_err(|why| format!("{url}: {why}"))
-}
-
-fn discovery_url(fetcher: &Fetcher, issuer: &str) -> Result<Url, String> {
-    if issuer.contains(WELL_KNOWN) {
-        return Err(format!("{issuer:?} must be the issuer, without {WELL_KNOWN}"));
-    }
-    if issuer.contains(['?', '#']) {
-        return Err(format!("{issuer:?} must not contain a query or a fragment"));
-    }
-    fetcher.check(&format!("{}{WELL_KNOWN}", issuer.trim_end_matches('/')))
-}
-
-fn keys_url(fetcher: &Fetcher, issuer: &str, text: &str) -> Result<Url, String> {
-    let document: Discovery =
-        serde_json::from_str(text).map_err(|error| format!("the response is not a discovery document: {error}"))?;
-    if document.issuer != issuer {
-        return Err(format!(
-            "the discovery document names the issuer {:?}, but auth.issuer_url is {issuer:?}; set auth.issuer_url to exactly that \
-             issuer",
-            document.issuer
-        ));
-    }
-    fetcher
-        .check(&document.jwks_uri)
-        .map_err(|why| format!("jwks_uri: {why}"))
 }

@@ -20,9 +20,11 @@ const ASK_AGAIN: &str = "no-cache";
 const MIN_COMPRESSED: usize = 1024;
 const MIN_HASH: usize = 8;
 
-/// The content security policy of a page: resources from the same origin, and images from `data:` and `blob:` URLs.
+/// The content security policy of a page: resources from the same origin, and images from `data:` and `blob:` URLs. The
+/// console also calls the token endpoint of the identity provider, if the user signs in there.
 const POLICY: &str = "default-src 'self'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; \
      connect-src 'self'; font-src 'self'; object-src 'none'; base-uri 'none'; frame-ancestors 'none'; form-action 'none'";
+const CONNECT: &str = "connect-src 'self'";
 const NO_PERMISSIONS: &str = "camera=(), geolocation=(), microphone=(), payment=(), usb=()";
 
 const PERMISSIONS_POLICY: HeaderName = HeaderName::from_static("permissions-policy");
@@ -67,8 +69,8 @@ impl Asset {
     }
 
     /// Returns the response to GET. If the client's copy is current, the status is 304. If the client accepts gzip,
-    /// the content is compressed.
-    pub(super) async fn answer(&self, request: &HeaderMap) -> Response<Body> {
+    /// the content is compressed. A page may also send requests to `token_origin`.
+    pub(super) async fn answer(&self, request: &HeaderMap, token_origin: Option<&str>) -> Response<Body> {
         let content = &self.0;
         let small = if accepts_gzip(request) {
             self.gzipped().await
@@ -78,10 +80,13 @@ impl Asset {
         let tag = content
             .tag
             .get_or_init(|| blake3::hash(&content.plain).to_hex()[..16].to_owned());
-        let tag = match small {
-            Some(_) => format!("\"{tag}-gzip\""),
-            None => format!("\"{tag}\""),
-        };
+        let token_origin = token_origin.filter(|_| content.is_page);
+        // A cached page keeps its policy, so a page with another policy needs another tag.
+        let policy = token_origin.map_or_else(String::new, |origin| {
+            format!("-{}", &blake3::hash(origin.as_bytes()).to_hex()[..8])
+        });
+        let coding = if small.is_some() { "-gzip" } else { "" };
+        let tag = format!("\"{tag}{policy}{coding}\"");
         let unchanged = is_known(request, &tag);
         let mut response = Response::new(Body::empty());
         let headers = response.headers_mut();
@@ -95,6 +100,11 @@ impl Asset {
             say(header::REFERRER_POLICY, "no-referrer");
             say(OPENER_POLICY, "same-origin");
             say(PERMISSIONS_POLICY, NO_PERMISSIONS);
+        }
+        if let Some(origin) = token_origin
+            && let Ok(policy) = HeaderValue::from_str(&POLICY.replace(CONNECT, &format!("{CONNECT} {origin}")))
+        {
+            headers.insert(header::CONTENT_SECURITY_POLICY, policy);
         }
         if let Ok(tag) = HeaderValue::from_str(&tag) {
             headers.insert(header::ETAG, tag);

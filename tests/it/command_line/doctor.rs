@@ -263,6 +263,25 @@ async fn the_settings_and_the_keys_of_an_identity_provider_are_checked() {
         found == "warn" && message.contains("1 usable key") && message.contains("17 bits"),
         "{message}"
     );
+    let sign_in = format!("{issuer_url}\naudience = \"a\"\n[auth.sign_in]\nclient_id = \"console\"");
+    let (checks, code) = auth(&sign_in).await;
+    let (found, message) = verdict(&checks, "console sign-in");
+    assert!(
+        found == "bad" && code == Some(1) && message.contains("has no token_endpoint"),
+        "{message}"
+    );
+    issuer.say_document(serde_json::json!({
+        "issuer": issuer.name,
+        "jwks_uri": issuer.url,
+        "authorization_endpoint": "https://login.example/authorize",
+        "token_endpoint": "https://login.example/token",
+    }));
+    let (checks, code) = auth(&sign_in).await;
+    let (found, message) = verdict(&checks, "console sign-in");
+    assert!(
+        found == "ok" && code == Some(0) && message.ends_with("console signs in at https://login.example/authorize"),
+        "{message}"
+    );
     issuer.say_document(serde_json::json!({"issuer": "https://other.example", "jwks_uri": issuer.url}));
     let (checks, code) = auth(&issuer_url).await;
     let (found, message) = verdict(&checks, "identity provider");
