@@ -9,6 +9,7 @@ pub mod messages;
 pub mod moved;
 pub mod steering;
 mod table;
+pub mod title;
 
 pub use attachments::Attachment;
 pub use create::{create, insertion, rename};

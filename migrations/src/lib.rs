@@ -27,6 +27,7 @@ mod m0023_subagents;
 mod m0024_triggers;
 mod m0025_questions;
 mod m0026_accounts;
+mod m0028_titles;
 mod parts;
 
 pub use sea_orm_migration::MigratorTrait;
@@ -64,6 +65,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0024_triggers::Migration),
             Box::new(m0025_questions::Migration),
             Box::new(m0026_accounts::Migration),
+            Box::new(m0028_titles::Migration),
         ]
     }
 }

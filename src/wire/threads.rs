@@ -10,7 +10,7 @@ use crate::{
     error::{Error, Result},
     events::timestamp,
     id,
-    runs::{remove, say},
+    runs::{remove, say, title},
     threads::{
         self, Attachment, Delivery, Message, Thread, attachments,
         messages::{self, Bound, StoredCall},
@@ -77,6 +77,20 @@ impl ThreadService for Threads {
         })
         .await?;
         Ok(Response::new(shown(changed)))
+    }
+
+    async fn suggest_thread_title(
+        &self,
+        request: Request<v1::SuggestThreadTitleRequest>,
+    ) -> Result<Response<v1::Thread>, Status> {
+        let (caller, asked) = caller::open(request)?;
+        let thread_id = id::parse("thread_id", &asked.thread_id)?;
+        // `write` finishes even if the client disconnects, so every completed model call is charged.
+        let named = write(&self.app, caller, move |app, caller| {
+            title::suggest(app, caller, thread_id).boxed()
+        })
+        .await?;
+        Ok(Response::new(shown(named)))
     }
 
     async fn delete_thread(&self, request: Request<v1::DeleteThreadRequest>) -> Result<Response<()>, Status> {

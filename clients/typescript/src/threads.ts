@@ -51,6 +51,14 @@ export class Threads {
     return this.#channel.call(ThreadService.method.updateThread, request, options);
   }
 
+  /**
+   * Asks a model for a name that says what the thread is about. A name that a caller chose stays. If a model is called,
+   * the call is charged.
+   */
+  suggestTitle(threadId: string, options?: CallOptions): Promise<Thread> {
+    return this.#channel.call(ThreadService.method.suggestThreadTitle, { threadId }, options);
+  }
+
   /** Deletes a thread, its messages and its runs. */
   async delete(threadId: string, options?: CallOptions): Promise<void> {
     await this.#channel.call(ThreadService.method.deleteThread, { threadId }, options);

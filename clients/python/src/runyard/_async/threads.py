@@ -63,6 +63,17 @@ class AsyncThreads:
         request = changes(to_message(methods.UPDATE_THREAD.request, thread_id=thread_id), name=name)
         return await self._transport.load(methods.UPDATE_THREAD, request, Thread)
 
+    async def suggest_title(self, thread_id: str) -> Thread:
+        """Asks a model for a name that says what the thread is about. A name that a caller chose stays.
+
+        If a model is called, the call is charged.
+
+        Args:
+            thread_id: The thread's UUID.
+        """
+        request = to_message(methods.SUGGEST_THREAD_TITLE.request, thread_id=thread_id)
+        return await self._transport.load(methods.SUGGEST_THREAD_TITLE, request, Thread)
+
     async def delete(self, thread_id: str) -> None:
         """Deletes a thread with its messages and runs.
 

@@ -64,6 +64,17 @@ class Threads:
         request = changes(to_message(methods.UPDATE_THREAD.request, thread_id=thread_id), name=name)
         return self._transport.load(methods.UPDATE_THREAD, request, Thread)
 
+    def suggest_title(self, thread_id: str) -> Thread:
+        """Asks a model for a name that says what the thread is about. A name that a caller chose stays.
+
+        If a model is called, the call is charged.
+
+        Args:
+            thread_id: The thread's UUID.
+        """
+        request = to_message(methods.SUGGEST_THREAD_TITLE.request, thread_id=thread_id)
+        return self._transport.load(methods.SUGGEST_THREAD_TITLE, request, Thread)
+
     def delete(self, thread_id: str) -> None:
         """Deletes a thread with its messages and runs.
 
