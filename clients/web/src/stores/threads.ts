@@ -33,6 +33,14 @@ export function loadMoreThreads(): Promise<void> {
   });
 }
 
+/** Shows the new name of a thread in the lists, at its place. */
+export function showInList(thread: Thread): void {
+  const { value, loading } = threads.state.peek();
+  // The load in progress may have read the old name.
+  if (loading) void loadThreads();
+  else if (value) threads.set(value.map((before) => (before.threadId === thread.threadId ? thread : before)));
+}
+
 export function loadSearched(): Promise<void> {
   return searched.load(() => runyard().threads.list({ pageSize: 200 }).all(MAX_SEARCHED));
 }
