@@ -95,6 +95,7 @@ mod subagents;
 mod subagents_rules;
 mod tenancy;
 mod threads;
+mod threads_search;
 mod titles;
 mod transport;
 mod triggers;
