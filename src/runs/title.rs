@@ -24,12 +24,12 @@ const MAX_TOKENS: u32 = 1_000;
 /// Maximum size of an answer in bytes; a longer answer is not used.
 const MAX_ANSWER: usize = 4_096;
 
-/// Replaces the name of a thread with a suggestion of a model, and returns the thread. A name that a caller chose stays,
-/// and then no model is called. A failed call is not an error: the thread keeps its name.
+/// Replaces the name of a thread with a suggestion of a model, and returns the thread. A name that a caller chose
+/// stays, and then no model is called. A failed call is not an error: the thread keeps its name.
 ///
 /// # Errors
-/// `THREAD_NOT_FOUND`; INSUFFICIENT_CREDITS if the balance does not cover the call; UNAVAILABLE if too many one-off calls
-/// of the account are waiting or if the wait times out; database errors.
+/// `THREAD_NOT_FOUND`; INSUFFICIENT_CREDITS if the balance does not cover the call; UNAVAILABLE if too many one-off
+/// calls of the account are waiting or if the wait times out; database errors.
 pub async fn suggest(app: &App, caller: &Caller, thread_id: Uuid) -> Result<Thread> {
     let (db, scope) = (app.db.read(), caller.scope());
     let thread = threads::load(db, scope, thread_id).await?;

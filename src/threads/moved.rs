@@ -9,9 +9,8 @@ use crate::{
 };
 
 const MOVE: Sql = Sql::new("UPDATE threads SET updated_at = $1 WHERE account_id = $2 AND id = $3");
-const MOVE_AND_NAME: Sql = Sql::new(
-    "UPDATE threads SET updated_at = $1, name = $2, name_is_automatic = $3 WHERE account_id = $4 AND id = $5",
-);
+const MOVE_AND_NAME: Sql =
+    Sql::new("UPDATE threads SET updated_at = $1, name = $2, name_is_automatic = $3 WHERE account_id = $4 AND id = $5");
 
 /// A new name of a thread.
 #[derive(Clone, Debug)]

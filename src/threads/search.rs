@@ -2,8 +2,8 @@
 //!
 //! The search reads the texts in the order of the list, without an index of words. Such an index would make every
 //! message of every run more expensive to write, and could not deliver the matches in the order of the list without
-//! sorting them all. Instead, each call reads a bounded part of the threads. If the bound ends a call early, its page has
-//! fewer threads, and the next page continues at the same message. So all threads are searched, page by page.
+//! sorting them all. Instead, each call reads a bounded part of the threads. If the bound ends a call early, its page
+//! has fewer threads, and the next page continues at the same message. So all threads are searched, page by page.
 
 use chrono::{DateTime, Utc};
 use sea_orm::{
@@ -106,7 +106,10 @@ pub async fn search(
             let mut message = None;
             match in_thread(db, scope, &thread, words, after, &mut budget).await? {
                 Outcome::InName => found.push(Found { thread, message: None }),
-                Outcome::InMessage(at) => found.push(Found { thread, message: Some(at) }),
+                Outcome::InMessage(at) => found.push(Found {
+                    thread,
+                    message: Some(at),
+                }),
                 Outcome::Nowhere => {}
                 Outcome::Cut(place) => message = Some(place),
             }
@@ -131,7 +134,11 @@ async fn portion(
 ) -> Result<(Vec<Model>, bool)> {
     let mut threads = list::list(db, scope, project_id, from.map(|place| place.thread), THREADS).await?;
     let is_end = (threads.len() as u64) < THREADS;
-    if let Some(Place { thread: (updated_at, id), message: Some(_) }) = from {
+    if let Some(Place {
+        thread: (updated_at, id),
+        message: Some(_),
+    }) = from
+    {
         let open = list::find(db, scope, id).await?;
         // A thread that has changed is no longer at this place of the list.
         threads.splice(0..0, open.filter(|open| open.updated_at == updated_at));

@@ -49,8 +49,16 @@ impl Words {
             .collect();
         found.sort_unstable_by_key(|place| (place.start, place.end));
         let first = found.first().map_or(0, |place| place.start);
-        let start = text[..first].char_indices().rev().take(BEFORE).last().map_or(first, |(at, _)| at);
-        let end = text[start..].char_indices().nth(MAX_SNIPPET).map_or(text.len(), |(at, _)| start + at);
+        let start = text[..first]
+            .char_indices()
+            .rev()
+            .take(BEFORE)
+            .last()
+            .map_or(first, |(at, _)| at);
+        let end = text[start..]
+            .char_indices()
+            .nth(MAX_SNIPPET)
+            .map_or(text.len(), |(at, _)| start + at);
         let mut parts = Vec::new();
         let mut at = start;
         if start > 0 {
@@ -83,10 +91,15 @@ impl Words {
 
 /// Returns true if the place begins at the beginning of a word, and ends at its end unless `is_prefix`.
 fn is_whole(text: &str, place: &Range<usize>, is_prefix: bool) -> bool {
-    let (before, word, after) = (&text[..place.start], &text[place.clone()], text[place.end..].chars().next());
+    let (before, word, after) = (
+        &text[..place.start],
+        &text[place.clone()],
+        text[place.end..].chars().next(),
+    );
     let joins = |left: Option<char>, right: Option<char>| {
-        left.zip(right)
-            .is_some_and(|(left, right)| is_of_word(left) && is_of_word(right) && !is_spaceless(left) && !is_spaceless(right))
+        left.zip(right).is_some_and(|(left, right)| {
+            is_of_word(left) && is_of_word(right) && !is_spaceless(left) && !is_spaceless(right)
+        })
     };
     if after.is_some_and(is_combining_mark) || joins(before.chars().next_back(), word.chars().next()) {
         return false;
@@ -163,7 +176,13 @@ mod tests {
 
     fn marked(search: &str, text: &str) -> String {
         let parts = Words::of(search).map(|words| words.snippet(text)).unwrap_or_default();
-        let marked = |part: &Part| if part.is_word { format!("[{}]", part.text) } else { part.text.clone() };
+        let marked = |part: &Part| {
+            if part.is_word {
+                format!("[{}]", part.text)
+            } else {
+                part.text.clone()
+            }
+        };
         parts.iter().map(marked).collect()
     }
 

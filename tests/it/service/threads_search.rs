@@ -21,7 +21,10 @@ async fn thread(caller: &Caller, name: &str, messages: &[&str]) -> String {
 }
 
 async fn page(caller: &Caller, search: &str, rest: &[(&str, &str)]) -> Value {
-    let request = caller.request("GET", "/threads").query(&[("search", search)]).query(rest);
+    let request = caller
+        .request("GET", "/threads")
+        .query(&[("search", search)])
+        .query(rest);
     Answer::of(request.send().await.unwrap()).await.ok()
 }
 
@@ -43,13 +46,20 @@ async fn threads_are_found_by_name_and_by_message_latest_activity_first() {
             let caller = server.caller("ann");
             thread(&caller, "Sales report", &["Please count the apples.\nAnd the pears."]).await;
             thread(&caller, "Apples", &[]).await;
-            let run = caller.post("/agent/start", json!({"prompt": "How is it in Malmö?"})).await.ok();
+            let run = caller
+                .post("/agent/start", json!({"prompt": "How is it in Malmö?"}))
+                .await
+                .ok();
             caller.ended(&run).await;
             assert_eq!(names(&caller, "apples").await, ["Apples", "Sales report"]);
             assert_eq!(names(&caller, "APPLES pea").await, ["Sales report"]);
             // All words must be in the same text.
             assert_eq!(names(&caller, "sales apples").await, [""; 0]);
-            assert_eq!(names(&caller, "pea apples").await, [""; 0], "only the last word is a beginning");
+            assert_eq!(
+                names(&caller, "pea apples").await,
+                [""; 0],
+                "only the last word is a beginning"
+            );
             // The answer of a model is searched, but not its tool calls and their results.
             let found = page(&caller, "weather malmö", &[]).await;
             let [thread] = found["threads"].as_array().unwrap().as_slice() else {
@@ -95,7 +105,18 @@ async fn the_words_of_a_search_are_literal_and_in_any_script() {
         |_| Turn::text("x"),
         async |server| {
             let caller = server.caller("ann");
-            for name in ["100%", "1000", "a_b", "axb", "say \"or\"", "C++", "Straße", "Café", "今天天气很好", "it's\\here"] {
+            for name in [
+                "100%",
+                "1000",
+                "a_b",
+                "axb",
+                "say \"or\"",
+                "C++",
+                "Straße",
+                "Café",
+                "今天天气很好",
+                "it's\\here",
+            ] {
                 thread(&caller, name, &[]).await;
             }
             for (search, name) in [
@@ -114,7 +135,16 @@ async fn the_words_of_a_search_are_literal_and_in_any_script() {
             ] {
                 assert_eq!(names(&caller, search).await, [name], "{search}");
             }
-            for nothing in ["1%0", "a*", "axb OR a_b", "NOT x", "cafe", "雨", "'; DROP TABLE threads", "a:*"] {
+            for nothing in [
+                "1%0",
+                "a*",
+                "axb OR a_b",
+                "NOT x",
+                "cafe",
+                "雨",
+                "'; DROP TABLE threads",
+                "a:*",
+            ] {
                 assert_eq!(names(&caller, nothing).await, [""; 0], "{nothing}");
             }
             let long = "é".repeat(200);
@@ -142,13 +172,22 @@ async fn a_search_finds_only_threads_of_the_account_and_of_the_project() {
             assert_eq!(names(&bob, "secret").await, [""; 0]);
             let project = text(&ann.get(&first).await.ok(), "project_id").to_owned();
             let of_project = [("project_id", project.as_str())];
-            assert_eq!(each(&page(&ann, "secret", &of_project).await, "threads", "name"), ["Secret plan"]);
-            let request = bob.request("GET", "/threads").query(&[("search", "secret"), of_project[0]]);
+            assert_eq!(
+                each(&page(&ann, "secret", &of_project).await, "threads", "name"),
+                ["Secret plan"]
+            );
+            let request = bob
+                .request("GET", "/threads")
+                .query(&[("search", "secret"), of_project[0]]);
             let refused = Answer::of(request.send().await.unwrap()).await;
             refused.refused(404, "PROJECT_NOT_FOUND");
             // A page token of another account is refused.
             let token = page(&ann, "secret", &[("page_size", "1")]).await["next_page_token"].clone();
-            let query = [("search", "secret"), ("page_size", "1"), ("page_token", token.as_str().unwrap())];
+            let query = [
+                ("search", "secret"),
+                ("page_size", "1"),
+                ("page_token", token.as_str().unwrap()),
+            ];
             let request = bob.request("GET", "/threads").query(&query);
             let refused = Answer::of(request.send().await.unwrap()).await;
             refused.refused(400, "INVALID_PAGE_TOKEN");
@@ -228,7 +267,9 @@ async fn a_long_thread_is_searched_page_by_page() {
             let token = text(&first, "next_page_token");
             let second = page(&caller, "needle", &[("page_token", token)]).await;
             assert_eq!(each(&second, "threads", "name"), ["Older"]);
-            let other = caller.request("GET", "/threads").query(&[("search", "other"), ("page_token", token)]);
+            let other = caller
+                .request("GET", "/threads")
+                .query(&[("search", "other"), ("page_token", token)]);
             let refused = Answer::of(other.send().await.unwrap()).await;
             refused.refused(400, "INVALID_PAGE_TOKEN");
             // Only the beginning of a message is searched.

@@ -194,7 +194,10 @@ async fn a_hostile_answer_becomes_one_short_visible_line() {
     on_every_database(
         move |_| {
             let first = [Turn::text("Done.")];
-            first.into_iter().chain(answers.map(|(answer, _)| Turn::text(answer))).collect::<Vec<_>>()
+            first
+                .into_iter()
+                .chain(answers.map(|(answer, _)| Turn::text(answer)))
+                .collect::<Vec<_>>()
         },
         async |server| {
             let caller = server.caller("ann");
@@ -225,7 +228,10 @@ async fn the_model_of_the_last_run_makes_the_title_and_reads_a_bounded_part() {
             // The tier's default model is another one.
             let empty = caller.post("/threads", json!({})).await.ok();
             let path = format!("/threads/{}", text(&empty, "thread_id"));
-            caller.post(&format!("{path}/messages"), json!({"content": "Hello"})).await.ok();
+            caller
+                .post(&format!("{path}/messages"), json!({"content": "Hello"}))
+                .await
+                .ok();
             assert_eq!(suggest(&caller, &path).await["name"], "A title");
             assert_ne!(server.upstream.requests()[2].body["model"], sent[0].body["model"]);
         },
