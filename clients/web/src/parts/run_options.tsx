@@ -106,7 +106,7 @@ export function RunOptions({
               </span>
             </label>
           )}
-          <label class="check options-titles">
+          <label class="check">
             <input type="checkbox" checked={suggestsTitles.value} onChange={(event) => chooseTitles(event.currentTarget.checked)} />
             <span>
               The model names new threads <span class="small dim">one short model call after the first run</span>
