@@ -22,6 +22,7 @@ pub mod start;
 pub mod stop;
 mod table;
 pub mod tasks;
+pub mod title;
 pub mod wake;
 pub mod worker_slots;
 

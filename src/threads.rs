@@ -7,8 +7,11 @@ pub mod history;
 pub mod list;
 pub mod messages;
 pub mod moved;
+pub mod search;
 pub mod steering;
 mod table;
+pub mod title;
+pub mod words;
 
 pub use attachments::Attachment;
 pub use create::{create, insertion, rename};

@@ -49,7 +49,7 @@ const MAX_LATENCY: f64 = 1.3;
 const MAX_IDLE: f64 = 0.5;
 
 /// Paths of the measured GET requests. The page size is 1, because lists on the server without history have one row.
-const PATHS: [&str; 18] = [
+const PATHS: [&str; 20] = [
     "/agent-runs?page_size=1",
     "/agent-runs?page_size=1&status=completed",
     "/agent-runs?page_size=1&status=running",
@@ -60,6 +60,8 @@ const PATHS: [&str; 18] = [
     "/agent-run/{run}",
     "/threads?page_size=1",
     "/threads?page_size=1&project_id={project}",
+    "/threads?page_size=1&search=a",
+    "/threads?page_size=1&search=zzz&project_id={project}",
     "/threads/{thread}/messages?page_size=1",
     "/projects?page_size=1",
     "/agents?page_size=1",

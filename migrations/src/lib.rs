@@ -28,6 +28,7 @@ mod m0024_triggers;
 mod m0025_questions;
 mod m0026_accounts;
 mod m0027_shares;
+mod m0028_titles;
 mod parts;
 
 pub use sea_orm_migration::MigratorTrait;
@@ -66,6 +67,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0025_questions::Migration),
             Box::new(m0026_accounts::Migration),
             Box::new(m0027_shares::Migration),
+            Box::new(m0028_titles::Migration),
         ]
     }
 }

@@ -31,6 +31,9 @@ enum Action {
         /// Only threads of this project.
         #[arg(long, value_name = "ID", default_value = "")]
         project: String,
+        /// Only threads whose name, or one of whose messages, contains all of these words.
+        #[arg(long, value_name = "WORDS", default_value = "")]
+        search: String,
         /// Maximum number of lines.
         #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=100_000))]
         limit: u32,
@@ -67,12 +70,13 @@ impl Threads {
 
 async fn act(client: &Client, action: Action, printer: &mut Printer) -> Result<()> {
     match action {
-        Action::List { project, limit } => {
+        Action::List { project, search, limit } => {
             let load = async |page_size, page_token| {
                 let request = ListThreadsRequest {
                     project_id: project.clone(),
                     page_size,
                     page_token,
+                    search: search.clone(),
                 };
                 let page = client.list_threads(request).await?;
                 Ok((page.threads, page.next_page_token))
@@ -102,9 +106,12 @@ async fn act(client: &Client, action: Action, printer: &mut Printer) -> Result<(
 
 fn summary(thread: &Thread) -> String {
     let name = cut(&one_line(&thread.name), 60);
-    format!("{}  {}  {name}", thread.thread_id, time(thread.updated_at))
-        .trim_end()
-        .to_owned()
+    let line = format!("{}  {}  {name}", thread.thread_id, time(thread.updated_at));
+    let Some(found) = &thread.search_match else {
+        return line.trim_end().to_owned();
+    };
+    let text: String = found.parts.iter().map(|part| part.text.as_str()).collect();
+    format!("{}\n    {}", line.trim_end(), one_line(&text))
 }
 
 fn details(thread: &Thread) -> String {

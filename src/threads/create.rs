@@ -3,7 +3,12 @@
 use sea_orm::{EntityTrait, IntoActiveModel};
 use uuid::Uuid;
 
-use super::{list::load, moved::moved, table::thread};
+use super::{
+    list::load,
+    moved::{Naming, moved},
+    table::thread,
+    title,
+};
 use crate::{
     accounts::{Caller, ensure, queue},
     app::App,
@@ -52,6 +57,7 @@ pub async fn create(app: &App, caller: &Caller, project_id: Option<Uuid>, name: 
         id: id::new(),
         account_id: caller.account_id,
         project_id,
+        name_is_automatic: name.is_empty(),
         name,
         created_at: now,
         updated_at: now,
@@ -65,8 +71,8 @@ pub async fn create(app: &App, caller: &Caller, project_id: Option<Uuid>, name: 
 }
 
 const INSERT: Sql = Sql::new(
-    "INSERT INTO threads (id, account_id, project_id, name, created_at, updated_at, parent_run_id) \
-     VALUES ($1, $2, $3, $4, $5, $6, $7)",
+    "INSERT INTO threads (id, account_id, project_id, name, created_at, updated_at, parent_run_id, name_is_automatic) \
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
 );
 
 pub fn insertion(row: thread::Model) -> Bound {
@@ -78,10 +84,12 @@ pub fn insertion(row: thread::Model) -> Bound {
         row.created_at.into(),
         row.updated_at.into(),
         row.parent_run_id.into(),
+        row.name_is_automatic.into(),
     ])
 }
 
-/// Renames a thread. Setting the current name again changes nothing.
+/// Renames a thread. No suggestion replaces the new name, unless it is empty. Setting the current name again does not
+/// count as activity.
 ///
 /// # Errors
 /// INVALID_REQUEST, `THREAD_NOT_FOUND`.
@@ -91,12 +99,19 @@ pub async fn rename(app: &App, caller: &Caller, thread_id: Uuid, name: String) -
     let now = app.clock.now();
     let tx = queue::begin_locked(app, caller.account_id, "threads.rename").await?;
     let mut row = load(&tx, caller.scope(), thread_id).await?;
+    let is_automatic = name.is_empty();
     if row.name == name {
+        if row.name_is_automatic != is_automatic {
+            tx.change(title::kept(&row)).await?;
+            tx.commit().await?;
+        }
         return Ok(row);
     }
     row.name.clone_from(&name);
     row.updated_at = now;
-    tx.change_together(moved(&row, Some(name), now)).await?;
+    row.name_is_automatic = is_automatic;
+    tx.change_together(moved(&row, Some(Naming { name, is_automatic }), now))
+        .await?;
     tx.commit().await?;
     Ok(row)
 }

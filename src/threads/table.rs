@@ -19,6 +19,8 @@ pub mod thread {
         pub updated_at: DateTime<Utc>,
         /// The run that started a subagent in this thread; `None` for other threads.
         pub parent_run_id: Option<Uuid>,
+        /// True if the name comes from the first prompt or from a model. A suggestion replaces only such a name.
+        pub name_is_automatic: bool,
     }
 
     #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -11,6 +11,7 @@ use uuid::Uuid;
 use crate::{
     accounts::Caller,
     error::{Code, Error, Result},
+    threads::search::Place,
     v1,
 };
 
@@ -194,6 +195,27 @@ impl Cursor for (DateTime<Utc>, Uuid) {
         let (micros, id) = bytes.split_first_chunk()?;
         let time = DateTime::from_timestamp_micros(i64::from_be_bytes(*micros))?;
         Some((time, Uuid::from_slice(id).ok()?))
+    }
+}
+
+/// The cursor of a search of threads: a thread, and the sort key of a message if the thread is not searched to its end.
+impl Cursor for Place {
+    fn to_bytes(&self) -> Vec<u8> {
+        let message = self.message.map(|place| place.to_bytes()).unwrap_or_default();
+        [self.thread.to_bytes(), message].concat()
+    }
+
+    fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let (thread, message) = bytes.split_at_checked(24)?;
+        let message = if message.is_empty() {
+            None
+        } else {
+            Some(Cursor::from_bytes(message)?)
+        };
+        Some(Self {
+            thread: Cursor::from_bytes(thread)?,
+            message,
+        })
     }
 }
 

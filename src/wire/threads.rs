@@ -5,15 +5,18 @@ use tonic::{Request, Response, Status};
 
 use super::{caller, mask::Mask, page::Page, traits::runyard::v1::thread_service_server::ThreadService, write};
 use crate::{
+    accounts::Caller,
     app::App,
     contract::structs,
     error::{Error, Result},
     events::timestamp,
     id,
-    runs::{remove, say},
+    runs::{remove, say, title},
     threads::{
         self, Attachment, Delivery, Message, Thread, attachments,
         messages::{self, Bound, StoredCall},
+        search::{self, Found, Place},
+        words::{self, Part, Words},
     },
     v1,
 };
@@ -45,6 +48,9 @@ impl ThreadService for Threads {
         request: Request<v1::ListThreadsRequest>,
     ) -> Result<Response<v1::ListThreadsResponse>, Status> {
         let (caller, mut asked) = caller::open(request)?;
+        if let Some(words) = words(&asked.search)? {
+            return Ok(Response::new(self.search(&caller, asked, &words).await?));
+        }
         let page = Page::read(&caller, &mut asked)?;
         let project_id = id::parse_optional("project_id", &asked.project_id)?;
         if let Some(project_id) = project_id {
@@ -77,6 +83,20 @@ impl ThreadService for Threads {
         })
         .await?;
         Ok(Response::new(shown(changed)))
+    }
+
+    async fn suggest_thread_title(
+        &self,
+        request: Request<v1::SuggestThreadTitleRequest>,
+    ) -> Result<Response<v1::Thread>, Status> {
+        let (caller, asked) = caller::open(request)?;
+        let thread_id = id::parse("thread_id", &asked.thread_id)?;
+        // `write` finishes even if the client disconnects, so every completed model call is charged.
+        let named = write(&self.app, caller, move |app, caller| {
+            title::suggest(app, caller, thread_id).boxed()
+        })
+        .await?;
+        Ok(Response::new(shown(named)))
     }
 
     async fn delete_thread(&self, request: Request<v1::DeleteThreadRequest>) -> Result<Response<()>, Status> {
@@ -125,6 +145,39 @@ impl ThreadService for Threads {
     }
 }
 
+impl Threads {
+    async fn search(
+        &self,
+        caller: &Caller,
+        mut asked: v1::ListThreadsRequest,
+        words: &Words,
+    ) -> Result<v1::ListThreadsResponse> {
+        let page: Page<Place> = Page::read(caller, &mut asked)?;
+        let (db, scope) = (self.app.db.read(), caller.scope());
+        let project_id = id::parse_optional("project_id", &asked.project_id)?;
+        if let Some(project_id) = project_id {
+            crate::projects::load(db, scope, project_id).await?;
+        }
+        let (found, next) = search::search(db, scope, project_id, words, page.after, page.size).await?;
+        Ok(v1::ListThreadsResponse {
+            threads: found.into_iter().map(shown_match).collect(),
+            next_page_token: page.token(next.as_ref()),
+        })
+    }
+}
+
+/// Returns the words of a search; `None` if the text has none.
+fn words(search: &str) -> Result<Option<Words>> {
+    if search.chars().count() > words::MAX_SEARCH || search.contains('\0') {
+        let most = words::MAX_SEARCH;
+        return Err(Error::invalid_field(
+            "search",
+            format!("search must have at most {most} characters and no NUL character"),
+        ));
+    }
+    Ok(Words::of(search))
+}
+
 // Returns the new name of the thread, or `None` if the name does not change. If the mask contains `name` but the
 // message does not set `name`, the new name is empty.
 fn new_name(asked: v1::UpdateThreadRequest) -> Result<Option<String>> {
@@ -139,6 +192,21 @@ fn shown(row: Thread) -> v1::Thread {
         name: row.name,
         created_at: Some(timestamp(row.created_at)),
         updated_at: Some(timestamp(row.updated_at)),
+        search_match: None,
+    }
+}
+
+fn shown_match(found: Found) -> v1::Thread {
+    let part = |part: Part| v1::ThreadMatchPart {
+        text: part.text,
+        is_word: part.is_word,
+    };
+    v1::Thread {
+        search_match: found.message.map(|message| v1::ThreadMatch {
+            message_id: message.id.to_string(),
+            parts: message.snippet.into_iter().map(part).collect(),
+        }),
+        ..shown(found.thread)
     }
 }
 

@@ -19,6 +19,9 @@ after the user's message selects the turn, so the server keeps no state. After t
     fail: STATUS              responds with this HTTP status; if the turn has already sent text, breaks the stream
 
 After the colon, \\n means a newline.
+
+A request for the title of a thread gets the text of the line `title: TEXT` of the first prompt. Without such a line the
+title is empty, so that the thread keeps its name.
 """
 
 import http.server
@@ -79,6 +82,17 @@ def next_turn(messages):
     return (all_turns[said] if said < len(all_turns) else [("say", "Done.")]), said
 
 
+def wants_title(messages):
+    return bool(messages) and "You write titles for conversations" in text_of(messages[0])
+
+
+def title_of(messages):
+    """Returns the title that the first prompt of the conversation asks for."""
+    prompt = json.loads(text_of(messages[-1]))["user"][0]
+    titles = [line.partition(":")[2].strip() for line in prompt.splitlines() if line.strip().startswith("title:")]
+    return titles[0] if titles else '""'
+
+
 def text_of(message):
     content = message.get("content") or ""
     return content if isinstance(content, str) else "\n".join(part.get("text", "") for part in content)
@@ -96,7 +110,8 @@ class Answer(http.server.BaseHTTPRequestHandler):
 
     def do_POST(self):
         request = json.loads(self.rfile.read(int(self.headers.get("content-length", 0))))
-        turn, number = next_turn(request.get("messages", []))
+        messages = request.get("messages", [])
+        turn, number = ([("say", title_of(messages))], 0) if wants_title(messages) else next_turn(messages)
         if turn[0][0] == "fail":
             self.refuse(int(turn[0][1]))
             return

@@ -234,6 +234,9 @@ async fn ask_for_all_lists(server: &TestServer) {
     let mut paths: Vec<String> = [
         "/threads".to_owned(),
         format!("/threads?project_id={project_id}"),
+        "/threads?search=hello".to_owned(),
+        "/threads?search=nothing".to_owned(),
+        format!("/threads?search=hello&project_id={project_id}"),
         "/projects".to_owned(),
         "/skills".to_owned(),
         "/agent-runs/active".to_owned(),

@@ -97,6 +97,8 @@ mod subagents;
 mod subagents_rules;
 mod tenancy;
 mod threads;
+mod threads_search;
+mod titles;
 mod traces;
 mod transport;
 mod triggers;

@@ -1,4 +1,4 @@
-// Tests the threads screen in Chromium with a real server: days, the search by title, and the deletion of several threads.
+// Tests the threads screen in Chromium with a real server: days, the search, and the deletion of several threads.
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
@@ -48,7 +48,7 @@ async function visit(doing, options = {}) {
   await visited.end(/status of 4\d\d/);
 }
 
-test("threads are grouped by day, latest activity first, and searched by title beyond the first page", LIMIT, async () => {
+test("threads are grouped by day, latest activity first, and searched beyond the first page", LIMIT, async () => {
   await visit(async (visited, page, client) => {
     const main = page.getByRole("main");
     const names = () => main.locator(".thread-row-name").allInnerTexts();
@@ -58,13 +58,13 @@ test("threads are grouped by day, latest activity first, and searched by title b
     const days = await main.getByRole("heading", { level: 2 }).allInnerTexts();
     assert.equal(days[0], "Today");
     await visited.audit("threads by day");
-    const search = main.getByRole("searchbox", { name: "Search threads by title" });
+    const search = main.getByRole("searchbox", { name: "Search threads" });
     await search.fill("sales");
     await visited.until("the matching threads", async () => (await names()).join() === "Sales chart,Sales report");
     await search.fill("thread OLDEST");
     await visited.until("a thread of the second page", async () => (await names()).join() === "The oldest thread");
     await search.fill("nothing like this");
-    await main.getByText("No thread has this title.").waitFor();
+    await main.getByText("No thread contains these words.").waitFor();
     await search.fill("");
     await visited.until("all threads", async () => (await names()).length === 50);
     // Activity moves a thread to the top.
@@ -74,6 +74,32 @@ test("threads are grouped by day, latest activity first, and searched by title b
     await page.getByRole("heading", { level: 1, name: "What should the agent do?" }).waitFor();
     await visited.go("#/threads");
     await visited.until("the active thread is first", async () => (await names())[0] === "Fix the parser");
+  });
+});
+
+test("a search finds words in messages, and shows and marks them", LIMIT, async () => {
+  await visit(async (visited, page, client) => {
+    const main = page.getByRole("main");
+    const [thread] = (await client.threads.list().all()).filter(({ name }) => name === "The oldest thread");
+    await client.threads.addMessage(thread.threadId, { content: `${"Long ago. ".repeat(30)}We counted the purple\nbicycles in <b>Malmö</b>.` });
+    await client.threads.addMessage((await client.threads.list().all()).find(({ name }) => name === "Filler 30").threadId, { content: "A bicycle." });
+    await page.reload();
+    const search = main.getByRole("searchbox", { name: "Search threads" });
+    await search.fill("purple bicy");
+    const row = main.getByRole("link", { name: /The oldest thread/ });
+    await row.getByText("We counted the purple bicycles in <b>Malmö</b>.").waitFor();
+    assert.deepEqual(await row.locator("mark").allInnerTexts(), ["purple", "bicy"]);
+    assert.deepEqual(await main.locator(".thread-row-name").allInnerTexts(), ["The oldest thread"]);
+    await visited.screenshot("threads-searched");
+    await visited.audit("searched threads");
+    await page.setViewportSize(PHONE);
+    await checkLayout(page, "searched threads on a phone");
+    await visited.screenshot("threads-searched-phone");
+    await page.setViewportSize({ width: 1280, height: 800 });
+    await search.fill("bicyc");
+    await visited.until("both threads", async () => (await main.locator(".thread-row-name").allInnerTexts()).join() === "Filler 30,The oldest thread");
+    await row.click();
+    await page.getByRole("heading", { level: 1, name: "The oldest thread" }).waitFor();
   });
 });
 
@@ -100,7 +126,7 @@ test("several threads are selected and deleted, and a refused deletion is report
     const left = async () => (await client.threads.list().all()).map(({ name }) => name);
     assert.deepEqual([(await left()).length, (await left()).some((name) => name.startsWith("Sales"))], [62, false]);
     // The server keeps a thread with an active run. The others are deleted.
-    await main.getByRole("searchbox", { name: "Search threads by title" }).fill("e");
+    await main.getByRole("searchbox", { name: "Search threads" }).fill("e");
     await main.getByRole("button", { name: "Select" }).click();
     for (const name of [/^Notes/, "Filler 59"]) {
       await main.getByRole("checkbox", { name }).check();

@@ -57,7 +57,7 @@ export { Schedules, type Schedule, type ScheduleChanges, type ScheduleRun } from
 export { Secrets, type Secret, type SecretChanges } from "./secrets.js";
 export { Shares, type NewShare, type Share, type SharedMessage, type SharedThread } from "./shares.js";
 export { Skills, type Skill } from "./skills.js";
-export { Threads, type Thread, type ThreadMessage } from "./threads.js";
+export { Threads, type Thread, type ThreadMatch, type ThreadMessage } from "./threads.js";
 export type { ClientTool, ClientToolCall } from "./tools.js";
 export { Triggers, type Trigger, type TriggerChanges } from "./triggers.js";
 export { Uploads, type FileContent, type FileInput, type Upload, type UploadOptions, type UploadProgress } from "./uploads.js";

@@ -9,6 +9,7 @@ import {
   type ListThreadsRequest,
   type Message as WireMessage,
   type Thread as WireThread,
+  type ThreadMatch as WireThreadMatch,
 } from "./generated/runyard/v1/threads_pb.js";
 import { maskOf } from "./mask.js";
 import { Listing } from "./pages.js";
@@ -16,6 +17,8 @@ import type { Input, Plain } from "./plain.js";
 
 /** A conversation in a project. It consists of messages and runs. */
 export interface Thread extends Plain<WireThread> {}
+/** The place in a thread at which a search has found its words. */
+export interface ThreadMatch extends Plain<WireThreadMatch> {}
 /** A message of a thread, with its tool calls or files. */
 export interface ThreadMessage extends Plain<WireMessage> {}
 
@@ -35,7 +38,10 @@ export class Threads {
     return this.#channel.callSafely(ThreadService.method.getThread, { threadId }, options);
   }
 
-  /** Lists the caller's threads, most recently active first. */
+  /**
+   * Lists the caller's threads, most recently active first. With `search`, a page may have fewer threads than `pageSize`,
+   * even none, although it has a `nextPageToken`.
+   */
   list(query: Input<ListThreadsRequest> & CallOptions = {}): Listing<Thread> {
     const { signal, timeoutMs, ...fields } = query;
     return new Listing(async (pageToken = fields.pageToken) => {
@@ -49,6 +55,14 @@ export class Threads {
   update(threadId: string, changes: { name?: string | null }, options?: CallOptions): Promise<Thread> {
     const request = { ...changes, threadId, updateMask: maskOf(UpdateThreadRequestSchema, changes) };
     return this.#channel.call(ThreadService.method.updateThread, request, options);
+  }
+
+  /**
+   * Asks a model for a name that says what the thread is about. A name that a caller chose stays. If a model is called,
+   * the call is charged.
+   */
+  suggestTitle(threadId: string, options?: CallOptions): Promise<Thread> {
+    return this.#channel.call(ThreadService.method.suggestThreadTitle, { threadId }, options);
   }
 
   /** Deletes a thread, its messages and its runs. */

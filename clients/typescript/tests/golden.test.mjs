@@ -53,6 +53,7 @@ const CALLS = {
   "ThreadService.GetThread": (client, { threadId }) => client.threads.get(threadId),
   "ThreadService.ListThreads": (client, asked) => page("threads", client.threads.list(asked)),
   "ThreadService.UpdateThread": (client, { threadId, ...changes }) => client.threads.update(threadId, changes),
+  "ThreadService.SuggestThreadTitle": (client, { threadId }) => client.threads.suggestTitle(threadId),
   "ThreadService.DeleteThread": (client, { threadId }) => client.threads.delete(threadId),
   "ThreadService.ListMessages": (client, { threadId, ...asked }) =>
     page("messages", client.threads.listMessages(threadId, asked)),

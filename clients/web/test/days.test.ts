@@ -1,7 +1,7 @@
 // Tests of lists by day.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { groupByDay, matches } from "../src/view/days";
+import { groupByDay, matches, merged } from "../src/view/days";
 
 test("items are grouped by day, with words for today and yesterday", () => {
   const now = new Date(2026, 2, 1, 9).getTime();
@@ -31,4 +31,10 @@ test("a title matches a search that contains only words of it, in any order and 
   assert.ok(matches("Analyze the Sales table", "table analyze"));
   assert.ok(matches("Analyze the Sales table", "SAL"));
   assert.ok(!matches("Analyze the Sales table", "table chart"));
+});
+
+test("two lists are merged newest first, without repetitions", () => {
+  const item = (threadId: string, at: number, from: string) => ({ threadId, updatedAt: new Date(at), from });
+  const both = merged([item("b", 2, "first"), item("d", 0, "first")], [item("a", 3, "second"), item("b", 2, "second"), item("c", 1, "second")]);
+  assert.equal(both.map(({ threadId, from }) => threadId + from[0]).join(), "as,bf,cs,df");
 });

@@ -14,7 +14,7 @@ use crate::{
         Run,
         table::{Column, Entity, is_unfinished},
     },
-    threads::{self, Thread},
+    threads::{self, Thread, moved::Naming},
     uploads::Upload,
 };
 
@@ -113,8 +113,11 @@ impl Target {
         let mut changes = Vec::new();
         if let Some(thread) = &self.continued {
             // A thread without a name gets its name from the first prompt.
-            let named = Some(name.clone()).filter(|name| thread.name.is_empty() && !name.is_empty());
-            changes.extend(threads::moved::moved(thread, named, run.created_at));
+            let naming = (thread.name.is_empty() && !name.is_empty()).then(|| Naming {
+                name: name.clone(),
+                is_automatic: true,
+            });
+            changes.extend(threads::moved::moved(thread, naming, run.created_at));
         } else if !self.makes_project {
             changes.push(projects::moved(run.account_id, self.project_id, run.created_at));
         }
@@ -137,6 +140,7 @@ impl Target {
                 created_at: run.created_at,
                 updated_at: run.created_at,
                 parent_run_id: run.parent_run_id,
+                name_is_automatic: true,
             };
             changes.push(threads::insertion(row));
         }

@@ -44,6 +44,7 @@ FACE = {
     "ThreadService.ListThreads": ("threads", "list", ()),
     "ThreadService.GetThread": ("threads", "get", ("thread_id",)),
     "ThreadService.UpdateThread": ("threads", "update", ("thread_id",)),
+    "ThreadService.SuggestThreadTitle": ("threads", "suggest_title", ("thread_id",)),
     "ThreadService.DeleteThread": ("threads", "delete", ("thread_id",)),
     "ThreadService.ListMessages": ("threads", "messages", ("thread_id",)),
     "ThreadService.AddMessage": ("threads", "add_message", ("thread_id",)),

@@ -162,7 +162,7 @@ impl Belongings {
             }
             "ListUsage" => json!({"thread_id": id("thread_id"), "agent_run_id": id("agent_run_id")}),
             "CreateThread" => json!({"project_id": id("project_id"), "name": "Another thread"}),
-            "GetThread" | "DeleteThread" | "ListMessages" => json!({"thread_id": id("thread_id")}),
+            "GetThread" | "DeleteThread" | "ListMessages" | "SuggestThreadTitle" => json!({"thread_id": id("thread_id")}),
             "UpdateThread" => json!({"thread_id": id("thread_id"), "name": "Renamed"}),
             "AddMessage" => json!({"thread_id": id("thread_id"), "content": "By the way."}),
             "CreateShare" | "ListShares" => json!({"thread_id": id("thread_id")}),

@@ -21,6 +21,7 @@ async fn everything(owner: &Caller, has: &Belongings) -> Vec<(String, String)> {
         "/agent-runs",
         "/agent-runs/active",
         "/threads",
+        "/threads?search=x",
         "/projects",
         "/api-keys",
         "/skills",

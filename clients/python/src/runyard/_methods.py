@@ -134,6 +134,7 @@ CREATE_THREAD = _once("ThreadService.CreateThread", threads.CreateThreadRequest,
 LIST_THREADS = _again("ThreadService.ListThreads", threads.ListThreadsRequest, threads.ListThreadsResponse)
 GET_THREAD = _again("ThreadService.GetThread", threads.GetThreadRequest, threads.Thread)
 UPDATE_THREAD = _again("ThreadService.UpdateThread", threads.UpdateThreadRequest, threads.Thread)
+SUGGEST_THREAD_TITLE = _once("ThreadService.SuggestThreadTitle", threads.SuggestThreadTitleRequest, threads.Thread)
 DELETE_THREAD = _once("ThreadService.DeleteThread", threads.DeleteThreadRequest, empty_pb2.Empty)
 LIST_MESSAGES = _again("ThreadService.ListMessages", threads.ListMessagesRequest, threads.ListMessagesResponse)
 ADD_MESSAGE = _once("ThreadService.AddMessage", threads.AddMessageRequest, threads.Message)

@@ -382,6 +382,22 @@ class AnsweredInputs:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ThreadMatchPart:
+    """A part of the text around the words of a search."""
+
+    text: str
+    is_word: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class ThreadMatch:
+    """The place in a thread at which a search has found its words."""
+
+    message_id: str
+    parts: list[ThreadMatchPart]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Thread(Shown):
     """A conversation in a project. It consists of messages and runs."""
 
@@ -390,6 +406,8 @@ class Thread(Shown):
     name: str
     created_at: datetime.datetime
     updated_at: datetime.datetime
+    search_match: ThreadMatch | None
+    """Set if a search has found its words in a message instead of the name."""
 
 
 @dataclass(frozen=True, kw_only=True)

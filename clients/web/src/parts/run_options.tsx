@@ -5,6 +5,7 @@ import type { ComponentChildren } from "preact";
 import { useEffect, useId, useRef } from "preact/hooks";
 import { BUDGET_FIELDS, type BudgetFaults, type BudgetText, countSet } from "../view/budget";
 import { chooseEnter, enterStarts } from "../stores/enter";
+import { chooseTitles, suggestsTitles } from "../stores/titles";
 import { Icon } from "./icon";
 import { isTouch } from "./keys";
 
@@ -105,6 +106,12 @@ export function RunOptions({
               </span>
             </label>
           )}
+          <label class="check">
+            <input type="checkbox" checked={suggestsTitles.value} onChange={(event) => chooseTitles(event.currentTarget.checked)} />
+            <span>
+              The model names new threads <span class="small dim">one short model call after the first run</span>
+            </span>
+          </label>
         </div>
       </div>
     </div>

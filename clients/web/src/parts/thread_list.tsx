@@ -39,7 +39,14 @@ function Row({ thread }: { thread: Thread }) {
   const now = useNow();
   return (
     <>
-      <span class="thread-row-name">{thread.name || "Untitled"}</span>
+      <span class="thread-row-text">
+        <span class="thread-row-name">{thread.name || "Untitled"}</span>
+        {thread.searchMatch && (
+          <span class="thread-row-match small dim">
+            {thread.searchMatch.parts.map(({ text, isWord }, at) => (isWord ? <mark key={at}>{text}</mark> : text))}
+          </span>
+        )}
+      </span>
       {waitingThreads.value.has(thread.threadId) && <State of="waiting" />}
       {runningThreads.value.has(thread.threadId) && <State of="running" />}
       {thread.updatedAt && (

@@ -12,6 +12,7 @@ import { isReconnecting } from "../stores/live";
 import { retry } from "../stores/retry";
 import { type Turn, loadThread, taskText } from "../stores/thread";
 import { loadThreads } from "../stores/threads";
+import { suggestTitle } from "../stores/titles";
 import { copiedMessages } from "../view/branch";
 import { isActive } from "../view/run";
 import { Note } from "./basic";
@@ -94,6 +95,8 @@ export function Transcript({
             onEnded={() => {
               void loadThread(threadId);
               void loadAccount();
+              // The first run of the thread has ended.
+              if (all.filter(({ run }) => run).length === 1) void suggestTitle(threadId);
             }}
           />
         ))}

@@ -1,4 +1,4 @@
-// The threads screen: the threads by day, a search by title, and the deletion of several threads.
+// The threads screen: the threads by day, a search of names and messages, and the deletion of several threads.
 import { ListChecks, Trash2 } from "lucide";
 import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
@@ -9,10 +9,15 @@ import { ThreadList } from "../parts/thread_list";
 import { loadAccount } from "../stores/account";
 import { announce } from "../stores/announce";
 import { useNow } from "../stores/clock";
-import { MAX_SEARCHED, deleteThreads, isSearchCut, loadMoreThreads, loadSearched, loadThreads, moreThreads, searched, threads } from "../stores/threads";
-import { groupByDay, matches } from "../view/days";
-import { count, counted } from "../view/format";
+import { deleteThreads, loadMoreThreads, loadThreads, moreThreads, searchThreads, searched, threads } from "../stores/threads";
+import { groupByDay, matches, merged } from "../view/days";
+import { counted } from "../view/format";
 import type { Explained } from "../view/refusal";
+
+/** Milliseconds after the last key before the server searches. */
+const DEBOUNCE_MS = 250;
+/** The server refuses a longer search. */
+const MAX_SEARCH = 200;
 
 export function Threads() {
   const search = useSignal("");
@@ -30,10 +35,17 @@ export function Threads() {
   const words = search.value.trim();
   const isSearch = words !== "";
   useEffect(() => {
-    if (isSearch && !searched.state.peek().value) void loadSearched();
-  }, [isSearch]);
-  const { value: all, refused: notLoaded, loading } = (isSearch ? searched : threads).state.value;
-  const value = isSearch ? (all?.filter((thread) => matches(thread.name || "Untitled", words)) ?? null) : all;
+    if (!isSearch) return;
+    const timer = setTimeout(() => void searchThreads(words), DEBOUNCE_MS);
+    return () => clearTimeout(timer);
+  }, [words]);
+  const { refused: notLoaded, loading } = (isSearch ? searched : threads).state.value;
+  const found = searched.value?.words === words ? searched.value : null;
+  const all = threads.value;
+  // Loaded threads with a matching title are shown before the server answers, and stay.
+  const titled = all?.filter((thread) => matches(thread.name || "Untitled", words)) ?? [];
+  const value = isSearch ? merged(titled, found?.threads ?? []) : all;
+  const isSearching = isSearch && !found && !notLoaded;
   const toggle = (threadId: string) => {
     const next = new Set(chosen.peek());
     if (!next.delete(threadId)) next.add(threadId);
@@ -64,8 +76,9 @@ export function Threads() {
           <input
             type="search"
             class="search"
-            aria-label="Search threads by title"
-            placeholder="Search titles"
+            aria-label="Search threads"
+            placeholder="Search names and messages"
+            maxLength={MAX_SEARCH}
             value={search.value}
             onInput={(event) => (search.value = event.currentTarget.value)}
           />
@@ -99,9 +112,10 @@ export function Threads() {
         </div>
       )}
       {refused.value && <RefusalNote explained={refused.value} onClose={() => (refused.value = null)} />}
-      {notLoaded && <RefusalNote explained={notLoaded} onAgain={() => void (isSearch ? loadSearched() : loadThreads())} />}
-      {!value && loading && <Spinner label={isSearch ? "Searching" : "Loading threads"} />}
-      {value?.length === 0 && isSearch && <p class="dim">No thread has this title.</p>}
+      {notLoaded && <RefusalNote explained={notLoaded} onAgain={() => void (isSearch ? searchThreads(words) : loadThreads())} />}
+      {!value && loading && <Spinner label="Loading threads" />}
+      {value?.length === 0 && isSearching && <Spinner label="Searching" />}
+      {value?.length === 0 && found && <p class="dim">{found.next ? "No thread found yet." : "No thread contains these words."}</p>}
       {value?.length === 0 && !isSearch && (
         <Empty title="No threads yet">
           <p>Start a run to create a thread. A thread keeps your tasks, the agent's steps and the files.</p>
@@ -120,7 +134,11 @@ export function Threads() {
           ))}
         </div>
       )}
-      {isSearch && isSearchCut.value && <p class="small dim">The search covers your {count(MAX_SEARCHED)} latest threads.</p>}
+      {found && found.next !== "" && (
+        <button type="button" class="button" disabled={loading} onClick={() => void searchThreads(words)}>
+          {loading ? "Searching" : "Search older threads"}
+        </button>
+      )}
       {!isSearch && moreThreads.value !== "" && (
         <button type="button" class="button" disabled={loading} onClick={() => void loadMoreThreads()}>
           {loading ? "Loading" : "Show more"}

@@ -43,6 +43,15 @@ export function loadThread(threadId: string): Promise<void> {
   });
 }
 
+/** Shows the new name of a thread. */
+export function showRenamed(thread: Thread): void {
+  const { value, loading } = whole.state.peek();
+  if (value?.thread.threadId !== thread.threadId) return;
+  // The load in progress may have read the old name.
+  if (loading) void loadThread(thread.threadId);
+  else whole.set({ ...value, thread });
+}
+
 /** Adds a message that the server has stored, before the thread is loaded again. */
 export function showMessage(message: ThreadMessage): void {
   const before = whole.state.peek().value;

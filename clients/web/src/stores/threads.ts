@@ -1,20 +1,25 @@
 // The threads of the account, most recently active first.
-import { computed, signal } from "@preact/signals";
+import { signal } from "@preact/signals";
 import type { Thread } from "@runyard/client";
 import { runyard } from "../client";
 import { Loadable } from "./loaded";
 
 const PAGE = 50;
-/** Maximum number of threads whose titles are searched. The server has no search, so the console loads the threads. */
-export const MAX_SEARCHED = 2_000;
+/** Maximum number of calls per search. Each call searches up to about 500 threads. */
+const MAX_CALLS = 4;
+
+/** The threads that the server has found. */
+export interface Found {
+  words: string;
+  threads: readonly Thread[];
+  /** The token with which the search continues; empty if all threads are searched. */
+  next: string;
+}
 
 export const threads = new Loadable<readonly Thread[]>();
 /** The token of the next page; empty when all threads are loaded. */
 export const moreThreads = signal("");
-/** The threads whose titles are searched; not loaded before the first search. */
-export const searched = new Loadable<readonly Thread[]>();
-/** Whether older threads exist that are not searched. */
-export const isSearchCut = computed(() => (searched.value?.length ?? 0) >= MAX_SEARCHED);
+export const searched = new Loadable<Found>();
 
 export function loadThreads(): Promise<void> {
   return threads.load(async () => {
@@ -33,8 +38,30 @@ export function loadMoreThreads(): Promise<void> {
   });
 }
 
-export function loadSearched(): Promise<void> {
-  return searched.load(() => runyard().threads.list({ pageSize: 200 }).all(MAX_SEARCHED));
+/** Shows the new name of a thread in the lists, at its place. */
+export function showInList(thread: Thread): void {
+  const { value, loading } = threads.state.peek();
+  // The load in progress may have read the old name.
+  if (loading) void loadThreads();
+  else if (value) threads.set(value.map((before) => (before.threadId === thread.threadId ? thread : before)));
+}
+
+/** Searches names and messages, first in the latest threads. With the same words again, continues with older threads. */
+export function searchThreads(words: string): Promise<void> {
+  return searched.load(async () => {
+    const before = searched.state.peek().value;
+    const continued = before?.words === words && before.next !== "" ? before : null;
+    const found: Thread[] = [...(continued?.threads ?? [])];
+    const enough = found.length + PAGE;
+    let next = continued?.next ?? "";
+    for (let call = 0; call < MAX_CALLS && found.length < enough; call += 1) {
+      const page = await runyard().threads.list({ search: words, pageSize: PAGE, pageToken: next });
+      found.push(...page.items);
+      next = page.nextPageToken;
+      if (next === "") break;
+    }
+    return { words, threads: found, next };
+  });
 }
 
 /**
@@ -43,16 +70,18 @@ export function loadSearched(): Promise<void> {
  */
 export async function deleteThreads(threadIds: readonly string[], onDeleted: (deleted: number) => void): Promise<unknown[]> {
   const errors: unknown[] = [];
-  let deleted = 0;
+  const gone = new Set<string>();
   for (const threadId of threadIds) {
     try {
       await runyard().threads.delete(threadId);
-      deleted += 1;
-      onDeleted(deleted);
+      gone.add(threadId);
+      onDeleted(gone.size);
     } catch (error) {
       errors.push(error);
     }
   }
-  await Promise.all([loadThreads(), ...(searched.state.peek().value ? [loadSearched()] : [])]);
+  const found = searched.state.peek().value;
+  if (found) searched.set({ ...found, threads: found.threads.filter(({ threadId }) => !gone.has(threadId)) });
+  await loadThreads();
   return errors;
 }

@@ -1,4 +1,4 @@
-// Groups dated items by the day in the reader's time zone, and finds items by title.
+// Groups dated items by the day in the reader's time zone, and finds and merges items of lists.
 import { day } from "./format";
 
 export interface Day<T> {
@@ -26,4 +26,11 @@ export function groupByDay<T>(items: readonly T[], dateOf: (item: T) => Date | u
 export function matches(title: string, search: string): boolean {
   const lower = title.toLowerCase();
   return search.toLowerCase().split(/\s+/).every((word) => lower.includes(word));
+}
+
+/** Merges two lists, newest first, without repetitions. An item in both lists is taken from the first. */
+export function merged<T extends { threadId: string; updatedAt?: Date | undefined }>(first: readonly T[], second: readonly T[]): T[] {
+  const known = new Set(first.map(({ threadId }) => threadId));
+  const all = [...first, ...second.filter(({ threadId }) => !known.has(threadId))];
+  return all.sort((left, right) => Number(right.updatedAt ?? 0) - Number(left.updatedAt ?? 0));
 }

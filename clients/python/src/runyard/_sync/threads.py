@@ -40,16 +40,24 @@ class Threads:
         request = to_message(methods.GET_THREAD.request, thread_id=thread_id)
         return self._transport.load(methods.GET_THREAD, request, Thread)
 
-    def list(self, *, project_id: str = "", page_size: int = 0, page_token: str = "") -> Page[Thread]:
+    def list(
+        self, *, project_id: str = "", search: str = "", page_size: int = 0, page_token: str = ""
+    ) -> Page[Thread]:
         """Returns one page of the caller's threads, most recently active first.
 
         Args:
             project_id: Lists only threads of this project.
+            search: Lists only threads whose name, or one of whose messages, contains all words of this text. A page
+                may then have fewer threads than `page_size`, even none, although it has a `next_page_token`.
             page_size: Page size: default 50, maximum 200.
             page_token: The next_page_token of the previous page.
         """
         request = to_message(
-            methods.LIST_THREADS.request, project_id=project_id, page_size=page_size, page_token=page_token
+            methods.LIST_THREADS.request,
+            project_id=project_id,
+            search=search,
+            page_size=page_size,
+            page_token=page_token,
         )
         answer = self._transport.call(methods.LIST_THREADS, request)
         return pages(answer.threads, Thread, answer.next_page_token)
@@ -63,6 +71,17 @@ class Threads:
         """
         request = changes(to_message(methods.UPDATE_THREAD.request, thread_id=thread_id), name=name)
         return self._transport.load(methods.UPDATE_THREAD, request, Thread)
+
+    def suggest_title(self, thread_id: str) -> Thread:
+        """Asks a model for a name that says what the thread is about. A name that a caller chose stays.
+
+        If a model is called, the call is charged.
+
+        Args:
+            thread_id: The thread's UUID.
+        """
+        request = to_message(methods.SUGGEST_THREAD_TITLE.request, thread_id=thread_id)
+        return self._transport.load(methods.SUGGEST_THREAD_TITLE, request, Thread)
 
     def delete(self, thread_id: str) -> None:
         """Deletes a thread with its messages and runs.
