@@ -68,7 +68,7 @@ pub async fn excerpt(db: &impl ConnectionTrait, scope: Scope, thread_id: Uuid) -
     if prompts.is_empty() {
         return Ok(None);
     }
-    let answer = of(MessageRole::Assistant).last();
+    let answer = of(MessageRole::Assistant).next_back();
     Ok(Some(json!({"user": prompts, "assistant": answer}).to_string()))
 }
 

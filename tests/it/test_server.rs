@@ -42,10 +42,11 @@ pub async fn on_every_database_with<S: Into<Script>>(
 ) {
     for database in databases() {
         let gate = Gate::new();
-        let mut server = TestServer::open(&database, script(&gate), &change).await;
+        // In boxes, because the future of a test would otherwise contain several configurations.
+        let mut server = Box::new(Box::pin(TestServer::open(&database, script(&gate), &change)).await);
         server.gate = gate;
         test(&mut server).await;
-        server.close().await;
+        Box::pin(server.close()).await;
     }
 }
 

@@ -162,10 +162,11 @@ impl Belongings {
             }
             "ListUsage" => json!({"thread_id": id("thread_id"), "agent_run_id": id("agent_run_id")}),
             "CreateThread" => json!({"project_id": id("project_id"), "name": "Another thread"}),
-            "GetThread" | "DeleteThread" | "ListMessages" | "SuggestThreadTitle" => json!({"thread_id": id("thread_id")}),
+            "GetThread" | "DeleteThread" | "ListMessages" | "SuggestThreadTitle" | "CreateShare" | "ListShares" => {
+                json!({"thread_id": id("thread_id")})
+            }
             "UpdateThread" => json!({"thread_id": id("thread_id"), "name": "Renamed"}),
             "AddMessage" => json!({"thread_id": id("thread_id"), "content": "By the way."}),
-            "CreateShare" | "ListShares" => json!({"thread_id": id("thread_id")}),
             "RevokeShare" => json!({"share_id": id("share_id")}),
             "GetSharedThread" | "ListSharedMessages" => json!({"token": id("share_token")}),
             "GetProject" | "DeleteProject" | "ListThreads" => json!({"project_id": id("project_id")}),

@@ -94,10 +94,10 @@ fn a_wrong_setting_is_refused_with_the_line_and_the_cause() {
 }
 
 async fn with_sign_in(issuer: &Issuer, settings: &str, test: impl AsyncFn(&mut TestServer)) {
-    let text = format!("[auth]\nissuer_url = \"{}\"\n[auth.sign_in]\n{settings}", issuer.name);
+    let written = format!("[auth]\nissuer_url = \"{}\"\n[auth.sign_in]\n{settings}", issuer.name);
     let change = |config: &mut Config| {
         let secret = config.auth.jwt_secret.take();
-        config.auth = parse(&text).unwrap().auth;
+        config.auth = parse(&written).unwrap().auth;
         config.auth.jwt_secret = secret;
     };
     on_every_database_with(|_| Script::function(|_| Turn::words(1)), change, test).await;

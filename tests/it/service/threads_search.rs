@@ -203,7 +203,7 @@ async fn all_pages(caller: &Caller, search: &str, size: &str) -> (Vec<Value>, Ve
         let names = each(&answer, "threads", "name");
         sizes.push(names.len());
         found.extend(names);
-        token = text(&answer, "next_page_token").to_owned();
+        text(&answer, "next_page_token").clone_into(&mut token);
         if token.is_empty() {
             return (found, sizes);
         }

@@ -101,7 +101,8 @@ async fn eventually(is_so: impl Fn() -> bool) {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    let digits = |byte: &u8| [byte >> 4, byte & 15].map(|digit| char::from_digit(digit.into(), 16).unwrap());
+    bytes.iter().flat_map(digits).collect()
 }
 
 fn attribute(attributes: &[KeyValue], name: &str) -> Value {
