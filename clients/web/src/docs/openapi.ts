@@ -40,6 +40,8 @@ export interface Operation {
   parameters?: Parameter[];
   requestBody?: { required?: boolean; content: Content };
   responses: Record<string, Answer>;
+  /** An empty list if the operation needs no credential. */
+  security?: unknown[];
 }
 
 export interface Document {

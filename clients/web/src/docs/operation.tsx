@@ -1,4 +1,4 @@
-// One operation of the API, with an example command.
+// One operation of the API, with an example command and a form that sends a request.
 import { ChevronRight } from "lucide";
 import { useState } from "preact/hooks";
 import { CopyButton } from "../parts/copy";
@@ -7,6 +7,7 @@ import { Markdown } from "../parts/markdown";
 import { curlOf, exampleOf } from "./example";
 import { type Content, type Document, type Placed, inner, nameOf } from "./openapi";
 import { Field, SchemaView } from "./schema";
+import { TryIt } from "./try";
 
 export function OperationView({ document, placed, open, onToggle }: { document: Document; placed: Placed; open: boolean; onToggle: () => void }) {
   const { method, path, operation } = placed;
@@ -28,10 +29,17 @@ export function OperationView({ document, placed, open, onToggle }: { document: 
 function Body({ document, placed }: { document: Document; placed: Placed }) {
   const { operation } = placed;
   const parameters = operation.parameters ?? [];
+  const [tries, setTries] = useState(false);
   return (
     <div class="operation-body">
       {operation.description && <Markdown text={operation.description} />}
       <Code label="Command" text={curlOf(document, placed)} language="sh" />
+      <section>
+        <button type="button" class="button button-small" aria-expanded={tries} onClick={() => setTries(!tries)}>
+          {tries ? "Close the form" : "Try it"}
+        </button>
+        {tries && <TryIt document={document} placed={placed} />}
+      </section>
       {parameters.length > 0 && (
         <section>
           <h4>Parameters</h4>

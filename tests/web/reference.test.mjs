@@ -1,0 +1,126 @@
+// Tests "Try it" of the API reference in Chromium with a real server.
+
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { Server } from "../../clients/typescript/tests/server.mjs";
+import { CONSOLE_DIR, PHONE, startBrowser, Visit } from "./browser.mjs";
+import { checkLayout } from "./layout.mjs";
+
+const LIMIT = { timeout: 400_000 };
+
+let browser;
+let server;
+
+before(async () => {
+  const started = await Promise.allSettled([startBrowser(), Server.start(`RUNYARD_CONSOLE_DIR=${CONSOLE_DIR}`)]);
+  [browser, server] = started.map(({ value }) => value);
+  for (const { reason } of started.filter(({ status }) => status === "rejected")) {
+    throw reason;
+  }
+}, LIMIT);
+after(async () => {
+  await Promise.allSettled([browser?.close(), server?.close()]);
+});
+
+async function visit(doing, options = {}) {
+  const { token } = await server.ask({ do: "token", tier: "enterprise" });
+  const visited = await Visit.begin(browser, server.url, options);
+  try {
+    await doing(visited, visited.page, token);
+  } catch (error) {
+    await visited.screenshot(`failed-${Date.now()}`).catch(() => {});
+    await visited.context.close();
+    throw new Error(`${error.message}\nThe page did: ${visited.wrong.join("\n") || "nothing wrong"}`, { cause: error });
+  }
+  await visited.end();
+}
+
+/** Opens the form of an operation. Returns the operation's part of the page. */
+async function form(page, name) {
+  const operation = page.locator(`article[id="${name}"]`);
+  const head = operation.locator(".operation-head");
+  await head.waitFor();
+  if ((await head.getAttribute("aria-expanded")) === "false") {
+    await head.click();
+  }
+  await operation.getByRole("button", { name: "Try it" }).click();
+  return operation;
+}
+
+const send = (operation) => operation.getByRole("button", { name: "Send the request" }).click();
+const response = (operation) => operation.getByRole("region", { name: "Response" });
+
+test("the reference starts a run with a file and watches it, with the sign-in of the console", LIMIT, async () => {
+  for (const colorScheme of ["light", "dark"]) {
+    await visit(
+      async (visited, page, token) => {
+        await visited.signIn(token);
+        await page.goto(`${server.url}/docs`);
+        const start = await form(page, "RunService_StartRun");
+        await start.getByText("Uses your sign-in of the console.").waitFor();
+        await start.getByLabel("prompt (optional)").fill("bash: wc -c < data.csv\nsay: Counted.");
+        await start.getByLabel("files").setInputFiles({ name: "data.csv", mimeType: "text/csv", buffer: Buffer.from("a,b\n") });
+        await send(start);
+        const started = JSON.parse(await response(start).locator("code").last().innerText());
+        await response(start).getByText("200").waitFor();
+
+        const stream = await form(page, "RunService_StreamRun");
+        await send(stream);
+        await stream.getByText("Enter agent_run_id.").waitFor();
+        await stream.getByLabel("agent_run_id", { exact: true }).fill(started.agent_run_id);
+        await send(stream);
+        await response(stream).getByText("Counted.").waitFor();
+        await response(stream).getByText('"completed"').waitFor();
+        await visited.until("the stream ends", async () => (await response(stream).getByText("streaming", { exact: true }).count()) === 0);
+        await stream.scrollIntoViewIfNeeded();
+        await visited.screenshot(`reference-${colorScheme}`);
+        await visited.audit("a form of the reference");
+        await page.setViewportSize(PHONE);
+        await checkLayout(page, "a form of the reference on a phone");
+        await response(stream).scrollIntoViewIfNeeded();
+        await visited.screenshot(`reference-phone-${colorScheme}`);
+      },
+      { colorScheme },
+    );
+  }
+});
+
+test("a stream can be stopped, errors are shown, and a request can have another token", LIMIT, async () => {
+  await visit(async (visited, page, token) => {
+    await page.goto(`${server.url}/docs`);
+    const create = await form(page, "AgentService_CreateAgent");
+    await create.getByText("You are not signed in to the console.").waitFor();
+    await create.getByLabel("Token or API key").fill(token);
+    await create.getByLabel("Body (JSON)").fill("{");
+    await send(create);
+    await create.getByText("The body is not valid JSON").waitFor();
+    await create.getByLabel("Body (JSON)").fill('{"name": "Made here"}');
+    await send(create);
+    await response(create).getByText("Made here").waitFor();
+
+    // The other forms use the same token.
+    const start = await form(page, "RunService_StartRun");
+    await start.getByLabel("Send the body as").selectOption("json");
+    await start.getByLabel("Body (JSON)").fill('{"prompt": "sleep: 100"}');
+    await send(start);
+    const run = JSON.parse(await response(start).locator("code").last().innerText());
+    const stream = await form(page, "RunService_StreamRun");
+    await stream.getByLabel("agent_run_id", { exact: true }).fill(run.agent_run_id);
+    await send(stream);
+    await response(stream).getByText("streaming", { exact: true }).waitFor();
+    await stream.getByRole("button", { name: "Stop", exact: true }).click();
+    await visited.until("the stream was stopped", async () => (await response(stream).getByText("streaming", { exact: true }).count()) === 0);
+    const stop = await form(page, "RunService_StopRun");
+    await stop.getByLabel("agent_run_id", { exact: true }).fill(run.agent_run_id);
+    await send(stop);
+    await response(stop).getByText("200").waitFor();
+
+    // The shared thread of a wrong token does not exist. The method needs no credential.
+    const shared = await form(page, "ShareService_GetSharedThread");
+    assert.equal(await shared.getByLabel("Token or API key").count(), 0);
+    await shared.getByLabel("Body (JSON)").fill('{"token": "rys_wrong"}');
+    await send(shared);
+    await response(shared).getByText("404").waitFor();
+    visited.wrong = visited.wrong.filter((line) => !line.includes("404"));
+  });
+});
