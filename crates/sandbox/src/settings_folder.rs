@@ -28,6 +28,9 @@ use super::{
 const MAX_COPY_BYTES: u64 = 2 << 20;
 /// Maximum number of files in a shared folder that is copied.
 const MAX_COPY_FILES: usize = 1000;
+/// A folder with more entries is mounted if all of them are public. The folders of certificates and of alternatives have
+/// hundreds of links: on ext4, creating them at each start of a service takes more time than a mount in each sandbox.
+const MANY: usize = 100;
 /// Time for which the host's settings are assumed to be unchanged.
 const FRESH: Duration = Duration::from_secs(10);
 /// Age after which copies of another boot are removed. Another host that shares the data folder may use a younger one.
@@ -56,7 +59,7 @@ struct Current {
 #[derive(Debug)]
 pub struct SettingsFolder {
     folder: PathBuf,
-    /// Settings that are too large to copy, as pairs of host path and path in the sandbox. The copy has mount points for
+    /// Settings that are not copied, as pairs of host path and path in the sandbox. The copy has mount points for
     /// them.
     pub mounted: Vec<(PathBuf, PathBuf)>,
 }
@@ -240,16 +243,17 @@ impl Entry {
     }
 }
 
-/// Returns the public files and folders at and below `source`; `None` if they are too large to copy.
+/// Returns the public files and folders at and below `source`; `None` if `source` is mounted instead of copied.
 fn walk(source: &Path, inside: &Path) -> Option<Vec<Entry>> {
     let mut pending = vec![(source.to_owned(), inside.to_owned())];
-    let (mut entries, mut bytes) = (Vec::new(), 0);
+    let (mut entries, mut bytes, mut is_public) = (Vec::new(), 0, true);
     while let Some((source, inside)) = pending.pop() {
         // A file that was just removed is skipped.
         let Ok(metadata) = fs::symlink_metadata(&source) else {
             continue;
         };
         if !is_copied(&metadata) {
+            is_public = false;
             continue;
         }
         if metadata.is_dir() {
@@ -270,7 +274,7 @@ fn walk(source: &Path, inside: &Path) -> Option<Vec<Entry>> {
             return None;
         }
     }
-    Some(entries)
+    (entries.len() <= MANY || !is_public).then_some(entries)
 }
 
 /// Returns whether the entry is a link, a file that every user may read, or a folder that every user may list and
@@ -340,6 +344,23 @@ mod tests {
         assert!(etc.is_dir(), "a sandbox still uses the copy");
         drop(copy);
         assert!(!etc.exists());
+    }
+
+    #[test]
+    fn a_folder_with_many_files_is_mounted_unless_some_are_private() {
+        let (data, root) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let etc = root.path().join("etc");
+        for number in 0..MANY + 1 {
+            put(&etc.join(format!("ssl/certs/{number}.pem")), "", 0o644);
+            put(&etc.join(format!("alternatives/{number}")), "", 0o644);
+        }
+        put(&etc.join("alternatives/private"), "", 0o640);
+        let folders = SettingsFolders::clear(data.path(), "this-1-2-");
+        let copy = folders.current(root.path()).unwrap();
+        let mounted: Vec<_> = copy.mounted.iter().map(|(_, inside)| inside.as_path()).collect();
+        assert_eq!(mounted, [Path::new("/etc/ssl/certs")]);
+        let copied = copy.etc().join("alternatives");
+        assert!(copied.join("0").is_file() && !copied.join("private").exists());
     }
 
     #[test]
