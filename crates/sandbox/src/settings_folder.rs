@@ -350,7 +350,7 @@ mod tests {
     fn a_folder_with_many_files_is_mounted_unless_some_are_private() {
         let (data, root) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let etc = root.path().join("etc");
-        for number in 0..MANY + 1 {
+        for number in 0..=MANY {
             put(&etc.join(format!("ssl/certs/{number}.pem")), "", 0o644);
             put(&etc.join(format!("alternatives/{number}")), "", 0o644);
         }
