@@ -1,54 +1,28 @@
 // Tests the page of administrators in Chromium with a real server, and that other callers do not see it.
 
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
+import { test } from "node:test";
 import { Runyard } from "../../clients/typescript/dist/index.js";
-import { Server } from "../../clients/typescript/tests/server.mjs";
-import { CONSOLE_DIR, PHONE, startBrowser, Visit } from "./browser.mjs";
+import { PHONE } from "./browser.mjs";
 import { checkLayout } from "./layout.mjs";
+import { LIMIT, setUp } from "./setup.mjs";
 
-const LIMIT = { timeout: 400_000 };
-
-let browser;
-let server;
-
-before(async () => {
-  const started = await Promise.allSettled([startBrowser(), Server.start(`RUNYARD_CONSOLE_DIR=${CONSOLE_DIR}`)]);
-  [browser, server] = started.map(({ value }) => value);
-  for (const { reason } of started.filter(({ status }) => status === "rejected")) {
-    throw reason;
-  }
-}, LIMIT);
-after(async () => {
-  await Promise.allSettled([browser?.close(), server?.close()]);
-});
-
-async function visit(doing) {
-  const visited = await Visit.begin(browser, server.url);
-  try {
-    await doing(visited, visited.page);
-  } catch (error) {
-    await visited.screenshot(`failed-${Date.now()}`).catch(() => {});
-    await visited.context.close();
-    throw new Error(`${error.message}\nThe page did: ${visited.wrong.join("\n") || "nothing wrong"}`, { cause: error });
-  }
-  await visited.end();
-}
+const yard = setUp();
 
 /** The accounts `ann`, which has made a model call, and `bob`, and the token of an administrator. */
 async function people() {
-  const ann = await server.client({ sub: "ann", tier: "enterprise" });
+  const ann = await yard.server.client({ sub: "ann", tier: "enterprise" });
   await (await ann.agents.run({ prompt: "say: Hello." })).wait();
-  const bob = await server.client({ sub: "bob" });
+  const bob = await yard.server.client({ sub: "bob" });
   const states = [await ann.account.state(), await bob.account.state()];
-  const { token } = await server.ask({ do: "token", sub: "root", role: "super_admin" });
+  const { token } = await yard.server.ask({ do: "token", sub: "root", role: "super_admin" });
   return { ann, annId: states[0].accountId, bobId: states[1].accountId, token };
 }
 
 test("an administrator searches, suspends, resumes and changes accounts, and sees their usage", LIMIT, async () => {
   const { ann, annId, bobId, token } = await people();
   const before = await ann.account.state();
-  await visit(async (visited, page) => {
+  await yard.visit(async (visited, page) => {
     await visited.signIn(token);
     await page.getByRole("navigation", { name: "Main", exact: true }).getByRole("link", { name: "Administration" }).click();
     await page.getByRole("heading", { level: 1, name: "Administration" }).waitFor();
@@ -151,12 +125,12 @@ test("an administrator searches, suspends, resumes and changes accounts, and see
 });
 
 test("an ordinary account and an administrator's narrow API key do not see the page", LIMIT, async () => {
-  const { token } = await server.ask({ do: "token", tier: "enterprise" });
-  const { token: root } = await server.ask({ do: "token", sub: "root", role: "super_admin" });
-  const { secret } = await new Runyard({ baseUrl: server.url, token: root }).apiKeys.create({ name: "Reader", scopes: ["read"] });
+  const { token } = await yard.account();
+  const { token: root } = await yard.server.ask({ do: "token", sub: "root", role: "super_admin" });
+  const { secret } = await new Runyard({ baseUrl: yard.server.url, token: root }).apiKeys.create({ name: "Reader", scopes: ["read"] });
   // The administrator is the control: the same steps show the page.
   for (const [credential, isShown] of [[token, false], [secret, false], [root, true]]) {
-    await visit(async (visited, page) => {
+    await yard.visit(async (visited, page) => {
       const [answer] = await Promise.all([page.waitForResponse(/AdminService\/ListAccounts$/), visited.signIn(credential)]);
       await answer.finished();
       await visited.go("#/administration");

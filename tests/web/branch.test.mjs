@@ -2,47 +2,27 @@
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
-import { after, before, test } from "node:test";
-import { Runyard } from "../../clients/typescript/dist/index.js";
-import { Server } from "../../clients/typescript/tests/server.mjs";
-import { CONSOLE_DIR, PHONE, startBrowser, Visit } from "./browser.mjs";
+import { test } from "node:test";
+import { PHONE } from "./browser.mjs";
 import { checkLayout } from "./layout.mjs";
+import { LIMIT, setUp } from "./setup.mjs";
 
-const LIMIT = { timeout: 400_000 };
-
-let browser;
-let server;
-
-before(async () => {
-  const started = await Promise.allSettled([startBrowser(), Server.start(`RUNYARD_CONSOLE_DIR=${CONSOLE_DIR}`)]);
-  [browser, server] = started.map(({ value }) => value);
-  for (const { reason } of started.filter(({ status }) => status === "rejected")) {
-    throw reason;
-  }
-}, LIMIT);
-after(async () => {
-  await Promise.allSettled([browser?.close(), server?.close()]);
-});
+const yard = setUp();
 
 /** A page with a thread of two completed runs. */
 async function visit(doing, options = {}) {
-  const { token } = await server.ask({ do: "token", tier: "enterprise" });
-  const client = new Runyard({ baseUrl: server.url, token });
+  const { token, client } = await yard.account();
   const first = await client.agents.run({ prompt: "write: notes.txt | hello\nsay: One." });
   await first.wait();
   const second = await client.agents.run({ prompt: "say: Two.", threadId: first.threadId, mode: "chat" });
   await second.wait();
   await client.threads.update(first.threadId, { name: "Sales report" });
-  const visited = await Visit.begin(browser, server.url, options);
-  try {
+  const visited = await yard.begin(options);
+  await visited.attempt(async () => {
     await visited.signIn(token, `#/threads/${first.threadId}`);
     await visited.page.getByRole("region", { name: "Run, completed" }).nth(1).getByText("Two.").waitFor();
     await doing(visited, visited.page, { client, threadId: first.threadId });
-  } catch (error) {
-    await visited.screenshot(`failed-${Date.now()}`).catch(() => {});
-    await visited.context.close();
-    throw new Error(`${error.message}\nThe page did: ${visited.wrong.join("\n") || "nothing wrong"}`, { cause: error });
-  }
+  });
   await visited.end();
 }
 

@@ -134,6 +134,17 @@ export class Visit {
     }
   }
 
+  /** Runs `doing`. If it fails, takes a screenshot and adds what the page did wrong to the error. */
+  async attempt(doing) {
+    try {
+      await doing();
+    } catch (error) {
+      await this.screenshot(`failed-${Date.now()}`).catch(() => {});
+      await this.context.close();
+      throw new Error(`${error.message}\nThe page did: ${this.wrong.join("\n") || "nothing wrong"}`, { cause: error });
+    }
+  }
+
   /** Signs in with a sign-in link and opens a page of the console, given as a URL fragment. */
   async signIn(token, place = "#/") {
     await this.page.goto(`${this.origin}/#token=${token}`);

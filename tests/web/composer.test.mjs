@@ -1,42 +1,24 @@
 // Tests the composer in Chromium with a real server: the options of a run, the agent, and the keys.
 
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
+import { test } from "node:test";
 import { Runyard } from "../../clients/typescript/dist/index.js";
-import { Server } from "../../clients/typescript/tests/server.mjs";
-import { CONSOLE_DIR, PHONE, startBrowser, Visit } from "./browser.mjs";
+import { PHONE } from "./browser.mjs";
 import { checkLayout } from "./layout.mjs";
+import { LIMIT, setUp } from "./setup.mjs";
 
-const LIMIT = { timeout: 400_000 };
-
-let browser;
-let server;
-
-before(async () => {
-  const started = await Promise.allSettled([startBrowser(), Server.start(`RUNYARD_CONSOLE_DIR=${CONSOLE_DIR}`)]);
-  [browser, server] = started.map(({ value }) => value);
-  for (const { reason } of started.filter(({ status }) => status === "rejected")) {
-    throw reason;
-  }
-}, LIMIT);
-after(async () => {
-  await Promise.allSettled([browser?.close(), server?.close()]);
-});
+const yard = setUp();
 
 async function account() {
-  const { token } = await server.ask({ do: "token", tier: "enterprise" });
-  return { token, client: new Runyard({ baseUrl: server.url, token }) };
+  const { token } = await yard.account();
+  return { token, client: new Runyard({ baseUrl: yard.server.url, token }) };
 }
 
 async function visit(doing, options = {}) {
-  const visited = await Visit.begin(browser, server.url, options);
-  try {
+  const visited = await yard.begin(options);
+  await visited.attempt(async () => {
     await doing(visited, visited.page);
-  } catch (error) {
-    await visited.screenshot(`failed-${Date.now()}`).catch(() => {});
-    await visited.context.close();
-    throw new Error(`${error.message}\nThe page did: ${visited.wrong.join("\n") || "nothing wrong"}`, { cause: error });
-  }
+  });
   // Chromium logs a refused start as a failed request.
   await visited.end(/status of 400/);
 }

@@ -12,6 +12,7 @@ import { CONSOLE_DIR, longestWork, OUTPUT, PHONE, ROOT, startBrowser, Visit } fr
 import { checkLayout } from "./layout.mjs";
 import { Line } from "./line.mjs";
 import { Site } from "./site.mjs";
+import { LIMIT } from "./setup.mjs";
 
 const CSV = fileURLToPath(new URL("../../examples/data.csv", import.meta.url));
 const TASK = "Analyze data.csv and create visualizations";
@@ -21,7 +22,6 @@ const SKILL =
 /** A PNG image of 24 × 16 pixels. */
 const IMAGE =
   "iVBORw0KGgoAAAANSUhEUgAAABgAAAAQCAIAAACDRijCAAAClUlEQVR42hXSERuGMBiF4XEyicfJJB4nk/jhZBKPk0k8TibxOJnE42TS7/j63h9wX+c65xVC0Al6gRIMglFgBJNgFiBYBKvACzbBLoiCQ3AKsuAS3IIqeASvQAhJJ+klSjJIRomRTJJZgmSRrBIv2SS7JEoOySnJkktyS6rkkbzygxSdolcoxaAYFUYxKWYFikWxKrxiU+yKqDgUpyIrLsWtqIpH8aoP0nSaXqM0g2bUGM2kmTVoFs2q8ZpNs2ui5tCcmqy5NLemah7Nqz/I0Bl6gzIMhtFgDJNhNmBYDKvBGzbDboiGw3AasuEy3IZqeAyv+SBLZ+ktyjJYRouxTJbZgmWxrBZv2Sy7JVoOy2nJlstyW6rlsbz2g6CD/l8IA4z/HEww878FVvCwwQ4RDjghwwU3VHjg/RYWjs7RO5RjcIwO45gcswPH4lgd3rE5dkd0HI7TkR2X43ZUx+N43Qd5Ok/vUZ7BM3qMZ/LM/p9k8awe79k8uyd6Ds/pyZ7Lc3uq5/G8/oMCXaAPqMAQGAMmMAXmAIElsAZ8YAvsgRg4AmcgB67AHaiBJ/CGD4p0kT6iIkNkjJjIFJnjv5IlskZ8ZIvskRg5ImckR67IHamRJ/LGD0p0iT6hEkNiTJjElJgTJJbEmvCJLbEnYuJInImcuBJ3oiaexJs+KNNl+ozKDJkxYzJTZs7/bZbMmvGZLbNnYubInJmcuTJ3pmaezJs/qNAV+oIqDIWxYApTYS5QWAprwRe2wl6IhaNwFnLhKtyFWngKb/mgSlfpK6oyVMaKqUyVuf6fZKmsFV/ZKnslVo7KWcmVq3JXauWpvPWDGl2jb6jG0BgbpjE15gaNpbE2fGNr7I3YOBpnIzeuxt2ojafxNn4P4txQ5ji6ZwAAAABJRU5ErkJggg==";
-const LIMIT = { timeout: 400_000 };
 /** Maximum compressed size of the JavaScript that the first page loads, in bytes. */
 const FIRST_PAGE_BYTES = 200 * 1024;
 const BROKEN = /net::ERR_(CONNECTION_|SOCKET_|NETWORK_|EMPTY_RESPONSE|INCOMPLETE_CHUNKED_ENCODING)/;
@@ -55,13 +55,9 @@ async function account(server, wanted = {}) {
 /** Runs `doing` with a new page, then checks that the page followed the rules. */
 async function visit(server, doing, { expected, ...options } = {}) {
   const visited = await Visit.begin(browser, server.url, options);
-  try {
+  await visited.attempt(async () => {
     await doing(visited, visited.page);
-  } catch (error) {
-    await visited.screenshot(`failed-${Date.now()}`).catch(() => {});
-    await visited.context.close();
-    throw new Error(`${error.message}\nThe page did: ${visited.wrong.join("\n") || "nothing wrong"}`, { cause: error });
-  }
+  });
   await visited.end(expected);
 }
 

@@ -1,13 +1,11 @@
 // Tests the previews of workspace files in Chromium with a real server: images, tables, trees, colours and their width.
 
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
-import { Runyard } from "../../clients/typescript/dist/index.js";
-import { Server } from "../../clients/typescript/tests/server.mjs";
-import { CONSOLE_DIR, PHONE, startBrowser, Visit } from "./browser.mjs";
+import { test } from "node:test";
+import { PHONE } from "./browser.mjs";
 import { checkLayout } from "./layout.mjs";
+import { LIMIT, setUp } from "./setup.mjs";
 
-const LIMIT = { timeout: 400_000 };
 const CHART = '<svg xmlns="http://www.w3.org/2000/svg" width="900" height="600"><rect width="900" height="600" fill="#0b6650"/></svg>';
 const FILES = {
   "chart.svg": CHART,
@@ -55,41 +53,24 @@ function pdf(lines) {
   return `${text}xref\n0 ${objects.length + 1}\n0000000000 65535 f \n${places.join("")}trailer<</Size ${objects.length + 1}/Root 1 0 R>>\nstartxref\n${text.length}\n%%EOF`;
 }
 
-let browser;
-let server;
-
-before(async () => {
-  const started = await Promise.allSettled([startBrowser(), Server.start(`RUNYARD_CONSOLE_DIR=${CONSOLE_DIR}`)]);
-  [browser, server] = started.map(({ value }) => value);
-  for (const { reason } of started.filter(({ status }) => status === "rejected")) {
-    throw reason;
-  }
-}, LIMIT);
-after(async () => {
-  await Promise.allSettled([browser?.close(), server?.close()]);
-});
+const yard = setUp();
 
 /** The page of a thread whose workspace holds `FILES`. */
 async function visit(doing, options = {}) {
-  const { token } = await server.ask({ do: "token", tier: "enterprise" });
-  const client = new Runyard({ baseUrl: server.url, token });
+  const { token, client } = await yard.account();
   const files = Object.entries(FILES).map(([name, text]) => ({ name, data: new TextEncoder().encode(text) }));
   const run = await client.agents.run({ prompt: "bash: ls\nsay: ```python\\nprint(1)  # note\\n```", files });
   await run.wait();
-  const visited = await Visit.begin(browser, server.url, options);
+  const visited = await yard.begin(options);
   const open = async (name) => {
     await visited.page.getByRole("region", { name: "Files" }).getByRole("button", { name: new RegExp(`^${name.replace(".", "\\.")}`) }).click();
     return visited.page.getByRole("region", { name: `Preview of ${name}` });
   };
-  try {
+  await visited.attempt(async () => {
     await visited.signIn(token, `#/threads/${run.threadId}`);
     await visited.run("completed").waitFor();
     await doing(visited, visited.page, open);
-  } catch (error) {
-    await visited.screenshot(`failed-${Date.now()}`).catch(() => {});
-    await visited.context.close();
-    throw new Error(`${error.message}\nThe page did: ${visited.wrong.join("\n") || "nothing wrong"}`, { cause: error });
-  }
+  });
   await visited.end();
 }
 

@@ -1,35 +1,20 @@
 // Tests the inputs of waiting runs and the outputs of runs in the console, in Chromium with a real server.
 
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
-import { Runyard } from "../../clients/typescript/dist/index.js";
-import { Server } from "../../clients/typescript/tests/server.mjs";
-import { CONSOLE_DIR, PHONE, startBrowser, Visit } from "./browser.mjs";
+import { test } from "node:test";
+import { PHONE } from "./browser.mjs";
 import { checkLayout, DESKTOPS, PHONES } from "./layout.mjs";
+import { LIMIT, setUp } from "./setup.mjs";
 
-const LIMIT = { timeout: 400_000 };
 const QUESTION = 'call: ask_user | {"question": "Which colour should the chart have?", "choices": ["Red", "Blue"]}';
 const LOOKUP = 'call: find_order | {"number": 17, "customer": "Ada"}';
 const TOOL = { name: "find_order", description: "Finds an order.", parameters: { type: "object" } };
 
-let browser;
-let server;
-
-before(async () => {
-  const started = await Promise.allSettled([startBrowser(), Server.start(`RUNYARD_CONSOLE_DIR=${CONSOLE_DIR}`)]);
-  [browser, server] = started.map(({ value }) => value);
-  for (const { reason } of started.filter(({ status }) => status === "rejected")) {
-    throw reason;
-  }
-}, LIMIT);
-after(async () => {
-  await Promise.allSettled([browser?.close(), server?.close()]);
-});
+const yard = setUp();
 
 /** A new account, with an agent that can ask questions. */
 async function account() {
-  const { token } = await server.ask({ do: "token", tier: "enterprise" });
-  const client = new Runyard({ baseUrl: server.url, token });
+  const { token, client } = await yard.account();
   const { agentId } = await client.agents.create({ name: "Asks", agentpressTools: { ask_user: { enabled: true } } });
   return { token, client, agentId };
 }
@@ -45,24 +30,12 @@ async function waiting(client, options) {
   throw new Error("the run ended without waiting");
 }
 
-async function visit(doing, options = {}) {
-  const visited = await Visit.begin(browser, server.url, options);
-  try {
-    await doing(visited, visited.page);
-  } catch (error) {
-    await visited.screenshot(`failed-${Date.now()}`).catch(() => {});
-    await visited.context.close();
-    throw new Error(`${error.message}\nThe page did: ${visited.wrong.join("\n") || "nothing wrong"}`, { cause: error });
-  }
-  await visited.end();
-}
-
 const title = (run) => run.threadId;
 
 test("a question is answered with a choice in the thread, and the answer stays after a reload", LIMIT, async () => {
   const { token, client, agentId } = await account();
   const run = await waiting(client, { agentId, prompt: `${QUESTION}\nsay: A blue one.` });
-  await visit(async (visited, page) => {
+  await yard.visit(async (visited, page) => {
     await visited.signIn(token, `#/threads/${title(run)}`);
     const card = visited.run("waiting").getByRole("group", { name: "Question" });
     await card.getByText("Which colour should the chart have?").waitFor();
@@ -86,7 +59,7 @@ test("the page of pending inputs counts, lists and answers them by keyboard", LI
   const second = await waiting(client, { prompt: `${LOOKUP}\nsay: Found.`, tools: [TOOL] });
   await client.threads.update(first.threadId, { name: "A chart" });
   await client.threads.update(second.threadId, { name: "An order" });
-  await visit(async (visited, page) => {
+  await yard.visit(async (visited, page) => {
     await visited.signIn(token, "#/threads");
     const main = page.getByRole("navigation", { name: "Main", exact: true });
     await main.getByRole("link", { name: "Waiting for you 2 pending" }).waitFor();
@@ -135,7 +108,7 @@ test("a command is approved with changes, denied with a reason, and always allow
   const { agentId } = await client.agents.create({ name: "Careful", approvals: { rules } });
   const script = ["write: a.txt | one\\ntwo\\n", "bash: rm a.txt", "bash: sudo reboot", "edit: a.txt | two | three", "bash: cat a.txt", "bash: cat a.txt", "say: Ready."];
   const run = await waiting(client, { agentId, prompt: script.join("\n") });
-  await visit(async (visited, page) => {
+  await yard.visit(async (visited, page) => {
     await visited.signIn(token, `#/threads/${title(run)}`);
     const card = visited.run("waiting").getByRole("group", { name: "Approval needed" }).last();
     await card.getByRole("group", { name: "Command" }).getByText("rm a.txt").waitFor();
@@ -196,7 +169,7 @@ test("a command is approved with changes, denied with a reason, and always allow
 
 test("the approvals of an agent are edited as rules", LIMIT, async () => {
   const { token, client } = await account();
-  await visit(async (visited, page) => {
+  await yard.visit(async (visited, page) => {
     await visited.signIn(token, "#/agents/new");
     await page.getByRole("textbox", { name: "Name", exact: true }).fill("Careful");
     const add = page.getByRole("button", { name: "Add rule" });
@@ -236,7 +209,7 @@ test("an input can be denied, another client's answer is shown, and a stop ends 
   const denied = await waiting(client, { prompt: `${LOOKUP}\nsay: Without it.`, tools: [TOOL] });
   const elsewhere = await waiting(client, { agentId, prompt: `${QUESTION}\nsay: Red then.` });
   const stopped = await waiting(client, { agentId, prompt: QUESTION });
-  await visit(async (visited, page) => {
+  await yard.visit(async (visited, page) => {
     await visited.signIn(token, `#/threads/${title(denied)}`);
     await visited.run("waiting").getByRole("button", { name: "Deny" }).click();
     await visited.run("completed").getByText("Without it.").waitFor();
@@ -269,7 +242,7 @@ for (const [kind, sizes, options] of [
       const question = JSON.stringify({ question: `How? ${long}`, choices: ["Yes", long, "A rather long choice with many words, which must be wrapped on a phone"] });
       const run = await waiting(client, { agentId, prompt: `call: ask_user | ${question}` });
       await waiting(client, { prompt: `call: find_order | {"customer": "${long}"}`, tools: [TOOL] });
-      await visit(
+      await yard.visit(
         async (visited, page) => {
           await visited.signIn(token, "#/waiting");
           await page.getByRole("article").nth(1).waitFor();
@@ -299,7 +272,7 @@ test("the output of a completed run is shown as formatted JSON", LIMIT, async ()
   const city = { type: "object", properties: { name: { type: "string" }, people: { type: "integer" } }, required: ["name", "people"] };
   const run = await client.agents.run({ prompt: 'say: {"name": "Rome", "people": 2800000}', output: city });
   assert.equal((await run.output()).people, 2_800_000);
-  await visit(async (visited, page) => {
+  await yard.visit(async (visited, page) => {
     await visited.signIn(token, `#/threads/${title(run)}`);
     const output = visited.run("completed").getByRole("region", { name: "Output of the run" });
     await output.waitFor();

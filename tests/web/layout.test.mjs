@@ -6,8 +6,8 @@ import { Runyard } from "../../clients/typescript/dist/index.js";
 import { Server } from "../../clients/typescript/tests/server.mjs";
 import { CONSOLE_DIR, startBrowser, Visit } from "./browser.mjs";
 import { checkLayout, DESKTOPS, PHONES } from "./layout.mjs";
+import { LIMIT } from "./setup.mjs";
 
-const LIMIT = { timeout: 400_000 };
 const LONG_WORD = "supercalifragilistic".repeat(8);
 const LINES = Array.from({ length: 60 }, (_, line) => `line ${line}`).join("\\n");
 

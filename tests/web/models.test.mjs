@@ -6,8 +6,7 @@ import { Runyard } from "../../clients/typescript/dist/index.js";
 import { Server } from "../../clients/typescript/tests/server.mjs";
 import { CONSOLE_DIR, PHONE, startBrowser, Visit } from "./browser.mjs";
 import { checkLayout } from "./layout.mjs";
-
-const LIMIT = { timeout: 400_000 };
+import { LIMIT } from "./setup.mjs";
 
 let browser;
 let connected;
@@ -28,13 +27,9 @@ after(async () => {
 async function visit(server, doing, options = {}) {
   const { token } = await server.ask({ do: "token", tier: "enterprise" });
   const visited = await Visit.begin(browser, server.url, options);
-  try {
+  await visited.attempt(async () => {
     await doing(visited, visited.page, { token, client: new Runyard({ baseUrl: server.url, token }) });
-  } catch (error) {
-    await visited.screenshot(`failed-${Date.now()}`).catch(() => {});
-    await visited.context.close();
-    throw new Error(`${error.message}\nThe page did: ${visited.wrong.join("\n") || "nothing wrong"}`, { cause: error });
-  }
+  });
   await visited.end();
 }
 

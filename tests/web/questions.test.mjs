@@ -10,8 +10,8 @@ import { Server } from "../../clients/typescript/tests/server.mjs";
 import { CONSOLE_DIR, PHONE, startBrowser, Visit } from "./browser.mjs";
 import { checkLayout } from "./layout.mjs";
 import { AskingServer } from "./questions.mjs";
+import { LIMIT } from "./setup.mjs";
 
-const LIMIT = { timeout: 400_000 };
 const JOURNEY = {
   type: "object",
   properties: {
@@ -68,13 +68,9 @@ async function asked() {
 
 async function visit(doing, options = {}) {
   const visited = await Visit.begin(browser, server.url, options);
-  try {
+  await visited.attempt(async () => {
     await doing(visited, visited.page);
-  } catch (error) {
-    await visited.screenshot(`failed-${Date.now()}`).catch(() => {});
-    await visited.context.close();
-    throw new Error(`${error.message}\nThe page did: ${visited.wrong.join("\n") || "nothing wrong"}`, { cause: error });
-  }
+  });
   await visited.end();
 }
 

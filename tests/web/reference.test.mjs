@@ -1,37 +1,19 @@
 // Tests "Try it" of the API reference in Chromium with a real server.
 
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
-import { Server } from "../../clients/typescript/tests/server.mjs";
-import { CONSOLE_DIR, PHONE, startBrowser, Visit } from "./browser.mjs";
+import { test } from "node:test";
+import { PHONE } from "./browser.mjs";
 import { checkLayout } from "./layout.mjs";
+import { LIMIT, setUp } from "./setup.mjs";
 
-const LIMIT = { timeout: 400_000 };
-
-let browser;
-let server;
-
-before(async () => {
-  const started = await Promise.allSettled([startBrowser(), Server.start(`RUNYARD_CONSOLE_DIR=${CONSOLE_DIR}`)]);
-  [browser, server] = started.map(({ value }) => value);
-  for (const { reason } of started.filter(({ status }) => status === "rejected")) {
-    throw reason;
-  }
-}, LIMIT);
-after(async () => {
-  await Promise.allSettled([browser?.close(), server?.close()]);
-});
+const yard = setUp();
 
 async function visit(doing, options = {}) {
-  const { token } = await server.ask({ do: "token", tier: "enterprise" });
-  const visited = await Visit.begin(browser, server.url, options);
-  try {
+  const { token } = await yard.account();
+  const visited = await yard.begin(options);
+  await visited.attempt(async () => {
     await doing(visited, visited.page, token);
-  } catch (error) {
-    await visited.screenshot(`failed-${Date.now()}`).catch(() => {});
-    await visited.context.close();
-    throw new Error(`${error.message}\nThe page did: ${visited.wrong.join("\n") || "nothing wrong"}`, { cause: error });
-  }
+  });
   await visited.end();
 }
 
@@ -55,7 +37,7 @@ test("the reference starts a run with a file and watches it, with the sign-in of
     await visit(
       async (visited, page, token) => {
         await visited.signIn(token);
-        await page.goto(`${server.url}/docs`);
+        await page.goto(`${yard.server.url}/docs`);
         const start = await form(page, "RunService_StartRun");
         await start.getByText("Uses your sign-in of the console.").waitFor();
         await start.getByLabel("prompt (optional)").fill("bash: wc -c < data.csv\nsay: Counted.");
@@ -87,7 +69,7 @@ test("the reference starts a run with a file and watches it, with the sign-in of
 
 test("a stream can be stopped, errors are shown, and a request can have another token", LIMIT, async () => {
   await visit(async (visited, page, token) => {
-    await page.goto(`${server.url}/docs`);
+    await page.goto(`${yard.server.url}/docs`);
     const create = await form(page, "AgentService_CreateAgent");
     await create.getByText("You are not signed in to the console.").waitFor();
     await create.getByLabel("Token or API key").fill(token);

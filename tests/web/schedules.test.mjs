@@ -1,47 +1,21 @@
 // Tests schedules, triggers and secrets in the console, in Chromium with a real server.
 
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
+import { test } from "node:test";
 import { Runyard } from "../../clients/typescript/dist/index.js";
-import { Server } from "../../clients/typescript/tests/server.mjs";
-import { CONSOLE_DIR, PHONE, startBrowser, Visit } from "./browser.mjs";
+import { PHONE } from "./browser.mjs";
+import { LIMIT, setUp } from "./setup.mjs";
 
-const LIMIT = { timeout: 400_000 };
-
-let browser;
-let server;
-
-before(async () => {
-  const started = await Promise.allSettled([startBrowser(), Server.start(`RUNYARD_CONSOLE_DIR=${CONSOLE_DIR}`)]);
-  [browser, server] = started.map(({ value }) => value);
-  for (const { reason } of started.filter(({ status }) => status === "rejected")) {
-    throw reason;
-  }
-}, LIMIT);
-after(async () => {
-  await Promise.allSettled([browser?.close(), server?.close()]);
-});
+const yard = setUp();
 
 async function account() {
-  const { token } = await server.ask({ do: "token", tier: "enterprise" });
-  return { token, client: new Runyard({ baseUrl: server.url, token }) };
-}
-
-async function visit(doing, options = {}) {
-  const visited = await Visit.begin(browser, server.url, options);
-  try {
-    await doing(visited, visited.page);
-  } catch (error) {
-    await visited.screenshot(`failed-${Date.now()}`).catch(() => {});
-    await visited.context.close();
-    throw new Error(`${error.message}\nThe page did: ${visited.wrong.join("\n") || "nothing wrong"}`, { cause: error });
-  }
-  await visited.end();
+  const { token } = await yard.account();
+  return { token, client: new Runyard({ baseUrl: yard.server.url, token }) };
 }
 
 test("a schedule is created, shows its next five times, and runs now", LIMIT, async () => {
   const { token, client } = await account();
-  await visit(async (visited, page) => {
+  await yard.visit(async (visited, page) => {
     await visited.signIn(token, "#/schedules");
     await page.getByRole("heading", { level: 1, name: "Schedules" }).waitFor();
     await page.getByRole("button", { name: "New schedule" }).click();
@@ -77,7 +51,7 @@ test("a schedule is created, shows its next five times, and runs now", LIMIT, as
 
 test("a trigger is created, shows its secret once, and its last run", LIMIT, async () => {
   const { token, client } = await account();
-  await visit(async (visited, page) => {
+  await yard.visit(async (visited, page) => {
     await visited.signIn(token, "#/schedules");
     await page.getByRole("button", { name: "New trigger" }).click();
     const dialog = page.getByRole("dialog", { name: "New trigger" });
@@ -88,7 +62,7 @@ test("a trigger is created, shows its secret once, and its last run", LIMIT, asy
     const secret = await shown.getByRole("textbox", { name: "Secret" }).inputValue();
     await page.keyboard.press("Escape");
     const [trigger] = await client.triggers.list().all();
-    const sent = await fetch(`${server.url}${trigger.path}`, {
+    const sent = await fetch(`${yard.server.url}${trigger.path}`, {
       method: "POST",
       headers: { authorization: `Bearer ${secret}` },
       body: JSON.stringify({ title: "It breaks" }),
@@ -104,7 +78,7 @@ test("a trigger is created, shows its secret once, and its last run", LIMIT, asy
 
 test("a secret is created, changed and deleted, and its value is never shown", LIMIT, async () => {
   const { token, client } = await account();
-  await visit(async (visited, page) => {
+  await yard.visit(async (visited, page) => {
     await visited.signIn(token, "#/account");
     await page.getByRole("button", { name: "New secret" }).click();
     const dialog = page.getByRole("dialog", { name: "New secret" });
@@ -134,7 +108,7 @@ test("the page fits a phone", LIMIT, async () => {
   const { token, client } = await account();
   await client.schedules.create({ name: "Each hour", cron: "0 * * * *", prompt: "say: Hello." });
   await client.triggers.create({ name: "Hook", prompt: "{{body}}" });
-  await visit(
+  await yard.visit(
     async (visited, page) => {
       await visited.signIn(token, "#/schedules");
       await page.getByRole("list", { name: "Triggers" }).getByText("Hook").waitFor();

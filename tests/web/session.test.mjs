@@ -1,39 +1,25 @@
 // Tests the sign-in across the tabs of a browser, in Chromium with a real server.
 
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
-import { Server } from "../../clients/typescript/tests/server.mjs";
-import { CONSOLE_DIR, startBrowser, Visit } from "./browser.mjs";
+import { test } from "node:test";
+import { LIMIT, setUp } from "./setup.mjs";
 
-const LIMIT = { timeout: 400_000 };
 const HOME = "What should the agent do?";
 
-let browser;
-let server;
-
-before(async () => {
-  const started = await Promise.allSettled([startBrowser(), Server.start(`RUNYARD_CONSOLE_DIR=${CONSOLE_DIR}`)]);
-  [browser, server] = started.map(({ value }) => value);
-  for (const { reason } of started.filter(({ status }) => status === "rejected")) {
-    throw reason;
-  }
-}, LIMIT);
-after(async () => {
-  await Promise.allSettled([browser?.close(), server?.close()]);
-});
+const yard = setUp();
 
 const heading = (page, name) => page.getByRole("heading", { level: 1, name });
 
 async function openTab(visited) {
   const tab = await visited.context.newPage();
   tab.setDefaultTimeout(90_000);
-  await tab.goto(`${server.url}/#/threads`);
+  await tab.goto(`${yard.server.url}/#/threads`);
   return tab;
 }
 
 test("a new tab is signed in without a stored token, and a sign-out signs out all tabs", LIMIT, async () => {
-  const { token } = await server.ask({ do: "token", tier: "enterprise" });
-  const visited = await Visit.begin(browser, server.url);
+  const { token } = await yard.account();
+  const visited = await yard.begin();
   const { page } = visited;
   await visited.signIn(token);
   const second = await openTab(visited);
@@ -56,11 +42,11 @@ test("a new tab is signed in without a stored token, and a sign-out signs out al
 });
 
 test("the token is gone when the last tab closes, and another browser profile never receives it", LIMIT, async () => {
-  const { token } = await server.ask({ do: "token", tier: "enterprise" });
-  const visited = await Visit.begin(browser, server.url);
+  const { token } = await yard.account();
+  const visited = await yard.begin();
   await visited.signIn(token);
-  const other = await Visit.begin(browser, server.url);
-  await other.page.goto(`${server.url}/`);
+  const other = await yard.begin();
+  await other.page.goto(`${yard.server.url}/`);
   await heading(other.page, "Sign in").waitFor();
   await other.end();
   await visited.page.close();
@@ -70,11 +56,11 @@ test("the token is gone when the last tab closes, and another browser profile ne
 });
 
 test("a tab of another account stays signed in", LIMIT, async () => {
-  const [first, second] = [await server.ask({ do: "token", tier: "enterprise" }), await server.ask({ do: "token", tier: "enterprise" })];
-  const visited = await Visit.begin(browser, server.url);
+  const [first, second] = [await yard.server.ask({ do: "token", tier: "enterprise" }), await yard.server.ask({ do: "token", tier: "enterprise" })];
+  const visited = await yard.begin();
   await visited.signIn(first.token);
   const tab = await visited.context.newPage();
-  await tab.goto(`${server.url}/#token=${second.token}`);
+  await tab.goto(`${yard.server.url}/#token=${second.token}`);
   await heading(tab, HOME).waitFor();
   await visited.page.getByRole("button", { name: "Sign out" }).click();
   await heading(visited.page, "Sign in").waitFor();

@@ -1,29 +1,16 @@
 // Tests share links in Chromium with a real server: the dialog of the owner, and the page of a reader.
 
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
+import { test } from "node:test";
 import { Runyard } from "../../clients/typescript/dist/index.js";
-import { Server } from "../../clients/typescript/tests/server.mjs";
-import { CONSOLE_DIR, PHONE, startBrowser, Visit } from "./browser.mjs";
+import { PHONE } from "./browser.mjs";
 import { checkLayout, DESKTOPS, PHONES } from "./layout.mjs";
+import { LIMIT, setUp } from "./setup.mjs";
 
-const LIMIT = { timeout: 400_000 };
 const ANSWER = "# Result\\n\\nThe **total** is 42.\\n\\n| city | people |\\n|---|---|\\n| Bern | 134 |\\n\\n```python\\nprint(42)\\n```";
 const LONG_WORD = "supercalifragilistic".repeat(8);
 
-let browser;
-let server;
-
-before(async () => {
-  const started = await Promise.allSettled([startBrowser(), Server.start(`RUNYARD_CONSOLE_DIR=${CONSOLE_DIR}`)]);
-  [browser, server] = started.map(({ value }) => value);
-  for (const { reason } of started.filter(({ status }) => status === "rejected")) {
-    throw reason;
-  }
-}, LIMIT);
-after(async () => {
-  await Promise.allSettled([browser?.close(), server?.close()]);
-});
+const yard = setUp();
 
 /** A thread with a file, a tool call, a Markdown answer and a later message. */
 async function filled(client) {
@@ -45,10 +32,9 @@ async function openDialog(page) {
 }
 
 test("a thread is shared in its menu, read without signing in, and no longer readable after the link is revoked", LIMIT, async () => {
-  const { token } = await server.ask({ do: "token", tier: "enterprise" });
-  const client = new Runyard({ baseUrl: server.url, token });
+  const { token, client } = await yard.account();
   const threadId = await filled(client);
-  const visited = await Visit.begin(browser, server.url, { permissions: ["clipboard-read", "clipboard-write"] });
+  const visited = await yard.begin({ permissions: ["clipboard-read", "clipboard-write"] });
   const { page } = visited;
   let link;
   try {
@@ -78,7 +64,7 @@ test("a thread is shared in its menu, read without signing in, and no longer rea
     await visited.audit("the dialog of a share in the dark");
     await checkLayout(page, "the dialog of a share");
 
-    const reader = await Visit.begin(browser, server.url);
+    const reader = await yard.begin();
     try {
       await reader.page.goto(link);
       await reader.page.getByRole("heading", { name: "People per city" }).waitFor();
@@ -132,16 +118,16 @@ test("a thread is shared in its menu, read without signing in, and no longer rea
 });
 
 test("signed-in people read a shared thread and return to their console", LIMIT, async () => {
-  const { token: owner } = await server.ask({ do: "token", tier: "enterprise" });
-  const { token: other } = await server.ask({ do: "token", tier: "enterprise" });
-  const client = new Runyard({ baseUrl: server.url, token: owner });
+  const { token: owner } = await yard.server.ask({ do: "token", tier: "enterprise" });
+  const { token: other } = await yard.server.ask({ do: "token", tier: "enterprise" });
+  const client = new Runyard({ baseUrl: yard.server.url, token: owner });
   const { threadId } = await client.threads.create({ name: "Plans" });
   // More messages than one page of the console.
   for (let number = 0; number < 130; number += 1) {
     await client.threads.addMessage(threadId, { content: `Message ${number}.` });
   }
   const { token } = await client.shares.create(threadId);
-  const visited = await Visit.begin(browser, server.url);
+  const visited = await yard.begin();
   const { page } = visited;
   try {
     await visited.signIn(other);

@@ -9,8 +9,8 @@ import { Server } from "../../clients/typescript/tests/server.mjs";
 import { CONSOLE_DIR, PATIENCE_MS, startBrowser, Visit } from "./browser.mjs";
 import { checkLayout } from "./layout.mjs";
 import { API, CLIENT, FONTS, Provider } from "./provider.mjs";
+import { LIMIT } from "./setup.mjs";
 
-const LIMIT = { timeout: 400_000 };
 const BUTTON = "Sign in with Example";
 /** The settings with which the provider issues JWTs for the API. */
 const SETTINGS = `audience = "${API}"

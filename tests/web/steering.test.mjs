@@ -9,8 +9,7 @@ import { Runyard } from "../../clients/typescript/dist/index.js";
 import { Server } from "../../clients/typescript/tests/server.mjs";
 import { CONSOLE_DIR, PHONE, startBrowser, Visit } from "./browser.mjs";
 import { checkLayout } from "./layout.mjs";
-
-const LIMIT = { timeout: 400_000 };
+import { LIMIT } from "./setup.mjs";
 
 let browser;
 let server;
@@ -36,15 +35,11 @@ async function visit(name, doing, options = {}) {
   const gate = join(folder, name);
   const run = await client.agents.run({ prompt: `hold: ${gate}\nbash: true\nsay: Not changed.` });
   const visited = await Visit.begin(browser, server.url, options);
-  try {
+  await visited.attempt(async () => {
     await visited.signIn(token, `#/threads/${run.threadId}`);
     await visited.run("running").getByText("Waiting.").waitFor();
     await doing(visited, visited.page, { client, run, go: () => writeFileSync(gate, "") });
-  } catch (error) {
-    await visited.screenshot(`failed-${Date.now()}`).catch(() => {});
-    await visited.context.close();
-    throw new Error(`${error.message}\nThe page did: ${visited.wrong.join("\n") || "nothing wrong"}`, { cause: error });
-  }
+  });
   await visited.end();
 }
 

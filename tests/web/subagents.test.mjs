@@ -1,38 +1,22 @@
 // Tests the runs of subagents in Chromium with a real server.
 
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
-import { Runyard } from "../../clients/typescript/dist/index.js";
-import { Server } from "../../clients/typescript/tests/server.mjs";
-import { CONSOLE_DIR, PHONE, startBrowser, Visit } from "./browser.mjs";
+import { test } from "node:test";
+import { PHONE } from "./browser.mjs";
 import { checkLayout } from "./layout.mjs";
+import { LIMIT, setUp } from "./setup.mjs";
 
-const LIMIT = { timeout: 400_000 };
-
-let browser;
-let server;
-
-before(async () => {
-  const started = await Promise.allSettled([startBrowser(), Server.start(`RUNYARD_CONSOLE_DIR=${CONSOLE_DIR}`)]);
-  [browser, server] = started.map(({ value }) => value);
-  for (const { reason } of started.filter(({ status }) => status === "rejected")) {
-    throw reason;
-  }
-}, LIMIT);
-after(async () => {
-  await Promise.allSettled([browser?.close(), server?.close()]);
-});
+const yard = setUp();
 
 /** A call of the tool `task`, in the language of the scripted model, which would make a newline of `\n`. */
 const task = (agent, prompt) => `call: task | ${JSON.stringify({ agent, prompt }).replaceAll("\\n", "\\u000a")}`;
 
 for (const colorScheme of ["light", "dark"]) {
   test(`the card of a task shows its subagent, and the threads are linked, in ${colorScheme} colours`, LIMIT, async () => {
-    const { token } = await server.ask({ do: "token", tier: "enterprise" });
-    const client = new Runyard({ baseUrl: server.url, token });
+    const { token, client } = await yard.account();
     await client.agents.create({ name: "Researcher" });
     const lead = await client.agents.create({ name: "Lead", agentpressTools: { task: { enabled: true } } });
-    const visited = await Visit.begin(browser, server.url, { colorScheme });
+    const visited = await yard.begin({ colorScheme });
     const { page } = visited;
     await visited.signIn(token, `#/agents/${lead.agentId}`);
     assert.equal(await page.getByRole("switch", { name: /^task/ }).isChecked(), true);

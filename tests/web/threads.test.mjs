@@ -1,33 +1,18 @@
 // Tests the threads screen in Chromium with a real server: days, the search, and the deletion of several threads.
 
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
-import { Runyard } from "../../clients/typescript/dist/index.js";
-import { Server } from "../../clients/typescript/tests/server.mjs";
-import { CONSOLE_DIR, PHONE, startBrowser, Visit } from "./browser.mjs";
+import { test } from "node:test";
+import { PHONE } from "./browser.mjs";
 import { checkLayout } from "./layout.mjs";
+import { LIMIT, setUp } from "./setup.mjs";
 
-const LIMIT = { timeout: 400_000 };
 const TITLES = ["Sales report", "Sales chart", "Fix the parser", "Notes"];
 
-let browser;
-let server;
-
-before(async () => {
-  const started = await Promise.allSettled([startBrowser(), Server.start(`RUNYARD_CONSOLE_DIR=${CONSOLE_DIR}`)]);
-  [browser, server] = started.map(({ value }) => value);
-  for (const { reason } of started.filter(({ status }) => status === "rejected")) {
-    throw reason;
-  }
-}, LIMIT);
-after(async () => {
-  await Promise.allSettled([browser?.close(), server?.close()]);
-});
+const yard = setUp();
 
 /** A page with a new account that has 60 threads of one kind, and then `TITLES`. */
 async function visit(doing, options = {}) {
-  const { token } = await server.ask({ do: "token", tier: "enterprise" });
-  const client = new Runyard({ baseUrl: server.url, token });
+  const { token, client } = await yard.account();
   await client.threads.create({ name: "The oldest thread" });
   for (let number = 1; number < 60; number += 1) {
     await client.threads.create({ name: `Filler ${number}` });
@@ -35,16 +20,12 @@ async function visit(doing, options = {}) {
   for (const name of TITLES) {
     await client.threads.create({ name });
   }
-  const visited = await Visit.begin(browser, server.url, options);
-  try {
+  const visited = await yard.begin(options);
+  await visited.attempt(async () => {
     await visited.signIn(token, "#/threads");
     await visited.page.getByRole("heading", { level: 1, name: "Threads" }).waitFor();
     await doing(visited, visited.page, client);
-  } catch (error) {
-    await visited.screenshot(`failed-${Date.now()}`).catch(() => {});
-    await visited.context.close();
-    throw new Error(`${error.message}\nThe page did: ${visited.wrong.join("\n") || "nothing wrong"}`, { cause: error });
-  }
+  });
   await visited.end(/status of 4\d\d/);
 }
 

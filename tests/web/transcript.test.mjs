@@ -9,8 +9,8 @@ import { Runyard } from "../../clients/typescript/dist/index.js";
 import { Server } from "../../clients/typescript/tests/server.mjs";
 import { CONSOLE_DIR, PHONE, startBrowser, Visit } from "./browser.mjs";
 import { checkLayout } from "./layout.mjs";
+import { LIMIT } from "./setup.mjs";
 
-const LIMIT = { timeout: 400_000 };
 /** Low windows in CSS pixels: phones in landscape, and desktops at 200 % zoom. */
 const LOW = [
   { width: 844, height: 390 },
@@ -45,13 +45,9 @@ async function account() {
 
 async function visit(doing, options = {}) {
   const visited = await Visit.begin(browser, server.url, options);
-  try {
+  await visited.attempt(async () => {
     await doing(visited, visited.page);
-  } catch (error) {
-    await visited.screenshot(`failed-${Date.now()}`).catch(() => {});
-    await visited.context.close();
-    throw new Error(`${error.message}\nThe page did: ${visited.wrong.join("\n") || "nothing wrong"}`, { cause: error });
-  }
+  });
   await visited.end();
 }
 

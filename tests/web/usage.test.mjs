@@ -2,32 +2,16 @@
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
-import { after, before, test } from "node:test";
-import { Runyard } from "../../clients/typescript/dist/index.js";
-import { Server } from "../../clients/typescript/tests/server.mjs";
-import { CONSOLE_DIR, PHONE, startBrowser, Visit } from "./browser.mjs";
+import { test } from "node:test";
+import { PHONE } from "./browser.mjs";
 import { checkLayout } from "./layout.mjs";
+import { LIMIT, setUp } from "./setup.mjs";
 
-const LIMIT = { timeout: 400_000 };
-
-let browser;
-let server;
-
-before(async () => {
-  const started = await Promise.allSettled([startBrowser(), Server.start(`RUNYARD_CONSOLE_DIR=${CONSOLE_DIR}`)]);
-  [browser, server] = started.map(({ value }) => value);
-  for (const { reason } of started.filter(({ status }) => status === "rejected")) {
-    throw reason;
-  }
-}, LIMIT);
-after(async () => {
-  await Promise.allSettled([browser?.close(), server?.close()]);
-});
+const yard = setUp();
 
 for (const colorScheme of ["light", "dark"]) {
   test(`usage is plotted by day, model, agent and thread, and exported, in ${colorScheme} colours`, LIMIT, async () => {
-    const { token } = await server.ask({ do: "token", tier: "enterprise" });
-    const client = new Runyard({ baseUrl: server.url, token });
+    const { token, client } = await yard.account();
     const agent = await client.agents.create({ name: "Analyst" });
     const first = await client.agents.run({ prompt: "bash: true\nsay: One.", agentId: agent.agentId });
     await first.wait();
@@ -35,7 +19,7 @@ for (const colorScheme of ["light", "dark"]) {
     await (await client.agents.run({ prompt: "say: Two.", modelName: "kortix/minimax" })).wait();
     const charges = await client.account.usage().all();
     assert.equal(charges.length, 3);
-    const visited = await Visit.begin(browser, server.url, { colorScheme });
+    const visited = await yard.begin({ colorScheme });
     const { page } = visited;
     try {
       await visited.signIn(token);

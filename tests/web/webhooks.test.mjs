@@ -1,33 +1,18 @@
 // Tests the page of the webhooks in Chromium with a real server.
 
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
-import { Runyard } from "../../clients/typescript/dist/index.js";
-import { Server } from "../../clients/typescript/tests/server.mjs";
-import { CONSOLE_DIR, PHONE, startBrowser, Visit } from "./browser.mjs";
+import { test } from "node:test";
+import { PHONE } from "./browser.mjs";
 import { checkLayout } from "./layout.mjs";
+import { LIMIT, setUp } from "./setup.mjs";
 
-const LIMIT = { timeout: 400_000 };
 const URL = "https://hooks.example.com/one";
 
-let browser;
-let server;
-
-before(async () => {
-  const started = await Promise.allSettled([startBrowser(), Server.start(`RUNYARD_CONSOLE_DIR=${CONSOLE_DIR}`)]);
-  [browser, server] = started.map(({ value }) => value);
-  for (const { reason } of started.filter(({ status }) => status === "rejected")) {
-    throw reason;
-  }
-}, LIMIT);
-after(async () => {
-  await Promise.allSettled([browser?.close(), server?.close()]);
-});
+const yard = setUp();
 
 test("a webhook is created, changed, disabled and deleted, and its secrets are shown once", LIMIT, async () => {
-  const { token } = await server.ask({ do: "token", tier: "enterprise" });
-  const client = new Runyard({ baseUrl: server.url, token });
-  const visited = await Visit.begin(browser, server.url);
+  const { token, client } = await yard.account();
+  const visited = await yard.begin();
   const { page } = visited;
   try {
     await visited.signIn(token, "#/webhooks");
