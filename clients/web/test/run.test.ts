@@ -134,6 +134,8 @@ test("a stopped run says why, and by whom", () => {
   const stopped = (what: Partial<What>) => whyStopped(advance(emptyView(RUN), events({ type: "status", status: "stopped", ...what } as What)));
   assert.equal(stopped({ stopReason: "requested", stoppedBy: "ann" }), "Stopped by ann.");
   assert.equal(stopped({ stopReason: "requested", stoppedBy: "api_key:deploy" }), "Stopped by API key deploy.");
+  assert.equal(stopped({ stopReason: "requested", stoppedBy: "00000000-0000-4000-8000-000000000001" }), "Stopped by the local account.");
+  assert.equal(stopped({ stopReason: "interrupted", stoppedBy: "schedule:0193" }), "A later run in this thread interrupted it, started by a schedule.");
   assert.equal(stopped({ stopReason: "interrupted", stoppedBy: "ann" }), "A later run in this thread interrupted it, started by ann.");
   assert.equal(stopped({ stopReason: "interrupted" }), "A later run in this thread interrupted it.");
   assert.equal(stopped({ stopReason: "budget" }), "The run used its budget. Its work is kept.");

@@ -4,7 +4,7 @@ import { parse } from "../src/router";
 import { fromFragment, fromPaste } from "../src/session";
 import { turns } from "../src/stores/thread";
 import { difference, unified } from "../src/view/diff";
-import { bytes, credits, duration, short } from "../src/view/format";
+import { bytes, credits, duration, short, withoutMarks } from "../src/view/format";
 import { writtenBy } from "../src/view/output";
 import { explain, explainFailure } from "../src/view/refusal";
 import { withoutRepeated } from "../src/view/shared";
@@ -186,4 +186,16 @@ test("numbers, sizes and durations are formatted", () => {
   assert.deepEqual([duration(0), duration(40), duration(309), duration(12_400), duration(200_000), duration(3_720_000)], ["< 1 ms", "40 ms", "0.3 s", "12 s", "3 min 20 s", "1 h 2 min"]);
   assert.deepEqual([short(999), short(19_722), short(1_500_000)], ["999", "19.7k", "1.5M"]);
   assert.deepEqual([credits(300), credits(0.00123), credits(12.345)], ["300", "0.0012", "12.35"]);
+});
+
+test("a search result shows no marks of Markdown", () => {
+  assert.equal(withoutMarks(" (number). **"), " (number). ");
+  assert.equal(withoutMarks("run `make` with 2 * 3 and a_b"), "run make with 2 * 3 and a_b");
+});
+
+test("a missing thread is explained without repeating the title", () => {
+  const { title, text, links } = explain({ errorCode: "THREAD_NOT_FOUND", message: "Thread not found" });
+  assert.equal(title, "Thread not found");
+  assert.equal(text, "It may have been deleted, or it belongs to another account.");
+  assert.deepEqual(links, [{ label: "View threads", to: "/threads" }]);
 });

@@ -96,6 +96,16 @@ class ClientTest(unittest.TestCase):
         self.assertEqual(run.wait().status, "stopped")
         self.assertEqual(client.agents.list_active(), [])
 
+    def test_list_all_reads_every_page(self):
+        client = self.client("pro")
+        for number in range(201):
+            client.threads.create(name=f"Plan {number}")
+        self.assertEqual(len({thread.thread_id for thread in client.threads.list_all()}), 201)
+        self.assertEqual([thread.name for thread in client.threads.list_all(search="plan 200")], ["Plan 200"])
+        for nothing in (client.runs, client.schedules, client.secrets, client.shares, client.triggers, client.webhooks):
+            self.assertEqual(list(nothing.list_all()), [])
+        self.assertEqual(len(list(client.projects.list_all())), 201)
+
     def test_a_message_steers_a_run(self):
         run = self.client().agents.run(prompt="slow: 30 100\nbash: true\nsay: Not changed.")
         message, read = None, []

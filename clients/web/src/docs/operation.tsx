@@ -116,21 +116,37 @@ function AnswerWords({ status, description }: { status: string; description: str
   );
 }
 
+/** The types of a request body have nearly the same fields, so only the first one is open. */
 function Bodies({ document, content, example = false }: { document: Document; content: Content; example?: boolean }) {
+  const all = Object.entries(content);
   return (
     <>
-      {Object.entries(content).map(([type, { schema }]) => (
-        <div key={type} class="body">
-          <p class="small dim">
+      {all.map(([type, { schema }], at) => {
+        const name = (
+          <>
             <code>{type}</code>
             {schema?.$ref && ` · ${nameOf(schema.$ref)}`}
-          </p>
-          {schema && <SchemaView document={document} schema={schema} isRequest={!example} />}
-          {example && schema && type === "application/json" && inner(document, schema)?.name && (
-            <Code label="Example" text={JSON.stringify(exampleOf(document, schema), null, 2)} language="json" />
-          )}
-        </div>
-      ))}
+          </>
+        );
+        const fields = schema && <SchemaView document={document} schema={schema} isRequest={!example} />;
+        if (!example && all.length > 1) {
+          return (
+            <details key={type} class="body body-folded" open={at === 0}>
+              <summary class="small dim">{name}</summary>
+              {fields}
+            </details>
+          );
+        }
+        return (
+          <div key={type} class="body">
+            <p class="small dim">{name}</p>
+            {fields}
+            {example && schema && type === "application/json" && inner(document, schema)?.name && (
+              <Code label="Example" text={JSON.stringify(exampleOf(document, schema), null, 2)} language="json" />
+            )}
+          </div>
+        );
+      })}
     </>
   );
 }

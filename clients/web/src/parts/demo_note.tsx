@@ -10,7 +10,8 @@ export function DemoNote() {
   return (
     <>
       <Note kind="warning" onClose={() => (isDemoNoteClosed.value = true)}>
-        <strong>No model is connected</strong>, so the built-in demo answers. It follows fixed rules.{" "}
+        <strong>No model is connected</strong>
+        <span class="demo-detail">, so the built-in demo answers. It follows fixed rules.</span>{" "}
         <button type="button" class="button button-small" onClick={() => setOpen(true)}>
           How to connect a model
         </button>

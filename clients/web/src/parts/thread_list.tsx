@@ -3,7 +3,7 @@ import { MessagesSquare } from "lucide";
 import type { Thread } from "@runyard/client";
 import { useNow } from "../stores/clock";
 import { runningThreads, waitingThreads } from "../stores/active";
-import { ago } from "../view/format";
+import { ago, withoutMarks } from "../view/format";
 import { State } from "./basic";
 import { Icon } from "./icon";
 
@@ -43,7 +43,7 @@ function Row({ thread }: { thread: Thread }) {
         <span class="thread-row-name">{thread.name || "Untitled"}</span>
         {thread.searchMatch && (
           <span class="thread-row-match small dim">
-            {thread.searchMatch.parts.map(({ text, isWord }, at) => (isWord ? <mark key={at}>{text}</mark> : text))}
+            {thread.searchMatch.parts.map(({ text, isWord }, at) => (isWord ? <mark key={at}>{text}</mark> : withoutMarks(text)))}
           </span>
         )}
       </span>

@@ -8,6 +8,7 @@ import { announce } from "../stores/announce";
 import { loadTriggers, triggers } from "../stores/triggers";
 import { dayAndTime } from "../view/format";
 import { Confirm, Empty } from "./basic";
+import { CopyButton } from "./copy";
 import { AgentField, EditorDialog, LinesField, SecretDialog, TextField } from "./editor";
 import { Icon } from "./icon";
 import { ListState, NewButton, RowButton, useActions } from "./managed";
@@ -34,7 +35,11 @@ export function Triggers() {
           <li key={trigger.triggerId} class={trigger.enabled ? "key" : "key key-over"}>
             <Icon of={Zap} size={17} />
             <div>
-              <strong>{trigger.name}</strong> <code class="dim">POST {trigger.path}</code>
+              <strong>{trigger.name}</strong>
+              <p class="trigger-address">
+                <code class="dim">POST {addressOf(trigger)}</code>
+                <CopyButton text={addressOf(trigger)} what={`the address of ${trigger.name}`} />
+              </p>
               <State trigger={trigger} />
               <div class="dialog-actions">
                 <RowButton
@@ -95,6 +100,11 @@ export function Triggers() {
       )}
     </section>
   );
+}
+
+/** The complete address, because other programs need it. */
+function addressOf(trigger: Trigger): string {
+  return `${location.origin}${trigger.path}`;
 }
 
 function State({ trigger }: { trigger: Trigger }) {

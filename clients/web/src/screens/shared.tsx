@@ -104,6 +104,7 @@ function Transcript({ shown: { thread, messages } }: { shown: Shown }) {
           <Message key={at} message={message} isNewAuthor={all[at - 1]?.role !== message.role} />
         ))}
       </div>
+      <p class="small dim">The files of this thread are not shared, only their names.</p>
     </>
   );
 }

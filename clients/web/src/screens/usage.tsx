@@ -118,7 +118,7 @@ export function UsageScreen() {
       {!value && loading && <Spinner label="Loading usage" />}
       {value && groups.length === 0 && (
         <Empty title="No usage in this period">
-          <p>Each call of a model appears here with its tokens and its cost.</p>
+          <p>Each call of a model appears here with its tokens and its cost. Calls of the built-in demo model are free and do not appear.</p>
         </Empty>
       )}
       {value && groups.length > 0 && (

@@ -84,3 +84,8 @@ export function excerpt(text: string, maxLength: number): string {
 function trim(value: number): string {
   return value >= 100 ? String(Math.round(value)) : value.toFixed(1).replace(/\.0$/, "");
 }
+
+/** A text without the most frequent marks of Markdown, for one line of a list. */
+export function withoutMarks(text: string): string {
+  return text.replace(/\*\*|`/g, "");
+}

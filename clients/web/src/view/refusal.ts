@@ -37,6 +37,8 @@ export const CHANGE_PLAN: Code[] = [
   { code: "RUNYARD_LIMITS=off" },
   " turns plans off.",
 ];
+/** The server does not say whether a missing object ever existed. */
+const GONE = "It may have been deleted, or it belongs to another account.";
 const NO_PLANS: Code[] = ["If you run this server: ", { code: "RUNYARD_LIMITS=off" }, " turns plans off."];
 
 export function explain(refused: Refused): Explained {
@@ -161,6 +163,10 @@ function describe(refused: Refused): Omit<Explained, "operator"> {
         ),
         requestId: refused.requestId ?? null,
       };
+    case "THREAD_NOT_FOUND":
+      return message("Thread not found", GONE, [{ label: "View threads", to: "/threads" }]);
+    case "AGENT_NOT_FOUND":
+      return message("Agent not found", GONE, [{ label: "View agents", to: "/agents" }]);
     default:
       return message(title(refused.errorCode), sentence(refused.message));
   }

@@ -123,9 +123,17 @@ export function hasEnded(view: RunView): boolean {
   return view.state === "completed" || view.state === "failed" || view.state === "stopped";
 }
 
+/** Subject of the account for which `runyard token` prints a token. */
+const LOCAL_ACCOUNT = "00000000-0000-4000-8000-000000000001";
+
+function nameOfCaller(caller: string): string {
+  if (caller === LOCAL_ACCOUNT) return "the local account";
+  return caller.startsWith("schedule:") ? "a schedule" : caller.replace(/^api_key:/, "API key ");
+}
+
 /** Why a run was stopped, and by whom; null if neither is known. */
 export function whyStopped({ stopReason, stoppedBy }: Pick<RunView, "stopReason" | "stoppedBy">): string | null {
-  const by = stoppedBy === null ? "" : ` by ${stoppedBy.replace(/^api_key:/, "API key ")}`;
+  const by = stoppedBy === null ? "" : ` by ${nameOfCaller(stoppedBy)}`;
   switch (stopReason) {
     case "interrupted":
       return `A later run in this thread interrupted it${by && `, started${by}`}.`;

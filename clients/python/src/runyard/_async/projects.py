@@ -41,6 +41,17 @@ class AsyncProjects:
         answer = await self._transport.call(methods.LIST_PROJECTS, request)
         return pages(answer.projects, Project, answer.next_page_token)
 
+    async def list_all(self) -> AsyncIterator[Project]:
+        """Iterates over all of the caller's projects."""
+        token = ""
+        while True:
+            page = await self.list(page_size=200, page_token=token)
+            for project in page:
+                yield project
+            token = page.next_page_token
+            if not token:
+                return
+
     async def delete(self, project_id: str) -> None:
         """Deletes a project with its threads, runs and files.
 

@@ -75,6 +75,41 @@ class AsyncRuns:
         runs = [AsyncRun.of_record(self._client, to_model(run, RunRecord)) for run in answer.agent_runs]
         return Page(runs, answer.next_page_token)
 
+    async def list_all(
+        self,
+        *,
+        thread_id: str = "",
+        status: RunStatus | None = None,
+        created_after: datetime.datetime | None = None,
+        created_before: datetime.datetime | None = None,
+        parent_run_id: str = "",
+    ) -> AsyncIterator[AsyncRun]:
+        """Iterates over the caller's runs, newest first.
+
+        Args:
+            thread_id: Lists only runs of this thread.
+            status: Lists only runs in this state.
+            created_after: Lists only runs created at or after this time.
+            created_before: Lists only runs created before this time.
+            parent_run_id: Lists only the runs that this run's model started as subagents.
+        """
+        token = ""
+        while True:
+            page = await self.list(
+                thread_id=thread_id,
+                status=status,
+                created_after=created_after,
+                created_before=created_before,
+                parent_run_id=parent_run_id,
+                page_size=200,
+                page_token=token,
+            )
+            for run in page:
+                yield run
+            token = page.next_page_token
+            if not token:
+                return
+
     async def list_active(self, *, page_size: int = 200, page_token: str = "") -> Page[AsyncRun]:
         """Returns one page of the caller's active runs, newest first.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING
 
 from runyard import _methods as methods
@@ -82,6 +83,17 @@ class AsyncSchedules:
         request = to_message(methods.LIST_SCHEDULES.request, page_size=page_size, page_token=page_token)
         answer = await self._transport.call(methods.LIST_SCHEDULES, request)
         return pages(answer.schedules, Schedule, answer.next_page_token)
+
+    async def list_all(self) -> AsyncIterator[Schedule]:
+        """Iterates over all of the caller's schedules."""
+        token = ""
+        while True:
+            page = await self.list(page_size=200, page_token=token)
+            for schedule in page:
+                yield schedule
+            token = page.next_page_token
+            if not token:
+                return
 
     async def update(
         self,

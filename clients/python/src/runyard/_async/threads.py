@@ -61,6 +61,22 @@ class AsyncThreads:
         answer = await self._transport.call(methods.LIST_THREADS, request)
         return pages(answer.threads, Thread, answer.next_page_token)
 
+    async def list_all(self, *, project_id: str = "", search: str = "") -> AsyncIterator[Thread]:
+        """Iterates over the caller's threads, most recently active first.
+
+        Args:
+            project_id: Lists only threads of this project.
+            search: Lists only threads whose name, or one of whose messages, contains all words of this text.
+        """
+        token = ""
+        while True:
+            page = await self.list(project_id=project_id, search=search, page_size=200, page_token=token)
+            for thread in page:
+                yield thread
+            token = page.next_page_token
+            if not token:
+                return
+
     async def update(self, thread_id: str, *, name: str | Unset | None = UNSET) -> Thread:
         """Renames a thread. None clears the name.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING
 
 from runyard import _methods as methods
@@ -72,6 +73,17 @@ class AsyncTriggers:
         request = to_message(methods.LIST_TRIGGERS.request, page_size=page_size, page_token=page_token)
         answer = await self._transport.call(methods.LIST_TRIGGERS, request)
         return pages(answer.triggers, Trigger, answer.next_page_token)
+
+    async def list_all(self) -> AsyncIterator[Trigger]:
+        """Iterates over all of the caller's triggers."""
+        token = ""
+        while True:
+            page = await self.list(page_size=200, page_token=token)
+            for trigger in page:
+                yield trigger
+            token = page.next_page_token
+            if not token:
+                return
 
     async def update(
         self,

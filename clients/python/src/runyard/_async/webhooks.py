@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import TYPE_CHECKING
 
 from runyard import _methods as methods
@@ -49,6 +49,17 @@ class AsyncWebhooks:
         request = to_message(methods.LIST_WEBHOOKS.request, page_size=page_size, page_token=page_token)
         answer = await self._transport.call(methods.LIST_WEBHOOKS, request)
         return pages(answer.webhooks, Webhook, answer.next_page_token)
+
+    async def list_all(self) -> AsyncIterator[Webhook]:
+        """Iterates over all of the caller's webhooks."""
+        token = ""
+        while True:
+            page = await self.list(page_size=200, page_token=token)
+            for webhook in page:
+                yield webhook
+            token = page.next_page_token
+            if not token:
+                return
 
     async def update(
         self,

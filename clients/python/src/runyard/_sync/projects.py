@@ -42,6 +42,17 @@ class Projects:
         answer = self._transport.call(methods.LIST_PROJECTS, request)
         return pages(answer.projects, Project, answer.next_page_token)
 
+    def list_all(self) -> Iterator[Project]:
+        """Iterates over all of the caller's projects."""
+        token = ""
+        while True:
+            page = self.list(page_size=200, page_token=token)
+            for project in page:
+                yield project
+            token = page.next_page_token
+            if not token:
+                return
+
     def delete(self, project_id: str) -> None:
         """Deletes a project with its threads, runs and files.
 

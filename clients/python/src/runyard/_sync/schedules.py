@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from runyard import _methods as methods
@@ -83,6 +84,17 @@ class Schedules:
         request = to_message(methods.LIST_SCHEDULES.request, page_size=page_size, page_token=page_token)
         answer = self._transport.call(methods.LIST_SCHEDULES, request)
         return pages(answer.schedules, Schedule, answer.next_page_token)
+
+    def list_all(self) -> Iterator[Schedule]:
+        """Iterates over all of the caller's schedules."""
+        token = ""
+        while True:
+            page = self.list(page_size=200, page_token=token)
+            for schedule in page:
+                yield schedule
+            token = page.next_page_token
+            if not token:
+                return
 
     def update(
         self,

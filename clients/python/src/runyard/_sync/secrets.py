@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from runyard import _methods as methods
@@ -42,6 +42,17 @@ class Secrets:
         request = to_message(methods.LIST_SECRETS.request, page_size=page_size, page_token=page_token)
         answer = self._transport.call(methods.LIST_SECRETS, request)
         return pages(answer.secrets, Secret, answer.next_page_token)
+
+    def list_all(self) -> Iterator[Secret]:
+        """Iterates over all of the caller's secrets, without their values."""
+        token = ""
+        while True:
+            page = self.list(page_size=200, page_token=token)
+            for secret in page:
+                yield secret
+            token = page.next_page_token
+            if not token:
+                return
 
     def update(
         self,

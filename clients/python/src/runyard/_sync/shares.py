@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import datetime
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from runyard import _methods as methods
@@ -43,6 +44,21 @@ class Shares:
         )
         answer = self._transport.call(methods.LIST_SHARES, request)
         return pages(answer.shares, Share, answer.next_page_token)
+
+    def list_all(self, *, thread_id: str = "") -> Iterator[Share]:
+        """Iterates over the links of a thread, or of all threads of the caller.
+
+        Args:
+            thread_id: The thread's UUID; default: all threads of the caller.
+        """
+        token = ""
+        while True:
+            page = self.list(thread_id=thread_id, page_size=200, page_token=token)
+            for share in page:
+                yield share
+            token = page.next_page_token
+            if not token:
+                return
 
     def revoke(self, share_id: str) -> None:
         """Revokes a share. Its token stops working immediately.

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from runyard import _methods as methods
@@ -73,6 +74,17 @@ class Triggers:
         request = to_message(methods.LIST_TRIGGERS.request, page_size=page_size, page_token=page_token)
         answer = self._transport.call(methods.LIST_TRIGGERS, request)
         return pages(answer.triggers, Trigger, answer.next_page_token)
+
+    def list_all(self) -> Iterator[Trigger]:
+        """Iterates over all of the caller's triggers."""
+        token = ""
+        while True:
+            page = self.list(page_size=200, page_token=token)
+            for trigger in page:
+                yield trigger
+            token = page.next_page_token
+            if not token:
+                return
 
     def update(
         self,

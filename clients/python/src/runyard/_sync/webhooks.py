@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from runyard import _methods as methods
@@ -50,6 +50,17 @@ class Webhooks:
         request = to_message(methods.LIST_WEBHOOKS.request, page_size=page_size, page_token=page_token)
         answer = self._transport.call(methods.LIST_WEBHOOKS, request)
         return pages(answer.webhooks, Webhook, answer.next_page_token)
+
+    def list_all(self) -> Iterator[Webhook]:
+        """Iterates over all of the caller's webhooks."""
+        token = ""
+        while True:
+            page = self.list(page_size=200, page_token=token)
+            for webhook in page:
+                yield webhook
+            token = page.next_page_token
+            if not token:
+                return
 
     def update(
         self,
