@@ -72,14 +72,20 @@ pub async fn set_tier(app: &App, caller: &Caller, account_id: Uuid, tier: &str) 
     finish(app, tx, caller, account_id, ("account.tier", &detail)).await
 }
 
-/// Lists accounts with their balances, without monthly grants that are due.
+/// Lists accounts with their balances, which include the credits of this month.
 pub async fn list(app: &App, filter: &Filter, after: Option<After>, limit: u64) -> Result<Vec<Known>> {
     let accounts = accounts::list::list(app.db.read(), filter, after, limit).await?;
     let ids: Vec<Uuid> = accounts.iter().map(|account| account.id).collect();
-    let balances = wallet::stored(app.db.read(), &ids).await?;
-    let known = accounts.into_iter().map(|account| Known {
-        microcredits: balances.get(&account.id).copied().unwrap_or_default(),
-        account,
+    let balances = wallet::stored(app, &ids).await?;
+    let known = accounts.into_iter().map(|account| {
+        let stored = balances.get(&account.id);
+        // The credits of a month are stored when the account next spends or reads them.
+        let due = match stored {
+            Some(stored) if !stored.is_grant_due => 0,
+            Some(_) | None => wallet::monthly(app.tiers.load(&account.tier)),
+        };
+        let microcredits = stored.map_or(0, |stored| stored.microcredits).saturating_add(due);
+        Known { account, microcredits }
     });
     Ok(known.collect())
 }

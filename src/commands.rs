@@ -90,6 +90,7 @@ pub fn main() -> ExitCode {
         Ok(Outcome::Success) => ExitCode::SUCCESS,
         Ok(Outcome::Failure) => ExitCode::FAILURE,
         Ok(Outcome::Interrupted) => ExitCode::from(130),
+        Err(_) if output::reader_left() => ExitCode::SUCCESS,
         Err(error) => {
             tracing::debug!(%error, "the command failed");
             output::complain(&explain(&error));

@@ -175,7 +175,7 @@ async fn say_hello(app: App, address: SocketAddr) {
     if !demo.is_empty() {
         warn!(
             models = demo.join(", "),
-            "no model provider is configured for these models, so the built-in runyard/demo answers; see docs/install.md"
+            "no model provider is configured for these models, so the built-in runyard/demo answers; see docs/models.md"
         );
     }
     let sandboxes = app.sandboxes.clone();
@@ -217,7 +217,8 @@ async fn bind(listen: SocketAddr) -> Result<TcpListener> {
                 sleep(BIND_PAUSE).await;
             }
             Err(error) => {
-                let message = format!("cannot listen on {listen}: {error}; set another address with RUNYARD_LISTEN");
+                let message =
+                    format!("cannot listen on {listen}: {error}; set another address with --listen or RUNYARD_LISTEN");
                 return Err(Error::new(Code::Unavailable, message));
             }
         }

@@ -209,7 +209,9 @@ impl List {
             let page = client.list_accounts(request.clone()).await?;
             Ok((page.accounts, page.next_page_token))
         };
-        printer.pages(self.limit, summary, load).await
+        printer
+            .pages(self.limit, "there are no such accounts", summary, load)
+            .await
     }
 }
 
@@ -223,7 +225,7 @@ async fn usage(client: &Client, printer: &mut Printer, account_id: String, limit
         let page = client.list_account_usage(request.clone()).await?;
         Ok((page.entries, page.next_page_token))
     };
-    printer.pages(limit, charge, load).await
+    printer.pages(limit, "the account has no charges", charge, load).await
 }
 
 fn summary(account: &Account) -> String {

@@ -80,6 +80,7 @@ impl Backup {
             let _ = fs::remove_dir_all(&draft);
         }
         outcome?;
+        remark("the backup is complete");
         Output::new().line(&folder.display().to_string())?;
         Ok(Outcome::Success)
     }

@@ -58,7 +58,8 @@ impl Doctor {
         telemetry::start_logging(&settings.log_filter("off"))?;
         let checks = match settings.config() {
             Ok(config) => {
-                let mut checks = examine(&config).await;
+                let mut checks = vec![Check::ok("configuration", settings.source())];
+                checks.extend(examine(&config).await);
                 if self.models {
                     checks.extend(models::brief(config).await);
                 }
@@ -79,8 +80,7 @@ impl Doctor {
 }
 
 async fn examine(config: &Config) -> Vec<Check> {
-    let mut checks = vec![Check::ok("configuration", "readable")];
-    checks.push(address(config));
+    let mut checks = vec![address(config)];
     checks.push(limits(config));
     checks.push(rates(config));
     checks.push(proxies(config));

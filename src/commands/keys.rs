@@ -104,7 +104,14 @@ async fn act(client: &Client, action: Action, printer: &mut Printer) -> Result<(
                     .await?;
                 Ok((page.api_keys, page.next_page_token))
             };
-            printer.pages(limit, summary, load).await
+            printer
+                .pages(
+                    limit,
+                    "you have no API keys; create one with `runyard keys create NAME`",
+                    summary,
+                    load,
+                )
+                .await
         }
         Action::Revoke { key_id } => printer.print(&client.revoke_api_key(&key_id).await?, summary),
     }

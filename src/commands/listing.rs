@@ -10,7 +10,7 @@ use super::{
     Outcome,
     connection::Connection,
     json_lines::JsonLines,
-    output::{Output, one_line},
+    output::{Output, one_line, remark},
     settings::Settings,
 };
 use crate::error::Result;
@@ -63,26 +63,32 @@ impl Printer {
         }
     }
 
-    /// Prints all rows up to `limit`. `load` gets the size and the token of a page, and returns its rows and the token
+    /// Prints all rows up to `limit`, or the remark `none` to standard error if there are none. `load` gets the size and the token of a page, and returns its rows and the token
     /// of the next page.
     pub(super) async fn pages<M: Message + Name>(
         &mut self,
         limit: u32,
+        none: &str,
         text: impl Fn(&M) -> String,
         mut load: impl AsyncFnMut(i32, String) -> Result<(Vec<M>, String)>,
     ) -> Result<()> {
         let mut left = i32::try_from(limit).unwrap_or(i32::MAX);
+        let mut is_empty = true;
         let mut token = String::new();
         while left > 0 {
             let (rows, next) = load(left.min(PAGE), token).await?;
             for row in &rows {
                 self.print(row, &text)?;
+                is_empty = false;
                 left -= 1;
             }
             if next.is_empty() {
                 break;
             }
             token = next;
+        }
+        if is_empty {
+            remark(none);
         }
         Ok(())
     }

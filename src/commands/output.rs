@@ -3,7 +3,10 @@
 //! Text from a server, a model or a tool is cleaned first. Control characters in such text could move the cursor or
 //! hide other output.
 
-use std::io::{self, Write};
+use std::{
+    io::{self, Write},
+    sync::atomic::{AtomicBool, Ordering},
+};
 
 use crate::error::{Code, Error, Result};
 
@@ -29,10 +32,20 @@ impl Output {
     }
 
     fn written(&mut self, write: impl FnOnce(&mut io::Stdout) -> io::Result<()>) -> Result<()> {
-        write(&mut self.0)
-            .and_then(|()| self.0.flush())
-            .map_err(|error| Error::new(Code::Unavailable, format!("cannot write to standard output: {error}")))
+        write(&mut self.0).and_then(|()| self.0.flush()).map_err(|error| {
+            if error.kind() == io::ErrorKind::BrokenPipe {
+                READER_LEFT.store(true, Ordering::Relaxed);
+            }
+            Error::new(Code::Unavailable, format!("cannot write to standard output: {error}"))
+        })
     }
+}
+
+/// True after the program that reads standard output has ended, as `head` does. The command then ends without a message.
+static READER_LEFT: AtomicBool = AtomicBool::new(false);
+
+pub(super) fn reader_left() -> bool {
+    READER_LEFT.load(Ordering::Relaxed)
 }
 
 pub(super) fn complain(message: &str) {

@@ -9,6 +9,7 @@ use super::{
     output::{cut, one_line},
     run,
     settings::Settings,
+    signer::caller_name,
 };
 use runyard_client::Client;
 
@@ -126,7 +127,9 @@ async fn act(client: &Client, action: Action, json: bool) -> Result<Outcome> {
                 let page = client.list_runs(request.clone()).await?;
                 Ok((page.agent_runs, page.next_page_token))
             };
-            Printer::new(json)?.pages(limit, summary, load).await?;
+            Printer::new(json)?
+                .pages(limit, "there are no such runs", summary, load)
+                .await?;
         }
         Action::Show { run_id } => Printer::new(json)?.print(&client.load_run(&run_id).await?, details)?,
         Action::Watch { run_id, after } => return run::follow(client, &run_id, after, json).await,
@@ -168,7 +171,10 @@ fn details(run: &Run) -> String {
     table(&[
         ("id", &run.agent_run_id),
         ("status", word(run)),
-        ("stopped by", run.stopped_by.as_deref().unwrap_or("")),
+        (
+            "stopped by",
+            &run.stopped_by.as_deref().map_or_else(String::new, caller_name),
+        ),
         ("error", &error.error_code),
         ("message", &error.message),
         ("thread", &run.thread_id),

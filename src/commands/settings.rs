@@ -53,6 +53,14 @@ impl Settings {
         self.config_listening(None)
     }
 
+    /// Describes where the configuration comes from.
+    pub(super) fn source(&self) -> String {
+        match self.config.as_deref().filter(|path| !path.as_os_str().is_empty()) {
+            Some(path) => format!("{} is readable", path.display()),
+            None => "no file (--config or RUNYARD_CONFIG), so the defaults and the environment apply".to_owned(),
+        }
+    }
+
     /// `listen` overrides the configured listen address.
     pub(super) fn config_listening(&self, listen: Option<SocketAddr>) -> Result<Config> {
         let file = self.config.as_deref().filter(|path| !path.as_os_str().is_empty());

@@ -11,7 +11,7 @@ use std::{
 use secrecy::SecretString;
 use tokio::time::sleep;
 
-use super::settings::absolute;
+use super::{output::one_line, settings::absolute};
 use crate::{
     clock::Clock,
     config::{Auth, Config},
@@ -24,6 +24,15 @@ use crate::{
 pub(super) const LOCAL_SUBJECT: &str = "00000000-0000-4000-8000-000000000001";
 /// Lifetime of a token for one command. With the default limits, a run ends before its command's token expires.
 const LOCAL_TOKEN_LIFETIME: Duration = Duration::from_hours(4);
+
+/// Names a caller in output: its subject, or "the local account".
+pub(super) fn caller_name(subject: &str) -> String {
+    if subject == LOCAL_SUBJECT {
+        "the local account".to_owned()
+    } else {
+        one_line(subject)
+    }
+}
 /// Maximum number of attempts to read the secret.
 const ATTEMPTS: u32 = 20;
 const PAUSE: Duration = Duration::from_millis(50);

@@ -81,7 +81,7 @@ async fn act(client: &Client, action: Action, printer: &mut Printer) -> Result<(
                 let page = client.list_threads(request).await?;
                 Ok((page.threads, page.next_page_token))
             };
-            printer.pages(limit, summary, load).await
+            printer.pages(limit, "there are no such threads", summary, load).await
         }
         Action::Show { thread_id } => printer.print(&client.load_thread(&thread_id).await?, details),
         Action::Messages { thread_id, limit } => {
@@ -94,7 +94,7 @@ async fn act(client: &Client, action: Action, printer: &mut Printer) -> Result<(
                 let page = client.list_messages(request).await?;
                 Ok((page.messages, page.next_page_token))
             };
-            printer.pages(limit, message, load).await
+            printer.pages(limit, "the thread has no messages", message, load).await
         }
         Action::Delete { thread_id } => {
             client.delete_thread(&thread_id).await?;

@@ -21,6 +21,7 @@ use super::{
 use crate::{
     accounts::{Scope, ensure, of, queue},
     app::App,
+    config::Tier,
     db::{Rows, Sql, Tx, locking},
     error::{Error, Result},
 };
@@ -53,12 +54,17 @@ pub async fn lock(app: &App, tx: &Tx, account_id: Uuid) -> Result<i64> {
         .exec(tx)
         .await?;
     let tier = ensure::tier(app, tx, account_id).await?;
-    let granted = i64::try_from(tier.credits_granted)
-        .unwrap_or(i64::MAX)
-        .saturating_mul(MICRO);
+    let granted = monthly(tier);
     let key = format!("monthly {}-{:02}", month / 12, month % 12 + 1);
     let granted = grant(app, tx, account_id, granted, &key).await?;
     Ok(wallet.microcredits.saturating_add(granted))
+}
+
+/// The credits that an account of the tier gets each month, in millionths of a credit.
+pub fn monthly(tier: &Tier) -> i64 {
+    i64::try_from(tier.credits_granted)
+        .unwrap_or(i64::MAX)
+        .saturating_mul(MICRO)
 }
 
 /// Creates an empty balance unless one exists.
@@ -74,16 +80,30 @@ pub(super) async fn make(tx: &Tx, account_id: Uuid) -> Result<()> {
     Ok(())
 }
 
-/// Returns stored balances by account, in millionths of a credit. Monthly credits that are due are not added.
-pub async fn stored(db: &impl ConnectionTrait, account_ids: &[Uuid]) -> Result<HashMap<Uuid, i64>> {
+/// A stored balance.
+#[derive(Clone, Copy, Debug)]
+pub struct Stored {
+    /// In millionths of a credit.
+    pub microcredits: i64,
+    /// True if the credits of this month are not added yet.
+    pub is_grant_due: bool,
+}
+
+/// Returns stored balances by account. An account without a row has an empty balance, and its grant is due.
+pub async fn stored(app: &App, account_ids: &[Uuid]) -> Result<HashMap<Uuid, Stored>> {
     if account_ids.is_empty() {
         return Ok(HashMap::new());
     }
+    let month = month_of(app.clock.now());
     let rows = of::<balance::Entity>(Scope::system("an administrator lists accounts"))
         .filter(balance::Column::AccountId.is_in(account_ids.iter().copied()))
-        .all(db)
+        .all(app.db.read())
         .await?;
-    Ok(rows.into_iter().map(|row| (row.account_id, row.microcredits)).collect())
+    let stored = |row: balance::Model| Stored {
+        microcredits: row.microcredits,
+        is_grant_due: row.granted_month < month,
+    };
+    Ok(rows.into_iter().map(|row| (row.account_id, stored(row))).collect())
 }
 
 /// In millionths of a credit. Monthly credits that are due are added first.

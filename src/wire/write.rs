@@ -10,6 +10,7 @@ use std::{
 };
 
 use futures::{FutureExt, future::BoxFuture};
+use opentelemetry::context::FutureExt as _;
 use tokio::runtime::Handle;
 use tracing::Instrument;
 
@@ -67,8 +68,8 @@ impl<T: Send + 'static> Drop for Uninterrupted<T> {
         let Some(rest) = self.rest.take() else { return };
         // A missing runtime means that the process is ending.
         let Ok(runtime) = Handle::try_current() else { return };
-        // The task runs in the span of the request, so that its log lines contain the request id.
-        runtime.spawn(rest.in_current_span());
+        // The task runs in the spans of the request: its log lines contain the request id, and its trace continues.
+        runtime.spawn(rest.in_current_span().with_current_context());
     }
 }
 

@@ -30,6 +30,7 @@ use axum_core::body::Body;
 use http::{HeaderValue, Method, Request, Response, header};
 use http_body::Body as _;
 use http_body_util::Full;
+use opentelemetry::context::FutureExt as _;
 use prost_reflect::DescriptorPool;
 use tonic::Status;
 use tower::BoxError;
@@ -210,12 +211,14 @@ impl Call<'_> {
             }
             response
         };
-        tokio::spawn(work.in_current_span()).await.unwrap_or_else(|error| {
-            self.shared.refuse(Error::internal(
-                "the request failed because of an internal error; see the server's log",
-                error,
-            ))
-        })
+        tokio::spawn(work.in_current_span().with_current_context())
+            .await
+            .unwrap_or_else(|error| {
+                self.shared.refuse(Error::internal(
+                    "the request failed because of an internal error; see the server's log",
+                    error,
+                ))
+            })
     }
 
     async fn translate(

@@ -203,6 +203,12 @@ async fn the_command_line_administers_accounts_by_id_and_by_subject() {
         (&same["account_id"], &same["subject"]),
         (&Value::from(id), &Value::from("ann"))
     );
+    // The balance of an account that has spent nothing contains the credits of this month.
+    let bob = program.mint("bob").await;
+    let seen = program.http.get(format!("{}/threads", program.url)).bearer_auth(&bob);
+    assert_eq!(seen.send().await.unwrap().status(), 200);
+    let (new, _) = program.command(&["admin", "show", "bob"]).await;
+    assert!(new.contains("credits         300"), "{new}");
     let (listed, _) = program.command(&["admin", "list", "--subject-prefix", "an"]).await;
     assert!(listed.contains(id) && listed.lines().count() == 1, "{listed}");
     let (suspended, _) = program
@@ -224,8 +230,8 @@ async fn the_command_line_administers_accounts_by_id_and_by_subject() {
     assert!(granted.contains("credits         325"), "{granted}");
     let (tier, _) = program.command(&["admin", "tier", "ann", "free"]).await;
     assert!(tier.contains("tier            free"), "{tier}");
-    let (usage, _) = program.command(&["admin", "usage", "ann"]).await;
-    assert_eq!(usage, "");
+    let (usage, remark) = program.command(&["admin", "usage", "ann"]).await;
+    assert_eq!((usage.as_str(), remark.as_str()), ("", "runyard: the account has no charges\n"));
     let (_, missing) = program.command(&["admin", "show", "somebody-else"]).await;
     assert!(
         missing.contains("no account has the subject somebody-else"),

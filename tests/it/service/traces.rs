@@ -15,6 +15,10 @@ use opentelemetry_proto::tonic::{
     trace::v1::{ResourceSpans, Span},
 };
 use prost::Message;
+use reqwest::{
+    RequestBuilder,
+    multipart::{Form, Part},
+};
 use runyard_upstream::{Call, Script, Turn, Upstream};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -168,15 +172,30 @@ impl Traced {
         }
     }
 
-    /// Starts a run as a caller with a trace, and reads its stream to the end.
     async fn run(&self) -> Value {
         let body = json!({"prompt": "a canary in the prompt", "agent_id": self.agent_id});
-        let started = self
+        self.start_run(|request| request.json(&body)).await
+    }
+
+    /// Starts a run with a form and a file.
+    async fn run_form(&self) -> Value {
+        let agent_id = self.agent_id.as_str().unwrap().to_owned();
+        let file = Part::bytes(b"a canary in a file".as_slice()).file_name("data.txt");
+        let form = Form::new()
+            .text("prompt", "a canary in the prompt")
+            .text("agent_id", agent_id);
+        self.start_run(|request| request.multipart(form.part("files", file)))
+            .await
+    }
+
+    /// Starts a run as a caller with a trace, and reads its stream to the end.
+    async fn start_run(&self, with_body: impl FnOnce(RequestBuilder) -> RequestBuilder) -> Value {
+        let request = self
             .program
             .request("POST", "/agent/start")
             .header("traceparent", CALLER)
-            .header("tracestate", "vendor=1")
-            .json(&body);
+            .header("tracestate", "vendor=1");
+        let started = with_body(request);
         let run = Answer::of(started.send().await.unwrap()).await.ok();
         let path = format!("/agent-run/{}/stream", text(&run, "agent_run_id"));
         let stream = self.program.request("GET", &path).timeout(TEST_TIMEOUT);
@@ -200,9 +219,13 @@ fn parent_of(traceparent: Option<&String>) -> (String, String) {
     (parts[1].to_owned(), parts[2].to_owned())
 }
 
-async fn check_one_trace(collector: Collector, variables: &str) {
+async fn check_one_trace(collector: Collector, variables: &str, is_form: bool) {
     let traced = Traced::start(variables).await;
-    let run = traced.run().await;
+    let run = if is_form {
+        traced.run_form().await
+    } else {
+        traced.run().await
+    };
     traced.program.terminate();
     eventually(|| named(&collector.spans(), "invoke_agent").len() == 1).await;
     let spans: Vec<Span> = collector.spans();
@@ -277,7 +300,7 @@ async fn a_run_is_one_trace_over_http() {
     let variables = format!(
         "export OTEL_EXPORTER_OTLP_ENDPOINT={endpoint} OTEL_EXPORTER_OTLP_HEADERS=x-team=blue OTEL_SERVICE_NAME=agents;"
     );
-    check_one_trace(collector, &variables).await;
+    check_one_trace(collector, &variables, true).await;
 }
 
 #[tokio::test]
@@ -288,7 +311,7 @@ async fn a_run_is_one_trace_over_grpc() {
         "export OTEL_EXPORTER_OTLP_ENDPOINT={endpoint} OTEL_EXPORTER_OTLP_PROTOCOL=grpc \
          OTEL_EXPORTER_OTLP_HEADERS=x-team=blue OTEL_RESOURCE_ATTRIBUTES=service.name=agents OTEL_BSP_SCHEDULE_DELAY=100;"
     );
-    check_one_trace(collector, &variables).await;
+    check_one_trace(collector, &variables, false).await;
 }
 
 #[tokio::test]

@@ -12,7 +12,10 @@ use indicatif::{ProgressBar, ProgressStyle};
 use prost_types::{Struct, Value, value::Kind};
 
 use crate::{
-    commands::output::{Output, clean, cut, one_line},
+    commands::{
+        output::{Output, clean, cut, one_line},
+        signer::caller_name,
+    },
     error::Result,
     v1::{
         ModelUsage, NoticeKind, RunEvent, RunStatus, StartRunResponse, StatusChanged, ToolCall, ToolOutput, ToolResult,
@@ -126,7 +129,10 @@ impl TextView {
             }
             Some(Event::InputRequested(asked)) => self.styled(
                 &Style::new().magenta(),
-                &format!("input needed: {}", one_line(&asked.message)),
+                &format!(
+                    "input needed: {} (answer it on the page \"Waiting for you\" of the console, or with the API)",
+                    one_line(&asked.message)
+                ),
             ),
             Some(Event::UserMessage(message)) => self.styled(
                 &Style::new().magenta(),
@@ -190,7 +196,7 @@ impl TextView {
         };
         let mut text = word.to_owned();
         if let Some(caller) = &changed.stopped_by {
-            text = format!("{text} by {}", one_line(caller));
+            text = format!("{text} by {}", caller_name(caller));
         }
         if let Some(code) = &changed.error_code {
             text = format!("{text} ({})", one_line(code));
