@@ -242,7 +242,7 @@ impl Form {
         }
         let wrong = |what: &str| Err(Error::invalid_field(name.to_owned(), format!("{name}: {what}")));
         if name == files_field {
-            return wrong("a file needs a file name; with curl, write -F \"files=@PATH\"");
+            return wrong("a file needs a file name; with curl, write -F files=@PATH");
         }
         match disposition::in_charset(charset.as_deref().unwrap_or("utf-8"), &bytes) {
             // Browsers send a file name with each Blob, so a text part may have one.

@@ -231,7 +231,10 @@ async fn the_command_line_administers_accounts_by_id_and_by_subject() {
     let (tier, _) = program.command(&["admin", "tier", "ann", "free"]).await;
     assert!(tier.contains("tier            free"), "{tier}");
     let (usage, remark) = program.command(&["admin", "usage", "ann"]).await;
-    assert_eq!((usage.as_str(), remark.as_str()), ("", "runyard: the account has no charges\n"));
+    assert_eq!(
+        (usage.as_str(), remark.as_str()),
+        ("", "runyard: the account has no charges\n")
+    );
     let (_, missing) = program.command(&["admin", "show", "somebody-else"]).await;
     assert!(
         missing.contains("no account has the subject somebody-else"),

@@ -179,7 +179,7 @@ async fn an_invalid_form_is_refused_and_its_files_are_discarded() {
             base().text("files", "data.csv"),
             400,
             "INVALID_REQUEST",
-            "files: a file needs a file name; with curl, write -F \"files=@PATH\"",
+            "files: a file needs a file name; with curl, write -F files=@PATH",
         ),
         (
             base().part("prompt", file("p.jpg", b"\xff\xd8".as_slice())),
