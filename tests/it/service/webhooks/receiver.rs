@@ -89,8 +89,11 @@ impl Receiver {
         format!("http://{}/hook", self.address)
     }
 
-    pub fn answer(&self, status: u16) {
+    /// Answers all later requests with this status. Returns the number of the requests before, which get the old one.
+    pub fn answer(&self, status: u16) -> usize {
+        let all = self.shared.received.lock().unwrap();
         self.shared.status.store(status, Ordering::SeqCst);
+        all.len()
     }
 
     pub fn answer_after(&self, delay: Duration) {
@@ -138,16 +141,17 @@ async fn receive(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: By
         at: Instant::now(),
     };
     assert_eq!(header("content-type"), "application/json");
-    let count = {
+    // A request gets the status of the time at which it is counted.
+    let (count, status) = {
         let mut all = shared.received.lock().unwrap();
         all.push(received);
-        all.len()
+        (all.len(), shared.status.load(Ordering::SeqCst))
     };
     shared.count.send_replace(count);
     let delay = shared.delay_ms.load(Ordering::SeqCst);
     sleep(Duration::from_millis(u64::try_from(delay).unwrap())).await;
     shared.open.fetch_sub(1, Ordering::SeqCst);
-    let status = StatusCode::from_u16(shared.status.load(Ordering::SeqCst)).unwrap();
+    let status = StatusCode::from_u16(status).unwrap();
     let text = format!("answer {} {}", status.as_u16(), "x".repeat(5_000));
     // A redirect to the receiver itself: if the service follows redirects, another request arrives.
     (status, [("location", "/elsewhere")], text).into_response()

@@ -43,9 +43,8 @@ async fn a_receiver_that_was_down_gets_every_event_and_is_not_flooded() {
                 "the pauses do not grow"
             );
             assert_eq!(receiver.most_open(), 1);
-            receiver.answer(200);
+            let down = receiver.answer(200);
             receiver.answer_after(Duration::from_millis(5));
-            let down = receiver.all().len();
             server.clock.advance(Duration::from_mins(61));
             receiver.wait_for(down + 30).await;
             let up = receiver.all().split_off(down);
