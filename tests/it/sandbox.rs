@@ -120,7 +120,13 @@ fn mark(name: u32) -> String {
 /// Start of the process names of bubblewrap on the host, for sandboxes of this data folder.
 fn sandbox_mark(folder: &std::path::Path) -> String {
     let folder = std::fs::metadata(folder).unwrap();
-    format!("runyard-sandbox/{}-{}/", folder.dev(), folder.ino())
+    let created = folder.created().unwrap().duration_since(std::time::UNIX_EPOCH).unwrap();
+    format!(
+        "runyard-sandbox/{}-{}-{}/",
+        folder.dev(),
+        folder.ino(),
+        created.as_nanos()
+    )
 }
 
 fn with_marker(marker: &str) -> Vec<u32> {

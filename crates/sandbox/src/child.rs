@@ -1,13 +1,19 @@
 //! Processes whose end can be awaited without blocking a thread.
 
 use std::{
-    io,
+    fs, io,
     os::fd::OwnedFd,
     process::{Child, ExitStatus},
+    thread,
+    time::{Duration, Instant},
 };
 
-use rustix::process::{Pid, PidfdFlags};
+use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open, pidfd_send_signal};
 use tokio::io::{Interest, unix::AsyncFd};
+
+/// Maximum wait until a stopped process is at rest, and the interval of the checks.
+const STOP_LIMIT: Duration = Duration::from_millis(50);
+const STOP_PAUSE: Duration = Duration::from_micros(50);
 
 /// A child process. Dropping this value kills and reaps the child, unless `wait` has returned its status.
 #[derive(Debug)]
@@ -36,7 +42,7 @@ impl Process {
                 ended: false,
             }),
             Err(error) => {
-                child.kill()?;
+                kill(&mut child);
                 child.wait()?;
                 Err(error)
             }
@@ -54,9 +60,9 @@ impl Process {
         }
     }
 
+    /// Kills the child and its own children.
     pub fn kill(&mut self) {
-        // An error means that the child has already ended.
-        let _ = self.child.kill();
+        kill(&mut self.child);
     }
 
     pub fn is_running(&mut self) -> bool {
@@ -73,11 +79,49 @@ impl Drop for Process {
     }
 }
 
+/// Kills a child and its own children. bubblewrap's child asks the kernel to end with its parent only a moment after its
+/// creation; before that, it would wait forever for a parent that no longer exists. A stopped process creates no
+/// children, and does not reap them, so their pids are not reused.
+pub fn kill(child: &mut Child) {
+    let number = child.id();
+    if matches!(child.try_wait(), Ok(None))
+        && let Some(pid) = i32::try_from(number).ok().and_then(Pid::from_raw)
+    {
+        let _ = kill_process(pid, Signal::STOP);
+        let until = Instant::now() + STOP_LIMIT;
+        while is_active(number) && Instant::now() < until {
+            thread::sleep(STOP_PAUSE);
+        }
+    }
+    let listed = fs::read_to_string(format!("/proc/{number}/task/{number}/children")).unwrap_or_default();
+    let numbers = listed
+        .split_whitespace()
+        .filter_map(|number| Pid::from_raw(number.parse().ok()?));
+    let children: Vec<OwnedFd> = numbers
+        .filter_map(|number| pidfd_open(number, PidfdFlags::empty()).ok())
+        .collect();
+    // An error means that the process has already ended.
+    let _ = child.kill();
+    for child in children {
+        let _ = pidfd_send_signal(child, Signal::KILL);
+    }
+}
+
+/// True unless the process is stopped or has ended.
+fn is_active(process: u32) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
+    // The state follows the name, which is in parentheses.
+    let state = stat
+        .rsplit_once(')')
+        .and_then(|(_, rest)| rest.trim_start().chars().next());
+    state.is_some_and(|state| !matches!(state, 'T' | 't' | 'Z' | 'X'))
+}
+
 impl Watched {
     /// Must be called within the tokio runtime.
     pub fn open(number: i32) -> io::Result<Self> {
         let pid = Pid::from_raw(number).ok_or_else(|| io::Error::from_raw_os_error(libc::ESRCH))?;
-        let descriptor = rustix::process::pidfd_open(pid, PidfdFlags::NONBLOCK)?;
+        let descriptor = pidfd_open(pid, PidfdFlags::NONBLOCK)?;
         // SAFETY: an `OwnedFd` keeps its descriptor number until it is dropped, which happens after the registration
         // has ended.
         let exit = unsafe { AsyncFd::register_with_interest(descriptor, Interest::READABLE) }?;
@@ -86,7 +130,7 @@ impl Watched {
 
     /// Sends SIGKILL through the pidfd, so that the signal cannot reach another process with the same pid.
     pub fn kill(&self) {
-        let _ = rustix::process::pidfd_send_signal(self.exit.get_ref(), rustix::process::Signal::KILL);
+        let _ = pidfd_send_signal(self.exit.get_ref(), Signal::KILL);
     }
 
     /// Waits for the end of the process. When the first process of a pid namespace has ended, all other processes of

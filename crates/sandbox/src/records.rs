@@ -10,6 +10,7 @@ use std::{
     io,
     os::unix::fs::{DirBuilderExt, MetadataExt},
     path::{Path, PathBuf},
+    time::UNIX_EPOCH,
 };
 
 use rustix::process::{Pid, PidfdFlags, Signal};
@@ -105,8 +106,13 @@ pub fn own_namespace() -> u64 {
 
 /// Prefix that the process names (`mark`) of all services with this data folder share.
 fn family(data_dir: &Path, place: &str) -> String {
-    let (device, inode) = fs::metadata(data_dir).map_or((0, 0), |folder| (folder.dev(), folder.ino()));
-    format!("{MARK}/{device}-{inode}/{place}")
+    let Ok(folder) = fs::metadata(data_dir) else {
+        return format!("{MARK}/0/{place}");
+    };
+    // The time tells the folder from a later one with the same inode. Some file systems have no such time.
+    let created = folder.created().ok().and_then(|at| at.duration_since(UNIX_EPOCH).ok());
+    let created = created.unwrap_or_default().as_nanos();
+    format!("{MARK}/{}-{}-{created}/{place}", folder.dev(), folder.ino())
 }
 
 /// Kills bubblewrap processes that were still creating a sandbox when their service died. Such a process has not

@@ -11,6 +11,7 @@ use std::{
     thread,
 };
 
+use super::child::kill;
 use crate::error::{Error, Result};
 
 /// Maximum number of queued commands. Starting one takes one or two milliseconds.
@@ -54,8 +55,8 @@ fn work(queue: &Receiver<Job>) {
         if let Err(refused) = answer.send(child)
             && let Ok(mut child) = refused.0
         {
-            // The caller no longer waits. An error of `kill` means that the child has already ended.
-            let _ = child.kill();
+            // The caller no longer waits.
+            kill(&mut child);
             let _ = child.wait();
         }
     }

@@ -342,6 +342,30 @@ async fn s16_no_sandbox_survives_a_kill_during_its_start() {
     }
 }
 
+/// Each round cancels the command at a later moment of its sandbox's start.
+#[tokio::test]
+async fn s16_no_sandbox_survives_a_cancelled_start() {
+    let folder = super::closed_folder();
+    let mark = super::sandbox_mark(folder.path());
+    let sandboxes = Sandboxes::detect(&settings(), folder.path()).unwrap();
+    let place = Place {
+        folder: folder.path().join("workspace"),
+        number: 0,
+    };
+    sandboxes.make(&place).unwrap();
+    let mut seen = 0;
+    for round in 0..100 {
+        let sandbox = sandboxes.open(place.clone());
+        let work = tokio::spawn(async move { run(&sandbox, "sleep 100").await });
+        tokio::time::sleep(Duration::from_micros(100 * round)).await;
+        seen += with_marker(&mark).len();
+        work.abort();
+        let _ = work.await;
+    }
+    assert!(seen > 0, "no sandbox was started");
+    eventually("nothing is left", || with_marker(&mark).is_empty()).await;
+}
+
 #[tokio::test]
 async fn s17_two_commands_of_one_project_run_concurrently() {
     let yard = Yard::new();
