@@ -11,6 +11,7 @@ import { enterStarts } from "../stores/enter";
 import { type WhenBusy, chooseWhenBusy, steer, whenBusy } from "../stores/steer";
 import { Attachments, type Attachment } from "../stores/attachments";
 import { budgetOf, keepBudget } from "../stores/budgets";
+import { noteStarted } from "../stores/titles";
 import { explainError } from "../errors";
 import { type BudgetFaults, NO_BUDGET, budgetFaults, readBudget } from "../view/budget";
 import { bytes } from "../view/format";
@@ -142,6 +143,7 @@ export function Composer({ threadId, lastAgentId = "", busy = false, onStarted, 
       if (key.current?.of !== of) key.current = { of, key: newId() };
       const started = await runyard().agents.run({ ...request, idempotencyKey: key.current.key });
       key.current = null;
+      if (!threadId) noteStarted(started.threadId);
       if (whenBusy.peek() === "interrupt") chooseWhenBusy("after");
       keepBudget(started.threadId, budget.value);
       prompt.value = "";

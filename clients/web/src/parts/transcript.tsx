@@ -12,7 +12,7 @@ import { isReconnecting } from "../stores/live";
 import { retry } from "../stores/retry";
 import { type Turn, loadThread, taskText } from "../stores/thread";
 import { loadThreads } from "../stores/threads";
-import { suggestTitle } from "../stores/titles";
+import { isStartedHere, suggestTitle } from "../stores/titles";
 import { copiedMessages } from "../view/branch";
 import { isActive } from "../view/run";
 import { Note } from "./basic";
@@ -49,6 +49,11 @@ export function Transcript({
   const busy = useSignal(all.some((turn) => turn.run && isActive(turn.run.status)));
   useEffect(() => {
     busy.value = all.some((turn) => turn.run && isActive(turn.run.status));
+  }, [all]);
+  const runs = all.flatMap(({ run }) => run ?? []);
+  useEffect(() => {
+    const [first] = runs;
+    if (first && runs.length === 1 && !isActive(first.status) && isStartedHere(threadId)) void suggestTitle(threadId);
   }, [all]);
   const onStarted = () => {
     toEnd();
@@ -96,7 +101,7 @@ export function Transcript({
               void loadThread(threadId);
               void loadAccount();
               // The first run of the thread has ended.
-              if (all.filter(({ run }) => run).length === 1) void suggestTitle(threadId);
+              if (runs.length === 1) void suggestTitle(threadId);
             }}
           />
         ))}

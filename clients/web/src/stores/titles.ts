@@ -16,9 +16,23 @@ export function chooseTitles(suggests: boolean): void {
   writeStored(KEY, suggests ? null : "off");
 }
 
-/** Asks for a name of the thread, and shows it. A failure is not reported, because the thread keeps its name. */
+/** Threads that this tab has started. Their first run may end before the page shows the thread. */
+const started = new Set<string>();
+/** Threads for which this tab has asked. */
+const asked = new Set<string>();
+
+export function noteStarted(threadId: string): void {
+  if (suggestsTitles.peek()) started.add(threadId);
+}
+
+export function isStartedHere(threadId: string): boolean {
+  return started.has(threadId);
+}
+
+/** Asks once for a name of the thread, and shows it. A failure is not reported, because the thread keeps its name. */
 export async function suggestTitle(threadId: string): Promise<void> {
-  if (!suggestsTitles.peek()) return;
+  if (!suggestsTitles.peek() || asked.has(threadId)) return;
+  asked.add(threadId);
   try {
     const thread = await once(`runyard.title.${threadId}`, () => runyard().threads.suggestTitle(threadId));
     if (!thread) return;
