@@ -14,9 +14,3 @@ pub use verify::verify;
 
 /// Distinguishes keys from tokens.
 pub const PREFIX: &str = "ry_";
-/// Length of the plain-text start of a key, by which the server finds the row and the owner recognises the key.
-const SHOWN: usize = PREFIX.len() + 11;
-
-fn hash(salt: &[u8; 32], key: &str) -> blake3::Hash {
-    blake3::keyed_hash(salt, key.as_bytes())
-}

@@ -14,6 +14,7 @@ pub mod disk;
 pub mod egress;
 pub mod error;
 pub mod id;
+pub mod random_token;
 pub mod secret_file;
 pub mod secrets;
 pub mod signatures;

@@ -19,12 +19,6 @@ use crate::error::{Code, Error};
 
 /// Distinguishes the tokens of shares from API keys and other secrets.
 const PREFIX: &str = "rys_";
-/// Length of the plain-text start of a token, by which the server finds the row and the owner recognises the token.
-const SHOWN: usize = PREFIX.len() + 11;
-
-fn hash(salt: &[u8; 32], token: &str) -> blake3::Hash {
-    blake3::keyed_hash(salt, token.as_bytes())
-}
 
 fn not_found() -> Error {
     Error::new(Code::ShareNotFound, "Share not found")

@@ -1,12 +1,11 @@
 //! Creating an API key.
 
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use chrono::{DateTime, Utc};
 use sea_orm::{ColumnTrait, EntityTrait, IntoActiveModel, PaginatorTrait, QueryFilter};
 use secrecy::SecretString;
 
 use super::{
-    ApiKey, PREFIX, SHOWN, hash,
+    ApiKey, PREFIX,
     table::{Column, Entity},
 };
 use crate::{
@@ -14,6 +13,7 @@ use crate::{
     app::App,
     error::{Code, Error, Result},
     id,
+    random_token::NewToken,
 };
 
 /// Maximum length of a name, in characters.
@@ -43,18 +43,14 @@ pub async fn create(app: &App, caller: &Caller, new: NewKey) -> Result<(ApiKey, 
     if new.expires_at.is_some_and(|expires_at| expires_at <= now) {
         return Err(Error::invalid_field("expires_at", "expires_at must be in the future"));
     }
-    // 64 random bits find the row of the key. 256 other random bits are the secret.
-    let found_by = URL_SAFE_NO_PAD.encode(id::random_bytes::<8>());
-    let secret = URL_SAFE_NO_PAD.encode(id::random_bytes::<32>());
-    let key = format!("{PREFIX}{found_by}{secret}");
-    let salt = id::random_bytes::<32>();
+    let key = NewToken::with_prefix(PREFIX);
     let row = ApiKey {
         id: id::new(),
         account_id: caller.account_id,
         name: new.name,
-        prefix: key[..SHOWN].to_owned(),
-        salt: salt.to_vec(),
-        hash: hash(&salt, &key).as_bytes().to_vec(),
+        prefix: key.start,
+        salt: key.salt,
+        hash: key.hash,
         scope: new.access,
         created_at: now,
         expires_at: new.expires_at,
@@ -74,5 +70,5 @@ pub async fn create(app: &App, caller: &Caller, new: NewKey) -> Result<(ApiKey, 
         .exec_without_returning(&tx)
         .await?;
     tx.commit().await?;
-    Ok((row, key.into()))
+    Ok((row, key.token))
 }

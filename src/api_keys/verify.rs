@@ -4,21 +4,19 @@
 use std::time::Duration;
 
 use sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter, sea_query::Expr};
-use subtle::ConstantTimeEq;
 use uuid::Uuid;
 
 use super::{
-    ApiKey, SHOWN, hash,
+    ApiKey, PREFIX,
     table::{Column, Entity},
 };
 use crate::{
     accounts::{Scope, of},
     app::App,
     error::{Code, Error, Result},
+    random_token,
 };
 
-/// Maximum length of a key in bytes. A longer key is refused before the database is read.
-const MAX_KEY_BYTES: usize = 128;
 /// Minimum time between two updates of `last_used_at`.
 const USED_EVERY: Duration = Duration::from_mins(1);
 
@@ -28,17 +26,13 @@ const USED_EVERY: Duration = Duration::from_mins(1);
 /// NOT_AUTHENTICATED, with the same message for every reason; database errors.
 pub async fn verify(app: &App, key: &str) -> Result<ApiKey> {
     let refused = |why: &'static str| Error::new(Code::NotAuthenticated, "Not authenticated").caused_by(why);
-    let prefix = key.get(..SHOWN).filter(|_| key.len() <= MAX_KEY_BYTES);
-    let prefix = prefix.ok_or_else(|| refused("the API key has the wrong length"))?;
+    let start = random_token::start(key, PREFIX);
+    let start = start.ok_or_else(|| refused("the text is not an API key"))?;
     let row = of::<Entity>(Scope::system("the caller is not known yet"))
-        .filter(Column::Prefix.eq(prefix))
+        .filter(Column::Prefix.eq(start))
         .one(app.db.read())
         .await?;
-    // An unknown key takes as much work as a known key. The response time then does not reveal whether a key exists.
-    let (salt, expected) = row.as_ref().map_or(([0; 32], vec![0; 32]), |row| {
-        (row.salt.as_slice().try_into().unwrap_or([0; 32]), row.hash.clone())
-    });
-    let is_right = bool::from(hash(&salt, key).as_bytes().ct_eq(expected.as_slice()));
+    let is_right = random_token::is_right(key, row.as_ref().map(|row| (&*row.salt, &*row.hash)));
     let row = row.filter(|_| is_right).ok_or_else(|| refused("no such API key"))?;
     let now = app.clock.now();
     if row.revoked_at.is_some() {

@@ -147,7 +147,7 @@ impl Sender {
             return Ok(client.clone());
         }
         let permits: AddressRule = if self.allows_private { |_| true } else { is_public };
-        let client = Client::builder()
+        let client = runyard_http_client::builder()
             .https_only(true)
             .redirect(Policy::none())
             .no_proxy()

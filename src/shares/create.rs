@@ -1,20 +1,20 @@
 //! Creates shares.
 
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use chrono::{DateTime, Utc};
 use sea_orm::{ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter};
 use secrecy::SecretString;
 use uuid::Uuid;
 
 use super::{
-    PREFIX, SHOWN, Share, hash, list,
+    PREFIX, Share, list,
     table::{Column, Entity},
 };
 use crate::{
     accounts::{Caller, queue},
     app::App,
     error::{Code, Error, Result},
-    id, threads,
+    random_token::NewToken,
+    threads,
 };
 
 /// Maximum number of shares per thread. Expired shares do not count.
@@ -40,18 +40,14 @@ pub async fn create(
     if expires_at.is_some_and(|expires_at| expires_at <= now) {
         return Err(Error::invalid_field("expires_at", "expires_at must be in the future"));
     }
-    // 64 random bits find the row of the token. 256 other random bits are the secret.
-    let found_by = URL_SAFE_NO_PAD.encode(id::random_bytes::<8>());
-    let secret = URL_SAFE_NO_PAD.encode(id::random_bytes::<32>());
-    let token = format!("{PREFIX}{found_by}{secret}");
-    let salt = id::random_bytes::<32>();
+    let new = NewToken::with_prefix(PREFIX);
     let share = Share {
         id: share_id,
         account_id: caller.account_id,
         thread_id,
-        prefix: token[..SHOWN].to_owned(),
-        salt: salt.to_vec(),
-        hash: hash(&salt, &token).as_bytes().to_vec(),
+        prefix: new.start,
+        salt: new.salt,
+        hash: new.hash,
         created_at: now,
         expires_at,
     };
@@ -72,6 +68,8 @@ pub async fn create(
         .exec_without_returning(&tx)
         .await?;
     tx.commit().await?;
-    let token = token.into();
-    Ok(NewShare { share, token })
+    Ok(NewShare {
+        share,
+        token: new.token,
+    })
 }

@@ -2,7 +2,7 @@
 
 use std::{error::Error as StdError, time::Duration};
 
-use reqwest::{Client, ClientBuilder, RequestBuilder, Response, redirect::Policy};
+use reqwest::{ClientBuilder, RequestBuilder, Response, redirect::Policy};
 use runyard_mcp::{AddressRule, PermittedHosts};
 use tokio::time::timeout;
 
@@ -16,7 +16,7 @@ pub(super) const NOT_PERMITTED: &str =
 
 /// Returns a client that follows no redirects. The caller checks each target itself.
 pub(crate) fn client() -> ClientBuilder {
-    Client::builder()
+    runyard_http_client::builder()
         .redirect(Policy::none())
         .connect_timeout(CONNECT_TIMEOUT)
         .user_agent(concat!("runyard/", env!("CARGO_PKG_VERSION")))

@@ -59,9 +59,13 @@ use crate::{
     telemetry::traces,
 };
 
-const PAGES: [&str; 4] = ["/healthz", "/readyz", METRICS, "/openapi.json"];
 /// The pages that monitoring requests all the time.
-pub(super) const PROBES: &[&str] = PAGES.split_at(3).0;
+pub(super) const PROBES: [&str; 3] = ["/healthz", "/readyz", METRICS];
+const API_DESCRIPTION: &str = "/openapi.json";
+
+fn is_page(path: &str) -> bool {
+    PROBES.contains(&path) || path == API_DESCRIPTION
+}
 
 pub type Stack = Layered;
 
@@ -144,7 +148,7 @@ pub fn build(app: &App, verifier: Arc<Verifier>, grpc: Routes) -> Result<Stack> 
                     unbuffered(answer.map(Body::new))
                 }
                 Protocol::Connect(_) => refusal::mark(run(calls.clone(), request).await),
-                Protocol::Http if PAGES.contains(&request.uri().path()) => run(pages.clone(), request).await,
+                Protocol::Http if is_page(request.uri().path()) => run(pages.clone(), request).await,
                 Protocol::Http => run(contract.clone(), request).await,
             };
             Ok(response)
@@ -192,12 +196,12 @@ fn pages(app: &App, transcoder: &Transcoder) -> Router {
         let _ = request;
         fault::method_not_allowed("GET, HEAD")
     };
-    let [healthz, readyz, metrics_path, document_path] = PAGES;
+    let [healthz, readyz, metrics_path] = PROBES;
     Router::new()
         .route(healthz, get(|| async { "ok\n" }).fallback(wrong_method))
         .route(readyz, get(ready).fallback(wrong_method))
         .route(metrics_path, get(metrics).fallback(wrong_method))
-        .route(document_path, get(document).fallback(wrong_method))
+        .route(API_DESCRIPTION, get(document).fallback(wrong_method))
         .with_state(state)
 }
 

@@ -51,6 +51,7 @@ const LAYERS: &[&[&str]] = &[
         "egress",
         "error",
         "id",
+        "random_token",
         "secret_file",
         "secrets",
         "signatures",
@@ -186,10 +187,11 @@ const LIBRARIES: &[(&str, &[&str], &[&str])] = &[
     ("documents", &[], &["tokio", "tonic", "hyper", "axum", "sea-orm"]),
     (
         "engine",
-        &["runyard-contract", "runyard-documents", "runyard-sandbox"],
+        &["runyard-contract", "runyard-documents", "runyard-http-client", "runyard-sandbox"],
         &["tonic", "hyper", "axum", "sea-orm"],
     ),
-    ("mcp", &[], &["tonic", "hyper", "axum", "sea-orm"]),
+    ("http-client", &[], &["tokio", "tonic", "hyper", "axum", "sea-orm"]),
+    ("mcp", &["runyard-http-client"], &["tonic", "hyper", "axum", "sea-orm"]),
     ("sandbox", &[], &["tonic", "hyper", "axum", "sea-orm"]),
     ("transcode", &[], &["hyper", "axum", "sea-orm"]),
 ];

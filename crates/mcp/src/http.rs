@@ -93,7 +93,7 @@ impl Http {
     /// # Errors
     /// [`Error::Client`] if the TLS library fails.
     pub fn new(permits: fn(IpAddr) -> bool) -> Result<Self> {
-        let client = Client::builder()
+        let client = runyard_http_client::builder()
             .no_proxy()
             .redirect(Policy::none())
             .dns_resolver(PermittedHosts {

@@ -82,7 +82,7 @@ impl Fetcher {
 }
 
 fn client() -> ClientBuilder {
-    Client::builder()
+    runyard_http_client::builder()
         .redirect(Policy::none())
         .timeout(FETCH_TIMEOUT)
         .connect_timeout(FETCH_TIMEOUT)

@@ -38,7 +38,7 @@ pub(super) struct Endpoint {
 impl Endpoint {
     /// Fails if the proxy, the base URL or a header is invalid.
     pub(super) fn new(provider: &Provider, connect_time: Duration) -> Result<Self> {
-        let mut client = Client::builder()
+        let mut client = runyard_http_client::builder()
             .connect_timeout(connect_time)
             .tcp_nodelay(true)
             // A redirect could send the API key to another server.
