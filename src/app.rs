@@ -21,7 +21,7 @@ use crate::{
     runs::{Journal, Wake, WorkerSlots},
     sandbox::Sandboxes,
     secrets::Secrets,
-    telemetry::{MeasuredModels, ModelMeasures},
+    telemetry::{self, MeasuredModels, ModelMeasures},
     uploads::Arriving,
     web::Web,
     webhooks,
@@ -102,6 +102,8 @@ impl App {
     pub async fn open(config: Config) -> Result<Self> {
         let clock = Clock::default();
         let db = Db::open(&config).await?;
+        // Here the preparation in another thread has ended; see `telemetry::prepare_metrics`.
+        telemetry::start_metrics();
         let installation = Installation::open(&config, &db).await?;
         let hub = Hub::default();
         let journal = Journal::start(db.clone(), clock.clone());

@@ -26,7 +26,7 @@ use tracing_subscriber::{
 };
 
 use crate::error::{Error, Result};
-pub use exporter::{add_up_samples, render, start_metrics};
+pub use exporter::{add_up_samples, prepare_metrics, render, start_metrics};
 pub use model_calls::{MeasuredModels, ModelMeasures, ModelSeries};
 
 /// Logs to standard error: as text on a terminal, otherwise as JSON. `filter` has the syntax of `RUNYARD_LOG`.
@@ -45,6 +45,8 @@ pub fn start_logging(filter: &str) -> Result<()> {
                 fmt::layer()
                     .json()
                     .flatten_event(true)
+                    // A request or a run is never part of another one.
+                    .with_span_list(false)
                     .fmt_fields(AppendedFields::default())
                     .with_writer(stderr),
             )

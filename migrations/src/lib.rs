@@ -29,6 +29,7 @@ mod m0025_questions;
 mod m0026_accounts;
 mod m0027_shares;
 mod m0028_titles;
+mod m0029_grants;
 mod parts;
 
 pub use sea_orm_migration::MigratorTrait;
@@ -68,6 +69,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0026_accounts::Migration),
             Box::new(m0027_shares::Migration),
             Box::new(m0028_titles::Migration),
+            Box::new(m0029_grants::Migration),
         ]
     }
 }

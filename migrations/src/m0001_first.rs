@@ -10,10 +10,9 @@ use sea_orm_migration::{
         big_integer, big_integer_null, boolean, boolean_null, integer, json_binary, json_binary_null, small_integer,
         string, string_null, text, text_null, timestamp_with_time_zone, timestamp_with_time_zone_null, uuid, uuid_null,
     },
-    sea_orm::DbBackend,
 };
 
-use crate::parts::{id, index, table};
+use crate::parts::{id, index, keyed_table, table};
 
 #[derive(DeriveMigrationName)]
 pub struct Migration;
@@ -139,7 +138,7 @@ async fn agents(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
 async fn projects(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
     manager
         .create_table(
-            table("projects")
+            keyed_table(manager, "projects")
                 .col(id())
                 .col(uuid("account_id"))
                 .col(text("name"))
@@ -182,7 +181,7 @@ async fn projects(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
 async fn threads(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
     manager
         .create_table(
-            table("threads")
+            keyed_table(manager, "threads")
                 .col(id())
                 .col(uuid("account_id"))
                 .col(uuid("project_id"))
@@ -245,7 +244,7 @@ async fn threads(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
 async fn runs(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
     manager
         .create_table(
-            table("runs")
+            keyed_table(manager, "runs")
                 .col(id())
                 .col(uuid("account_id"))
                 .col(uuid("thread_id"))
@@ -312,18 +311,9 @@ async fn runs(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
 }
 
 async fn run_events(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
-    // WITHOUT ROWID stores the rows in the primary key's B-tree, so an append changes one B-tree instead of two. The
-    // query builder does not support this option.
-    if manager.get_database_backend() == DbBackend::Sqlite {
-        let sql = "CREATE TABLE run_events (run_id uuid_text NOT NULL, sequence bigint NOT NULL, terminal boolean NOT NULL, \
-            payload blob NOT NULL, PRIMARY KEY (run_id, sequence), \
-            FOREIGN KEY (run_id) REFERENCES runs (id) ON DELETE CASCADE) WITHOUT ROWID";
-        manager.get_connection().execute_unprepared(sql).await?;
-        return Ok(());
-    }
     manager
         .create_table(
-            table("run_events")
+            keyed_table(manager, "run_events")
                 .col(uuid("run_id"))
                 .col(big_integer("sequence"))
                 .col(boolean("terminal"))

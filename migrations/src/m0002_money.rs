@@ -12,7 +12,7 @@ use sea_orm_migration::{
     },
 };
 
-use crate::parts::{id, index, table};
+use crate::parts::{id, index, keyed_table, table};
 
 #[derive(DeriveMigrationName)]
 pub struct Migration;
@@ -66,7 +66,7 @@ async fn ledger_entries(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
     amount.check(Expr::col("microcredits").gte(0));
     manager
         .create_table(
-            table("ledger_entries")
+            keyed_table(manager, "ledger_entries")
                 .col(id())
                 .col(uuid("account_id"))
                 .col(small_integer("debited"))

@@ -21,16 +21,16 @@ const EXIT_GRACE: Duration = Duration::from_millis(200);
 #[derive(Args, Debug)]
 pub(super) struct Serve {
     /// Address to listen on [default: 127.0.0.1:8080].
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, value_name = "ADDRESS", value_parser = address)]
     listen: Option<SocketAddr>,
 }
 
 impl Serve {
     pub(super) fn execute(self, settings: &Settings) -> Result<Outcome> {
+        telemetry::prepare_metrics();
         telemetry::start_logging(&settings.log_filter("info"))?;
         Settings::warn_of_variables();
         let config = settings.config_listening(self.listen)?;
-        telemetry::start_metrics();
         let runtime = server_runtime()?;
         let traces = Traces::start(&variable, runtime.handle())?;
         let outcome = runtime.block_on(server::serve(config));
@@ -43,4 +43,9 @@ impl Serve {
             End::AtOnce => Ok(Outcome::Interrupted),
         }
     }
+}
+
+fn address(text: &str) -> std::result::Result<SocketAddr, String> {
+    let wrong = "it needs an IP address and a port, such as 127.0.0.1:8080 or [::1]:8080";
+    text.parse().map_err(|_| wrong.to_owned())
 }

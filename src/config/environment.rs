@@ -183,7 +183,7 @@ fn check(variable: &str, value: &str) -> Result<()> {
     let (fits, expected) = match variable {
         "RUNYARD_LISTEN" => (
             value.parse::<std::net::SocketAddr>().is_ok(),
-            "an address such as 127.0.0.1:8080",
+            "an IP address and a port, such as 127.0.0.1:8080",
         ),
         DATABASE_CONNECTIONS => {
             let number = value.parse::<u32>();

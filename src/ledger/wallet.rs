@@ -144,6 +144,7 @@ pub async fn grant(app: &App, tx: &Tx, account_id: Uuid, microcredits: i64, key:
         created_at: Set(now),
     };
     let once = OnConflict::columns([entry::Column::AccountId, entry::Column::GrantKey])
+        .target_and_where(entry::Column::GrantKey.is_not_null())
         .do_nothing()
         .to_owned();
     let inserted = tx.execute(entry::Entity::insert(row).on_conflict(once).query()).await?;

@@ -1,6 +1,6 @@
 //! Collects the metrics of the process and renders them in the Prometheus text format.
 
-use std::{sync::OnceLock, time::Duration};
+use std::{sync::OnceLock, thread, time::Duration};
 
 use metrics::{describe_counter, describe_gauge, describe_histogram};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
@@ -24,6 +24,14 @@ const UPKEEP: Duration = Duration::from_secs(5);
 
 static METRICS: OnceLock<Option<PrometheusHandle>> = OnceLock::new();
 
+/// Begins to create the exporter in another thread, because the calibration of its clock takes about ten milliseconds.
+/// [`start_metrics`] waits for the end.
+pub fn prepare_metrics() {
+    // If the thread cannot start, `start_metrics` creates the exporter.
+    drop(thread::Builder::new().name("metrics".to_owned()).spawn(handle));
+}
+
+/// Metrics before this call are lost.
 pub fn start_metrics() {
     if handle().is_none() {
         return;

@@ -13,7 +13,6 @@ use std::{collections::HashSet, sync::Arc};
 use runyard_contract::{error::Code, structs::without_nul, v1::NoticeKind};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
-use tracing::Instrument;
 
 use self::output::Output;
 use super::{
@@ -34,10 +33,9 @@ use crate::{
 
 /// Executes a run until it ends. The caller records the run's final state.
 pub async fn run(llm: &dyn Llm, job: Job, sink: Arc<dyn Sink>, cancel: &CancellationToken) -> Outcome {
-    let span = tracing::info_span!("run", run_id = %job.run_id);
     let mut turn = RunLoop::new(llm, job, sink, cancel);
-    let (Ok(outcome) | Err(outcome)) = turn.go().instrument(span.clone()).await;
-    turn.bench.background.close().instrument(span).await;
+    let (Ok(outcome) | Err(outcome)) = turn.go().await;
+    turn.bench.background.close().await;
     outcome
 }
 

@@ -33,6 +33,10 @@ const QUOTED: usize = 60;
 pub(super) async fn test(model: &Model, models: &Models, is_json: bool) -> Result<Outcome> {
     let mut report = Report::new(is_json);
     report.print(&provider(model, models))?;
+    if models.is_demo(&model.name) {
+        // The demo model does not answer questions; it only works on files.
+        return Ok(report.outcome());
+    }
     let trial = Trial { model, models };
     let answer = trial.ask(question(), false).await;
     for check in answer_checks(&answer) {
@@ -81,8 +85,8 @@ pub(super) async fn brief(model: &Model, models: &Models) -> Check {
 fn provider(model: &Model, models: &Models) -> Check {
     if models.is_demo(&model.name) {
         let message = format!(
-            "no provider is configured for {}, so the built-in demo model answers: set RUNYARD_OPENAI_BASE_URL or \
-             providers.{}",
+            "no provider is configured for {}, so the built-in demo model answers with fixed rules and there is nothing \
+             to test: set RUNYARD_OPENAI_BASE_URL or providers.{}",
             model.name, model.provider
         );
         return Check::warn("provider", message);

@@ -100,7 +100,7 @@ fn configuration_errors_name_the_key() {
     refused(
         None,
         &[("RUNYARD_LISTEN", "8080")],
-        "RUNYARD_LISTEN must be an address such as",
+        "RUNYARD_LISTEN must be an IP address and a port",
     );
     refused(None, &[("RUNYARD_LIMITS", "no")], "RUNYARD_LIMITS must be on or off");
     for number in ["many", "1.5", "true", "-1"] {

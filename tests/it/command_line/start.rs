@@ -63,7 +63,7 @@ fn a_mistake_in_the_file_is_named_with_its_line_and_advice() {
 fn a_wrong_variable_is_named() {
     let folder = tempfile::tempdir().unwrap();
     for (variable, value, advice) in [
-        ("RUNYARD_LISTEN", "8080", "an address such as"),
+        ("RUNYARD_LISTEN", "8080", "an IP address and a port"),
         ("RUNYARD_ACCESS_LOG", "some", "all, refused or off"),
         ("RUNYARD_DATABASE_CONNECTIONS", "0", "a number from 1 to"),
         (
@@ -93,6 +93,10 @@ fn a_wrong_variable_is_named() {
         );
         assert!(!message.contains("hunter2"), "{message}");
     }
+    let started = runyard(folder.path(), &["serve", "--listen", "0.0.0.0"], &[]);
+    assert_eq!(started.status.code(), Some(2));
+    let message = String::from_utf8_lossy(&started.stderr);
+    assert!(message.contains("an IP address and a port, such as"), "{message}");
 }
 
 #[test]

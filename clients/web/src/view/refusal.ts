@@ -211,6 +211,7 @@ function title(code: string): string {
 function sentence(text: string): string {
   const trimmed = text.trim();
   if (!trimmed) return "The server gave no reason.";
-  const started = trimmed[0]!.toUpperCase() + trimmed.slice(1);
+  // A message about one field starts with the name of the field.
+  const started = /^[a-z][\w.[\]]*: /.test(trimmed) ? trimmed : trimmed[0]!.toUpperCase() + trimmed.slice(1);
   return /[.!?…]$/.test(started) ? started : `${started}.`;
 }
