@@ -79,8 +79,9 @@ export class Visit {
         }
       }).observe({ type: "longtask", buffered: true });
     });
+    // The limit holds for every tab of the profile.
+    visit.context.setDefaultTimeout(PATIENCE_MS);
     visit.page = await visit.context.newPage();
-    visit.page.setDefaultTimeout(PATIENCE_MS);
     visit.#listen();
     return visit;
   }

@@ -39,7 +39,7 @@ test("a run gets the limits of its options, which the thread keeps", LIMIT, asyn
     await field("Model calls").fill("0");
     await page.getByRole("button", { name: "Start", exact: true }).click();
     await page.getByRole("alert").getByText("Must be at least 1.").waitFor();
-    assert.equal(await field("Model calls").evaluate((input) => input === document.activeElement), true, "the field has the focus");
+    await visited.until("the field has the focus", () => field("Model calls").evaluate((input) => input === document.activeElement));
     await visited.screenshot("run-options-refused");
     await visited.audit("refused options");
     await field("Model calls").fill("2");
@@ -111,7 +111,7 @@ test("a new agent can ask questions if its form says so", LIMIT, async () => {
       }
       await page.getByRole("button", { name: "Create agent" }).click();
       await page.getByRole("heading", { level: 1, name }).waitFor();
-      assert.equal(await asks.isChecked(), name === "Curious");
+      await visited.until("the form shows the choice", async () => (await asks.isChecked()) === (name === "Curious"));
     }
   });
   for (const { agentId, name } of await client.agents.list().all()) {

@@ -156,7 +156,7 @@ for (const colorScheme of ["light", "dark"]) {
 
 test("the files are made wider by the mouse and by keys, and keep their width", LIMIT, async () => {
   await visit(async (visited, page, open) => {
-    await open("plan.py");
+    await (await open("plan.py")).waitFor();
     const line = page.getByRole("separator", { name: "Width of the files" });
     const width = () => page.getByRole("complementary", { name: "Workspace" }).evaluate((side) => side.getBoundingClientRect().width);
     const before = await width();
@@ -165,7 +165,7 @@ test("the files are made wider by the mouse and by keys, and keep their width", 
     await page.mouse.down();
     await page.mouse.move(x - 250, y + height / 2, { steps: 5 });
     await page.mouse.up();
-    assert.ok(Math.abs((await width()) - before - 254) < 12, `${before} became ${await width()}`);
+    await visited.until("the files are 254 pixels wider", async () => Math.abs((await width()) - before - 254) < 12);
     await checkLayout(page, "wide files");
     await visited.screenshot("wide-files");
     await visited.audit("wide files");
@@ -206,7 +206,8 @@ for (const colorScheme of ["light", "dark"]) {
         await first.getByText("First page").waitFor();
         // The colour of a pixel inside the rectangle of the page.
         const colour = () => first.locator("canvas").evaluate((canvas) => [...canvas.getContext("2d").getImageData(canvas.width * 0.3, canvas.height * 0.3, 1, 1).data]);
-        assert.deepEqual(await colour(), [10, 102, 79, 255]);
+        // The page is drawn again when its width changes.
+        await visited.until("the rectangle is drawn", async () => (await colour()).join() === "10,102,79,255");
         await visited.screenshot(`pdf-${colorScheme}`);
         await visited.audit("a PDF");
         await preview.getByRole("group", { name: "Page 3" }).scrollIntoViewIfNeeded();

@@ -18,7 +18,13 @@ export const PHONES = [
 /** Maximum blank space below the last content, in pixels: the page padding and the bottom navigation of a phone. */
 const MAX_BLANK = 150;
 
+/** Waits until the page has drawn its current size. A chart gets its width in the next frame. */
+export async function drawn(page) {
+  await page.evaluate(() => new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve))));
+}
+
 export async function checkLayout(page, where) {
+  await drawn(page);
   const faults = await page.evaluate(findFaults, MAX_BLANK);
   const { width, height } = page.viewportSize();
   assert.deepEqual(faults, [], `${where} at ${width}×${height}:\n  ${faults.join("\n  ")}`);

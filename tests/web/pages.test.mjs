@@ -7,7 +7,7 @@ import { after, before, test } from "node:test";
 import { Runyard } from "../../clients/typescript/dist/index.js";
 import { Server } from "../../clients/typescript/tests/server.mjs";
 import { CONSOLE_DIR, OUTPUT, startBrowser, Visit } from "./browser.mjs";
-import { checkLayout } from "./layout.mjs";
+import { checkLayout, drawn } from "./layout.mjs";
 
 const LIMIT = { timeout: 580_000 };
 const FOLDER = `${OUTPUT}/pages`;
@@ -151,7 +151,7 @@ function isCurrentShown(page) {
 /** Sets the size of the window, and waits until the page has drawn it. */
 async function resize(page, size) {
   await page.setViewportSize(size);
-  await page.evaluate(() => new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve))));
+  await drawn(page);
 }
 
 /** With `whole`, the window becomes as high as the page, because the navigation of a phone covers a part of each window. */
@@ -179,7 +179,8 @@ for (const colorScheme of ["light", "dark"]) {
     const visited = await Visit.begin(browser, server.url, { colorScheme, reducedMotion: "reduce" });
     const { page } = visited;
     await page.goto(`${server.url}/`);
-    await page.getByRole("heading", { name: "Sign in" }).waitFor();
+    // The heading is drawn before the form.
+    await page.getByLabel("Token").waitFor();
     await shoot(visited, "sign-in", colorScheme);
     await page.goto(`${server.url}/docs`);
     await page.getByText("/agent/start").first().waitFor();

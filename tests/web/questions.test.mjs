@@ -96,7 +96,7 @@ for (const colorScheme of ["light", "dark"]) {
         await journey.getByText("Enter 9 or less.").waitFor();
         await journey.getByText("Enter an email address.").waitFor();
         assert.equal(await journey.locator('[aria-invalid="true"]').count(), 3);
-        assert.equal(await page.evaluate(() => document.activeElement.getAttribute("aria-invalid")), "true", "the first mistake has the focus");
+        await visited.until("the first mistake has the focus", () => journey.locator('[aria-invalid="true"]').first().evaluate((field) => field === document.activeElement));
         await visited.screenshot(`form-${colorScheme}`);
         await visited.audit("a form with mistakes");
         await page.setViewportSize(PHONE);

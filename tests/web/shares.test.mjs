@@ -48,7 +48,7 @@ test("a thread is shared in its menu, read without signing in, and no longer rea
     link = await dialog.getByRole("textbox", { name: "Link" }).inputValue();
     assert.match(link, /\/#\/shared\/rys_[\w-]{54}$/);
     await dialog.getByRole("button", { name: "Copy" }).click();
-    assert.equal(await page.evaluate(() => navigator.clipboard.readText()), link);
+    await visited.until("the link is copied", async () => (await page.evaluate(() => navigator.clipboard.readText())) === link);
     const [share] = await client.shares.list({ threadId }).all();
     const days = (share.expiresAt - share.createdAt) / 86_400_000;
     assert.ok(days > 6.9 && days < 7.1, `${days}`);
@@ -72,7 +72,7 @@ test("a thread is shared in its menu, read without signing in, and no longer rea
       await reader.page.getByRole("cell", { name: "Bern" }).waitFor();
       await reader.page.getByText("notes.txt", { exact: true }).waitFor();
       await reader.page.getByText("Add the cantons, please.").waitFor();
-      assert.equal(await reader.page.title(), "People per city · Runyard");
+      await reader.until("the title of the page", async () => (await reader.page.title()) === "People per city · Runyard");
       const text = await reader.page.locator("body").innerText();
       assert.ok(!text.includes("CANARY-42") && !text.includes("CANARY-CONTENT"), text);
       for (const [scheme, sizes] of [

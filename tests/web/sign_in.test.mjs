@@ -153,6 +153,9 @@ test("a short token is renewed once for all tabs, and requests and streams conti
   await page.close();
   const count = provider.granted.length;
   await until("the other tab renews", () => provider.granted.length >= count + 2);
+  // The page reloads right after a renewal, for the same reason.
+  const { token: newest } = await stored(tab);
+  await until("the other tab stores a renewed token", async () => (await stored(tab)).token !== newest);
   await tab.reload();
   await heading(tab, "Threads").waitFor();
   await tab.getByRole("link", { name: "Agents" }).first().click();

@@ -19,7 +19,7 @@ for (const colorScheme of ["light", "dark"]) {
     const visited = await yard.begin({ colorScheme });
     const { page } = visited;
     await visited.signIn(token, `#/agents/${lead.agentId}`);
-    assert.equal(await page.getByRole("switch", { name: /^task/ }).isChecked(), true);
+    await visited.until("the tool is switched on", () => page.getByRole("switch", { name: /^task/ }).isChecked());
     const run = await client.agents.run({ agentId: lead.agentId, prompt: `${task("Researcher", "bash: echo hi\nsay: Found it.")}\nsay: Thanks.` });
     await visited.go(`#/threads/${run.threadId}`);
     await visited.run("completed").getByText("Thanks.").waitFor();

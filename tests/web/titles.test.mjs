@@ -34,7 +34,7 @@ test("the first run of a thread gives it a title, which the head and the list sh
     await heading(page, "Sales in March").waitFor();
     const recent = page.getByRole("navigation", { name: "Recent threads" });
     await recent.getByRole("link", { name: "Sales in March" }).waitFor();
-    assert.equal(await page.title(), "Sales in March · Runyard");
+    await visited.until("the title of the page", async () => (await page.title()) === "Sales in March · Runyard");
     assert.deepEqual((await client.threads.list().all()).map(({ name }) => name), ["Sales in March", "Another thread"]);
     // Only the first run gives a title.
     await visited.start("say: Sold 13.\ntitle: Something else");

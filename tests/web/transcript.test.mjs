@@ -51,6 +51,22 @@ async function visit(doing, options = {}) {
   await visited.end();
 }
 
+/** Waits until an element has stayed at one place for several frames. A turn of the wheel scrolls it smoothly. */
+const scrolled = (region) =>
+  region.evaluate(
+    (element) =>
+      new Promise((resolve) => {
+        let [before, same] = [element.scrollTop, 0];
+        const look = () => {
+          same = element.scrollTop === before ? same + 1 : 0;
+          before = element.scrollTop;
+          if (same >= 15) resolve();
+          else requestAnimationFrame(look);
+        };
+        look();
+      }),
+  );
+
 test("Enter starts a run and Shift+Enter adds a line, until an option swaps them", LIMIT, async () => {
   const { token, client } = await account();
   await visit(async (visited, page) => {
@@ -92,12 +108,13 @@ test("a reader who scrolls up stays there while text streams, and can jump to th
     const place = () => transcript.evaluate(({ scrollTop, scrollHeight, clientHeight }) => ({ top: scrollTop, left: scrollHeight - scrollTop - clientHeight, height: scrollHeight }));
     const jump = page.getByRole("button", { name: "Jump to latest" });
     await page.getByText("word-29").waitFor();
-    assert.ok((await place()).left < 5, "the end is shown while text streams");
+    await visited.until("the end is shown while text streams", async () => (await place()).left < 5);
     assert.equal(await jump.count(), 0);
     // One short turn of the wheel, which stays near the end.
     await transcript.hover();
     await page.mouse.wheel(0, -40);
     await jump.waitFor();
+    await scrolled(transcript);
     const { top, height } = await place();
     writeFileSync(first, "");
     await visited.until("the text grows", async () => (await place()).height > height + 100);
@@ -109,7 +126,7 @@ test("a reader who scrolls up stays there while text streams, and can jump to th
     const after = (await place()).height;
     writeFileSync(second, "");
     await visited.until("the text grows", async () => (await place()).height > after + 50);
-    assert.ok((await place()).left < 5, "the end is shown again");
+    await visited.until("the end is shown again", async () => (await place()).left < 5);
     await page.getByRole("button", { name: "Stop" }).click();
     await visited.run("stopped").waitFor();
   });
@@ -127,6 +144,7 @@ test("live output that the reader has scrolled up stays there while it grows", L
     await output.hover();
     await page.mouse.wheel(0, -200);
     await visited.until("the output is scrolled up", async () => (await place()).left > 50);
+    await scrolled(output);
     const { top, height } = await place();
     await visited.until("the output grows", async () => (await place()).height > height + 50);
     assert.ok(Math.abs((await place()).top - top) < 2, "the output stays where the reader scrolled");
@@ -180,7 +198,7 @@ test("an answer is copied, and any ended run is retried or edited and sent again
       const runs = page.getByRole("region", { name: "Run, completed" });
       await runs.nth(1).getByText("Two.").waitFor();
       await runs.nth(1).getByRole("button", { name: "Copy the answer" }).click();
-      assert.equal(await page.evaluate(() => navigator.clipboard.readText()), "Two.");
+      await visited.until("the answer is copied", async () => (await page.evaluate(() => navigator.clipboard.readText())) === "Two.");
       await visited.screenshot("run-actions");
       await visited.audit("the actions of runs");
       // The oldest run of the thread, with its agent, mode and model.
