@@ -187,7 +187,12 @@ const LIBRARIES: &[(&str, &[&str], &[&str])] = &[
     ("documents", &[], &["tokio", "tonic", "hyper", "axum", "sea-orm"]),
     (
         "engine",
-        &["runyard-contract", "runyard-documents", "runyard-http-client", "runyard-sandbox"],
+        &[
+            "runyard-contract",
+            "runyard-documents",
+            "runyard-http-client",
+            "runyard-sandbox",
+        ],
         &["tonic", "hyper", "axum", "sea-orm"],
     ),
     ("http-client", &[], &["tokio", "tonic", "hyper", "axum", "sea-orm"]),

@@ -47,7 +47,11 @@ fn the_list_shows_the_models_of_the_configuration() {
     let demo = listed.iter().find(|model| model["name"] == "runyard/demo").unwrap();
     assert_eq!(demo["provider"], "demo");
     let tested = runyard(folder.path(), &["models", "test", "runyard/demo", "--json"], &[]);
-    assert_eq!(tested.status.code(), Some(0), "the demo model needs no test: {tested:?}");
+    assert_eq!(
+        tested.status.code(),
+        Some(0),
+        "the demo model needs no test: {tested:?}"
+    );
     let checks = lines(&tested);
     let (verdict, message) = check(&checks, "provider");
     assert_eq!((verdict, checks.len()), ("warn", 1));
