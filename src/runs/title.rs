@@ -37,7 +37,8 @@ pub async fn suggest(app: &App, caller: &Caller, thread_id: Uuid) -> Result<Thre
         return Ok(thread);
     }
     let Some(message) = title::excerpt(db, scope, thread_id).await? else {
-        return Ok(thread);
+        // A thread without messages may have been deleted since it was read.
+        return threads::load(db, scope, thread_id).await;
     };
     let model = model(app, caller, thread_id).await?;
     let call = OneOffCall {

@@ -169,6 +169,8 @@ async fn in_thread(
                 return Ok(Outcome::InMessage(FoundMessage { id, snippet }));
             }
             after = Some((turn, id));
+            // Matching keeps the processor. Other requests of this thread go on in between.
+            tokio::task::yield_now().await;
         }
         match after {
             Some(place) if !is_end && budget.is_spent() => return Ok(Outcome::Cut(place)),

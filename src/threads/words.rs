@@ -30,7 +30,15 @@ pub struct Part {
 impl Words {
     /// `None` if the text has no words.
     pub fn of(search: &str) -> Option<Self> {
-        let words: Vec<String> = folded(search).split_whitespace().map(str::to_owned).collect();
+        let mut words = Vec::new();
+        let folded = folded(search);
+        let mut rest = folded.split_whitespace().peekable();
+        while let Some(word) = rest.next() {
+            // A repeated word says nothing new, except the last one, which may be the beginning of a word.
+            if rest.peek().is_none() || !words.iter().any(|known| known == word) {
+                words.push(word.to_owned());
+            }
+        }
         (!words.is_empty()).then_some(Self(words))
     }
 
@@ -83,10 +91,32 @@ impl Words {
     fn places<'a>(&'a self, text: &'a str, at: usize) -> impl Iterator<Item = Range<usize>> + 'a {
         let word = self.0[at].as_str();
         let is_prefix = at + 1 == self.0.len();
-        text.match_indices(word)
-            .map(|(start, found)| start..start + found.len())
-            .filter(move |place| is_whole(text, place, is_prefix))
+        let mut from = 0;
+        std::iter::from_fn(move || {
+            loop {
+                let start = from + text.get(from..)?.find(word)?;
+                let place = start..start + word.len();
+                if is_whole(text, &place, is_prefix) {
+                    from = place.end;
+                    return Some(place);
+                }
+                from = next_start(text, start);
+            }
+        })
     }
+}
+
+/// The next place after `at` where a word can begin.
+fn next_start(text: &str, at: usize) -> usize {
+    let mut letters = text[at..].char_indices();
+    let mut before = letters.next().map(|(_, letter)| letter);
+    for (offset, letter) in letters {
+        if !is_joined(before, Some(letter)) {
+            return at + offset;
+        }
+        before = Some(letter);
+    }
+    text.len()
 }
 
 /// Returns true if the place begins at the beginning of a word, and ends at its end unless `is_prefix`.
@@ -96,15 +126,17 @@ fn is_whole(text: &str, place: &Range<usize>, is_prefix: bool) -> bool {
         &text[place.clone()],
         text[place.end..].chars().next(),
     );
-    let joins = |left: Option<char>, right: Option<char>| {
-        left.zip(right).is_some_and(|(left, right)| {
-            is_of_word(left) && is_of_word(right) && !is_spaceless(left) && !is_spaceless(right)
-        })
-    };
-    if after.is_some_and(is_combining_mark) || joins(before.chars().next_back(), word.chars().next()) {
+    if after.is_some_and(is_combining_mark) || is_joined(before.chars().next_back(), word.chars().next()) {
         return false;
     }
-    is_prefix || !joins(word.chars().next_back(), after)
+    is_prefix || !is_joined(word.chars().next_back(), after)
+}
+
+/// Returns true if both letters belong to one word.
+fn is_joined(left: Option<char>, right: Option<char>) -> bool {
+    left.zip(right).is_some_and(|(left, right)| {
+        is_of_word(left) && is_of_word(right) && !is_spaceless(left) && !is_spaceless(right)
+    })
 }
 
 fn is_of_word(letter: char) -> bool {
@@ -205,6 +237,10 @@ mod tests {
             ("c++", "Use C++."),
             ("a_b", "call a_b()"),
             ("\"or\"", "say \"or\" here"),
+            ("1.1", "v1.1.1"),
+            ("10-10", "x10-10-10"),
+            ("a_a", "ba_a_a"),
+            ("a a", "a b"),
             ("ΟΔΟΣ", "οδός".replace('ό', "ο").as_str()),
         ] {
             assert!(finds(search, text), "{search} in {text}");
@@ -213,6 +249,7 @@ mod tests {
             ("mar sales", "The sales of March."),
             ("ales", "The sales of March."),
             ("sales april", "The sales of March."),
+            ("a a", "ab"),
             ("eclair", "éclair"),
             ("eclai", "Eclaı\u{301}r"),
             ("50%", "It grew by 500."),
@@ -226,6 +263,33 @@ mod tests {
         ] {
             assert!(!finds(search, text), "{search} in {text}");
         }
+    }
+
+    #[test]
+    fn repeated_words_are_searched_once() {
+        let words = |search: &str| Words::of(search).unwrap().0;
+        assert_eq!(words("a A a b"), ["a", "b"]);
+        assert_eq!(
+            words("a b a"),
+            ["a", "b", "a"],
+            "the last word may be the beginning of a word"
+        );
+    }
+
+    #[test]
+    fn a_text_that_repeats_a_part_of_a_word_is_read_once() {
+        // Each word occurs at every letter of the text, and begins at none of them.
+        let text = format!("x{}", "a".repeat(100_000));
+        let search: Vec<String> = (2..19).map(|length| "a".repeat(length)).collect();
+        let began = std::time::Instant::now();
+        for _ in 0..10 {
+            assert!(!finds(&search.join(" "), &text));
+        }
+        assert!(
+            began.elapsed() < std::time::Duration::from_secs(5),
+            "{:?}",
+            began.elapsed()
+        );
     }
 
     #[test]

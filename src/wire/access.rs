@@ -23,6 +23,7 @@ use uuid::Uuid;
 
 use super::{
     answers::{Answers, run},
+    owner::Owner,
     protocol::Protocol,
     status,
 };
@@ -36,7 +37,7 @@ use crate::{
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Maximum length of a client's request id in characters.
 const MAX_REQUEST_ID: usize = 128;
-/// Maximum length of a logged path in bytes. Longer paths are truncated.
+/// Maximum length of a path in the log and in traces, in bytes. Longer paths are truncated.
 const MAX_PATH: usize = 256;
 const LINES_PER_SECOND: NonZeroU32 = NonZeroU32::new(20).expect("20 is not zero");
 
@@ -106,8 +107,7 @@ impl LoggedRequest {
     }
 
     fn path(&self) -> &str {
-        let path = self.uri.path();
-        &path[..path.floor_char_boundary(MAX_PATH)]
+        cut(self.uri.path())
     }
 
     fn answered(&self, response: &Response<Body>, refusal: Option<&Refusal>, lines: &AccessLog) {
@@ -135,7 +135,7 @@ impl LoggedRequest {
             return;
         }
         let mut unlogged = 0;
-        if refusal.kind == Kind::Unauthenticated {
+        if refusal.kind == Kind::Unauthenticated || has_no_account(response) {
             let Some(skipped) = lines.unauthenticated.admit() else {
                 return;
             };
@@ -154,6 +154,16 @@ impl LoggedRequest {
             line!(info, "request refused");
         }
     }
+}
+
+fn cut(path: &str) -> &str {
+    &path[..path.floor_char_boundary(MAX_PATH)]
+}
+
+/// True if the request needed no credential of an account, or had none. `wire::caller` adds the owner.
+fn has_no_account(response: &Response<Body>) -> bool {
+    let owner = response.extensions().get::<Owner>();
+    matches!(owner, Some(Owner::Address(_) | Owner::Unknown))
 }
 
 fn millis(duration: Duration) -> u64 {

@@ -17,6 +17,17 @@ use crate::{
     v1,
 };
 
+/// All methods of the contract with their gRPC paths.
+pub fn methods(pool: &DescriptorPool) -> impl Iterator<Item = (String, MethodDescriptor)> {
+    let methods = pool
+        .services()
+        .flat_map(|service| service.methods().collect::<Vec<_>>());
+    methods.map(|method| {
+        let path = format!("/{}/{}", method.parent_service().full_name(), method.name());
+        (path, method)
+    })
+}
+
 /// The scope that an API key needs for each method, by gRPC path such as `/runyard.v1.RunService/StartRun`.
 pub struct Scopes {
     methods: HashMap<String, Access>,
@@ -25,13 +36,9 @@ pub struct Scopes {
 impl Scopes {
     /// Reads the option `runyard.v1.access` of every method of the contract.
     pub fn of(pool: &DescriptorPool) -> Self {
-        let methods = pool
-            .services()
-            .flat_map(|service| service.methods().collect::<Vec<_>>());
-        let path = |method: &MethodDescriptor| format!("/{}/{}", method.parent_service().full_name(), method.name());
         Self {
-            methods: methods
-                .filter_map(|method| Some((path(&method), scope(&method)?)))
+            methods: methods(pool)
+                .filter_map(|(path, method)| Some((path, scope(&method)?)))
                 .collect(),
         }
     }

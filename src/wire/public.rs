@@ -3,12 +3,13 @@
 //! Their requests contain a token in the body, because logs and browsers keep paths and queries. `wire::caller` passes
 //! their requests without a caller. Their bodies are small, and no cache or search engine may keep their answers.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, error::Error as StdError, sync::Arc};
 
 use axum::body::Body;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, header};
-use http_body_util::Limited;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
 use runyard_transcode::route::{Router, tree::Verb};
+use tonic::Status;
 
 use super::permit;
 use crate::error::{Code, Error, Result};
@@ -58,17 +59,30 @@ pub fn bounded(headers: &HeaderMap) -> Result<()> {
         .and_then(|text| text.parse::<u64>().ok())
         .is_some_and(|length| length > MAX_BODY as u64)
     {
-        return Err(Error::new(
-            Code::TooLarge,
-            format!("the maximum body size of this method is {MAX_BODY} bytes"),
-        ));
+        return Err(too_large());
     }
     Ok(())
 }
 
+fn too_large() -> Error {
+    Error::new(
+        Code::TooLarge,
+        format!("the maximum body size of this method is {MAX_BODY} bytes"),
+    )
+}
+
 /// Limits a body whose size the headers do not tell.
 pub fn limited(request: Request<Body>) -> Request<Body> {
-    request.map(|body| Body::new(Limited::new(body, MAX_BODY)))
+    // gRPC answers with a status that it finds in the error of a body, and the transcoder finds the library's error.
+    let refuse = |error: Box<dyn StdError + Send + Sync>| -> Box<dyn StdError + Send + Sync> {
+        if !error.is::<LengthLimitError>() {
+            return error;
+        }
+        let mut status = Status::from(too_large());
+        status.set_source(Arc::from(error));
+        status.into()
+    };
+    request.map(|body| Body::new(Limited::new(body, MAX_BODY).map_err(refuse)))
 }
 
 /// Keeps the answer out of caches and search engines.

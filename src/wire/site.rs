@@ -116,7 +116,10 @@ impl Site {
         }
         let answer = match asset {
             Some(asset) if path != SETTINGS => {
-                let token_origin = self.sign_in.as_ref().and_then(SignIn::token_origin);
+                let token_origin = match &self.sign_in {
+                    Some(sign_in) if asset.is_page() => sign_in.token_origin().await,
+                    _ => None,
+                };
                 asset.answer(headers, token_origin.as_deref()).await
             }
             _ => sign_in::settings(self.sign_in.as_ref()).await,

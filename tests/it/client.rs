@@ -54,7 +54,7 @@ async fn a_watch_survives_broken_connections() {
             let mut seen_at_cut = 0;
             let mut cut_at = Instant::now() + pauses[0];
             loop {
-                let has_come_far = cuts % 4 < 3 || events.len() >= seen_at_cut + 60;
+                let has_come_far = cuts % 4 < 3 || events.len() >= seen_at_cut + 5;
                 tokio::select! {
                     () = sleep_until(cut_at), if has_come_far => {
                         line.cut();

@@ -80,7 +80,7 @@ impl TestServer {
         config.data_dir = folder.path().join("data");
         config.auth.jwt_secret = Some(SecretString::from(SECRET));
         config.sandbox.program = Some(PathBuf::from(env!("CARGO_BIN_EXE_runyard")));
-        config.worker.lease_seconds = 3;
+        config.worker.lease_seconds = 10;
         config.http.shutdown_grace_seconds = 3;
         let provider = Provider {
             base_url: Some(upstream.base_url()),

@@ -83,10 +83,12 @@ impl Drop for Process {
 /// creation; before that, it would wait forever for a parent that no longer exists. A stopped process creates no
 /// children, and does not reap them, so their pids are not reused.
 pub fn kill(child: &mut Child) {
+    // The pid of a child that has ended may belong to another process.
+    if !matches!(child.try_wait(), Ok(None)) {
+        return;
+    }
     let number = child.id();
-    if matches!(child.try_wait(), Ok(None))
-        && let Some(pid) = i32::try_from(number).ok().and_then(Pid::from_raw)
-    {
+    if let Some(pid) = i32::try_from(number).ok().and_then(Pid::from_raw) {
         let _ = kill_process(pid, Signal::STOP);
         let until = Instant::now() + STOP_LIMIT;
         while is_active(number) && Instant::now() < until {

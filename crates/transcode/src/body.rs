@@ -1,10 +1,12 @@
 //! Checks the media type of a request body, and reads the body up to a size limit.
 
+use std::{error::Error as StdError, iter::successors};
+
 use axum_core::body::Body;
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, Method, header};
 use http_body::Body as _;
-use http_body_util::BodyExt;
+use http_body_util::{BodyExt, LengthLimitError};
 use prost::encoding::{WireType, encode_key, encode_varint};
 
 use crate::{Error, ErrorKind, Result};
@@ -41,7 +43,8 @@ pub fn is_reading(method: &Method) -> bool {
     *method == Method::GET || *method == Method::HEAD
 }
 
-/// Reads the whole body. Fails with 413 if it is larger than `max_bytes`, and with 400 if it is incomplete.
+/// Reads the whole body. Fails with 413 if it is larger than `max_bytes` or than the limit of an outer layer, and with
+/// 400 if it is incomplete.
 pub async fn collect(mut body: Body, max_bytes: usize) -> Result<Bytes> {
     let too_large = || {
         Error::new(
@@ -55,7 +58,12 @@ pub async fn collect(mut body: Body, max_bytes: usize) -> Result<Bytes> {
     let mut first = Bytes::new();
     let mut joined = BytesMut::new();
     while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|error| Error::invalid("the request body ended early").caused_by(error))?;
+        let frame = frame.map_err(|error| {
+            if exceeds_limit(&error) {
+                return Error::new(ErrorKind::TooLarge, "the body is too large for this method").caused_by(error);
+            }
+            Error::invalid("the request body ended early").caused_by(error)
+        })?;
         let Ok(data) = frame.into_data() else { continue };
         if first.len().max(joined.len()) + data.len() > max_bytes {
             return Err(too_large());
@@ -70,6 +78,12 @@ pub async fn collect(mut body: Body, max_bytes: usize) -> Result<Bytes> {
         }
     }
     Ok(if joined.is_empty() { first } else { joined.freeze() })
+}
+
+/// True if `http_body_util::Limited` around the body has ended it.
+fn exceeds_limit(error: &(dyn StdError + 'static)) -> bool {
+    let mut causes = successors(Some(error), |error: &&(dyn StdError + 'static)| (*error).source());
+    causes.any(|error| error.is::<LengthLimitError>())
 }
 
 /// Appends an encoded `google.api.HttpBody` to `wire`. If `number` is set, the body becomes the value of that field.

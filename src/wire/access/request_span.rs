@@ -6,11 +6,11 @@ use std::{
 };
 
 use axum::body::{Body, Bytes};
-use http::{Request, Response};
+use http::{Method, Request, Response};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use opentelemetry_http::HeaderExtractor;
 
-use super::Refusal;
+use super::{Refusal, cut};
 use crate::{telemetry::traces::Span, wire::stack::PROBES};
 
 /// Starts the span. Probes have none, because they would fill the traces of an idle server.
@@ -19,7 +19,17 @@ pub(super) fn of(request: &Request<Body>) -> Span {
     if PROBES.contains(&path) {
         return Span::default();
     }
-    Span::request(request.method().as_str(), path, &HeaderExtractor(request.headers()))
+    Span::request(method(request.method()), cut(path), &HeaderExtractor(request.headers()))
+}
+
+/// The semantic conventions call every other method `_OTHER`. A client may send any text as a method.
+fn method(method: &Method) -> &str {
+    match *method {
+        Method::GET | Method::HEAD | Method::POST | Method::PUT | Method::PATCH | Method::DELETE | Method::OPTIONS => {
+            method.as_str()
+        }
+        _ => "_OTHER",
+    }
 }
 
 /// Records the outcome, and keeps the span open until the body is sent or dropped.

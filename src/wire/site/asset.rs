@@ -68,6 +68,10 @@ impl Asset {
         }))
     }
 
+    pub(super) fn is_page(&self) -> bool {
+        self.0.is_page
+    }
+
     /// Returns the response to GET. If the client's copy is current, the status is 304. If the client accepts gzip,
     /// the content is compressed. A page may also send requests to `token_origin`.
     pub(super) async fn answer(&self, request: &HeaderMap, token_origin: Option<&str>) -> Response<Body> {

@@ -3,11 +3,12 @@
 //! The document needs no credential and contains no secret. The endpoints come from the discovery document that the
 //! verifier of tokens loads, so the browser itself calls only the token endpoint.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use axum::body::Body;
 use http::{HeaderValue, Response, header};
 use serde_json::{Map, Value, json};
+use tokio::time::timeout;
 
 use crate::{
     app::App,
@@ -20,6 +21,9 @@ use crate::{
 const BRIEFLY: &str = "public, max-age=60";
 /// `Cache-Control` while the endpoints are unknown. The next request tries to load them again.
 const NEVER: &str = "no-store";
+
+/// Maximum time for which a page waits for the endpoints.
+const PAGE_WAIT: Duration = Duration::from_secs(2);
 
 /// The sign-in at the identity provider, if the configuration switches it on.
 pub struct SignIn {
@@ -43,10 +47,17 @@ impl SignIn {
         })
     }
 
-    /// The origin to which the console sends requests besides its own. `None` before the endpoints are known: then the
-    /// console cannot begin a sign-in either, and it is loaded again when the identity provider sends the user back.
-    pub(super) fn token_origin(&self) -> Option<String> {
-        let endpoints = self.verifier.known_endpoints()?;
+    /// The origin to which the console sends requests besides its own. If the endpoints are unknown, tries to load them:
+    /// a console with the policy of a page without this origin could not renew its token. `None` if the identity provider
+    /// cannot be reached.
+    pub(super) async fn token_origin(&self) -> Option<String> {
+        let endpoints = match self.verifier.known_endpoints() {
+            Some(known) => known,
+            None => {
+                let load = self.verifier.load_endpoints(self.clock.now());
+                timeout(PAGE_WAIT, load).await.ok()??
+            }
+        };
         Some(endpoints.token.origin().ascii_serialization())
     }
 

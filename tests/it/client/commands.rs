@@ -2,7 +2,7 @@
 
 use std::{os::unix::process::ExitStatusExt as _, process::Stdio, time::Duration};
 
-use runyard_upstream::Turn;
+use runyard_upstream::{Script, Turn};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use tokio::{
@@ -124,7 +124,10 @@ async fn watching(server: &TestServer, run_id: &str) -> Child {
 #[tokio::test]
 async fn the_stop_command_stops_a_run() {
     on_every_database(
-        |gate| Turn::words(20).delay(Duration::from_millis(1)).gate_after(5, gate),
+        |gate| {
+            let gate = gate.clone();
+            Script::function(move |_| Turn::words(20).delay(Duration::from_millis(1)).gate_after(5, &gate))
+        },
         async |server| {
             let ann = server.caller("ann");
             let run = ann.start("count").await;

@@ -93,7 +93,7 @@ async fn stop_kills_a_running_command_and_its_child_processes() {
         log.wait_for("output b \"started").await;
         let waiting = Instant::now();
         while !shop.workspace.join("beats").exists() {
-            assert!(waiting.elapsed() < Duration::from_secs(5), "the command did not start");
+            assert!(waiting.elapsed() < Duration::from_secs(20), "the command did not start");
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
         cancel.cancel();
@@ -101,7 +101,7 @@ async fn stop_kills_a_running_command_and_its_child_processes() {
     });
     assert!(matches!(played.outcome, Outcome::Stopped), "{:?}", played.outcome);
     assert!(
-        stopped_at.elapsed() < Duration::from_secs(3),
+        stopped_at.elapsed() < Duration::from_secs(20),
         "{:?}",
         stopped_at.elapsed()
     );

@@ -19,16 +19,20 @@ use super::{Reply, ask, bash_tool, question};
 const KEY: &str = "sk-secret-0123456789";
 
 fn adapter_for(base_url: &str, total: Duration) -> Adapter {
+    let timeouts = Timeouts {
+        connect: Duration::from_secs(5),
+        first_byte: Duration::from_secs(2),
+        gap: Duration::from_secs(1),
+        total: None,
+    };
+    adapter_with(base_url, timeouts, total)
+}
+
+fn adapter_with(base_url: &str, timeouts: Timeouts, total: Duration) -> Adapter {
     let provider = Provider {
         base_url: Some(base_url.to_owned()),
         api_key: Some(KEY.to_owned().into()),
         ..Provider::new(ProviderKind::OpenAi)
-    };
-    let timeouts = Timeouts {
-        connect: Duration::from_secs(5),
-        first_byte: Duration::from_millis(600),
-        gap: Duration::from_millis(300),
-        total: None,
     };
     let retries = Retries {
         first_pause: Duration::from_millis(4),
@@ -106,7 +110,7 @@ async fn the_first_delta_is_passed_on_before_the_second_exists() {
     let gate = Gate::new();
     let server = Upstream::start(Turn::deltas(["one", "two"]).gate_after(1, &gate)).await;
     let mut stream = adapter(&server).stream(question("hello")).await;
-    let first = timeout(Duration::from_millis(250), stream.next())
+    let first = timeout(Duration::from_secs(20), stream.next())
         .await
         .expect("the first delta arrives at once");
     assert_eq!(first.unwrap().unwrap(), ModelEvent::Text("one".to_owned()));
@@ -501,7 +505,9 @@ async fn the_error_names_an_unreachable_provider() {
     let address = listener.local_addr().unwrap();
     drop(listener);
     let soon = Duration::from_millis(50);
-    let reply = ask(&adapter_for(&format!("http://{address}/v1"), soon), question("hello")).await;
+    // This time is enough for a retry on a busy machine.
+    let later = Duration::from_millis(500);
+    let reply = ask(&adapter_for(&format!("http://{address}/v1"), later), question("hello")).await;
     let error = reply.error.unwrap().to_string();
     assert!(error.contains(&format!("no connection to http://{address}")), "{error}");
     assert!(!reply.notices.is_empty());
@@ -688,14 +694,22 @@ async fn every_valid_form_of_an_event_stream_is_read() {
 #[tokio::test]
 async fn keep_alives_prevent_a_timeout_while_the_model_thinks() {
     let mut steps: Vec<Step> = Vec::new();
-    for _ in 0..8 {
+    for _ in 0..20 {
         steps.extend([
             Step::Bytes(": still here\n\n".into()),
-            Step::Pause(Duration::from_millis(120)),
+            Step::Pause(Duration::from_millis(50)),
         ]);
     }
     steps.extend([Step::Event(delta(&json!({"content": "done"}))), Step::Event(stop())]);
-    let (reply, server) = collect(Turn::raw(steps)).await;
+    let server = Upstream::start(Turn::raw(steps)).await;
+    let timeouts = Timeouts {
+        connect: Duration::from_secs(5),
+        first_byte: Duration::from_millis(600),
+        gap: Duration::from_millis(300),
+        total: None,
+    };
+    let adapter = adapter_with(&server.base_url(), timeouts, Duration::from_secs(15));
+    let reply = ask(&adapter, question("hello")).await;
     assert_eq!(
         (reply.text.as_str(), server.count()),
         ("done", 1),

@@ -125,11 +125,14 @@ async fn commands_are_quick_to_start() {
     let yard = Yard::new();
     let sandbox = yard.project(0);
     run(&sandbox, "true").await;
-    let start = std::time::Instant::now();
+    let mut times = Vec::new();
+    // The machine may be busy during one start, but not during each.
     for _ in 0..10 {
+        let start = std::time::Instant::now();
         assert!(run_for(&sandbox, 10.0, "true").await.ending.is_success());
+        times.push(start.elapsed());
     }
-    assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
+    assert!(times.iter().min() < Some(&Duration::from_millis(500)), "{times:?}");
 }
 
 #[tokio::test]

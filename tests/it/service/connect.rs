@@ -8,7 +8,10 @@ use reqwest::RequestBuilder;
 use runyard_upstream::{Script, Turn};
 use serde_json::{Value, json};
 
-use super::{call::framed, requests::text};
+use super::{
+    call::framed,
+    requests::{text, until_first_delta},
+};
 use crate::test_server::{Caller, TEST_TIMEOUT, on_every_database, on_every_database_with};
 
 const JSON: &str = "application/json";
@@ -104,9 +107,9 @@ async fn calls_and_streams_end_at_their_deadline() {
         async |server| {
             let caller = server.caller("ann");
             let run = caller.start("x").await;
-            server.upstream.wait_for(1).await;
+            until_first_delta(&caller, &run).await;
             let run = json!({"agentRunId": run["agent_run_id"]});
-            let request = stream(&caller, "RunService/StreamRun", &run).header("connect-timeout-ms", "1000");
+            let request = stream(&caller, "RunService/StreamRun", &run).header("connect-timeout-ms", "3000");
             let (events, end) = messages(request).await;
             assert!(events.len() > 1);
             assert_eq!(end["error"]["code"], "deadline_exceeded");

@@ -23,14 +23,24 @@ fn held() -> impl Fn(&runyard_upstream::Gate) -> Script {
     }
 }
 
-async fn stream_text(caller: &Caller, run: &serde_json::Value) -> String {
+/// Opens a stream and reads its first event. Returns the stream, and the text that was read.
+async fn open_stream(caller: &Caller, run: &serde_json::Value) -> (reqwest::Response, String) {
     let path = format!("/agent-run/{}/stream", text(run, "agent_run_id"));
-    let stream = caller.request("GET", &path).send().await.unwrap();
+    let mut stream = caller.request("GET", &path).send().await.unwrap();
     assert_eq!(stream.status(), 200);
-    tokio::time::timeout(TEST_TIMEOUT, stream.text())
-        .await
-        .unwrap()
-        .unwrap()
+    let mut seen = String::new();
+    while !seen.contains("data:") {
+        let piece = tokio::time::timeout(TEST_TIMEOUT, stream.chunk()).await;
+        let piece = piece.unwrap().unwrap().unwrap();
+        seen.push_str(std::str::from_utf8(&piece).unwrap());
+    }
+    (stream, seen)
+}
+
+/// Reads a stream to its end. Returns all of its text.
+async fn read_to_end((stream, seen): (reqwest::Response, String)) -> String {
+    let rest = tokio::time::timeout(TEST_TIMEOUT, stream.text()).await;
+    seen + &rest.unwrap().unwrap()
 }
 
 /// Checks that the stream ended with a fault, and that another credential resumes the stream without a gap.
@@ -63,12 +73,9 @@ async fn j14_a_stream_ends_when_its_key_is_revoked() {
         });
         let kept = grpc.stream_run(request).await.unwrap().into_inner();
         let path = format!("/api-keys/{}/revoke", text(&made["api_key"], "key_id"));
-        let revoke = async {
-            // The stream needs time to open and to send its first event.
-            tokio::time::sleep(Duration::from_millis(300)).await;
-            Answer::of(ann.request("PATCH", &path).send().await.unwrap()).await.ok();
-        };
-        let (before, ()) = tokio::join!(stream_text(&using, &run), revoke);
+        let stream = open_stream(&using, &run).await;
+        Answer::of(ann.request("PATCH", &path).send().await.unwrap()).await.ok();
+        let before = read_to_end(stream).await;
         goes_on(server, &ann, &run, &before).await;
         let kept: Vec<_> = tokio::time::timeout(TEST_TIMEOUT, kept.collect()).await.unwrap();
         assert!(kept.iter().all(Result::is_ok), "{kept:?}");
@@ -85,13 +92,13 @@ async fn j15_a_stream_ends_when_its_token_expires() {
         let grant = Grant {
             subject: "ann".to_owned(),
             role: None,
-            lifetime: Duration::from_secs(2),
+            lifetime: Duration::from_secs(5),
         };
         let secret = server.config.auth.jwt_secret.clone().unwrap();
         let made_at = server.clock.now() - Duration::from_secs(LEEWAY_SECONDS.unsigned_abs());
         let mut short = server.caller("nobody");
         short.token = mint(&server.config.auth, &secret, &grant, made_at).unwrap();
-        let before = stream_text(&short, &run).await;
+        let before = read_to_end(open_stream(&short, &run).await).await;
         goes_on(server, &ann, &run, &before).await;
     })
     .await;

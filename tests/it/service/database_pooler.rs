@@ -4,7 +4,6 @@
 
 use std::{
     io::Write,
-    net::TcpListener,
     os::unix::fs::chown,
     path::{Path, PathBuf},
     time::Duration,
@@ -23,6 +22,7 @@ use tokio::{
 };
 use url::Url;
 
+use super::program::free_port;
 use crate::test_server::{Database, TEST_TIMEOUT, TestServer, assert_no_gaps, databases, with_name};
 
 /// Makes PgBouncer ignore two start-up parameters. By default, PgBouncer refuses clients that send these parameters.
@@ -77,7 +77,7 @@ impl Bouncer {
         let url = Url::parse(&server).unwrap();
         let folder = tempfile::Builder::new().prefix("runyard-pooler-").tempdir().unwrap();
         let path = |name: &str| folder.path().join(name);
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = free_port();
         let users = format!("\"{}\" \"{}\"\n", url.username(), url.password().unwrap_or_default());
         std::fs::write(path("users"), users).unwrap();
         // In transaction mode, all clients share one server connection per database. In session mode, each client

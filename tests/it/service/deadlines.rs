@@ -10,7 +10,10 @@ use runyard::{error::Kind, v1, wire::status};
 use runyard_upstream::{Script, Turn};
 use serde_json::{Value, json};
 
-use super::{call::framed, requests::text};
+use super::{
+    call::framed,
+    requests::{text, until_first_delta},
+};
 use crate::test_server::{Caller, TEST_TIMEOUT, assert_no_gaps, on_every_database, parse_sse};
 
 const WHY: &str = "the deadline of the call has passed";
@@ -77,12 +80,12 @@ async fn a_stream_ends_at_its_deadline_over_every_protocol() {
     on_every_database(held(), async |server| {
         let caller = server.caller("ann");
         let run = caller.start("x").await;
-        server.upstream.wait_for(1).await;
+        until_first_delta(&caller, &run).await;
         let (sse, lines, grpc, web) = tokio::join!(
-            stream_text(&caller, &run, "text/event-stream", "1S"),
-            stream_text(&caller, &run, "application/x-ndjson", "1000m"),
-            over_grpc(&caller, &run, "1S"),
-            over_grpc_web(&caller, &run, "1000000u"),
+            stream_text(&caller, &run, "text/event-stream", "3S"),
+            stream_text(&caller, &run, "application/x-ndjson", "3000m"),
+            over_grpc(&caller, &run, "3S"),
+            over_grpc_web(&caller, &run, "3000000u"),
         );
 
         let events = parse_sse(&sse);

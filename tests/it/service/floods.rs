@@ -84,14 +84,14 @@ enum End {
     Taken,
 }
 
-/// Sends up to [`FLOOD`] bytes without reading the answers.
-async fn flood(program: &Program, mut piece: impl FnMut(u32) -> Vec<u8>) -> End {
+/// Sends up to [`FLOOD`] bytes without reading the answers. The server has `seconds` to read each piece.
+async fn flood(program: &Program, seconds: u64, mut piece: impl FnMut(u32) -> Vec<u8>) -> End {
     let mut stream = open(program).await;
     let mut sent = 0;
     for number in 0.. {
         let bytes = piece(number);
         sent += bytes.len();
-        match timeout(Duration::from_secs(2), stream.write_all(&bytes)).await {
+        match timeout(Duration::from_secs(seconds), stream.write_all(&bytes)).await {
             Err(_) => return End::Stalled,
             Ok(Err(_)) => return End::Closed,
             Ok(Ok(())) if sent >= FLOOD => return End::Taken,
@@ -140,7 +140,7 @@ async fn u04_floods_of_http2_frames_are_stopped() {
     let ask = block(GET, "/healthz", &[]);
 
     let end = beside(&program, "rapid reset", async {
-        flood(&program, |number| {
+        flood(&program, 15, |number| {
             let (mut bytes, first) = (Vec::new(), number * 200 + 1);
             for stream in (first..first + 200).step_by(2) {
                 bytes.extend(frame(HEADERS, END_HEADERS | END_STREAM, stream, &ask));
@@ -158,7 +158,7 @@ async fn u04_floods_of_http2_frames_are_stopped() {
 
     let end = beside(&program, "continuation", async {
         let mut first = true;
-        flood(&program, |_| {
+        flood(&program, 15, |_| {
             let more = [&[0x00, 1, b'x', 100][..], &[b'y'; 100]].concat().repeat(100);
             let begin = if std::mem::take(&mut first) {
                 frame(HEADERS, 0, 1, &ask)
@@ -176,7 +176,7 @@ async fn u04_floods_of_http2_frames_are_stopped() {
         ("pings", PING, &[0; 8][..]),
     ] {
         let bytes = frame(kind, 0, 0, payload).repeat(500);
-        let end = beside(&program, what, flood(&program, |_| bytes.clone())).await;
+        let end = beside(&program, what, flood(&program, 2, |_| bytes.clone())).await;
         assert_ne!(
             end,
             End::Taken,
@@ -184,7 +184,7 @@ async fn u04_floods_of_http2_frames_are_stopped() {
         );
     }
     let end = beside(&program, "data without a stream", async {
-        flood(&program, |_| frame(DATA, 0, 1, &[0; 16_384])).await
+        flood(&program, 15, |_| frame(DATA, 0, 1, &[0; 16_384])).await
     });
     assert_eq!(end.await, End::Closed);
 }

@@ -333,7 +333,7 @@ async fn l12_a_model_that_never_stops_calling_tools_is_stopped() {
     on_every_database_with(
         |_| {
             Script::function(|request| {
-                let calls = (0..20).map(|number| {
+                let calls = (0..5).map(|number| {
                     Call::new("bash", &json!({"command": "true"})).id(&format!("call-{}-{number}", request.number))
                 });
                 Turn::calls(calls)

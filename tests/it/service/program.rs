@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -22,6 +22,20 @@ const SECRET: &str = "0123456789abcdef0123456789abcdef";
 /// A configuration in which every caller may use every model. The built-in model is the default.
 pub const OPEN: &str = "[[tiers]]\nname = \"free\"\nmodels = [\"*\"]\ndefault_model = \"runyard/demo\"\n\
                         max_upload_bytes = 1000000000\ncredits_granted = 300\n";
+
+/// Returns a free port of 127.0.0.1, and never the same port twice. The system assigns only higher ports, so the port is
+/// still free when a program listens on it later. The offset keeps the ports of several test processes apart.
+pub fn free_port() -> u16 {
+    const FIRST: u32 = 10_000;
+    const PORTS: u32 = 6_000;
+    static TAKEN: AtomicU32 = AtomicU32::new(0);
+    let offset = std::process::id() % PORTS * 61;
+    let ports = (0..PORTS).map(|_| FIRST + (offset + TAKEN.fetch_add(1, Ordering::Relaxed)) % PORTS);
+    ports
+        .map(|port| u16::try_from(port).unwrap())
+        .find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok())
+        .unwrap()
+}
 
 /// A `runyard serve` process with a SQLite database.
 pub struct Program {
@@ -42,7 +56,7 @@ impl Program {
     pub async fn start_in(folder: &Path, config: &str, line: &str) -> Self {
         std::fs::set_permissions(folder, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
         std::fs::write(folder.join("runyard.toml"), config).unwrap();
-        let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
         let mut program = Self {
             child: serve(folder, address, line),
             folder: folder.to_owned(),
@@ -119,7 +133,9 @@ impl Program {
     /// Returns the log lines of level INFO and above.
     pub fn lines(&self) -> Vec<Value> {
         let log = self.log();
-        let lines = log
+        // The program may still be writing the text after the last line break.
+        let (complete, _) = log.rsplit_once('\n').unwrap_or_default();
+        let lines = complete
             .lines()
             .map(|line| serde_json::from_str::<Value>(line).unwrap_or_else(|_| panic!("not JSON: {line}")));
         lines

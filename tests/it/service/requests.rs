@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::test_server::{Answer, Caller};
+use crate::test_server::{Answer, Caller, TEST_TIMEOUT};
 
 /// The tools of a run of the default mode without an agent, in the order of the API.
 pub const BUILT_IN: [&str; 8] = [
@@ -30,6 +30,18 @@ pub async fn put(caller: &Caller, path: &str, body: Value) -> Answer {
 
 pub async fn delete(caller: &Caller, path: &str) -> Answer {
     Answer::of(caller.request("DELETE", path).send().await.unwrap()).await
+}
+
+/// Waits until a run has a part of its answer.
+pub async fn until_first_delta(caller: &Caller, run: &Value) {
+    let path = format!("/agent-run/{}/stream", text(run, "agent_run_id"));
+    let mut stream = caller.request("GET", &path).send().await.unwrap();
+    let mut seen = String::new();
+    while !seen.contains("event: message_delta") {
+        let piece = tokio::time::timeout(TEST_TIMEOUT, stream.chunk()).await;
+        let piece = piece.expect("the first part").unwrap().expect("the first part");
+        seen.push_str(&String::from_utf8_lossy(&piece));
+    }
 }
 
 pub fn text<'a>(value: &'a Value, field: &str) -> &'a str {

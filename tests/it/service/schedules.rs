@@ -50,6 +50,7 @@ pub async fn outcomes(caller: &Caller, schedule: &Value, wanted: &[&str]) -> Vec
 }
 
 /// Moves the clock to a second after the next occurrence of an hourly schedule. Returns the caller with a new token.
+/// Tests also call this function before they create a schedule, so that the first occurrence is almost an hour away.
 pub fn next_hour(server: &TestServer, name: &str) -> Caller {
     let now = server.clock.now();
     let seconds = 3_600 - now.timestamp().rem_euclid(3_600) + 1;
@@ -69,7 +70,7 @@ pub fn held(gate: &Gate) -> Script {
 #[tokio::test]
 async fn an_occurrence_starts_one_run_soon() {
     on_every_database(held, async |server| {
-        let caller = server.caller("ann");
+        let caller = next_hour(server, "ann");
         let schedule = create(&caller, json!({})).await;
         let times = schedule["next_run_times"].as_array().unwrap().clone();
         assert_eq!(times.len(), 5);
@@ -119,7 +120,7 @@ async fn only_the_latest_missed_occurrence_is_started() {
 #[tokio::test]
 async fn failures_in_a_row_pause_a_schedule_until_it_is_resumed() {
     on_every_database(held, async |server| {
-        let caller = server.caller("ann");
+        let caller = next_hour(server, "ann");
         let schedule = create(&caller, json!({"prompt": "fail", "max_failures": 2})).await;
         for count in 1..=2 {
             let caller = next_hour(server, "ann");
@@ -197,7 +198,7 @@ async fn a_repeated_request_with_the_same_key_starts_one_run() {
 #[tokio::test]
 async fn a_refused_start_is_in_the_history() {
     on_every_database(held, async |server| {
-        let caller = server.caller("ann");
+        let caller = next_hour(server, "ann");
         let agent = caller.post("/agents", json!({"name": "Soon gone"})).await.ok();
         let schedule = create(&caller, json!({"agent_id": agent["agent_id"]})).await;
         let gone = format!("/agents/{}", text(&agent, "agent_id"));
@@ -313,17 +314,20 @@ async fn two_servers_start_each_occurrence_once() {
     let second = Server::open(server.config.clone()).await.unwrap();
     let other = second.app().clone();
     let running = tokio::spawn(second.run());
-    let caller = server.caller("ann");
+    let next_hour = || {
+        let seconds = 3_600 - server.clock.now().timestamp().rem_euclid(3_600) + 1;
+        let by = Duration::from_secs(seconds.unsigned_abs());
+        server.clock.advance(by);
+        other.clock.advance(by);
+        server.caller("ann")
+    };
+    let caller = next_hour();
     let mut schedules = Vec::new();
     for _ in 0..10 {
         schedules.push(create(&caller, json!({})).await);
     }
     for round in 1..=3 {
-        let seconds = 3_600 - server.clock.now().timestamp().rem_euclid(3_600) + 1;
-        let by = Duration::from_secs(seconds.unsigned_abs());
-        server.clock.advance(by);
-        other.clock.advance(by);
-        let caller = server.caller("ann");
+        let caller = next_hour();
         for schedule in &schedules {
             let started = outcomes(&caller, schedule, &vec!["started"; round]).await;
             for run in &started {

@@ -24,7 +24,7 @@ fn long_leases(config: &mut Config) {
 #[tokio::test]
 async fn overlaps_are_skipped_queued_or_replaced() {
     on_every_database_with(held, long_leases, async |server| {
-        let caller = server.caller("ann");
+        let caller = next_hour(server, "ann");
         let mut schedules = Vec::new();
         for overlap in ["skip", "queue", "replace"] {
             schedules.push(create(&caller, json!({"prompt": "hold", "overlap": overlap})).await);
@@ -55,7 +55,7 @@ async fn a_run_that_waits_for_an_input_is_an_earlier_run() {
         |_| obedient(),
         |config| config.limits = Limits::Off,
         async |server| {
-            let caller = server.caller("ann");
+            let caller = next_hour(server, "ann");
             let agent = json!({"name": "Curious", "agentpress_tools": {"ask_user": {"enabled": true}}});
             let agent = caller.post("/agents", agent).await.ok();
             let prompt = r#"ask_user {"question": "Which colour?"}"#;
@@ -91,7 +91,7 @@ async fn a_run_that_waits_for_an_input_is_an_earlier_run() {
 #[tokio::test]
 async fn queued_occurrences_run_one_after_the_other() {
     on_every_database_with(held, long_leases, async |server| {
-        let caller = server.caller("ann");
+        let caller = next_hour(server, "ann");
         let schedule = create(&caller, json!({"prompt": "hold", "overlap": "queue"})).await;
         let mut wanted = vec!["started"];
         for _ in 0..3 {

@@ -13,6 +13,7 @@ use runyard::config::{Config, Limits, Rate, RateLimit};
 use runyard_client::v1::{self, share_service_client::ShareServiceClient};
 use runyard_upstream::{Call, Gate, Received, Script, Turn};
 use serde_json::{Value, json};
+use tonic::Code;
 use uuid::Uuid;
 
 use super::{
@@ -398,18 +399,26 @@ async fn answers_to_readers_are_not_cached_and_their_requests_are_small() {
         read(server, "/shared-thread", json!({"token": long}))
             .await
             .refused(413, "TOO_LARGE");
-        let streamed = futures::stream::iter([Ok::<_, std::io::Error>(format!("{{\"token\": \"{long}\"}}"))]);
-        let request = server.http.post(server.url("/shared-thread"));
-        let request = request
-            .header("content-type", "application/json")
-            .body(Body::wrap_stream(streamed));
-        let answer = Answer::of(request.send().await.unwrap()).await;
-        assert!(
-            [400, 413].contains(&answer.status),
-            "{}: {}",
-            answer.status,
-            answer.text
-        );
+        // Without a length in the headers, the size of the body shows only while it arrives.
+        for path in ["/shared-thread", "/runyard.v1.ShareService/GetSharedThread"] {
+            let streamed = futures::stream::iter([Ok::<_, std::io::Error>(format!("{{\"token\": \"{long}\"}}"))]);
+            let request = server.http.post(server.url(path));
+            let request = request
+                .header("content-type", "application/json")
+                .body(Body::wrap_stream(streamed));
+            let answer = Answer::of(request.send().await.unwrap()).await;
+            // Connect has no status 413; it answers 429 for `resource_exhausted`.
+            let expected = if path == "/shared-thread" { 413 } else { 429 };
+            assert_eq!(answer.status, expected, "{path}: {}", answer.text);
+            assert_eq!(answer.header("x-error-code"), "TOO_LARGE", "{path}: {}", answer.text);
+        }
+        let mut grpc = ShareServiceClient::new(caller.channel().await);
+        let asked = v1::GetSharedThreadRequest {
+            token: long.clone(),
+            ..v1::GetSharedThreadRequest::default()
+        };
+        let refused = grpc.get_shared_thread(asked).await.unwrap_err();
+        assert_eq!(refused.code(), Code::ResourceExhausted, "{refused:?}");
         opened(server, token).await.ok();
     })
     .await;
@@ -460,4 +469,22 @@ async fn the_log_contains_no_token() {
     }
     let log = program.log();
     assert!(!log.contains(&token[15..]) && !log.contains("CANARY"), "{log}");
+}
+
+#[tokio::test]
+async fn requests_with_wrong_tokens_do_not_flood_the_log() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = Program::start(folder.path(), OPEN).await;
+    let asked = || async {
+        let sent = program.http.post(format!("{}/shared-thread", program.url));
+        let answer = sent.json(&json!({"token": "rys_wrong"})).send().await.unwrap();
+        assert_eq!(answer.status(), 404);
+    };
+    for _ in 0..4 {
+        join_all((0..25).map(|_| asked())).await;
+    }
+    let lines = program.lines();
+    let refused = lines.iter().filter(|line| line["error_code"] == "SHARE_NOT_FOUND");
+    let refused = refused.count();
+    assert!((1..100).contains(&refused), "{refused} lines");
 }

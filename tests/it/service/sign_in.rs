@@ -244,6 +244,12 @@ async fn an_unreachable_issuer_is_tried_again_within_limits() {
         issuer.say(Says::Keys(vec![Signer::ec().jwk()]));
         issuer.say_document(unusable("revocation_endpoint", "https://elsewhere.example/revoke"));
         server.clock.advance(std::time::Duration::from_mins(10));
+        // A page loads the endpoints too: its policy decides whether the console can renew a token.
+        let policy = get(server, "/").await.header("content-security-policy").to_owned();
+        assert!(
+            policy.contains("connect-src 'self' https://login.example:8443;"),
+            "{policy}"
+        );
         let answer = get(server, "/console.json").await;
         let found = answer.json();
         let found = &found["sign_in"]["server"];

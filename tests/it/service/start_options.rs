@@ -458,8 +458,15 @@ async fn a_start_does_not_wait_for_the_creation_of_a_sandbox() {
             "#!/bin/sh\n: > {0}/asked\nwhile [ ! -e {0}/go ]; do sleep 0.02; done\nexec bwrap \"$@\"\n",
             folder.display()
         );
-        std::fs::write(&script, text).unwrap();
-        std::fs::set_permissions(&script, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        // Another process creates the script. If this process wrote it, a child process of another test might still
+        // have it open for writing, and the service could not execute it.
+        let draft = folder.join("draft");
+        std::fs::write(&draft, text).unwrap();
+        let installed = std::process::Command::new("install")
+            .args(["-m", "755"])
+            .args([&draft, &script])
+            .status();
+        assert!(installed.unwrap().success());
         config.sandbox.bwrap = script;
         config.tiers[0].concurrent_runs = Some(2);
     };

@@ -354,6 +354,14 @@ async fn failures_are_in_the_trace() {
     // The caller made the mistake, so the status of the server's span is not an error.
     assert!(call.status.as_ref().is_none_or(|status| status.code == 0));
     assert!(named(&spans, "GET").is_empty(), "{spans:?}");
+    // A client without a credential determines neither the size nor the name of a span.
+    let long = format!("{}/{}", traced.program.url, "x".repeat(30_000));
+    let refused = traced.program.http.request("BREW".parse().unwrap(), long).send().await;
+    assert_eq!(refused.unwrap().status(), 401);
+    eventually(|| !named(&collector.spans(), "_OTHER").is_empty()).await;
+    let spans = collector.spans();
+    let path = attribute(&one(&spans, "_OTHER").attributes, "url.path");
+    assert_eq!(path.as_str().unwrap().len(), 256, "{path}");
     traced.run().await;
     traced.upstream.push([Turn::status(401)]);
     let body = json!({"prompt": "x", "agent_id": traced.agent_id});

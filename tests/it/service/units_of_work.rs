@@ -160,7 +160,7 @@ async fn a_cancelled_statement_does_not_disturb_the_next_unit() {
             for number in 0..5 {
                 let tx = db.begin("test.cancelled").await.unwrap();
                 tx.change(insertion(number)).await.unwrap();
-                let slow = "WITH RECURSIVE test_n (v) AS (SELECT 1 UNION ALL SELECT v + 1 FROM test_n WHERE v < 300000) \
+                let slow = "WITH RECURSIVE test_n (v) AS (SELECT 1 UNION ALL SELECT v + 1 FROM test_n WHERE v < 1000000) \
                             SELECT COUNT(*) AS n FROM test_n";
                 let slow = Statement::from_string(tx.get_database_backend(), slow);
                 let cancelled = tokio::time::timeout(Duration::from_millis(1), tx.query_one_raw(slow)).await;

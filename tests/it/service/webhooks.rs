@@ -151,7 +151,10 @@ async fn a_run_that_waits_is_sent_with_the_sequence_of_its_status() {
 #[tokio::test]
 async fn a_stopped_run_is_sent_and_events_without_a_subscription_are_not() {
     on_every_database_with(
-        |gate| Turn::text("Held.").held_by(gate),
+        |gate| {
+            let gate = gate.clone();
+            Script::function(move |_| Turn::text("Held.").held_by(&gate))
+        },
         open,
         async |server| {
             let caller = server.caller("ann");

@@ -573,7 +573,7 @@ async fn a_stalled_request_body_is_refused() {
     ] {
         let mut answer = String::new();
         let read = socket.read_to_string(&mut answer);
-        tokio::time::timeout(std::time::Duration::from_secs(5), read)
+        tokio::time::timeout(std::time::Duration::from_secs(20), read)
             .await
             .unwrap()
             .unwrap();

@@ -55,6 +55,8 @@ impl Received {
 
 struct Shared {
     status: AtomicU16,
+    /// A delivery that gets its own status.
+    exception: Mutex<Option<(String, u16)>>,
     delay_ms: AtomicUsize,
     open: AtomicUsize,
     most_open: AtomicUsize,
@@ -72,6 +74,7 @@ impl Receiver {
     pub async fn start() -> Self {
         let shared = Arc::new(Shared {
             status: AtomicU16::new(200),
+            exception: Mutex::default(),
             delay_ms: AtomicUsize::new(0),
             open: AtomicUsize::new(0),
             most_open: AtomicUsize::new(0),
@@ -94,6 +97,12 @@ impl Receiver {
         let all = self.shared.received.lock().unwrap();
         self.shared.status.store(status, Ordering::SeqCst);
         all.len()
+    }
+
+    /// Answers all later requests of one delivery with this status. Other deliveries get the status of
+    /// [`Receiver::answer`].
+    pub fn answer_delivery(&self, id: &str, status: u16) {
+        *self.shared.exception.lock().unwrap() = Some((id.to_owned(), status));
     }
 
     pub fn answer_after(&self, delay: Duration) {
@@ -144,8 +153,12 @@ async fn receive(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: By
     // A request gets the status of the time at which it is counted.
     let (count, status) = {
         let mut all = shared.received.lock().unwrap();
+        let status = match &*shared.exception.lock().unwrap() {
+            Some((id, status)) if *id == received.id => *status,
+            _ => shared.status.load(Ordering::SeqCst),
+        };
         all.push(received);
-        (all.len(), shared.status.load(Ordering::SeqCst))
+        (all.len(), status)
     };
     shared.count.send_replace(count);
     let delay = shared.delay_ms.load(Ordering::SeqCst);
