@@ -10,6 +10,18 @@ export const CLIENT = "console";
 /** The pages of the library load this font. Tests answer the request themselves, because they have no network. */
 export const FONTS = "https://fonts.googleapis.com";
 
+/** The text of the sign-in button. */
+export const BUTTON = "Sign in with Example";
+/** The settings of the server with which the provider issues JWTs for the API. */
+export const SETTINGS = `audience = "${API}"
+[auth.sign_in]
+client_id = "${CLIENT}"
+scopes = ["openid", "offline_access"]
+resource = "${API}"
+prompt = "consent"
+button = "${BUTTON}"
+`;
+
 export class Provider {
   /** Lifetime of access tokens and ID tokens in seconds. */
   lifetime = 3600;

@@ -108,3 +108,24 @@ test("a stream can be stopped, errors are shown, and a request can have another 
     visited.wrong = visited.wrong.filter((line) => !line.includes("404"));
   });
 });
+
+test("a request has the token of the console only if the user wants that", LIMIT, async () => {
+  await visit(async (visited, page, token) => {
+    await visited.signIn(token);
+    await page.goto(`${yard.server.url}/docs`);
+    const state = await form(page, "AccountService_GetAccountState");
+    await state.getByRole("button", { name: "Use another token" }).click();
+    const field = state.getByLabel("Token or API key");
+    for (const text of ["", "a token"]) {
+      await field.fill(text);
+      await field.fill("");
+      await send(state);
+      await state.getByText("Enter a token or an API key.").waitFor();
+      assert.equal(await response(state).count(), 0, "nothing is sent");
+    }
+    await checkLayout(page, "the field for another token");
+    await state.getByRole("button", { name: "Use your sign-in of the console" }).click();
+    await send(state);
+    await status(state, 200).waitFor();
+  });
+});

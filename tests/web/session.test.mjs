@@ -17,6 +17,39 @@ async function openTab(visited) {
   return tab;
 }
 
+/** A page that answers like a tab that the browser has frozen: later than the tab that asks waits for. */
+async function frozenTab(visited) {
+  const tab = await visited.context.newPage();
+  await tab.goto(`${yard.server.url}/healthz`);
+  await tab.evaluate(() => {
+    window.channel = new BroadcastChannel("runyard.session");
+    channel.addEventListener("message", ({ data }) => {
+      if (data.kind === "ask") window.question = data.question;
+    });
+  });
+  return tab;
+}
+
+/** The frozen tab answers its last question with the token, after messages that it has sent before. */
+async function answerLate(frozen, asking, token, ...before) {
+  const received = asking.evaluate(
+    () =>
+      new Promise((resolve) => {
+        const channel = new BroadcastChannel("runyard.session");
+        channel.addEventListener("message", ({ data }) => data.kind === "end" && resolve());
+        window.listens = true;
+      }),
+  );
+  await asking.waitForFunction(() => window.listens);
+  await frozen.evaluate(
+    (messages) => {
+      for (const message of messages) channel.postMessage({ question: window.question, ...message });
+    },
+    [...before, { kind: "answer", session: { token, grant: null } }, { kind: "end" }],
+  );
+  await received;
+}
+
 test("a new tab is signed in without a stored token, and a sign-out signs out all tabs", LIMIT, async () => {
   const { token } = await yard.account();
   const visited = await yard.begin();
@@ -72,5 +105,46 @@ test("a tab of another account stays signed in", LIMIT, async () => {
   await heading(third, "Threads").waitFor();
   await heading(visited.page, "Sign in").waitFor();
   assert.equal(await visited.page.evaluate(() => sessionStorage.length), 0);
+  await visited.end();
+});
+
+test("a late answer of another tab signs in, but not after a sign-out", LIMIT, async () => {
+  const { token } = await yard.account();
+  const visited = await yard.begin();
+  const { page } = visited;
+  const frozen = await frozenTab(visited);
+  await page.goto(`${yard.server.url}/`);
+  await heading(page, "Sign in").waitFor();
+  await answerLate(frozen, page, token);
+  await heading(page, HOME).waitFor();
+  await page.getByRole("button", { name: "Sign out" }).click();
+  await heading(page, "Sign in").waitFor();
+  await answerLate(frozen, page, token);
+  assert.equal(await page.evaluate(() => sessionStorage.length), 0, "the tab has no session after its sign-out");
+  await page.reload();
+  await heading(page, "Sign in").waitFor();
+  await answerLate(frozen, page, token, { kind: "signed-out", identity: token, reason: null });
+  assert.equal(await page.evaluate(() => sessionStorage.length), 0, "the tab has no session after the sign-out of another tab");
+  await visited.end();
+});
+
+test("a sign-in on the device survives the sign-out of another account", LIMIT, async () => {
+  const [first, second] = [await yard.account(), await yard.account()];
+  const visited = await yard.begin();
+  const { page } = visited;
+  await page.goto(`${yard.server.url}/`);
+  await page.getByLabel("Token").fill(first.token);
+  await page.getByLabel("Keep me signed in on this device").check();
+  await page.getByRole("button", { name: "Sign in", exact: true }).click();
+  await heading(page, HOME).waitFor();
+  const tab = await visited.context.newPage();
+  await tab.goto(`${yard.server.url}/#token=${second.token}`);
+  await heading(tab, HOME).waitFor();
+  await tab.getByRole("button", { name: "Sign out" }).click();
+  await heading(tab, "Sign in").waitFor();
+  assert.equal(await tab.evaluate(() => localStorage.getItem("runyard.token")), first.token);
+  await page.getByRole("button", { name: "Sign out" }).click();
+  await heading(page, "Sign in").waitFor();
+  assert.equal(await page.evaluate(() => localStorage.getItem("runyard.token")), null);
   await visited.end();
 });

@@ -8,19 +8,9 @@ import { after, before, test } from "node:test";
 import { Server } from "../../clients/typescript/tests/server.mjs";
 import { CONSOLE_DIR, PATIENCE_MS, startBrowser, Visit } from "./browser.mjs";
 import { checkLayout } from "./layout.mjs";
-import { API, CLIENT, FONTS, Provider } from "./provider.mjs";
+import { API, BUTTON, CLIENT, FONTS, Provider, SETTINGS } from "./provider.mjs";
 import { LIMIT } from "./setup.mjs";
-
-const BUTTON = "Sign in with Example";
-/** The settings with which the provider issues JWTs for the API. */
-const SETTINGS = `audience = "${API}"
-[auth.sign_in]
-client_id = "${CLIENT}"
-scopes = ["openid", "offline_access"]
-resource = "${API}"
-prompt = "consent"
-button = "${BUTTON}"
-`;
+import { expire, signInThere, stored, until } from "./sign_in.mjs";
 
 let browser;
 let provider;
@@ -65,30 +55,12 @@ async function tabOf(visited, place = "#/threads") {
   return tab;
 }
 
-/** Signs in at the provider's pages, as a person does. */
-async function signInThere(page, login) {
-  await page.getByPlaceholder("Enter any login").fill(login);
-  await page.getByPlaceholder("and password").fill("any password");
-  await page.getByRole("button", { name: "Sign-in" }).click();
-}
-
 async function signIn(visited, login, { place = "#/threads", name = BUTTON } = {}) {
   const { page } = visited;
   await page.goto(`${server.url}/${place}`);
   await button(page, name).click();
   await signInThere(page, login);
   await page.getByRole("button", { name: "Continue" }).click();
-}
-
-const stored = (page) => page.evaluate(() => ({ token: sessionStorage.getItem("runyard.token"), grant: JSON.parse(sessionStorage.getItem("runyard.grant")) }));
-
-/** Waits until the condition holds, which may call the page. */
-async function until(what, holds) {
-  const end = Date.now() + PATIENCE_MS;
-  while (!(await holds())) {
-    assert.ok(Date.now() < end, what);
-    await new Promise((resolve) => setTimeout(resolve, 100));
-  }
 }
 
 test("one signs in, returns to the wanted page, and is signed in after a reload and in a new tab", LIMIT, async () => {
@@ -134,6 +106,8 @@ test("a short token is renewed once for all tabs, and requests and streams conti
   const tab = await tabOf(visited);
   await heading(tab, "Threads").waitFor();
   const first = await stored(page);
+  // The sign-in of another user is stored on the device. The renewals and the sign-out do not change it.
+  await page.evaluate(() => localStorage.setItem("runyard.token", "of another user"));
   // The server ends the stream of this run when the first token expires.
   await visited.go("#/");
   await visited.start("bash: sleep 14\nsay: Still here after the expiry.");
@@ -167,6 +141,7 @@ test("a short token is renewed once for all tabs, and requests and streams conti
   await tab.getByText("Your session at the identity provider has ended").waitFor();
   await button(tab).waitFor();
   assert.equal(await tab.evaluate(() => sessionStorage.length), 0);
+  assert.equal(await tab.evaluate(() => localStorage.getItem("runyard.token")), "of another user");
   provider.lifetime = 3600;
   await visited.end(/400/);
 });
@@ -255,6 +230,59 @@ test("a sign-out ends the session here, in the other tabs and at the provider", 
   await button(page).click();
   await page.getByPlaceholder("Enter any login").waitFor();
   await visited.end();
+});
+
+test("if the browser stays on the page after a sign-out, one can sign in again", LIMIT, async () => {
+  const visited = await visit();
+  const { page, context } = visited;
+  await signIn(visited, "finn");
+  await heading(page, "Threads").waitFor();
+  // The user stops the navigation.
+  await context.route(`${provider.url}/session/end**`, (route) => route.abort("aborted"));
+  await context.route(`${server.url}/console.json`, (route) => route.fulfill({ status: 503 }));
+  await page.getByRole("button", { name: "Sign out" }).click();
+  await page.getByText("Signing out").waitFor();
+  await button(page).click();
+  await page.getByRole("button", { name: "Continue" }).waitFor();
+  await visited.end(/503/);
+});
+
+test("while an expired token cannot be renewed, requests fail, but the user stays signed in", LIMIT, async () => {
+  const visited = await visit();
+  const { page, context } = visited;
+  await signIn(visited, "gail", { place: "#/memory" });
+  await page.getByRole("button", { name: "New memory" }).waitFor();
+  await context.route(`${provider.url}/token`, (route) => route.fulfill({ status: 429, headers: { "access-control-allow-origin": "*" }, json: { error: "slow_down" } }));
+  await expire(page);
+  await page.reload();
+  await page.getByRole("button", { name: "New memory" }).click();
+  await page.getByRole("textbox", { name: "Text" }).fill("Gail is patient.");
+  await page.getByRole("button", { name: "Create memory" }).click();
+  await page.getByText("Your sign-in is being renewed").first().waitFor();
+  await context.unroute(`${provider.url}/token`);
+  await until("a renewal", async () => (await stored(page)).token !== "an.expired.token");
+  await page.getByRole("button", { name: "Create memory" }).click();
+  await page.getByRole("list", { name: "Memories" }).getByText("Gail is patient.").waitFor();
+  await visited.end(/429/);
+});
+
+test("a page whose policy does not name the provider is loaded again for the renewal", LIMIT, async () => {
+  const visited = await visit();
+  const { page, context } = visited;
+  await signIn(visited, "hugo");
+  await heading(page, "Threads").waitFor();
+  const withoutProvider = async (route) => {
+    const response = await route.fetch();
+    const policy = response.headers()["content-security-policy"].replace(` ${provider.url}`, "");
+    await route.fulfill({ response, headers: { ...response.headers(), "content-security-policy": policy } });
+  };
+  await context.route(`${server.url}/`, withoutProvider, { times: 1 });
+  await expire(page);
+  await page.reload();
+  await until("a renewal", async () => (await stored(page)).token !== "an.expired.token");
+  await heading(page, "Threads").waitFor();
+  assert.equal(await page.evaluate(() => sessionStorage.getItem("runyard.reloaded")), null);
+  await visited.end(/Content Security Policy/);
 });
 
 test("a token can be pasted instead, and the page fits in both themes", LIMIT, async () => {

@@ -1,8 +1,8 @@
 // The API client of the signed-in account.
 import { computed } from "@preact/signals";
 import { Runyard } from "@runyard/client";
-import { freshToken, isRenewable } from "./renewal";
-import { identity, token } from "./session";
+import { freshToken } from "./renewal";
+import { identity, isRenewable, token } from "./session";
 
 const current = computed(() => {
   if (identity.value === null) return null;

@@ -1,7 +1,7 @@
-// Explains errors to the user. If the server rejected the token, signs the user out.
+// Explains errors to the user. If the server rejected the token and no renewal replaces it, signs the user out.
 import { isRunyardError } from "@runyard/client";
-import { grant, signOut, token } from "./session";
-import { type Explained, explain } from "./view/refusal";
+import { grant, needsRenewal, signOut, token } from "./session";
+import { type Explained, RENEWAL_PENDING, explain } from "./view/refusal";
 
 let planName: string | null = null;
 
@@ -16,6 +16,7 @@ export function explainError(error: unknown): Explained | null {
   if (isRunyardError(error)) {
     if (error.errorCode === "CANCELLED") return null;
     if (error.errorCode === "NOT_AUTHENTICATED" && token.value !== null) {
+      if (needsRenewal()) return explain({ errorCode: RENEWAL_PENDING, message: error.message });
       signOut(grant.value === null ? "Your token is no longer valid. Sign in with a new one." : "Your sign-in has expired. Sign in again.");
     }
     return explain({

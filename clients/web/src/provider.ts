@@ -22,13 +22,13 @@ export interface Provider {
 /** Null if the server has no sign-in, and undefined before the first answer. */
 export const provider = signal<Provider | null | undefined>(undefined);
 
-/** Loads the provider. If the server does not answer, users can still enter a token. */
+/** Loads the provider. If the server does not answer, the known provider stays, and users can still enter a token. */
 export async function loadProvider(): Promise<Provider | null> {
   try {
     // The server is at the root of the console's origin, as for all other requests.
     const answer = await fetch("/console.json", { signal: AbortSignal.timeout(TIMEOUT_MS) });
-    const settings = answer.ok ? ((await answer.json()) as { sign_in: Provider | null }) : null;
-    provider.value = settings?.sign_in ?? null;
+    if (!answer.ok) throw new Error(`status ${answer.status}`);
+    provider.value = ((await answer.json()) as { sign_in: Provider | null }).sign_in;
   } catch {
     provider.value = provider.peek() ?? null;
   }

@@ -5,10 +5,12 @@
 // to stay signed in. A new tab gets it from the other tabs (`tabs.ts`). The console never shows the token.
 import { computed, signal } from "@preact/signals";
 import { forgetBudgets } from "./stores/budgets";
-import { askTabs, identityOf, joinTabs, tellRenewed, tellSignedOut } from "./tabs";
+import { askTabs, identityOf, joinTabs, stopAsking, tellRenewed, tellSignedOut } from "./tabs";
 
 const TOKEN_KEY = "runyard.token";
 const GRANT_KEY = "runyard.grant";
+/** A token that expires within this time is not used for a request. */
+const MIN_LEFT_MS = 1_000;
 
 /** The sign-in at the identity provider to which a token belongs. */
 export interface Grant {
@@ -34,6 +36,14 @@ const session = signal<Session | null>(null);
 /** The token, or null when signed out. */
 export const token = computed(() => session.value?.token ?? null);
 export const grant = computed(() => session.value?.grant ?? null);
+/** Whether the token of the current sign-in can be renewed. */
+export const isRenewable = computed(
+  () =>
+    typeof grant.value?.refreshToken === "string" &&
+    grant.value.expiresAt !== null &&
+    // Browsers have locks only where they permit the sign-in itself: on https and on localhost.
+    typeof navigator.locks !== "undefined",
+);
 /** Identifies the sign-in. It changes when another user signs in, but not when the token is renewed. */
 export const identity = computed(() => identityOf(session.value));
 /** Reason of the sign-out, for the sign-in screen. */
@@ -66,7 +76,7 @@ export async function resume(): Promise<void> {
 
 /** If `remember` is set, the session is stored for the whole browser, otherwise for this tab. */
 export function signIn(value: Session, remember: boolean): void {
-  forget();
+  forget(sessionStorageOrNull());
   write(remember ? localStorageOrNull() : sessionStorageOrNull(), value);
   signOutReason.value = null;
   session.value = value;
@@ -86,8 +96,14 @@ export function signOut(why: string | null = null): void {
   if (id !== null) tellSignedOut(id, why);
 }
 
+/** Whether the current token has expired and can be renewed. The renewal then decides whether the sign-in ends. */
+export function needsRenewal(): boolean {
+  return isRenewable.peek() && (grant.peek()?.expiresAt ?? Infinity) - Date.now() < MIN_LEFT_MS;
+}
+
 /** Gets a newer token of the current sign-in, if another tab or local storage has one. */
 export async function synchronize(): Promise<void> {
+  if (session.peek() === null) return;
   const stored = read(localStorageOrNull());
   if (isNewer(stored, session.peek())) session.value = stored;
   const before = session.peek();
@@ -99,16 +115,20 @@ function isNewer(value: Session | null, than: Session | null): boolean {
   return (value.grant?.expiresAt ?? 0) > (than?.grant?.expiresAt ?? 0);
 }
 
-// Only the tab that renews the token writes local storage, so that no slower tab overwrites a newer token.
+// Local storage may hold the sign-in of another tab. Only the tab that renews the token writes local storage, so that no
+// slower tab overwrites a newer token.
 function keep(value: Session, isOwn: boolean): void {
-  const isRemembered = read(localStorageOrNull()) !== null;
+  const isRemembered = identityOf(read(localStorageOrNull())) === identityOf(value);
   if (isOwn && isRemembered) write(localStorageOrNull(), value);
   if (!isRemembered) write(sessionStorageOrNull(), value);
   session.value = value;
 }
 
 function end(why: string | null): void {
-  forget();
+  for (const store of [sessionStorageOrNull(), localStorageOrNull()]) {
+    if (identityOf(read(store)) === identity.peek()) forget(store);
+  }
+  stopAsking();
   forgetBudgets();
   signOutReason.value = why;
   session.value = null;
@@ -131,14 +151,12 @@ export function fromPaste(text: string): string {
   return trimmed.replace(/^(RUNYARD_TOKEN=|Bearer\s+)/i, "");
 }
 
-function forget(): void {
-  for (const store of [sessionStorageOrNull(), localStorageOrNull()]) {
-    try {
-      store?.removeItem(TOKEN_KEY);
-      store?.removeItem(GRANT_KEY);
-    } catch {
-      // Storage is unavailable, so it holds no session.
-    }
+function forget(store: Storage | null): void {
+  try {
+    store?.removeItem(TOKEN_KEY);
+    store?.removeItem(GRANT_KEY);
+  } catch {
+    // Storage is unavailable, so it holds no session.
   }
 }
 
@@ -152,6 +170,7 @@ function read(store: Storage | null): Session | null {
 }
 
 function write(store: Storage | null, value: Session): void {
+  forget(store);
   try {
     store?.setItem(TOKEN_KEY, value.token);
     if (value.grant) store?.setItem(GRANT_KEY, JSON.stringify(value.grant));

@@ -15,6 +15,9 @@ const KEY = "runyard.sign_in";
 /** Parameters of an answer (OpenID Connect Core 1.0, RFC 9207). Other parameters of the address stay. */
 const PARAMETERS = ["code", "state", "iss", "error", "error_description", "error_uri", "session_state", "scope", "authuser", "hd", "prompt"];
 
+/** Time in which the browser should have left this page for the provider's page. */
+const MAX_LEAVE_MS = 10_000;
+
 const NO_PROVIDER = "The server does not know the sign-in page of the identity provider yet. Try again, or ask the operator of this server.";
 
 interface Pending extends Expected {
@@ -110,12 +113,20 @@ export async function leave(): Promise<void> {
     const url = endSessionUrl(provider, ended, ownAddress());
     if (url) {
       location.assign(url);
-      return;
+      await stayed();
     }
   } catch {
     signOutReason.value = "You are signed out here, but the session at the identity provider could not be ended. Sign out there, too.";
   }
   step.value = null;
+}
+
+/** Resolves when the browser brings this page back, and after a time, because the user can stop the navigation. */
+function stayed(): Promise<void> {
+  return new Promise((resolve) => {
+    addEventListener("pageshow", () => resolve(), { once: true });
+    setTimeout(resolve, MAX_LEAVE_MS);
+  });
 }
 
 /** Returns why the server refuses the token; null if it accepts it. */

@@ -32,7 +32,7 @@ export function identityOf(session: Session | null): string | null {
 }
 
 let channel: BroadcastChannel | null = null;
-/** The question of this tab; empty before it asks. */
+/** The question of this tab; empty before it asks, and after a sign-out. */
 let question = "";
 
 /** Joins the other tabs. Without the browser's support, the tab stays alone. */
@@ -55,7 +55,8 @@ export function joinTabs(tab: Tab): void {
         if (identityOf(data.session) === identityOf(session)) tab.onSession(data.session);
         break;
       case "signed-out":
-        if (data.identity === identityOf(session)) tab.onSignedOut(data.reason);
+        if (session === null) stopAsking();
+        else if (data.identity === identityOf(session)) tab.onSignedOut(data.reason);
         break;
     }
   });
@@ -76,6 +77,11 @@ export async function askTabs(isAnswered: () => boolean): Promise<void> {
   send({ kind: "ask", question });
   await Promise.race([answer, new Promise((resolve) => setTimeout(resolve, WAIT_MS))]);
   asked.removeEventListener("message", listen);
+}
+
+/** Ignores later answers. After a sign-out, a frozen tab may still answer with the session that has ended. */
+export function stopAsking(): void {
+  question = "";
 }
 
 export function tellSignedOut(identity: string, reason: string | null): void {

@@ -83,7 +83,7 @@ pub async fn collect(mut body: Body, max_bytes: usize) -> Result<Bytes> {
 /// True if `http_body_util::Limited` around the body has ended it.
 fn exceeds_limit(error: &(dyn StdError + 'static)) -> bool {
     let mut causes = successors(Some(error), |error: &&(dyn StdError + 'static)| (*error).source());
-    causes.any(|error| error.is::<LengthLimitError>())
+    causes.any(<dyn StdError>::is::<LengthLimitError>)
 }
 
 /// Appends an encoded `google.api.HttpBody` to `wire`. If `number` is set, the body becomes the value of that field.

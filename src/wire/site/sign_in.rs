@@ -51,12 +51,11 @@ impl SignIn {
     /// a console with the policy of a page without this origin could not renew its token. `None` if the identity provider
     /// cannot be reached.
     pub(super) async fn token_origin(&self) -> Option<String> {
-        let endpoints = match self.verifier.known_endpoints() {
-            Some(known) => known,
-            None => {
-                let load = self.verifier.load_endpoints(self.clock.now());
-                timeout(PAGE_WAIT, load).await.ok()??
-            }
+        let endpoints = if let Some(known) = self.verifier.known_endpoints() {
+            known
+        } else {
+            let load = self.verifier.load_endpoints(self.clock.now());
+            timeout(PAGE_WAIT, load).await.ok()??
         };
         Some(endpoints.token.origin().ascii_serialization())
     }

@@ -48,15 +48,14 @@ export function TryIt({ document, placed }: { document: Document; placed: Placed
     problem.value = null;
   };
   const send = async () => {
-    problem.value = problemOf(placed, draft.value);
+    problem.value = problemOf(placed, draft.value) ?? (isPublic(placed) || usesConsole() || entered.value?.trim() ? null : "Enter a token or an API key.");
     if (problem.value !== null || sending.value) return;
-    const given = entered.value.trim();
-    const token = isPublic(placed) ? null : given || (consoleToken.value === null ? null : await freshToken());
-    const { url, init } = requestOf(placed, draft.value, token);
     const abort = new AbortController();
     sending.value = abort;
     received.value = null;
     try {
+      const token = isPublic(placed) ? null : usesConsole() ? await freshToken() : entered.value!.trim();
+      const { url, init } = requestOf(placed, draft.value, token);
       await receive(await timed(url, { ...init, signal: abort.signal }), (now) => (received.value = now));
     } catch (error) {
       const last = received.peek();
@@ -77,7 +76,7 @@ export function TryIt({ document, placed }: { document: Document; placed: Placed
         void send();
       }}
     >
-      {ready.value && !isPublic(placed) && <Credential />}
+      {ready.value && !isPublic(placed) && <Credential onChange={() => (problem.value = null)} />}
       {parameters.length > 0 && (
         <div class="try-fields">
           {parameters.map((parameter) => (
@@ -132,18 +131,40 @@ export function TryIt({ document, placed }: { document: Document; placed: Placed
 
 const KIND_WORDS: Record<BodyKind, string> = { json: "JSON", form: "form with files", file: "file" };
 
-function Credential() {
-  return consoleToken.value !== null && entered.value === "" ? (
-    <p class="small dim">
-      Uses your sign-in of the console.{" "}
-      <button type="button" class="try-link" onClick={() => (entered.value = " ")}>
-        Use another token
-      </button>
-    </p>
-  ) : (
-    <Field label="Token or API key" hint={consoleToken.value === null ? "You are not signed in to the console. This page forgets the token when you leave it." : "This page forgets the token when you leave it."}>
-      <input type="password" autocomplete="off" spellcheck={false} value={entered.value.trim()} onInput={(event) => (entered.value = event.currentTarget.value)} />
-    </Field>
+/** Whether requests are sent with the sign-in of the console. */
+function usesConsole(): boolean {
+  return consoleToken.value !== null && entered.value === null;
+}
+
+function Credential({ onChange }: { onChange: () => void }) {
+  const enter = (value: string | null) => {
+    entered.value = value;
+    onChange();
+  };
+  if (usesConsole()) {
+    return (
+      <p class="small dim">
+        Uses your sign-in of the console.{" "}
+        <button type="button" class="try-link" onClick={() => enter("")}>
+          Use another token
+        </button>
+      </p>
+    );
+  }
+  const hint = "This page forgets the token when you leave it.";
+  return (
+    <>
+      <Field label="Token or API key" hint={consoleToken.value === null ? `You are not signed in to the console. ${hint}` : hint}>
+        <input type="password" autocomplete="off" spellcheck={false} value={entered.value ?? ""} onInput={(event) => enter(event.currentTarget.value)} />
+      </Field>
+      {consoleToken.value !== null && (
+        <p class="small dim">
+          <button type="button" class="try-link" onClick={() => enter(null)}>
+            Use your sign-in of the console
+          </button>
+        </p>
+      )}
+    </>
   );
 }
 

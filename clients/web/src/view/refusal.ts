@@ -37,6 +37,8 @@ export const CHANGE_PLAN: Code[] = [
   { code: "RUNYARD_LIMITS=off" },
   " turns plans off.",
 ];
+/** The code of a request that failed because the token has expired and is not renewed yet. */
+export const RENEWAL_PENDING = "RENEWAL_PENDING";
 /** The server does not say whether a missing object ever existed. */
 const GONE = "It may have been deleted, or it belongs to another account.";
 const NO_PLANS: Code[] = ["If you run this server: ", { code: "RUNYARD_LIMITS=off" }, " turns plans off."];
@@ -141,6 +143,8 @@ function describe(refused: Refused): Omit<Explained, "operator"> {
       );
     case "NOT_AUTHENTICATED":
       return message("The token is not valid", "It may have expired. Sign in with a new one.");
+    case RENEWAL_PENDING:
+      return message("Your sign-in is being renewed", "The identity provider has not answered yet. Try again in a moment.", [], true);
     case "PERMISSION_DENIED":
       return message("Not allowed", "Your token lacks the required role or scope. Sign in with another token, or ask your administrator.");
     case "CONNECTION_LOST":

@@ -21,12 +21,13 @@ interface Failure {
   cause?: unknown;
 }
 
-/** Whether a later attempt may succeed without the user: the network failed, or the provider has a problem. */
+/** Whether a later attempt may succeed without the user: the network failed, or the provider has a problem or limits its rate. */
 export function isPassing(error: unknown): boolean {
   const { name, error: reason, status, cause } = error as Failure;
   if (isNetwork(error) || name === "TimeoutError") return true;
-  if (reason !== undefined) return reason === "temporarily_unavailable" || reason === "server_error" || (typeof status === "number" && status >= 500);
-  return cause instanceof Response && cause.status >= 500;
+  if (reason === "temporarily_unavailable" || reason === "server_error") return true;
+  const answered = typeof status === "number" ? status : cause instanceof Response ? cause.status : 0;
+  return answered >= 500 || answered === 408 || answered === 429;
 }
 
 /** Explains a failed sign-in. */
