@@ -413,10 +413,7 @@ async fn answers_to_readers_are_not_cached_and_their_requests_are_small() {
             assert_eq!(answer.header("x-error-code"), "TOO_LARGE", "{path}: {}", answer.text);
         }
         let mut grpc = ShareServiceClient::new(caller.channel().await);
-        let asked = v1::GetSharedThreadRequest {
-            token: long.clone(),
-            ..v1::GetSharedThreadRequest::default()
-        };
+        let asked = v1::GetSharedThreadRequest { token: long.clone() };
         let refused = grpc.get_shared_thread(asked).await.unwrap_err();
         assert_eq!(refused.code(), Code::ResourceExhausted, "{refused:?}");
         opened(server, token).await.ok();
