@@ -1,7 +1,7 @@
 //! HTTP clients that share the TLS settings and the CA certificates of the system.
 //!
-//! reqwest loads the certificates again for each client. They take some milliseconds and about 1 MiB. The clients of this
-//! crate load one copy, at the first connection with TLS.
+//! reqwest loads the certificates again for each client, which takes some milliseconds. The clients of this crate load one
+//! copy, at the first connection with TLS.
 
 mod verifier;
 

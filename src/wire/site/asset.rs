@@ -73,7 +73,7 @@ impl Asset {
     }
 
     /// Returns the response to GET. If the client's copy is current, the status is 304. If the client accepts gzip,
-    /// the content is compressed. A page may also send requests to `token_origin`.
+    /// the content is compressed. A page may also send requests to `token_origin`, which is `None` for other files.
     pub(super) async fn answer(&self, request: &HeaderMap, token_origin: Option<&str>) -> Response<Body> {
         let content = &self.0;
         let small = if accepts_gzip(request) {
@@ -84,7 +84,6 @@ impl Asset {
         let tag = content
             .tag
             .get_or_init(|| blake3::hash(&content.plain).to_hex()[..16].to_owned());
-        let token_origin = token_origin.filter(|_| content.is_page);
         // A cached page keeps its policy, so a page with another policy needs another tag.
         let policy = token_origin.map_or_else(String::new, |origin| {
             format!("-{}", &blake3::hash(origin.as_bytes()).to_hex()[..8])
